@@ -1,0 +1,101 @@
+#!/bin/sh
+# Installs the Debian packages that a make target needs, and only those that are missing.
+#
+#   deploy/packages.sh run     what building and `make run` need
+#   deploy/packages.sh test    that, and what the tests need
+#   deploy/packages.sh lint    what `make lint` needs
+#
+# Says nothing when nothing is missing. Exit status 1, with one line on stderr, when something is
+# missing and it is neither root nor able to use sudo.
+set -u
+
+# A word is a Debian package, or package:command where any such command on the PATH will do.
+# libc6-dev stands here because it is only recommended by gcc, and recommendations are left out.
+build='gcc:cc libc6-dev make:make libfcgi-dev libsqlite3-dev'
+run="$build nginx-light:nginx sqlite3:sqlite3 curl:curl"
+test="$run check libsubunit-dev lighttpd:lighttpd valgrind:valgrind procps:ps ca-certificates"
+lint="$build clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck"
+
+case ${1-} in
+run) wanted=$run ;;
+test)
+    wanted=$test
+    # Debian's node is as good as any other; an older one than 18 is not
+    node -e 'process.exit(process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null ||
+        wanted="$wanted nodejs"
+    command -v npm >/dev/null || wanted="$wanted npm"
+    ;;
+lint) wanted=$lint ;;
+*)
+    echo "usage: $0 run|test|lint" >&2
+    exit 2
+    ;;
+esac
+
+# web servers live there, where the PATH of an ordinary user does not look
+PATH=$PATH:/usr/sbin:/sbin
+
+missing=
+for word in $wanted; do
+    package=${word%%:*}
+    command=${word#"$package"}
+    command=${command#:}
+    [ -n "$command" ] && command -v "$command" >/dev/null && continue
+    case $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null) in
+    *' installed') ;;
+    *) missing="$missing $package" ;;
+    esac
+done
+[ -z "$missing" ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "packages.sh: no apt-get here; what Debian calls these may be missing:$missing" >&2
+    exit 0 # another system: the build itself will tell
+fi
+
+if [ "$(id -u)" = 0 ]; then
+    as_root=
+elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+    as_root=sudo
+else
+    echo "packages.sh: missing packages, and neither root nor sudo to install them:$missing" >&2
+    exit 1
+fi
+
+# Without this, Debian starts each web server on port 80 as soon as it is unpacked. Where the file
+# cannot be written or is somebody's own, the servers start: unwanted, but no failure of ours.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ] &&
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null 2>&1; then
+    # shellcheck disable=SC2064 # as_root is meant now
+    trap "$as_root rm -f $policy" EXIT
+    trap 'exit 1' HUP INT TERM
+    $as_root chmod 755 $policy
+fi
+
+echo "installing$missing"
+log=$(mktemp)
+install() {
+    # shellcheck disable=SC2086 # words are meant to split
+    $as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends $missing >"$log" 2>&1
+}
+# the lists of a fresh or an old machine do not have it: fetch them, then once more
+if ! install; then
+    $as_root apt-get update -q >"$log" 2>&1
+    if ! install; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        echo "packages.sh: apt-get could not install:$missing" >&2
+        exit 1
+    fi
+fi
+rm -f "$log"
+
+# nor shall a server that came only for this project take port 80 at the next start of the machine
+for service in nginx lighttpd; do
+    case $missing in
+    *" $service"*) $as_root systemctl disable "$service" >/dev/null 2>&1 ;;
+    esac
+done
+exit 0

@@ -1,0 +1,169 @@
+#!/bin/sh
+# `make run`: nginx and the responder in the foreground, both ended by Ctrl-C.
+#
+#   HOST=127.0.0.1 PORT=4437   where to listen
+#   DATA=data                  folder of the database; DS_DATABASE names the file itself
+#   DS_...                     every setting of the responder passes through
+#
+# The two talk over a socket in a private folder that goes away at the end. If one of the two ends,
+# the other is ended as well and the exit status is 1.
+set -u
+
+HOST=${HOST:-127.0.0.1}
+PORT=${PORT:-4437}
+DATA=${DATA:-data}
+here=$(cd "$(dirname "$0")/.." && pwd)
+program=$here/${B:-build}/durable-streams.fcgi
+PATH=$PATH:/usr/sbin:/sbin # Debian keeps nginx where an ordinary user does not look
+
+run='' app='' web='' nap=''
+
+say() {
+    echo "make run: $*" >&2
+}
+
+die() {
+    say "$@"
+    finish 1
+}
+
+# true while the process is there and is no zombie
+alive() {
+    [ -n "$1" ] && read -r _ _ state _ 2>/dev/null <"/proc/$1/stat" && [ "$state" != Z ]
+}
+
+# end_one pid signal seconds: asks, waits that long, then insists
+end_one() {
+    alive "$1" || return 0
+    kill -"$2" "$1" 2>/dev/null
+    tries=$(($3 * 10))
+    while alive "$1" && [ $tries -gt 0 ]; do
+        sleep 0.1
+        tries=$((tries - 1))
+    done
+    alive "$1" && kill -KILL "$1" 2>/dev/null
+}
+
+# The responder first: it answers what it accepted and lets waiting readers go, through nginx.
+finish() {
+    trap '' HUP INT TERM
+    [ -n "$nap" ] && kill "$nap" 2>/dev/null
+    end_one "$app" TERM 10
+    end_one "$web" QUIT 2
+    wait
+    [ -n "$run" ] && rm -rf "$run"
+    exit "$1"
+}
+
+# port_taken: is anybody listening there? From the kernel's table, because nginx would try for
+# three seconds and then say it in six lines.
+port_taken() {
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v host="$HOST" -v port="$PORT" '
+        BEGIN {
+            if (host == "localhost")
+                host = "127.0.0.1"
+            plain = split(host, part, ".") == 4
+            # the table has the bytes of an address in the order of the machine
+            little = sprintf("%02X%02X%02X%02X", part[4], part[3], part[2], part[1])
+            big = sprintf("%02X%02X%02X%02X", part[1], part[2], part[3], part[4])
+            port = sprintf("%04X", port)
+        }
+        $4 == "0A" {
+            split($2, local, ":")
+            if (local[2] == port && (!plain || host == "0.0.0.0" || local[1] ~ /^0+$/ ||
+                                     local[1] ~ little "$" || local[1] ~ big "$"))
+                taken = 1
+        }
+        END { exit !taken }'
+}
+
+case $PORT in '' | *[!0-9]*) die "PORT=$PORT is not a number" ;; esac
+if [ "$PORT" -lt 1 ] || [ "$PORT" -gt 65535 ]; then
+    die "PORT=$PORT is not between 1 and 65535"
+fi
+case $HOST in
+*[!]A-Za-z0-9.:_[-]*) die "HOST=$HOST is not a host name or address" ;;
+[!\[]*:*) HOST="[$HOST]" ;; # an IPv6 address, as a URL has it
+esac
+[ -x "$program" ] || die "$program is missing: run make first"
+for command in nginx curl; do
+    command -v $command >/dev/null || die "$command is missing: deploy/packages.sh run installs it"
+done
+
+if [ -z "${DS_DATABASE-}" ]; then
+    DS_DATABASE=${DATA%/}/streams.db
+fi
+export DS_DATABASE
+folder=$(dirname "$DS_DATABASE")
+mkdir -p "$folder" 2>/dev/null
+if [ ! -d "$folder" ] || [ ! -w "$folder" ]; then
+    die "cannot write to the folder $folder"
+fi
+port_taken && die "port $PORT on $HOST is taken: choose another with PORT="
+
+# A waiting reader costs nginx two descriptors and the responder one: take what we may have.
+# shellcheck disable=SC3045 # every sh of today has ulimit -n
+{
+    files=$(ulimit -H -n)
+    if [ "$files" = unlimited ] || [ "$files" -gt 1048576 ]; then
+        files=1048576
+    fi
+    ulimit -n "$files" 2>/dev/null || files=$(ulimit -n)
+}
+connections=$((files > 33000 ? 32768 : files - 100))
+[ "$files" -lt 4096 ] &&
+    say "only $files descriptors (ulimit -n): $((connections / 2)) waiting readers at most"
+
+run=$(mktemp -d "${TMPDIR:-/tmp}/durable-streams.XXXXXX") || die "cannot make a temporary folder"
+trap 'finish 0' HUP INT TERM
+
+user=
+[ "$(id -u)" = 0 ] && user='user root;'
+sed -e "s|@USER@|$user|" -e "s|@FILES@|$files|" -e "s|@CONNECTIONS@|$connections|" \
+    -e "s|@RUN@|$run|g" -e "s|@SOCKET@|$run/app.sock|" \
+    -e "/^ *#/!s|@HOST@|$HOST|" -e "/^ *#/!s|@PORT@|$PORT|" \
+    "$here/deploy/nginx.conf" >"$run/nginx.conf"
+
+"$program" --listen "unix:$run/app.sock" &
+app=$!
+# -e: else it opens the system's log first, which only root may
+nginx -e stderr -p "$run/" -c "$run/nginx.conf" &
+web=$!
+
+case $HOST in
+0.0.0.0) url=http://127.0.0.1:$PORT ;;
+*) url=http://$HOST:$PORT ;;
+esac
+tries=100
+until curl -s -f -o "$run/health" --max-time 5 --noproxy '*' "$url/health"; do
+    alive $app || die 'the responder did not start'
+    alive $web || die 'nginx did not start'
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || die "$url/health does not answer"
+    sleep 0.1
+done
+
+cat <<TEXT
+
+Durable Streams on $url   (Ctrl-C ends it)
+database: $DS_DATABASE
+
+create   curl -i -X PUT $url/v1/stream/hello -H 'Content-Type: text/plain'
+append   curl -i $url/v1/stream/hello -H 'Content-Type: text/plain' -d 'hello, world'
+tail     curl -N '$url/v1/stream/hello?offset=-1&live=sse'
+look     sqlite3 $DS_DATABASE 'select * from stream_overview'
+
+TEXT
+
+# the shell runs a trap at once only while it waits
+while alive $app && alive $web; do
+    sleep 1 &
+    nap=$!
+    wait $nap
+done
+nap=
+if alive $app; then
+    die 'nginx ended'
+else
+    die 'the responder ended'
+fi

@@ -1,0 +1,44 @@
+/* The two clocks and jitter: see clock.h. */
+#include "clock.h"
+
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t read_ms(clockid_t which)
+{
+    struct timespec now;
+
+    (void)clock_gettime(which, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t clock_wall_ms(void)
+{
+    return read_ms(CLOCK_REALTIME);
+}
+
+int64_t clock_monotonic_ms(void)
+{
+    return read_ms(CLOCK_MONOTONIC);
+}
+
+uint32_t clock_random(void)
+{
+    /* xorshift, seeded by time, process and thread: readers of several processes must not move
+       in step, more is not asked of it */
+    static __thread uint32_t state;
+    struct timespec now;
+
+    if (state == 0) {
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        state = (uint32_t)now.tv_nsec ^ ((uint32_t)getpid() << 12) ^
+                (uint32_t)((uintptr_t)pthread_self() >> 6) ^ 0x9e3779b9U;
+        if (state == 0)
+            state = 1;
+    }
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state;
+}

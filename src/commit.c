@@ -1,0 +1,316 @@
+/* Group commit: see commit.h. */
+#include "commit.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "config.h"
+#include "log.h"
+#include "wake.h"
+
+enum {
+    BATCH_WRITES = 512, /* most writes of one transaction: bounds its length and a crash's loss */
+    SLOTS = 1024,       /* of the table of streams; a power of two, at least 2 × BATCH_WRITES */
+};
+
+struct commit {
+    const struct config *config;
+    struct wake *wake;
+    struct store_conn *conn;
+    bool threaded;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards the queue */
+    pthread_cond_t filled;
+    struct write *first, **last;
+    int64_t queued, queued_bytes;
+    bool stopping;
+    _Atomic int64_t wal_bytes;
+};
+
+/* The streams that a batch has touched: an open hash table by path, and the ids to wake. */
+struct batch_streams {
+    struct stream *slot[SLOTS];
+    int64_t changed[4 * BATCH_WRITES]; /* a write notes two at most, but for one sweep */
+    size_t changes;
+};
+
+/* --- streams of a batch --- */
+
+static uint32_t hash_path(const char *path)
+{
+    uint32_t hash = 2166136261U;
+
+    for (; *path; path++)
+        hash = (hash ^ (unsigned char)*path) * 16777619U;
+    return hash;
+}
+
+/* The slot that has the path, or the free one where it would go. */
+static struct stream **find_slot(struct batch_streams *streams, const char *path)
+{
+    uint32_t i = hash_path(path) % SLOTS;
+
+    while (streams->slot[i] && strcmp(streams->slot[i]->path, path) != 0)
+        i = (i + 1) % SLOTS;
+    return &streams->slot[i];
+}
+
+enum ds_status batch_find(struct batch *batch, const char *path, struct stream **out)
+{
+    struct stream **slot = find_slot(batch->streams, path);
+    struct stream *stream = *slot;
+    enum ds_status status;
+
+    *out = stream;
+    if (stream && stream->id != 0)
+        return DS_OK; /* only live ones stay here, and `now` is the same for all of the batch */
+    stream = arena_alloc(batch->arena, sizeof *stream);
+    if (!stream)
+        return DS_NO_MEMORY;
+    status = store_find(batch->conn, batch->arena, path, batch->now, stream);
+    if (status == DS_OK)
+        *slot = stream;
+    *out = stream;
+    return status;
+}
+
+static void note_change(struct batch *batch, int64_t stream_id)
+{
+    batch->streams->changed[batch->streams->changes++] = stream_id;
+}
+
+void batch_changed(struct batch *batch, struct stream *stream)
+{
+    if (!stream->changed)
+        note_change(batch, stream->id);
+    stream->changed = true;
+}
+
+enum ds_status batch_flush(struct batch *batch)
+{
+    enum ds_status status = DS_OK;
+
+    for (int i = 0; status == DS_OK && i < SLOTS; i++) {
+        struct stream *stream = batch->streams->slot[i];
+
+        if (!stream || stream->id == 0 || !stream->changed)
+            continue;
+        status = store_update(batch->conn, stream);
+        stream->changed = false;
+    }
+    return status;
+}
+
+void batch_forget(struct batch *batch, const char *path)
+{
+    struct stream *stream = *find_slot(batch->streams, path);
+
+    if (stream)
+        stream->id = 0; /* a tombstone: what follows in the chain is still found */
+}
+
+void batch_ended(struct batch *batch, int64_t stream_id)
+{
+    note_change(batch, stream_id);
+}
+
+/* --- one transaction --- */
+
+static enum ds_status apply_all(struct commit *commit, struct batch *batch, struct write *first)
+{
+    enum ds_status status = store_begin_write(commit->conn);
+
+    if (status != DS_OK)
+        return status;
+    batch->now = clock_wall_ms();
+    for (struct write *write = first; status == DS_OK && write; write = write->next)
+        status = write->apply(batch, write);
+    if (status == DS_OK)
+        status = batch_flush(batch);
+    if (status == DS_OK)
+        return store_commit(commit->conn);
+    store_rollback(commit->conn);
+    return status;
+}
+
+/* For the test of invariant I3: the commit is durable, and nobody has been woken. */
+static void test_hook(const struct write *first)
+{
+#ifdef DS_TEST_HOOKS
+    for (const struct write *write = first; write; write = write->next)
+        if (write->kill_after)
+            (void)raise(SIGKILL);
+#else
+    (void)first;
+#endif
+}
+
+/* Applies a list of writes in one transaction and wakes the readers of what changed. */
+static enum ds_status transact(struct commit *commit, struct write *first)
+{
+    struct batch batch = {.conn = commit->conn};
+    enum ds_status status = DS_NO_MEMORY;
+
+    batch.arena = arena_new();
+    if (batch.arena)
+        batch.streams = arena_zalloc(batch.arena, sizeof *batch.streams);
+    if (batch.streams)
+        status = apply_all(commit, &batch, first);
+    if (status == DS_OK) {
+        test_hook(first);
+        wake_publish(commit->wake, batch.streams->changed, batch.streams->changes);
+    }
+    arena_free(batch.arena);
+    return status;
+}
+
+static void run_batch(struct commit *commit, struct write *first)
+{
+    enum ds_status status = transact(commit, first);
+    struct write *next;
+
+    if (status == DS_OK || status == DS_BUSY || !first->next) {
+        for (struct write *write = first; write; write = write->next)
+            write->status = status;
+    } else {
+        log_warn("a batch failed: trying its writes one by one");
+        for (struct write *write = first; write; write = next) {
+            next = write->next;
+            write->next = NULL;
+            write->status = transact(commit, write);
+            write->next = next;
+        }
+    }
+    atomic_store(&commit->wal_bytes, store_wal_bytes(commit->conn));
+    for (struct write *write = first; write; write = next) {
+        next = write->next; /* finish() ends the write */
+        write->finish(write, write->status);
+    }
+}
+
+/* --- queue and thread --- */
+
+/* Takes the queue, or the first BATCH_WRITES of it; NULL when it is empty. */
+static struct write *take(struct commit *commit)
+{
+    struct write *first = commit->first, **last = &commit->first;
+
+    for (int i = 0; *last && i < BATCH_WRITES; i++) {
+        commit->queued--;
+        commit->queued_bytes -= (int64_t)(*last)->bytes;
+        last = &(*last)->next;
+    }
+    commit->first = *last;
+    if (!commit->first)
+        commit->last = &commit->first;
+    if (last != &commit->first)
+        *last = NULL;
+    return first;
+}
+
+static void *run(void *arg)
+{
+    struct commit *commit = arg;
+    struct write *first;
+
+    (void)pthread_mutex_lock(&commit->lock);
+    for (;;) {
+        while (!commit->first && !commit->stopping)
+            (void)pthread_cond_wait(&commit->filled, &commit->lock);
+        first = take(commit);
+        if (!first)
+            break; /* stopping, and nothing left */
+        (void)pthread_mutex_unlock(&commit->lock);
+        run_batch(commit, first);
+        (void)pthread_mutex_lock(&commit->lock);
+    }
+    (void)pthread_mutex_unlock(&commit->lock);
+    return NULL;
+}
+
+void commit_submit(struct commit *commit, struct write *write)
+{
+    bool idle, full;
+
+    write->next = NULL;
+    if (!commit->threaded) {
+        run_batch(commit, write);
+        return;
+    }
+    (void)pthread_mutex_lock(&commit->lock);
+    idle = !commit->first;
+    full = commit->queued >= commit->config->max_queued ||
+           (commit->queued > 0 &&
+            commit->queued_bytes + (int64_t)write->bytes > commit->config->max_queued_bytes);
+    if (!full) {
+        *commit->last = write;
+        commit->last = &write->next;
+        commit->queued++;
+        commit->queued_bytes += (int64_t)write->bytes;
+    }
+    (void)pthread_mutex_unlock(&commit->lock);
+    if (full)
+        write->finish(write, DS_BUSY);
+    else if (idle)
+        (void)pthread_cond_signal(&commit->filled);
+}
+
+enum ds_status commit_start(struct commit **out, struct store *store, const struct config *config,
+                            bool thread)
+{
+    struct commit *commit = calloc(1, sizeof *commit);
+    enum ds_status status;
+
+    if (!commit)
+        return DS_NO_MEMORY;
+    commit->config = config;
+    commit->wake = store_wake(store);
+    commit->last = &commit->first;
+    status = store_connect(&commit->conn, store);
+    if (status != DS_OK)
+        goto fail;
+    (void)pthread_mutex_init(&commit->lock, NULL);
+    (void)pthread_cond_init(&commit->filled, NULL);
+    status = DS_NO_MEMORY;
+    if (thread && pthread_create(&commit->thread, NULL, run, commit) != 0)
+        goto fail;
+    commit->threaded = thread;
+    *out = commit;
+    return DS_OK;
+fail:
+    store_disconnect(commit->conn);
+    free(commit);
+    return status;
+}
+
+void commit_stop(struct commit *commit)
+{
+    if (!commit)
+        return;
+    if (commit->threaded) {
+        (void)pthread_mutex_lock(&commit->lock);
+        commit->stopping = true;
+        (void)pthread_mutex_unlock(&commit->lock);
+        (void)pthread_cond_signal(&commit->filled);
+        (void)pthread_join(commit->thread, NULL);
+    }
+    (void)pthread_cond_destroy(&commit->filled);
+    (void)pthread_mutex_destroy(&commit->lock);
+    store_disconnect(commit->conn);
+    free(commit);
+}
+
+int64_t commit_wal_bytes(struct commit *commit)
+{
+    return atomic_load(&commit->wal_bytes);
+}
+
+void commit_wal_restarted(struct commit *commit)
+{
+    atomic_store(&commit->wal_bytes, 0);
+}

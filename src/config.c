@@ -1,0 +1,251 @@
+/*
+ * The settings: see config.h.
+ *
+ * To add one: a field in struct config, a row below, the table in README.md.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cursor.h"
+#include "log.h"
+
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+enum kind { NUMBER, CHOICE, TEXT };
+
+struct row {
+    const char *name;
+    enum kind kind;
+    size_t field;        /* offset in struct config */
+    const char *preset;  /* default of a TEXT; the choices of a CHOICE, '|' between them */
+    int64_t number;      /* default of a NUMBER or CHOICE */
+    int64_t least, most; /* of a NUMBER */
+    const char *help;
+};
+
+#define FIELD(member) offsetof(struct config, member)
+
+static const struct row table[] = {
+    {"DS_DATABASE", TEXT, FIELD(database), "data/streams.db", 0, 0, 0,
+     "path of the database file; its folder must exist"},
+    {"DS_DURABILITY", CHOICE, FIELD(durability), "full|normal|memory", DURABILITY_FULL, 0, 0,
+     "full: answers wait for the disk; normal: a power cut may undo the last moments; memory: on "
+     "tmpfs, gone at stop"},
+    {"DS_BUSY_TIMEOUT_MS", NUMBER, FIELD(busy_timeout_ms), NULL, 5000, 0, 600000,
+     "how long a write waits for a database that another program has locked, then 503"},
+    {"DS_LONG_POLL_TIMEOUT_MS", NUMBER, FIELD(long_poll_timeout_ms), NULL, 30000, 100, 3600000,
+     "how long a long-poll waits for data"},
+    {"DS_SSE_LIFETIME_MS", NUMBER, FIELD(sse_lifetime_ms), NULL, 60000, 100, 86400000,
+     "an SSE connection is ended after this, give or take a tenth"},
+    {"DS_SSE_KEEPALIVE_MS", NUMBER, FIELD(sse_keepalive_ms), NULL, 15000, 100, 3600000,
+     "a silent SSE connection gets a comment line this often"},
+    {"DS_READ_CHUNK_BYTES", NUMBER, FIELD(read_chunk_bytes), NULL, 1 * MIB, 1024, 1 * GIB,
+     "most payload bytes of one answer; a larger JSON message goes alone"},
+    {"DS_MAX_BODY_BYTES", NUMBER, FIELD(max_body_bytes), NULL, 64 * MIB, 1, 900 * MIB,
+     "largest request body, else 413"},
+    {"DS_MAX_PATH_BYTES", NUMBER, FIELD(max_path_bytes), NULL, 2048, 16, 65536,
+     "longest path of a stream, else 414"},
+    {"DS_MAX_HEADER_BYTES", NUMBER, FIELD(max_header_bytes), NULL, 8192, 256, 65536,
+     "longest value of one request header, else 431"},
+    {"DS_MAX_PARKED", NUMBER, FIELD(max_parked), NULL, 50000, 1, 10000000,
+     "most waiting readers of one process, else 503"},
+    {"DS_MAX_QUEUED", NUMBER, FIELD(max_queued), NULL, 16384, 1, 10000000,
+     "most writes waiting for their commit in one process, else 503"},
+    {"DS_MAX_QUEUED_BYTES", NUMBER, FIELD(max_queued_bytes), NULL, 256 * MIB, 1 * MIB, 64 * GIB,
+     "most bytes of them, else 503"},
+    {"DS_IO_TIMEOUT_MS", NUMBER, FIELD(io_timeout_ms), NULL, 30000, 100, 3600000,
+     "how long the web server may keep silent in the middle of a request or an answer"},
+    {"DS_STOP_TIMEOUT_MS", NUMBER, FIELD(stop_timeout_ms), NULL, 10000, 0, 600000,
+     "how long a graceful end may take"},
+    {"DS_CURSOR_INTERVAL_SECONDS", NUMBER, FIELD(cursor_interval_s), NULL,
+     CURSOR_DEFAULT_INTERVAL_S, 1, 86400, "length of a cursor interval"},
+    {"DS_CURSOR_EPOCH", NUMBER, FIELD(cursor_epoch_s), NULL, CURSOR_DEFAULT_EPOCH_S, 0,
+     INT64_C(253402300799), "start of the cursor intervals, in Unix seconds"},
+    {"DS_CORS_ORIGIN", TEXT, FIELD(cors_origin), "*", 0, 0, 0,
+     "Access-Control-Allow-Origin; empty: no CORS headers"},
+    {"DS_CACHE", CHOICE, FIELD(cache), "public|private|off", CACHE_PUBLIC, 0, 0,
+     "who may cache catch-up reads for a minute"},
+    {"DS_BASE_URL", TEXT, FIELD(base_url), "", 0, 0, 0,
+     "scheme://host[:port] in absolute URLs; empty: from the request"},
+    {"DS_TRUST_FORWARDED", NUMBER, FIELD(trust_forwarded), NULL, 0, 0, 1,
+     "1: X-Forwarded-Proto and X-Forwarded-Host are believed"},
+    {"DS_WORKERS", NUMBER, FIELD(workers), NULL, 4, 1, 256,
+     "threads that read requests; waiting readers need none"},
+    {"DS_PROCESSES", NUMBER, FIELD(processes), NULL, 1, 1, 64, "responder processes with --listen"},
+    {"DS_WAL_BYTES", NUMBER, FIELD(wal_bytes), NULL, 16 * MIB, 64 * KIB, 64 * GIB,
+     "the write-ahead log is checkpointed when it has grown to this"},
+    {"DS_LOG_LEVEL", CHOICE, FIELD(log_level), "error|warn|info|debug", LOG_INFO_, 0, 0,
+     "least level that is logged"},
+};
+
+enum { ROWS = sizeof table / sizeof table[0] };
+
+static int64_t *number_field(struct config *config, const struct row *row)
+{
+    return (int64_t *)(void *)((char *)config + row->field);
+}
+
+static char **text_field(struct config *config, const struct row *row)
+{
+    return (char **)(void *)((char *)config + row->field);
+}
+
+static bool parse_number(const struct row *row, const char *value, int64_t *number)
+{
+    char *end;
+    long long parsed;
+
+    errno = 0;
+    parsed = strtoll(value, &end, 10);
+    *number = parsed;
+    return errno == 0 && end != value && *end == '\0' && parsed >= row->least &&
+           parsed <= row->most;
+}
+
+static bool parse_choice(const struct row *row, const char *value, int64_t *number)
+{
+    size_t len = strlen(value);
+    const char *at = row->preset;
+
+    for (*number = 0; len > 0; (*number)++) {
+        size_t choice = strcspn(at, "|");
+
+        if (choice == len && strncmp(at, value, len) == 0)
+            return true;
+        if (at[choice] == '\0')
+            break;
+        at += choice + 1;
+    }
+    return false;
+}
+
+/* Memory mode: the file lies on tmpfs, under a name that is the same for every process of it. */
+static char *memory_path(const char *database)
+{
+    uint32_t hash = 2166136261U; /* FNV-1a: short and stable is all it must be */
+    char *path;
+    char *absolute = NULL;
+
+    if (database[0] != '/') {
+        char cwd[4096];
+
+        if (!getcwd(cwd, sizeof cwd) || asprintf(&absolute, "%s/%s", cwd, database) < 0)
+            return NULL;
+        database = absolute;
+    }
+    for (const char *c = database; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 16777619U;
+    free(absolute);
+    if (asprintf(&path, "/dev/shm/durable-streams-%u-%08x.db", (unsigned)geteuid(), hash) < 0)
+        return NULL;
+    return path;
+}
+
+static bool load_row(struct config *config, const struct row *row, char *error, size_t size)
+{
+    const char *value = getenv(row->name);
+
+    switch (row->kind) {
+    case TEXT:
+        *text_field(config, row) = strdup(value ? value : row->preset);
+        return *text_field(config, row) != NULL;
+    case NUMBER:
+        *number_field(config, row) = row->number;
+        if (!value || parse_number(row, value, number_field(config, row)))
+            return true;
+        (void)snprintf(error, size, "%s must be a whole number from %lld to %lld", row->name,
+                       (long long)row->least, (long long)row->most);
+        return false;
+    case CHOICE:
+        *number_field(config, row) = row->number;
+        if (!value || parse_choice(row, value, number_field(config, row)))
+            return true;
+        (void)snprintf(error, size, "%s must be one of %s", row->name, row->preset);
+        return false;
+    }
+    return false;
+}
+
+/* These texts become parts of header lines. */
+static bool is_header_safe(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text <= 0x20 || (unsigned char)*text >= 0x7f)
+            return false;
+    return true;
+}
+
+bool config_load(struct config *config, char *error, size_t size)
+{
+    char *path;
+
+    memset(config, 0, sizeof *config);
+    (void)snprintf(error, size, "out of memory");
+    for (int i = 0; i < ROWS; i++)
+        if (!load_row(config, &table[i], error, size))
+            goto fail;
+    if (!is_header_safe(config->base_url) || !is_header_safe(config->cors_origin)) {
+        (void)snprintf(error, size, "DS_BASE_URL and DS_CORS_ORIGIN must be printable ASCII");
+        goto fail;
+    }
+    for (size_t len = strlen(config->base_url); len > 0 && config->base_url[len - 1] == '/'; len--)
+        config->base_url[len - 1] = '\0'; /* a path follows it */
+    if (config->durability == DURABILITY_MEMORY) {
+        path = memory_path(config->database);
+        if (!path)
+            goto fail;
+        free(config->database);
+        config->database = path;
+    }
+    return true;
+fail:
+    config_close(config);
+    return false;
+}
+
+void config_close(struct config *config)
+{
+    free(config->database);
+    free(config->base_url);
+    free(config->cors_origin);
+    config->database = config->base_url = config->cors_origin = NULL;
+}
+
+/* The default of a CHOICE within its list. */
+static const char *choice_text(const struct row *row)
+{
+    const char *at = row->preset;
+
+    for (int64_t i = 0; i < row->number; i++)
+        at += strcspn(at, "|") + 1;
+    return at;
+}
+
+static int choice_len(const struct row *row)
+{
+    return (int)strcspn(choice_text(row), "|");
+}
+
+void config_print_help(FILE *out)
+{
+    for (int i = 0; i < ROWS; i++) {
+        const struct row *row = &table[i];
+
+        if (row->kind == NUMBER)
+            (void)fprintf(out, "  %s=%lld  (%lld to %lld)\n", row->name, (long long)row->number,
+                          (long long)row->least, (long long)row->most);
+        else if (row->kind == CHOICE)
+            (void)fprintf(out, "  %s=%.*s  (%s)\n", row->name, choice_len(row), choice_text(row),
+                          row->preset);
+        else
+            (void)fprintf(out, "  %s=%s\n", row->name, row->preset);
+        (void)fprintf(out, "      %s\n", row->help);
+    }
+}

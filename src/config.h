@@ -1,0 +1,59 @@
+/*
+ * The settings: one table of name, default, least, most and help. They come from the environment
+ * (DS_*), are read once at start, and do not change afterwards, so every thread may read them.
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum durability {
+    DURABILITY_FULL,   /* an answer leaves after its commit has reached the disk */
+    DURABILITY_NORMAL, /* a power cut may undo the last commits; a crash of the program cannot */
+    DURABILITY_MEMORY, /* a database on tmpfs, gone at stop */
+};
+
+enum cache_scope { CACHE_PUBLIC, CACHE_PRIVATE, CACHE_OFF };
+
+struct config {
+    char *database;    /* path of the database file; with DURABILITY_MEMORY, where it really lies */
+    char *base_url;    /* scheme://host[:port] for Location; empty: from the request */
+    char *cors_origin; /* "*", an origin, or empty: no CORS headers */
+    int64_t durability;
+    int64_t cache;
+    int64_t busy_timeout_ms;
+    int64_t long_poll_timeout_ms;
+    int64_t sse_lifetime_ms;
+    int64_t sse_keepalive_ms;
+    int64_t read_chunk_bytes;
+    int64_t max_body_bytes;
+    int64_t max_path_bytes;
+    int64_t max_header_bytes;
+    int64_t max_parked;
+    int64_t max_queued;
+    int64_t max_queued_bytes;
+    int64_t io_timeout_ms;
+    int64_t stop_timeout_ms;
+    int64_t cursor_interval_s;
+    int64_t cursor_epoch_s;
+    int64_t trust_forwarded;
+    int64_t workers;
+    int64_t processes;
+    int64_t wal_bytes;
+    int64_t log_level;
+};
+
+/*
+ * Reads the environment. False with a one-line reason in error when a setting is not what its row
+ * of the table allows; nothing is to be closed then.
+ */
+bool config_load(struct config *config, char *error, size_t size);
+
+void config_close(struct config *config);
+
+/* The table as --help prints it. */
+void config_print_help(FILE *out);
+
+#endif

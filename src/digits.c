@@ -1,0 +1,49 @@
+/*
+ * Digits to numbers: see digits.h. Not strtoll(): that one takes white space, signs and, for hex,
+ * "0x", none of which HTTP fields or URLs may hold, and it wants a NUL where a query has none.
+ *
+ * Must hold: no value passes max on the way, so nothing overflows whatever the length.
+ */
+#include "digits.h"
+
+bool digits_parse(const char *text, size_t len, int64_t max, int64_t *value)
+{
+    int64_t number = 0;
+
+    if (len == 0)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        int digit = text[i] - '0';
+
+        if (digit < 0 || digit > 9)
+            return false;
+        /* asked before multiplying, for max may be INT64_MAX */
+        if (digit > max || number > (max - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *value = number;
+    return true;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+int digits_percent(const char *at, const char *end)
+{
+    int high, low;
+
+    if (end - at < 3 || at[0] != '%')
+        return -1;
+    high = hex_value(at[1]);
+    low = hex_value(at[2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}

@@ -1,0 +1,49 @@
+/*
+ * The exchange: one request and its answer, whatever door it came in by.
+ *
+ * An exchange has exactly one owner at any moment. It is made by a gateway, which hands it to
+ * route(); from there it goes to the committer (commit_submit) or the live desk (live_park), or is
+ * answered at once. exchange_finish() ends it: nobody touches it afterwards. Hand-over is a call,
+ * and whoever made that call looks at the exchange no more.
+ */
+#ifndef GATEWAY_H
+#define GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "http_request.h"
+#include "peer.h"
+
+struct arena;
+struct server;
+struct store_conn;
+
+struct ds_exchange {
+    struct arena *arena;     /* everything made for this exchange; holds the exchange too */
+    struct server *server;   /* settings, store, committer, live desk */
+    struct peer *peer;       /* where the answer goes */
+    struct store_conn *conn; /* the worker's connection: for route() and the ops only */
+    struct http_request request;
+    struct buf head; /* the answer's header lines, see http_response.h */
+    struct buf body; /* the answer's body */
+    bool no_body;    /* HEAD: the answer's body stays here */
+};
+
+/* A new exchange, owned by the caller; NULL when out of memory. peer is then still the caller's. */
+struct ds_exchange *exchange_new(struct server *server, struct peer *peer, struct store_conn *conn);
+
+/*
+ * Sends head and body and ends the exchange. Does not block: what the connection does not take at
+ * once goes to the live desk, which writes it as the reader reads. May be called by any thread.
+ */
+void exchange_finish(struct ds_exchange *exchange);
+
+/* Ends the exchange without an answer: the connection is closed. */
+void exchange_drop(struct ds_exchange *exchange);
+
+/* Frees the exchange but not its peer, whose answer goes on elsewhere. */
+void exchange_free(struct ds_exchange *exchange);
+
+#endif

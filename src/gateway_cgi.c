@@ -1,0 +1,127 @@
+/*
+ * The CGI door: see gateway_cgi.h.
+ *
+ * The same exchange, operations and live desk as behind FastCGI, on the one thread of a process
+ * that ends with its answer. Standard input is read to its end, also where the body is of no use:
+ * some servers lose the answer otherwise.
+ */
+#include "gateway_cgi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "gateway.h"
+#include "house.h"
+#include "http_response.h"
+#include "live.h"
+#include "log.h"
+#include "route.h"
+#include "server.h"
+#include "store.h"
+
+enum { READ_SIZE = 64 * 1024 };
+
+extern char **environ;
+
+bool gateway_cgi_is_here(void)
+{
+    return getenv("REQUEST_METHOD") != NULL;
+}
+
+static bool read_params(struct ds_exchange *exchange)
+{
+    for (char **entry = environ; *entry; entry++) {
+        const char *equals = strchr(*entry, '=');
+
+        if (equals &&
+            !http_request_add(&exchange->request, exchange->arena, exchange->server->config, *entry,
+                              (size_t)(equals - *entry), equals + 1))
+            return false;
+    }
+    return true;
+}
+
+/* Bytes of the next piece of the body, 0 at its end, -1 on an error. */
+static ssize_t read_piece(char *to, size_t room)
+{
+    ssize_t n;
+
+    do
+        n = read(STDIN_FILENO, to, room);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* CONTENT_LENGTH bytes, or, where it is not said, all there are. False when it was cut short. */
+static bool read_body(struct ds_exchange *exchange)
+{
+    struct http_request *request = &exchange->request;
+    const char *said = request->param[PARAM_CONTENT_LENGTH];
+    size_t most = (size_t)exchange->server->config->max_body_bytes, total = 0;
+    size_t expected = said ? (size_t)strtoull(said, NULL, 10) : SIZE_MAX;
+    struct buf body = {0};
+    char piece[READ_SIZE];
+    ssize_t n = 0;
+
+    while (total < expected) {
+        size_t want = expected - total < sizeof piece ? expected - total : sizeof piece;
+
+        n = read_piece(piece, want);
+        if (n <= 0)
+            break;
+        total += (size_t)n;
+        if (total <= most)
+            buf_add(&body, piece, (size_t)n);
+    }
+    request->body_too_large = total > most;
+    if (n < 0 || (said && total < expected) || buf_failed(&body)) {
+        buf_close(&body);
+        return false;
+    }
+    request->body = buf_take(&body, &request->body_len);
+    return true;
+}
+
+/* peer.done: there is no next request. */
+static void peer_done(struct peer *peer, bool ok)
+{
+    (void)ok;
+    peer->keep = false;
+}
+
+static bool answer(struct server *server, struct store_conn *conn, struct peer *peer)
+{
+    struct ds_exchange *exchange = exchange_new(server, peer, conn);
+
+    if (!exchange)
+        return false;
+    if (!read_params(exchange) || !read_body(exchange)) {
+        http_refuse(exchange, 400, "the request was cut short");
+        exchange_finish(exchange);
+    } else {
+        route(exchange, true);
+    }
+    live_run(server->live); /* if it was parked there, or the reader is slow */
+    return true;
+}
+
+int gateway_cgi_run(struct server *server)
+{
+    struct peer peer = {.fd = STDOUT_FILENO, .done = peer_done};
+    struct store_conn *conn;
+    bool ok;
+
+    /* the desk must not block on a reader that takes nothing */
+    (void)fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
+    if (store_connect(&conn, server->store) != DS_OK)
+        return 1;
+    ok = answer(server, conn, &peer);
+    store_disconnect(conn);
+    (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
+    house_once(server);
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,15 @@
+/* The CGI door (RFC 3875): one request from environ and standard input. */
+#ifndef GATEWAY_CGI_H
+#define GATEWAY_CGI_H
+
+#include <stdbool.h>
+
+struct server;
+
+/* Was this process started to answer a CGI request? */
+bool gateway_cgi_is_here(void);
+
+/* Answers it, live reads included, and returns the process's exit status. */
+int gateway_cgi_run(struct server *server);
+
+#endif

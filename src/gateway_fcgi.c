@@ -1,0 +1,373 @@
+/*
+ * The FastCGI door.
+ *
+ * One epoll set holds the listening socket and every idle kept-alive connection; all workers wait
+ * on it. A connection is armed one-shot: whoever gets its event owns it, reads one request with
+ * libfcgi, and hands the exchange over; when the answer is out, whichever thread that was arms the
+ * connection again (peer_done). So idle connections occupy nobody, and neither do parked readers.
+ *
+ *     idle ──readable──▶ worker: FCGX_Accept_r, parameters, body ──▶ route() ─ ─ ▶ done ──▶ idle
+ *
+ * libfcgi reads the requests. It needs a blocking descriptor for that, so it has a receive time-out
+ * against a web server that stops in the middle. Answers are written by peer.c, which never
+ * blocks. FCGX_Free after reading gives back libfcgi's 17 KB of buffers, so that an exchange that
+ * waits costs only itself.
+ */
+#include "gateway_fcgi.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "config.h"
+#include "gateway.h"
+#include "http_response.h"
+#include "log.h"
+#include "route.h"
+#include "server.h"
+#include "store.h"
+
+enum { PIECE = 16 * 1024 };
+
+/* An idle or busy connection. */
+struct connection {
+    struct peer peer; /* first: done() gets it back */
+    struct gateway_fcgi *gateway;
+    struct connection *next, *prev; /* all of them, to be closed at the end */
+};
+
+struct worker {
+    struct gateway_fcgi *gateway;
+    struct store_conn *conn;
+    pthread_t thread;
+    bool started;
+};
+
+struct gateway_fcgi {
+    struct server *server;
+    int listening, epoll;
+    int stop;             /* an eventfd that ends the workers */
+    pthread_mutex_t lock; /* guards the list */
+    struct connection *connections;
+    int64_t workers;
+    struct worker worker[];
+};
+
+/* --- connections --- */
+
+static void close_connection(struct connection *connection)
+{
+    struct gateway_fcgi *gateway = connection->gateway;
+
+    (void)pthread_mutex_lock(&gateway->lock);
+    if (connection->prev)
+        connection->prev->next = connection->next;
+    else
+        gateway->connections = connection->next;
+    if (connection->next)
+        connection->next->prev = connection->prev;
+    (void)pthread_mutex_unlock(&gateway->lock);
+    (void)close(connection->peer.fd); /* leaves the epoll set by that */
+    free(connection);
+}
+
+static bool arm(struct connection *connection, int op)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
+                                .data.ptr = connection};
+
+    return epoll_ctl(connection->gateway->epoll, op, connection->peer.fd, &event) == 0;
+}
+
+/* peer.done: the answer is out, or never will be. Any thread. */
+static void peer_done(struct peer *peer, bool ok)
+{
+    struct connection *connection = (struct connection *)peer;
+    struct server *server = connection->gateway->server;
+
+    if (!ok || !peer->keep || atomic_load(&server->stopping) || !arm(connection, EPOLL_CTL_MOD))
+        close_connection(connection);
+}
+
+static void set_timeouts(int fd, int64_t ms)
+{
+    struct timeval timeout = {ms / 1000, ms % 1000 * 1000};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+}
+
+static void admit(struct gateway_fcgi *gateway, int fd)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+
+    if (!connection) {
+        (void)close(fd);
+        return;
+    }
+    set_timeouts(fd, gateway->server->config->io_timeout_ms);
+    connection->gateway = gateway;
+    connection->peer.fd = fd;
+    connection->peer.framed = true;
+    connection->peer.done = peer_done;
+    (void)pthread_mutex_lock(&gateway->lock);
+    connection->next = gateway->connections;
+    if (connection->next)
+        connection->next->prev = connection;
+    gateway->connections = connection;
+    (void)pthread_mutex_unlock(&gateway->lock);
+    if (!arm(connection, EPOLL_CTL_ADD)) {
+        log_error("cannot watch a connection: %s", strerror(errno));
+        close_connection(connection);
+    }
+}
+
+static void accept_some(struct gateway_fcgi *gateway)
+{
+    const struct timespec pause = {0, 20 * 1000000};
+
+    for (int i = 0; i < 16; i++) { /* others are waiting for this worker too */
+        int fd = accept4(gateway->listening, NULL, NULL, SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            admit(gateway, fd);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            log_warn("cannot accept: %s", strerror(errno));
+            (void)nanosleep(&pause, NULL); /* the socket stays readable: do not spin */
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return;
+        }
+    }
+}
+
+/* --- one request --- */
+
+/*
+ * Reads the body to its end, also where it is too large: the web server would take a closed
+ * connection for a crash, and the client would never learn why. Returns its length.
+ */
+static size_t read_all(FCGX_Stream *in, struct buf *body, size_t expected, size_t most)
+{
+    char piece[PIECE];
+    size_t total = 0;
+    int n;
+
+    if (expected <= most &&
+        buf_reserve(body, expected)) /* without a copy, if it is as long as said */
+        while (body->len < expected) {
+            size_t left = expected - body->len;
+
+            n = FCGX_GetStr(body->data + body->len, left < INT_MAX ? (int)left : INT_MAX, in);
+            if (n <= 0)
+                return body->len;
+            body->len += (size_t)n;
+        }
+    total = body->len;
+    while ((n = FCGX_GetStr(piece, PIECE, in)) > 0) {
+        total += (size_t)n;
+        if (total <= most)
+            buf_add(body, piece, (size_t)n);
+    }
+    return total;
+}
+
+/* The body into exchange->request. False when it was cut short. */
+static bool read_body(FCGX_Stream *in, struct ds_exchange *exchange)
+{
+    struct http_request *request = &exchange->request;
+    const char *said = request->param[PARAM_CONTENT_LENGTH];
+    size_t most = (size_t)exchange->server->config->max_body_bytes;
+    size_t expected = said ? (size_t)strtoull(said, NULL, 10) : 0;
+    struct buf body = {0};
+    size_t total = read_all(in, &body, expected, most);
+
+    request->body_too_large = total > most;
+    if (FCGX_GetError(in) != 0 || total < expected || buf_failed(&body)) {
+        buf_close(&body);
+        return false;
+    }
+    if (request->body_too_large)
+        buf_close(&body);
+    request->body = buf_take(&body, &request->body_len);
+    return true;
+}
+
+static bool read_params(char **params, struct ds_exchange *exchange)
+{
+    for (; *params; params++) {
+        const char *equals = strchr(*params, '=');
+
+        if (equals &&
+            !http_request_add(&exchange->request, exchange->arena, exchange->server->config,
+                              *params, (size_t)(equals - *params), equals + 1))
+            return false;
+    }
+    return true;
+}
+
+/* Reads one request with libfcgi; NULL when there is none to answer. */
+static struct ds_exchange *read_request(struct worker *worker, struct connection *connection)
+{
+    struct ds_exchange *exchange = NULL;
+    FCGX_Request fcgi; /* never moved: its streams point back to it */
+
+    (void)FCGX_InitRequest(&fcgi, -1, 0);
+    fcgi.ipcFd = connection->peer.fd;
+    fcgi.keepConnection = 1; /* or Accept_r would close the descriptor before it reads */
+    FCGX_Detach(&fcgi);      /* no two seconds of lingering if it closes after all */
+    if (FCGX_Accept_r(&fcgi) < 0) {
+        connection->peer.fd = -1; /* libfcgi has closed it */
+        return NULL;
+    }
+    exchange = exchange_new(worker->gateway->server, &connection->peer, worker->conn);
+    if (exchange && (!read_params(fcgi.envp, exchange) || !read_body(fcgi.in, exchange))) {
+        exchange_free(exchange);
+        exchange = NULL;
+    }
+    connection->peer.request_id = (uint16_t)fcgi.requestId;
+    connection->peer.keep = fcgi.keepConnection != 0;
+    FCGX_Free(&fcgi, 0);
+    return exchange;
+}
+
+static void serve(struct worker *worker, struct connection *connection)
+{
+    struct ds_exchange *exchange = read_request(worker, connection);
+
+    if (exchange)
+        route(exchange, false);
+    else
+        close_connection(connection);
+}
+
+static bool has_hung_up(const struct connection *connection, uint32_t events)
+{
+    char byte;
+
+    return events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) &&
+           recv(connection->peer.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+static void *run(void *arg)
+{
+    struct worker *worker = arg;
+    struct gateway_fcgi *gateway = worker->gateway;
+    struct epoll_event event;
+
+    for (;;) {
+        if (epoll_wait(gateway->epoll, &event, 1, -1) != 1)
+            continue;
+        if (event.data.ptr == &gateway->stop)
+            return NULL;
+        if (event.data.ptr == &gateway->listening)
+            accept_some(gateway);
+        else if (has_hung_up(event.data.ptr, event.events))
+            close_connection(event.data.ptr);
+        else
+            serve(worker, event.data.ptr);
+    }
+}
+
+/* --- the door --- */
+
+bool gateway_fcgi_is_here(void)
+{
+    return !FCGX_IsCGI();
+}
+
+static bool open_door(struct gateway_fcgi *gateway)
+{
+    /* exclusive: of many processes on one socket, a connection wakes one or two */
+    struct epoll_event door = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = &gateway->listening};
+    struct epoll_event stop = {.events = EPOLLIN, .data.ptr = &gateway->stop};
+
+    int flags = fcntl(gateway->listening, F_GETFL);
+
+    gateway->epoll = epoll_create1(EPOLL_CLOEXEC);
+    gateway->stop = eventfd(0, EFD_CLOEXEC);
+    /* non-blocking: another worker or process may be quicker with the connection */
+    return gateway->epoll >= 0 && gateway->stop >= 0 && flags >= 0 &&
+           fcntl(gateway->listening, F_SETFL, flags | O_NONBLOCK) == 0 &&
+           epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->listening, &door) == 0 &&
+           epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->stop, &stop) == 0;
+}
+
+static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *worker)
+{
+    enum ds_status status = store_connect(&worker->conn, gateway->server->store);
+
+    worker->gateway = gateway;
+    if (status != DS_OK)
+        return status;
+    worker->started = pthread_create(&worker->thread, NULL, run, worker) == 0;
+    return worker->started ? DS_OK : DS_NO_MEMORY;
+}
+
+enum ds_status gateway_fcgi_start(struct gateway_fcgi **out, struct server *server, int listening)
+{
+    int64_t workers = server->config->workers;
+    struct gateway_fcgi *gateway =
+        calloc(1, sizeof *gateway + (size_t)workers * sizeof gateway->worker[0]);
+    enum ds_status status = DS_OK;
+
+    if (!gateway)
+        return DS_NO_MEMORY;
+    gateway->server = server;
+    gateway->listening = listening;
+    gateway->workers = workers;
+    (void)pthread_mutex_init(&gateway->lock, NULL);
+    if (FCGX_Init() != 0 || !open_door(gateway)) {
+        log_error("cannot serve FastCGI: %s", strerror(errno));
+        status = DS_FAILED;
+    }
+    for (int64_t i = 0; status == DS_OK && i < workers; i++)
+        status = start_worker(gateway, &gateway->worker[i]);
+    if (status != DS_OK) {
+        gateway_fcgi_stop(gateway);
+        return status;
+    }
+    *out = gateway;
+    return DS_OK;
+}
+
+void gateway_fcgi_close_door(struct gateway_fcgi *gateway)
+{
+    atomic_store(&gateway->server->stopping, true);
+    (void)epoll_ctl(gateway->epoll, EPOLL_CTL_DEL, gateway->listening, NULL);
+}
+
+void gateway_fcgi_stop(struct gateway_fcgi *gateway)
+{
+    uint64_t one = 1;
+
+    if (!gateway)
+        return;
+    if (gateway->stop >= 0 && write(gateway->stop, &one, sizeof one) < 0)
+        log_error("cannot stop the workers: %s", strerror(errno));
+    for (int64_t i = 0; i < gateway->workers; i++) {
+        if (gateway->worker[i].started)
+            (void)pthread_join(gateway->worker[i].thread, NULL);
+        store_disconnect(gateway->worker[i].conn);
+    }
+    while (gateway->connections)
+        close_connection(gateway->connections);
+    if (gateway->epoll >= 0)
+        (void)close(gateway->epoll);
+    if (gateway->stop >= 0)
+        (void)close(gateway->stop);
+    (void)pthread_mutex_destroy(&gateway->lock);
+    free(gateway);
+}

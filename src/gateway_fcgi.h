@@ -1,0 +1,25 @@
+/* The FastCGI door: requests from a web server over a listening socket. */
+#ifndef GATEWAY_FCGI_H
+#define GATEWAY_FCGI_H
+
+#include <stdbool.h>
+
+#include "status.h"
+
+struct gateway_fcgi;
+struct server;
+
+/* Is descriptor 0 a listening socket, as a web server or a supervisor hands it down? */
+bool gateway_fcgi_is_here(void);
+
+/* Serves on a listening socket with DS_WORKERS threads. */
+enum ds_status gateway_fcgi_start(struct gateway_fcgi **gateway, struct server *server,
+                                  int listening);
+
+/* From now on nobody new is let in, and connections are closed after their answer. */
+void gateway_fcgi_close_door(struct gateway_fcgi *gateway);
+
+/* Ends the threads. NULL is allowed. */
+void gateway_fcgi_stop(struct gateway_fcgi *gateway);
+
+#endif

@@ -1,0 +1,293 @@
+/* Housekeeping: see house.h. */
+#include "house.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "clock.h"
+#include "commit.h"
+#include "config.h"
+#include "log.h"
+#include "server.h"
+#include "store.h"
+#include "wake.h"
+
+enum {
+    ROUND_MS = 100, /* between looks at the log's size; the rest is done once a second */
+    SECOND_MS = 1000,
+    RENEWALS = 1024, /* saved in one transaction */
+};
+
+struct house {
+    struct server *server;
+    struct store_conn *conn;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t moved; /* stop, or a write of ours was committed */
+    bool stopping, busy;  /* busy: such a write is under way */
+    int64_t next_second;
+    int64_t next_checkpoint;
+};
+
+/* --- TTL renewals --- */
+
+struct renewal {
+    int64_t stream_id, until_ms;
+};
+
+struct renew_write {
+    struct write write;
+    struct house *house; /* NULL: a single one that found no place in the wake file */
+    size_t n;
+    struct renewal renewal[];
+};
+
+static enum ds_status apply_renewals(struct batch *batch, struct write *write)
+{
+    struct renew_write *renew = (struct renew_write *)write;
+    enum ds_status status = batch_flush(batch); /* a row saved later would undo the renewal */
+
+    for (size_t i = 0; status == DS_OK && i < renew->n; i++)
+        status = store_renew(batch->conn, renew->renewal[i].stream_id, renew->renewal[i].until_ms);
+    return status;
+}
+
+static void set_busy(struct house *house, bool busy)
+{
+    (void)pthread_mutex_lock(&house->lock);
+    house->busy = busy;
+    (void)pthread_mutex_unlock(&house->lock);
+    (void)pthread_cond_signal(&house->moved);
+}
+
+static void finish_renewals(struct write *write, enum ds_status status)
+{
+    struct renew_write *renew = (struct renew_write *)write;
+
+    if (status != DS_OK)
+        log_warn("TTL renewals were not saved");
+    if (renew->house)
+        set_busy(renew->house, false);
+    free(renew);
+}
+
+static struct renew_write *new_renewals(struct house *house, size_t room)
+{
+    struct renew_write *renew = calloc(1, sizeof *renew + room * sizeof renew->renewal[0]);
+
+    if (renew) {
+        renew->write.apply = apply_renewals;
+        renew->write.finish = finish_renewals;
+        renew->house = house;
+    }
+    return renew;
+}
+
+void house_renew(struct server *server, int64_t stream_id, int64_t until_ms)
+{
+    struct renew_write *renew;
+
+    if (wake_touch(store_wake(server->store), stream_id, until_ms))
+        return;
+    renew = new_renewals(NULL, 1);
+    if (!renew)
+        return; /* the stream lives a little shorter: out of memory has worse to offer */
+    renew->renewal[renew->n++] = (struct renewal){stream_id, until_ms};
+    commit_submit(server->commit, &renew->write);
+}
+
+static bool collect_renewal(void *arg, int64_t stream_id, int64_t until_ms)
+{
+    struct renew_write *renew = arg;
+
+    if (renew->n == RENEWALS)
+        return false; /* next second */
+    renew->renewal[renew->n++] = (struct renewal){stream_id, until_ms};
+    return true;
+}
+
+/* --- writes of our own, one at a time --- */
+
+struct sweep_write {
+    struct write write;
+    struct house *house; /* NULL in a CGI process */
+    bool more;
+};
+
+static enum ds_status apply_sweep(struct batch *batch, struct write *write)
+{
+    struct sweep_write *sweep = (struct sweep_write *)write;
+    int64_t ended[SWEEP_STREAMS];
+    size_t n = 0;
+    enum ds_status status = batch_flush(batch);
+
+    if (status == DS_OK)
+        status = store_sweep(batch->conn, batch->arena, batch->now, ended, &n, &sweep->more);
+    for (size_t i = 0; status == DS_OK && i < n; i++)
+        batch_ended(batch, ended[i]);
+    return status;
+}
+
+static void finish_sweep(struct write *write, enum ds_status status)
+{
+    struct sweep_write *sweep = (struct sweep_write *)write;
+
+    if (status != DS_OK)
+        sweep->more = false;
+    if (sweep->house)
+        set_busy(sweep->house, false);
+}
+
+static void submit_and_wait(struct house *house, struct write *write)
+{
+    set_busy(house, true);
+    commit_submit(house->server->commit, write);
+    (void)pthread_mutex_lock(&house->lock);
+    while (house->busy)
+        (void)pthread_cond_wait(&house->moved, &house->lock);
+    (void)pthread_mutex_unlock(&house->lock);
+}
+
+static bool is_stopping(struct house *house)
+{
+    bool stopping;
+
+    (void)pthread_mutex_lock(&house->lock);
+    stopping = house->stopping;
+    (void)pthread_mutex_unlock(&house->lock);
+    return stopping;
+}
+
+static void save_renewals(struct house *house)
+{
+    struct renew_write *renew = new_renewals(house, RENEWALS);
+
+    if (!renew)
+        return;
+    wake_touch_sweep(store_wake(house->server->store), clock_wall_ms(), collect_renewal, renew);
+    if (renew->n == 0)
+        free(renew);
+    else
+        submit_and_wait(house, &renew->write);
+}
+
+/* Slice after slice, each a write among others: nobody waits for more than one of them. */
+static void sweep(struct house *house)
+{
+    struct sweep_write write = {{.apply = apply_sweep, .finish = finish_sweep}, house, true};
+    bool needed = false;
+
+    if (store_sweep_needed(house->conn, clock_wall_ms(), &needed) != DS_OK || !needed)
+        return;
+    while (write.more && !is_stopping(house))
+        submit_and_wait(house, &write.write);
+}
+
+/* Any process whose commits find the log long sees to it; the second one to try finds it short. */
+static void checkpoint(struct house *house)
+{
+    struct server *server = house->server;
+    int64_t now = clock_monotonic_ms();
+
+    if (commit_wal_bytes(server->commit) < server->config->wal_bytes ||
+        now < house->next_checkpoint)
+        return;
+    if (store_checkpoint(house->conn) == DS_OK) {
+        commit_wal_restarted(server->commit);
+    } else {
+        log_debug("a reader keeps the write-ahead log from starting anew");
+        house->next_checkpoint = now + SECOND_MS;
+    }
+}
+
+static void round_of(struct house *house)
+{
+    int64_t now = clock_monotonic_ms();
+
+    checkpoint(house);
+    if (now < house->next_second)
+        return;
+    house->next_second = now + SECOND_MS;
+    if (!wake_try_duty(store_wake(house->server->store)))
+        return;
+    save_renewals(house);
+    sweep(house);
+}
+
+static void *run(void *arg)
+{
+    struct house *house = arg;
+    struct timespec until;
+
+    while (!is_stopping(house)) {
+        round_of(house);
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += ROUND_MS * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        (void)pthread_mutex_lock(&house->lock);
+        if (!house->stopping)
+            (void)pthread_cond_clockwait(&house->moved, &house->lock, CLOCK_MONOTONIC, &until);
+        (void)pthread_mutex_unlock(&house->lock);
+    }
+    return NULL;
+}
+
+enum ds_status house_start(struct house **out, struct server *server)
+{
+    struct house *house = calloc(1, sizeof *house);
+    enum ds_status status;
+
+    if (!house)
+        return DS_NO_MEMORY;
+    house->server = server;
+    status = store_connect(&house->conn, server->store);
+    if (status != DS_OK)
+        goto fail;
+    (void)pthread_mutex_init(&house->lock, NULL);
+    (void)pthread_cond_init(&house->moved, NULL);
+    status = DS_NO_MEMORY;
+    if (pthread_create(&house->thread, NULL, run, house) != 0)
+        goto fail;
+    *out = house;
+    return DS_OK;
+fail:
+    store_disconnect(house->conn);
+    free(house);
+    return status;
+}
+
+void house_stop(struct house *house)
+{
+    if (!house)
+        return;
+    (void)pthread_mutex_lock(&house->lock);
+    house->stopping = true;
+    (void)pthread_mutex_unlock(&house->lock);
+    (void)pthread_cond_signal(&house->moved);
+    (void)pthread_join(house->thread, NULL);
+    (void)pthread_cond_destroy(&house->moved);
+    (void)pthread_mutex_destroy(&house->lock);
+    store_disconnect(house->conn);
+    free(house);
+}
+
+void house_once(struct server *server)
+{
+    struct sweep_write write = {{.apply = apply_sweep, .finish = finish_sweep}, NULL, true};
+    struct store_conn *conn;
+    bool needed = false;
+
+    if (!wake_try_duty(store_wake(server->store)) || store_connect(&conn, server->store) != DS_OK)
+        return;
+    if (store_sweep_needed(conn, clock_wall_ms(), &needed) == DS_OK && needed)
+        commit_submit(server->commit, &write.write);
+    if (commit_wal_bytes(server->commit) >= server->config->wal_bytes)
+        (void)store_checkpoint(conn);
+    store_disconnect(conn);
+}

@@ -1,0 +1,209 @@
+/* CGI parameters into a request: see http_request.h. */
+#include "http_request.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "arena.h"
+#include "config.h"
+#include "path.h"
+
+#define NAME(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof text - 1                                                                      \
+    }
+
+static const struct {
+    const char *text;
+    size_t len;
+} names[HTTP_PARAMS] = {
+    [PARAM_METHOD] = NAME("REQUEST_METHOD"),
+    [PARAM_TARGET] = NAME("REQUEST_URI"),
+    [PARAM_SCRIPT_NAME] = NAME("SCRIPT_NAME"),
+    [PARAM_SCHEME] = NAME("REQUEST_SCHEME"),
+    [PARAM_HTTPS] = NAME("HTTPS"),
+    [PARAM_SERVER_NAME] = NAME("SERVER_NAME"),
+    [PARAM_SERVER_PORT] = NAME("SERVER_PORT"),
+    [PARAM_CONTENT_TYPE] = NAME("CONTENT_TYPE"),
+    [PARAM_CONTENT_LENGTH] = NAME("CONTENT_LENGTH"),
+    [PARAM_HOST] = NAME("HTTP_HOST"),
+    [PARAM_IF_NONE_MATCH] = NAME("HTTP_IF_NONE_MATCH"),
+    [PARAM_FORWARDED_HOST] = NAME("HTTP_X_FORWARDED_HOST"),
+    [PARAM_FORWARDED_PROTO] = NAME("HTTP_X_FORWARDED_PROTO"),
+    [PARAM_PRODUCER_EPOCH] = NAME("HTTP_PRODUCER_EPOCH"),
+    [PARAM_PRODUCER_ID] = NAME("HTTP_PRODUCER_ID"),
+    [PARAM_PRODUCER_SEQ] = NAME("HTTP_PRODUCER_SEQ"),
+    [PARAM_STREAM_CLOSED] = NAME("HTTP_STREAM_CLOSED"),
+    [PARAM_STREAM_EXPIRES_AT] = NAME("HTTP_STREAM_EXPIRES_AT"),
+    [PARAM_STREAM_FORK_OFFSET] = NAME("HTTP_STREAM_FORK_OFFSET"),
+    [PARAM_STREAM_FORK_SUB_OFFSET] = NAME("HTTP_STREAM_FORK_SUB_OFFSET"),
+    [PARAM_STREAM_FORKED_FROM] = NAME("HTTP_STREAM_FORKED_FROM"),
+    [PARAM_STREAM_SEQ] = NAME("HTTP_STREAM_SEQ"),
+    [PARAM_STREAM_TTL] = NAME("HTTP_STREAM_TTL"),
+    [PARAM_TEST_KILL] = NAME("HTTP_X_TEST_KILL"),
+};
+
+static int find_param(const char *name, size_t len)
+{
+    for (int i = 0; i < HTTP_PARAMS; i++)
+        if (names[i].len == len && memcmp(names[i].text, name, len) == 0)
+            return i;
+    return -1;
+}
+
+bool http_request_add(struct http_request *request, struct arena *arena,
+                      const struct config *config, const char *name, size_t name_len,
+                      const char *value)
+{
+    size_t len = strlen(value);
+    int which = name_len > 0 && name_len <= 32 ? find_param(name, name_len) : -1;
+
+    if (which < 0 || request->param[which])
+        return true; /* of a header that is sent twice, the first one counts */
+    if (len == 0 && (which == PARAM_CONTENT_TYPE || which == PARAM_CONTENT_LENGTH))
+        return true; /* web servers send these two empty when the client sent none */
+    if (len > (size_t)config->max_header_bytes && which != PARAM_TARGET) {
+        request->too_long = true;
+        return true;
+    }
+    request->param[which] = arena_strndup(arena, value, len);
+    return request->param[which] != NULL;
+}
+
+static enum http_method parse_method(const char *name)
+{
+    static const char *const methods[HTTP_METHODS] = {
+        [HTTP_GET] = "GET", [HTTP_HEAD] = "HEAD",     [HTTP_POST] = "POST",
+        [HTTP_PUT] = "PUT", [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS",
+    };
+    int i;
+
+    for (i = 0; i < HTTP_METHODS; i++)
+        if (strcmp(name, methods[i]) == 0)
+            break;
+    return (enum http_method)i;
+}
+
+/* Digits only; -1 when there is no such header, -2 when it is anything else. */
+static int64_t parse_length(const char *text)
+{
+    int64_t length = 0;
+
+    if (!text)
+        return -1;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9' || length > INT64_MAX / 10 - 10)
+            return -2;
+        length = length * 10 + (*text - '0');
+    }
+    return length;
+}
+
+/* Under a CGI prefix, /cgi-bin/streams/v1/x is the stream /v1/x. */
+static bool has_prefix(const char *prefix, const char *path, size_t len)
+{
+    size_t prefix_len = strlen(prefix);
+
+    return prefix_len > 0 && len > prefix_len && strncmp(path, prefix, prefix_len) == 0 &&
+           path[prefix_len] == '/';
+}
+
+const char *http_request_sibling(const struct http_request *request, struct arena *arena,
+                                 const struct config *config, const char *url_path,
+                                 const char **reason)
+{
+    size_t len = strlen(url_path);
+
+    if (has_prefix(request->prefix, url_path, len)) {
+        url_path += strlen(request->prefix);
+        len = strlen(url_path);
+    }
+    *reason = "the path must begin with a slash";
+    if (url_path[0] != '/')
+        return NULL;
+    *reason = "the path is too long";
+    if (len > (size_t)config->max_path_bytes)
+        return NULL;
+    *reason = "out of memory";
+    return path_normalize(arena, url_path, len, reason);
+}
+
+int http_request_parse(struct http_request *request, struct arena *arena,
+                       const struct config *config, bool cgi, const char **reason)
+{
+    const char *path, *method = request->param[PARAM_METHOD];
+    size_t len;
+
+    request->query = "";
+    request->method = method ? parse_method(method) : HTTP_METHODS;
+    request->content_length = parse_length(request->param[PARAM_CONTENT_LENGTH]);
+    if (request->content_length == -2) {
+        *reason = "Content-Length must be a number";
+        return 400;
+    }
+    if (request->too_long) {
+        *reason = "a request header is too long";
+        return 431;
+    }
+    if (!request->param[PARAM_TARGET] ||
+        !path_split_target(request->param[PARAM_TARGET], &path, &len, &request->query)) {
+        *reason = "the request has no path (is REQUEST_URI passed on?)";
+        return 400;
+    }
+    request->prefix = "";
+    if (cgi && request->param[PARAM_SCRIPT_NAME] &&
+        has_prefix(request->param[PARAM_SCRIPT_NAME], path, len)) {
+        request->prefix = request->param[PARAM_SCRIPT_NAME];
+        path += strlen(request->prefix);
+        len -= strlen(request->prefix);
+    }
+    if (len > (size_t)config->max_path_bytes) {
+        *reason = "the path is too long";
+        return 414;
+    }
+    *reason = "out of memory";
+    request->path = path_normalize(arena, path, len, reason);
+    return request->path ? 0 : 400;
+}
+
+/* reg-name, IPv4 or [IPv6], with an optional port: nothing that could leave its header line */
+static bool is_host(const char *host)
+{
+    size_t len = strlen(host);
+
+    return len > 0 && len < 256 &&
+           strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]%~") ==
+               len;
+}
+
+const char *http_request_origin(const struct http_request *request, struct arena *arena,
+                                const struct config *config)
+{
+    const char *const *param = request->param;
+    const char *scheme = param[PARAM_SCHEME], *host = param[PARAM_HOST];
+
+    if (config->base_url[0])
+        return config->base_url;
+    if (param[PARAM_HTTPS] && strcasecmp(param[PARAM_HTTPS], "on") == 0)
+        scheme = "https";
+    if (config->trust_forwarded && param[PARAM_FORWARDED_PROTO])
+        scheme = param[PARAM_FORWARDED_PROTO];
+    if (config->trust_forwarded && param[PARAM_FORWARDED_HOST])
+        host = param[PARAM_FORWARDED_HOST];
+    scheme = scheme && strcasecmp(scheme, "https") == 0 ? "https" : "http";
+    if (host && is_host(host))
+        return arena_printf(arena, "%s://%s", scheme, host);
+    host = param[PARAM_SERVER_NAME];
+    if (!host || !is_host(host))
+        return arena_printf(arena, "%s", ""); /* a path alone is a valid Location */
+    if (!param[PARAM_SERVER_PORT] || strspn(param[PARAM_SERVER_PORT], "0123456789") == 0)
+        return arena_printf(arena, "%s://%s", scheme, host);
+    return arena_printf(arena, "%s://%s:%.5s", scheme, host, param[PARAM_SERVER_PORT]);
+}
+
+bool http_request_closes(const struct http_request *request)
+{
+    const char *closed = request->param[PARAM_STREAM_CLOSED];
+
+    return closed && strcasecmp(closed, "true") == 0;
+}

@@ -1,0 +1,95 @@
+/*
+ * A request as the gateways hand it in: CGI parameters (RFC 3875) turned into method, path, query
+ * and the headers that this server reads. Everything lives in the exchange's arena.
+ */
+#ifndef HTTP_REQUEST_H
+#define HTTP_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+struct config;
+
+enum http_method {
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    HTTP_METHODS, /* how many there are; as a value: any other method */
+};
+
+/* What is read of a request; their CGI names are in http_request.c, in the same order. */
+enum http_param {
+    PARAM_METHOD,
+    PARAM_TARGET, /* REQUEST_URI */
+    PARAM_SCRIPT_NAME,
+    PARAM_SCHEME,
+    PARAM_HTTPS,
+    PARAM_SERVER_NAME,
+    PARAM_SERVER_PORT,
+    PARAM_CONTENT_TYPE,
+    PARAM_CONTENT_LENGTH,
+    PARAM_HOST,
+    PARAM_IF_NONE_MATCH,
+    PARAM_FORWARDED_HOST,
+    PARAM_FORWARDED_PROTO,
+    PARAM_PRODUCER_EPOCH,
+    PARAM_PRODUCER_ID,
+    PARAM_PRODUCER_SEQ,
+    PARAM_STREAM_CLOSED,
+    PARAM_STREAM_EXPIRES_AT,
+    PARAM_STREAM_FORK_OFFSET,
+    PARAM_STREAM_FORK_SUB_OFFSET,
+    PARAM_STREAM_FORKED_FROM,
+    PARAM_STREAM_SEQ,
+    PARAM_STREAM_TTL,
+    PARAM_TEST_KILL, /* X-Test-Kill: read by builds with test hooks only */
+    HTTP_PARAMS
+};
+
+struct http_request {
+    enum http_method method;
+    const char *param[HTTP_PARAMS]; /* NULL: absent. An empty Content-Type counts as absent */
+    bool too_long;                  /* one of them was longer than DS_MAX_HEADER_BYTES */
+    const char *prefix;             /* of the URL, before the path; "" but for CGI in a folder */
+    const char *path;       /* the stream's name, normalised; NULL before http_request_parse */
+    const char *query;      /* "" if there is none */
+    int64_t content_length; /* -1: not said */
+    char *body;             /* malloc'd by the gateway, freed with the exchange */
+    size_t body_len;
+    bool body_too_large; /* more than DS_MAX_BODY_BYTES: read and thrown away */
+};
+
+/* Takes note of one CGI parameter ("NAME", "value"), if it is one that is read. DS_NO_MEMORY. */
+bool http_request_add(struct http_request *request, struct arena *arena,
+                      const struct config *config, const char *name, size_t name_len,
+                      const char *value);
+
+/*
+ * Sets method, path, query and content_length from the parameters. 0, or the HTTP status to answer
+ * with and a one-line *reason. cgi: paths are relative to SCRIPT_NAME where the URL begins with it.
+ */
+int http_request_parse(struct http_request *request, struct arena *arena,
+                       const struct config *config, bool cgi, const char **reason);
+
+/*
+ * The name of another stream that a header gives as the path of its URL, in the same normal form;
+ * NULL with a one-line *reason when there can be no such stream.
+ */
+const char *http_request_sibling(const struct http_request *request, struct arena *arena,
+                                 const struct config *config, const char *url_path,
+                                 const char **reason);
+
+/* "http://host" of the URL that the client used, or DS_BASE_URL. NULL when out of memory. */
+const char *http_request_origin(const struct http_request *request, struct arena *arena,
+                                const struct config *config);
+
+/* Stream-Closed: true, in any case (protocol section 4.1); anything else is as if it were absent.
+ */
+bool http_request_closes(const struct http_request *request);
+
+#endif

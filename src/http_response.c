@@ -1,0 +1,147 @@
+/* The head of an answer: see http_response.h. */
+#include "http_response.h"
+
+#include <string.h>
+
+#include "buf.h"
+#include "config.h"
+#include "gateway.h"
+#include "offset.h"
+#include "server.h"
+
+/* Everything that a browser's script needs to see, and nothing that a proxy would strip. */
+#define EXPOSED                                                                                    \
+    "Stream-Next-Offset, Stream-Cursor, Stream-Up-To-Date, Stream-Closed, Stream-TTL, "            \
+    "Stream-Expires-At, Stream-SSE-Data-Encoding, Producer-Epoch, Producer-Seq, "                  \
+    "Producer-Expected-Seq, Producer-Received-Seq, Location, ETag, Content-Type, "                 \
+    "Content-Encoding, Retry-After, Vary"
+
+static const char *reason_phrase(int status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 201:
+        return "Created";
+    case 204:
+        return "No Content";
+    case 304:
+        return "Not Modified";
+    case 400:
+        return "Bad Request";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 409:
+        return "Conflict";
+    case 410:
+        return "Gone";
+    case 413:
+        return "Content Too Large";
+    case 414:
+        return "URI Too Long";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 503:
+        return "Service Unavailable";
+    case 507:
+        return "Insufficient Storage";
+    default:
+        return "Internal Server Error";
+    }
+}
+
+void http_begin(struct buf *head, const struct config *config, int status)
+{
+    buf_clear(head);
+    buf_reserve(head, 1024); /* one allocation for most answers */
+    buf_printf(head, "Status: %d %s\r\n", status, reason_phrase(status));
+    buf_adds(head, "X-Content-Type-Options: nosniff\r\n"
+                   "Cross-Origin-Resource-Policy: cross-origin\r\n");
+    if (config->cors_origin[0]) {
+        buf_adds(head, "Access-Control-Allow-Origin: ");
+        buf_adds(head, config->cors_origin);
+        buf_adds(head, "\r\nAccess-Control-Expose-Headers: " EXPOSED "\r\n");
+    }
+}
+
+void http_add(struct buf *head, const char *name, const char *value)
+{
+    buf_adds(head, name);
+    buf_adds(head, ": ");
+    for (; *value; value++)
+        if ((unsigned char)*value >= 0x20 && *value != 0x7f)
+            buf_addc(head, *value);
+    buf_adds(head, "\r\n");
+}
+
+void http_add_int(struct buf *head, const char *name, int64_t value)
+{
+    buf_printf(head, "%s: %lld\r\n", name, (long long)value);
+}
+
+void http_add_offset(struct buf *head, int64_t position)
+{
+    char text[OFFSET_TEXT_SIZE];
+
+    offset_format(position, text);
+    http_add(head, "Stream-Next-Offset", text);
+}
+
+void http_end(struct buf *head, int64_t length)
+{
+    if (length >= 0)
+        http_add_int(head, "Content-Length", length);
+    buf_adds(head, "\r\n");
+}
+
+void http_refuse_begin(struct ds_exchange *exchange, int status)
+{
+    http_begin(&exchange->head, exchange->server->config, status);
+    http_add(&exchange->head, "Cache-Control", "no-store");
+    http_add(&exchange->head, "Content-Type", "text/plain; charset=utf-8");
+}
+
+void http_refuse_end(struct ds_exchange *exchange, const char *reason)
+{
+    buf_clear(&exchange->body);
+    buf_adds(&exchange->body, reason);
+    buf_addc(&exchange->body, '\n');
+    http_end(&exchange->head, (int64_t)exchange->body.len);
+}
+
+void http_refuse(struct ds_exchange *exchange, int status, const char *reason)
+{
+    http_refuse_begin(exchange, status);
+    if (status == 503)
+        http_add(&exchange->head, "Retry-After", "1");
+    http_refuse_end(exchange, reason);
+}
+
+static const struct {
+    int http;
+    const char *reason;
+} answers[] = {
+    [DS_OK] = {200, ""},
+    [DS_INVALID] = {400, "the request is not valid"},
+    [DS_NOT_FOUND] = {404, "there is no such stream"},
+    [DS_GONE] = {410, "this stream was deleted; forks still read it"},
+    [DS_TOO_LARGE] = {413, "the body is too large"},
+    [DS_BUSY] = {503, "the database is busy, try again"},
+    [DS_NO_MEMORY] = {503, "out of memory, try again"},
+    [DS_NO_SPACE] = {507, "the disk is full"},
+    [DS_FAILED] = {500, "the server failed; its log says why"},
+};
+
+int http_status_of(enum ds_status status)
+{
+    return answers[status].http;
+}
+
+void http_refuse_status(struct ds_exchange *exchange, enum ds_status status)
+{
+    http_refuse(exchange, answers[status].http, answers[status].reason);
+}

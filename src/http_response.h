@@ -1,0 +1,43 @@
+/*
+ * The head of an answer. A gateway turns the Status line into an HTTP one (RFC 3875 section 6.3).
+ *
+ * Call http_begin() once, add lines, and end with one of http_end_…(), after which the exchange is
+ * ready for exchange_finish(). Whatever a client sent must be checked before it comes here; as a
+ * last guard, control characters in values are dropped, so that no value can leave its line.
+ */
+#ifndef HTTP_RESPONSE_H
+#define HTTP_RESPONSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+struct buf;
+struct config;
+struct ds_exchange;
+
+/* The status line and the lines that every answer has: CORS and browser security (12.7). */
+void http_begin(struct buf *head, const struct config *config, int status);
+
+void http_add(struct buf *head, const char *name, const char *value);
+void http_add_int(struct buf *head, const char *name, int64_t value);
+void http_add_offset(struct buf *head, int64_t position); /* Stream-Next-Offset */
+
+/* Ends the head; length < 0: no Content-Length, for answers without a body or of unknown length. */
+void http_end(struct buf *head, int64_t length);
+
+/* A whole answer: a status, one line of reason as text, never cached. Replaces what was begun. */
+void http_refuse(struct ds_exchange *exchange, int status, const char *reason);
+
+/* As http_refuse, but with room for further lines; end with http_refuse_end(). */
+void http_refuse_begin(struct ds_exchange *exchange, int status);
+void http_refuse_end(struct ds_exchange *exchange, const char *reason);
+
+/* The one table from ds_status to HTTP. */
+int http_status_of(enum ds_status status);
+
+/* http_refuse for what the store said. */
+void http_refuse_status(struct ds_exchange *exchange, enum ds_status status);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * Content types: see http_type.h.
+ *
+ * A type that a client gave us goes back to other clients as a header, byte for byte, so what is
+ * accepted here must not be able to break a header. Grammar of RFC 9110 section 8.3.1:
+ *
+ *     token "/" token *( OWS ";" OWS [ token "=" ( token / quoted-string ) ] )
+ *
+ * but OWS is spaces only: a tab is a control character, and no client sends one.
+ *
+ * Must hold: a valid type contains no byte below 0x20 and no 0x7F.
+ */
+#include "http_type.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+/* tchar of RFC 9110 section 5.6.2 */
+#define TOKEN_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~"
+
+/* Every reader here returns where it stopped, or NULL when what it reads is not there. */
+static const char *read_token(const char *at)
+{
+    size_t len = strspn(at, TOKEN_CHARS);
+
+    return len > 0 ? at + len : NULL;
+}
+
+static const char *read_quoted(const char *at)
+{
+    for (at++; *at != '"'; at++) { /* past the opening quote */
+        if (*at == '\\')
+            at++;
+        if ((unsigned char)*at < 0x20 || *at == 0x7F) /* the final NUL as well */
+            return NULL;
+    }
+    return at + 1;
+}
+
+static const char *read_parameter(const char *at)
+{
+    at = read_token(at);
+    if (!at || *at != '=')
+        return NULL;
+    at++;
+    return *at == '"' ? read_quoted(at) : read_token(at);
+}
+
+static const char *skip_spaces(const char *at)
+{
+    return at + strspn(at, " ");
+}
+
+bool http_type_is_valid(const char *type)
+{
+    const char *at = read_token(type);
+
+    if (!at || *at != '/')
+        return false;
+    at = read_token(at + 1);
+    while (at && *at != '\0') {
+        at = skip_spaces(at);
+        if (*at != ';')
+            return false;
+        at = skip_spaces(at + 1);
+        if (*at != ';' && *at != '\0') /* "a/b;" and "a/b;;c=d" are well-formed too */
+            at = read_parameter(at);
+    }
+    return at != NULL;
+}
+
+/* The length of type/subtype. */
+static size_t essence_len(const char *type)
+{
+    return strcspn(type, "; \t");
+}
+
+enum http_type_kind http_type_kind(const char *type)
+{
+    if (http_type_matches(type, "application/json"))
+        return HTTP_TYPE_JSON;
+    return strncasecmp(type, "text/", 5) == 0 ? HTTP_TYPE_TEXT : HTTP_TYPE_BINARY;
+}
+
+bool http_type_matches(const char *a, const char *b)
+{
+    size_t len = essence_len(a);
+
+    return len == essence_len(b) && strncasecmp(a, b, len) == 0;
+}

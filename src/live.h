@@ -1,0 +1,77 @@
+/*
+ * The live desk: exchanges that wait, without a thread each.
+ *
+ * A waiting reader is an offset and a connection. The desk, one thread a process, holds them by
+ * stream; when a stream's sequence moves (wake.h), it reads the stream once and writes to all its
+ * readers. It writes without blocking: a reader that takes nothing keeps what it has been sent so
+ * far and costs nobody anything; when its socket is writable again the desk reads on from its
+ * offset. Readers at the same offset share one read and one encoded answer.
+ *
+ *             live_park                     data, closure, end of the stream
+ *     worker ───────────▶ inbox ─▶ waiting ─────────────────▶ sending ─▶ waiting (SSE)
+ *                                     │ time is up, stop          │  └─▶ done (long-poll, end)
+ *                                     └──────────▶ sending ───────┤
+ *     any    ───────────▶ inbox ───────────────────▲              └ gone: closed
+ *             live_drain
+ *
+ * In a CGI process the one exchange is served by live_run() in the caller.
+ */
+#ifndef LIVE_H
+#define LIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "peer.h"
+#include "sse.h"
+#include "status.h"
+
+struct ds_exchange;
+struct live;
+struct server;
+struct stream;
+struct store_conn;
+
+enum live_kind { LIVE_LONG_POLL, LIVE_SSE };
+
+/* A reader as the encoder sees it. */
+struct live_reader {
+    int64_t stream_id;
+    int64_t position;    /* it has everything before */
+    int64_t cursor;      /* the client's cursor, -1 if it sent none */
+    char *if_none_match; /* malloc'd, or NULL */
+    enum live_kind kind;
+    enum sse_encoding encoding;
+    bool greeted;     /* SSE: the first control event is out */
+    bool out_of_time; /* answer now, with what there is */
+};
+
+/* What a reader gets next; see op_live.c. */
+struct live_answer {
+    struct chunk *head, *body; /* references of the caller; either may be NULL */
+    int64_t next;              /* the reader's new position */
+    bool end;                  /* the exchange is over with this */
+};
+
+/*
+ * Hands an exchange over. For SSE its head is sent first. False when DS_MAX_PARKED readers wait:
+ * the exchange is then still the caller's. reader->if_none_match goes over to the desk.
+ */
+bool live_park(struct live *live, struct ds_exchange *exchange, const struct live_reader *reader);
+
+/* Writes the rest of an answer as the reader reads. Takes peer and the chunks of out. */
+void live_drain(struct live *live, struct peer *peer, struct outgoing *out);
+
+/* thread: false in a CGI process, which calls live_run() instead. */
+enum ds_status live_start(struct live **live, struct server *server, bool thread);
+
+/* Serves until nobody is left, on this thread. */
+void live_run(struct live *live);
+
+/* Lets every reader go, politely; from now on nobody stays. Returns at once. */
+void live_let_go(struct live *live);
+
+/* Ends the thread; whoever is left is closed. NULL is allowed. */
+void live_stop(struct live *live);
+
+#endif

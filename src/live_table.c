@@ -1,0 +1,227 @@
+/*
+ * The live desk's tables: see live_table.h.
+ *
+ * Must hold: a watch is freed only when it has no reader, is not marked and is not being visited;
+ * whoever visits or unmarks one without readers drops it.
+ */
+#include "live_table.h"
+
+#include <stdlib.h>
+
+enum { FIRST_BUCKETS = 64, FIRST_HEAP = 64 };
+
+/* --- readers by stream --- */
+
+static struct watch **bucket_of(const struct live_table *table, int64_t stream_id)
+{
+    return &table->bucket[(uint64_t)stream_id & (table->buckets - 1)];
+}
+
+/* Doubles the hash table when it is full; a smaller one works too, so failing is no error. */
+static bool grow(struct live_table *table)
+{
+    size_t buckets = table->buckets ? table->buckets * 2 : FIRST_BUCKETS;
+    struct watch **bucket;
+
+    if (table->count < table->buckets)
+        return true;
+    bucket = calloc(buckets, sizeof(struct watch *));
+    if (!bucket)
+        return table->buckets != 0;
+    free(table->bucket);
+    table->bucket = bucket;
+    table->buckets = buckets;
+    for (struct watch *watch = table->watches; watch; watch = watch->next) {
+        struct watch **slot = bucket_of(table, watch->stream_id);
+
+        watch->next_bucket = *slot;
+        *slot = watch;
+    }
+    return true;
+}
+
+struct watch *live_table_find(struct live_table *table, int64_t stream_id)
+{
+    struct watch *watch = table->buckets ? *bucket_of(table, stream_id) : NULL;
+
+    while (watch && watch->stream_id != stream_id)
+        watch = watch->next_bucket;
+    return watch;
+}
+
+static struct watch *new_watch(struct live_table *table, int64_t stream_id)
+{
+    struct watch *watch, **slot;
+
+    if (!grow(table))
+        return NULL;
+    watch = calloc(1, sizeof *watch);
+    if (!watch)
+        return NULL;
+    watch->stream_id = stream_id;
+    watch->ttl_seconds = -1;
+    slot = bucket_of(table, stream_id);
+    watch->next_bucket = *slot;
+    *slot = watch;
+    watch->next = table->watches;
+    if (watch->next)
+        watch->next->prev = watch;
+    table->watches = watch;
+    table->count++;
+    return watch;
+}
+
+bool live_table_add(struct live_table *table, struct parked *parked, bool *fresh)
+{
+    struct watch *watch = live_table_find(table, parked->reader.stream_id);
+
+    if (!watch)
+        watch = new_watch(table, parked->reader.stream_id);
+    if (!watch)
+        return false;
+    *fresh = !watch->first;
+    parked->watch = watch;
+    parked->prev = NULL;
+    parked->next = watch->first;
+    if (parked->next)
+        parked->next->prev = parked;
+    watch->first = parked;
+    return true;
+}
+
+void live_table_drop(struct live_table *table, struct watch *watch)
+{
+    struct watch **slot = bucket_of(table, watch->stream_id);
+
+    while (*slot != watch)
+        slot = &(*slot)->next_bucket;
+    *slot = watch->next_bucket;
+    if (watch->prev)
+        watch->prev->next = watch->next;
+    else
+        table->watches = watch->next;
+    if (watch->next)
+        watch->next->prev = watch->prev;
+    table->count--;
+    free(watch);
+}
+
+bool live_table_remove(struct live_table *table, struct parked *parked)
+{
+    struct watch *watch = parked->watch;
+
+    if (parked->prev)
+        parked->prev->next = parked->next;
+    else
+        watch->first = parked->next;
+    if (parked->next)
+        parked->next->prev = parked->prev;
+    parked->watch = NULL;
+    if (watch->first)
+        return false;
+    if (!watch->marked && !watch->visiting)
+        live_table_drop(table, watch);
+    return true;
+}
+
+/* --- streams to look at --- */
+
+void live_table_mark(struct live_table *table, struct watch *watch)
+{
+    if (watch->marked)
+        return;
+    watch->marked = true;
+    watch->next_marked = table->marked;
+    table->marked = watch;
+}
+
+void live_table_mark_all(struct live_table *table)
+{
+    for (struct watch *watch = table->watches; watch; watch = watch->next)
+        live_table_mark(table, watch);
+}
+
+struct watch *live_table_take_marked(struct live_table *table)
+{
+    struct watch *marked = table->marked;
+
+    table->marked = NULL;
+    return marked;
+}
+
+/* --- times --- */
+
+bool live_table_reserve(struct live_table *table)
+{
+    size_t size = table->heap_size ? table->heap_size * 2 : FIRST_HEAP;
+    struct parked **heap;
+
+    if (table->heap_used < table->heap_size)
+        return true;
+    heap = realloc(table->heap, size * sizeof *heap);
+    if (!heap)
+        return false;
+    table->heap = heap;
+    table->heap_size = size;
+    return true;
+}
+
+static void place(struct live_table *table, size_t at, struct parked *parked)
+{
+    table->heap[at] = parked;
+    parked->heap_at = at;
+}
+
+/* Moves an entry up or down until its parent is earlier and its children are later. */
+static void settle(struct live_table *table, struct parked *parked)
+{
+    size_t at = parked->heap_at, child;
+
+    while (at > 0 && table->heap[(at - 1) / 2]->due > parked->due) {
+        place(table, at, table->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    while ((child = 2 * at + 1) < table->heap_used) {
+        if (child + 1 < table->heap_used && table->heap[child + 1]->due < table->heap[child]->due)
+            child++;
+        if (table->heap[child]->due >= parked->due)
+            break;
+        place(table, at, table->heap[child]);
+        at = child;
+    }
+    place(table, at, parked);
+}
+
+void live_table_set_due(struct live_table *table, struct parked *parked, int64_t due)
+{
+    bool inside = parked->due != 0;
+
+    parked->due = due;
+    if (due != 0) {
+        if (!inside)
+            parked->heap_at = table->heap_used++;
+        place(table, parked->heap_at, parked);
+        settle(table, parked);
+    } else if (inside) {
+        struct parked *last = table->heap[--table->heap_used];
+
+        if (last != parked) {
+            place(table, parked->heap_at, last);
+            settle(table, last);
+        }
+    }
+}
+
+struct parked *live_table_first_due(const struct live_table *table)
+{
+    return table->heap_used > 0 ? table->heap[0] : NULL;
+}
+
+void live_table_close(struct live_table *table)
+{
+    while (table->watches)
+        live_table_drop(table, table->watches);
+    free(table->bucket);
+    free(table->heap);
+    *table = (struct live_table){0};
+}

@@ -1,0 +1,24 @@
+/*
+ * The log: one line an event, to stderr, or to syslog where stderr is closed.
+ *
+ *     2026-01-02T03:04:05.678Z durable-streams[123] error: …
+ *
+ * Never a payload. Control characters of client data are shown as '?'. Thread-safe: a line is one
+ * write().
+ */
+#ifndef LOG_H
+#define LOG_H
+
+enum log_level { LOG_ERR_, LOG_WARN_, LOG_INFO_, LOG_DEBUG_ };
+
+/* Where lines go, and from which level on. Call once at start. */
+void log_open(enum log_level least);
+
+void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...) log_line(LOG_ERR_, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_WARN_, __VA_ARGS__)
+#define log_info(...)  log_line(LOG_INFO_, __VA_ARGS__)
+#define log_debug(...) log_line(LOG_DEBUG_, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * durable-streams.fcgi: which door was it called through?
+ *
+ *     descriptor 0 is a listening socket   FastCGI: a web server or our supervisor started us
+ *     --listen ADDRESS                     the supervisor
+ *     REQUEST_METHOD in the environment    CGI: one request
+ *     none of these                        a person: help
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "gateway_cgi.h"
+#include "gateway_fcgi.h"
+#include "log.h"
+#include "server.h"
+#include "supervise.h"
+
+static void print_help(FILE *out)
+{
+    (void)fprintf(
+        out,
+        "durable-streams.fcgi " DS_VERSION ": Durable Streams over FastCGI and CGI, on SQLite\n"
+        "\n"
+        "  durable-streams.fcgi --listen unix:/run/streams.sock   listen for a web server\n"
+        "  durable-streams.fcgi --listen 127.0.0.1:9000           the same over TCP\n"
+        "  durable-streams.fcgi --help | --version\n"
+        "\n"
+        "Started by a web server, it speaks FastCGI (descriptor 0 is a listening socket) or CGI.\n"
+        "SIGTERM and SIGUSR1 end it gracefully. Settings come from the environment:\n"
+        "\n");
+    config_print_help(out);
+}
+
+/* Signals are for the main thread, which waits for them; every other one inherits this mask. */
+static void block_signals(sigset_t *signals)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    (void)sigemptyset(signals);
+    (void)sigaddset(signals, SIGTERM);
+    (void)sigaddset(signals, SIGINT);
+    (void)sigaddset(signals, SIGHUP);
+    (void)sigaddset(signals, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static int run_fcgi(const struct config *config)
+{
+    struct server server;
+    struct gateway_fcgi *gateway;
+    sigset_t signals;
+    int signal;
+
+    block_signals(&signals);
+    if (server_start(&server, config, true) != DS_OK)
+        return 1;
+    if (gateway_fcgi_start(&gateway, &server, 0) != DS_OK) {
+        server_stop(&server);
+        return 1;
+    }
+    log_debug("serving FastCGI");
+    (void)sigwait(&signals, &signal);
+    log_debug("ending after signal %d", signal);
+    gateway_fcgi_close_door(gateway);
+    server_stop(&server);
+    gateway_fcgi_stop(gateway);
+    return 0;
+}
+
+static int run_cgi(const struct config *config)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct server server;
+    int result;
+
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    if (server_start(&server, config, false) != DS_OK) {
+        (void)puts("Status: 503 Service Unavailable\r\nRetry-After: 1\r\n"
+                   "Content-Type: text/plain; charset=utf-8\r\n\r\nthe database is not to be had");
+        return 1;
+    }
+    result = gateway_cgi_run(&server);
+    server_stop(&server);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct config config;
+    char error[160];
+    int result = 2;
+
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        (void)puts("durable-streams.fcgi " DS_VERSION);
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (!config_load(&config, error, sizeof error)) {
+        (void)fprintf(stderr, "durable-streams: %s\n", error);
+        return 1;
+    }
+    log_open((enum log_level)config.log_level);
+    if (argc == 3 && strcmp(argv[1], "--listen") == 0)
+        result = supervise(&config, argv[2]);
+    else if (argc > 1)
+        (void)fprintf(stderr, "durable-streams: unknown arguments, see --help\n");
+    else if (gateway_cgi_is_here())
+        result = run_cgi(&config);
+    else if (gateway_fcgi_is_here())
+        result = run_fcgi(&config);
+    else
+        print_help(stderr);
+    config_close(&config);
+    return result;
+}

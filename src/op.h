@@ -1,0 +1,21 @@
+/*
+ * The operations: one file each. Every one takes an exchange and sees to its end: it answers, or
+ * hands the exchange to the committer or the live desk.
+ */
+#ifndef OP_H
+#define OP_H
+
+struct ds_exchange;
+
+void op_create(struct ds_exchange *exchange);  /* PUT, forks included (4.2, 5.1) */
+void op_append(struct ds_exchange *exchange);  /* POST, closing included (5.2, 5.3) */
+void op_delete(struct ds_exchange *exchange);  /* DELETE (5.4) */
+void op_head(struct ds_exchange *exchange);    /* HEAD (5.5) */
+void op_read(struct ds_exchange *exchange);    /* GET, live modes included (5.6 to 5.8) */
+void op_options(struct ds_exchange *exchange); /* OPTIONS: CORS preflight */
+void op_health(struct ds_exchange *exchange);  /* GET /health */
+
+/* Allow: and Access-Control-Allow-Methods: of a stream. */
+#define OP_METHODS "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+
+#endif

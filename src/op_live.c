@@ -1,0 +1,194 @@
+/*
+ * Live reads (protocol sections 5.7, 5.8): what a waiting reader is sent, and when its exchange
+ * is over.
+ *
+ *     long-poll   data → 200 · closed at the tail → 204 · time is up → 204 · stream gone → 404, 410
+ *     SSE         data → data and control event, on and on · closed at the tail → last control
+ *                 event, end · time is up or stream gone → end
+ *
+ * A text stream's last bytes may be the beginning of a UTF-8 character that the next message
+ * completes. SSE is text, so they are held back; the control event names the offset before them,
+ * and a reader that comes back from there loses nothing.
+ */
+#include "op_live.h"
+
+#include <stdlib.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "config.h"
+#include "cursor.h"
+#include "gateway.h"
+#include "http_response.h"
+#include "op_read.h"
+#include "server.h"
+#include "store.h"
+#include "utf8.h"
+
+enum { SSE_SLICE = 64 * 1024 }; /* payload of one event: what a reader gets before others do */
+
+int64_t op_live_cursor(const struct server *server, int64_t client, int64_t now_ms)
+{
+    const struct config *config = server->config;
+    int64_t current = cursor_calculate(now_ms, config->cursor_interval_s, config->cursor_epoch_s);
+
+    return cursor_response(current, client, config->cursor_interval_s, clock_random());
+}
+
+void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
+                       struct live_reader *reader)
+{
+    struct buf *head = &exchange->head;
+
+    reader->encoding = stream->kind == HTTP_TYPE_JSON   ? SSE_JSON
+                       : stream->kind == HTTP_TYPE_TEXT ? SSE_TEXT
+                                                        : SSE_BASE64;
+    http_begin(head, exchange->server->config, 200);
+    http_add(head, "Content-Type", "text/event-stream");
+    http_add(head, "Cache-Control", "no-cache");
+    http_add(head, "X-Accel-Buffering", "no"); /* nginx would collect it */
+    if (reader->encoding == SSE_BASE64)
+        http_add(head, "Stream-SSE-Data-Encoding", "base64");
+    http_end(head, -1);
+}
+
+/* A buffer becomes a chunk of the answer. */
+static enum ds_status give(struct buf *buf, struct chunk **chunk)
+{
+    if (!buf_failed(buf)) {
+        *chunk = chunk_take(buf);
+        if (*chunk)
+            return DS_OK;
+    }
+    buf_close(buf);
+    return DS_NO_MEMORY;
+}
+
+/* --- long-poll --- */
+
+static enum ds_status refuse(struct server *server, enum ds_status life, struct live_answer *answer)
+{
+    struct ds_exchange scratch = {.server = server};
+    enum ds_status status;
+
+    http_refuse_status(&scratch, life);
+    answer->end = true;
+    status = give(&scratch.head, &answer->head);
+    if (status != DS_OK) {
+        buf_close(&scratch.body);
+        return status;
+    }
+    return give(&scratch.body, &answer->body);
+}
+
+static enum ds_status poll_data(struct server *server, struct store_conn *conn,
+                                const struct stream *stream, const struct live_reader *reader,
+                                struct live_answer *answer)
+{
+    int64_t now = clock_wall_ms();
+    struct buf head = {0}, body = {0};
+    struct read_view view = {
+        .stream = stream,
+        .from = reader->position,
+        .cursor = op_live_cursor(server, reader->cursor, now),
+        .if_none_match = reader->if_none_match,
+        .now = now,
+    };
+    enum ds_status status = store_read(conn, stream, reader->position,
+                                       (size_t)server->config->read_chunk_bytes, &body, &view.next);
+
+    view.body_len = (int64_t)body.len;
+    if (status == DS_OK && !op_read_head(&head, server, &view))
+        buf_clear(&body);
+    if (status == DS_OK)
+        status = give(&head, &answer->head);
+    if (status == DS_OK)
+        status = give(&body, &answer->body);
+    buf_close(&head);
+    buf_close(&body);
+    answer->next = view.next;
+    answer->end = true;
+    return status;
+}
+
+static enum ds_status encode_poll(struct server *server, struct store_conn *conn,
+                                  const struct stream *stream, const struct live_reader *reader,
+                                  struct live_answer *answer)
+{
+    struct buf head = {0};
+
+    if (reader->position < stream->tail)
+        return poll_data(server, conn, stream, reader, answer);
+    if (stream->closed_at == 0 && !reader->out_of_time)
+        return DS_OK;
+    op_read_nothing(&head, server, stream, reader->position,
+                    op_live_cursor(server, reader->cursor, clock_wall_ms()));
+    answer->end = true;
+    return give(&head, &answer->head);
+}
+
+/* --- SSE --- */
+
+/* Adds the data event for the next slice, if it has anything to show. */
+static enum ds_status add_data(struct store_conn *conn, const struct stream *stream,
+                               const struct live_reader *reader, struct buf *frame, int64_t *next,
+                               bool *at_tail)
+{
+    struct buf data = {0};
+    enum ds_status status = store_read(conn, stream, reader->position, SSE_SLICE, &data, next);
+    size_t held = 0;
+
+    *at_tail = *next == stream->tail;
+    if (status == DS_OK && reader->encoding == SSE_TEXT && !(*at_tail && stream->closed_at != 0))
+        held = utf8_incomplete_tail(data.data, data.len);
+    *next -= (int64_t)held;
+    if (status == DS_OK && data.len > held)
+        sse_add_data(frame, reader->encoding, data.data, data.len - held);
+    buf_close(&data);
+    return status;
+}
+
+static enum ds_status encode_sse(struct server *server, struct store_conn *conn,
+                                 const struct stream *stream, const struct live_reader *reader,
+                                 struct live_answer *answer)
+{
+    struct sse_control control = {.next = reader->position};
+    struct buf frame = {0};
+    bool at_tail = reader->position == stream->tail;
+    enum ds_status status = DS_OK;
+
+    if (!at_tail)
+        status = add_data(conn, stream, reader, &frame, &control.next, &at_tail);
+    if (status != DS_OK) {
+        buf_close(&frame);
+        return status;
+    }
+    answer->next = control.next;
+    control.up_to_date = at_tail;
+    control.closed = stream->closed_at != 0 && at_tail;
+    answer->end = control.closed || reader->out_of_time;
+    if (frame.len == 0 && reader->greeted && !control.closed)
+        return DS_OK; /* nothing to show; out of time: the connection ends without a word */
+    control.cursor = op_live_cursor(server, reader->cursor, clock_wall_ms());
+    sse_add_control(&frame, &control);
+    return give(&frame, &answer->body);
+}
+
+enum ds_status op_live_encode(struct server *server, struct store_conn *conn,
+                              const struct stream *stream, enum ds_status life,
+                              const struct live_reader *reader, struct live_answer *answer)
+{
+    if (life == DS_NOT_FOUND || life == DS_GONE) {
+        if (reader->kind == LIVE_LONG_POLL)
+            return refuse(server, life, answer);
+        answer->end = true; /* a 404 awaits the client when it comes back */
+        return DS_OK;
+    }
+    if (life != DS_OK) { /* the database is not to be had: wait, while there is time */
+        answer->end = reader->out_of_time;
+        return answer->end && reader->kind == LIVE_LONG_POLL ? refuse(server, life, answer) : DS_OK;
+    }
+    if (reader->kind == LIVE_LONG_POLL)
+        return encode_poll(server, conn, stream, reader, answer);
+    return encode_sse(server, conn, stream, reader, answer);
+}

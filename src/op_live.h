@@ -1,0 +1,25 @@
+/* Live reads (protocol sections 5.7, 5.8): what a waiting reader is sent. */
+#ifndef OP_LIVE_H
+#define OP_LIVE_H
+
+#include <stdint.h>
+
+#include "live.h"
+#include "status.h"
+
+/* The head of an SSE answer into the exchange, and the reader's encoding. */
+void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
+                       struct live_reader *reader);
+
+/* The cursor to answer with; client is -1 where it sent none. */
+int64_t op_live_cursor(const struct server *server, int64_t client, int64_t now_ms);
+
+/*
+ * What a reader gets from the stream as it is. life is what store_find_id() said of it. An answer
+ * with nothing in it means: wait on. Called by the desk, within a read transaction.
+ */
+enum ds_status op_live_encode(struct server *server, struct store_conn *conn,
+                              const struct stream *stream, enum ds_status life,
+                              const struct live_reader *reader, struct live_answer *answer);
+
+#endif

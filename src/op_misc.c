@@ -1,0 +1,79 @@
+/* The small ones: HEAD, OPTIONS and the health check. */
+#include "clock.h"
+#include "config.h"
+#include "expiry.h"
+#include "gateway.h"
+#include "http_response.h"
+#include "op.h"
+#include "op_read.h"
+#include "server.h"
+#include "store.h"
+
+/* Metadata without a body, and without renewing a TTL (sections 5.1, 5.5). */
+void op_head(struct ds_exchange *exchange)
+{
+    struct buf *head = &exchange->head;
+    struct stream stream;
+    char when[EXPIRY_TIME_SIZE];
+    enum ds_status status = store_find(exchange->conn, exchange->arena, exchange->request.path,
+                                       clock_wall_ms(), &stream);
+
+    if (status != DS_OK) {
+        http_refuse_status(exchange, status);
+        exchange_finish(exchange);
+        return;
+    }
+    http_begin(head, exchange->server->config, 200);
+    http_add(head, "Content-Type", stream.content_type);
+    http_add_offset(head, stream.tail);
+    if (stream.ttl_seconds >= 0) {
+        http_add_int(head, "Stream-TTL", stream.ttl_seconds);
+    } else if (stream.expires_at != 0) {
+        expiry_format_time(stream.expires_at, when);
+        http_add(head, "Stream-Expires-At", when);
+    }
+    if (stream.closed_at != 0)
+        http_add(head, "Stream-Closed", "true");
+    http_add(head, "Cache-Control", "no-store");
+    op_read_etag(head, &stream, 0, stream.tail);
+    http_end(head, -1);
+    exchange_finish(exchange);
+}
+
+/* The answer to a CORS preflight; harmless to everybody else. */
+void op_options(struct ds_exchange *exchange)
+{
+    struct buf *head = &exchange->head;
+
+    http_begin(head, exchange->server->config, 204);
+    http_add(head, "Allow", OP_METHODS);
+    if (exchange->server->config->cors_origin[0]) {
+        http_add(head, "Access-Control-Allow-Methods", OP_METHODS);
+        http_add(head, "Access-Control-Allow-Headers",
+                 "Content-Type, Authorization, If-None-Match, Cache-Control, Last-Event-ID, "
+                 "Stream-Seq, Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Forked-From, "
+                 "Stream-Fork-Offset, Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, "
+                 "Producer-Seq");
+        http_add(head, "Access-Control-Max-Age", "86400");
+    }
+    http_end(head, -1);
+    exchange_finish(exchange);
+}
+
+/* 200 when a read transaction works. */
+void op_health(struct ds_exchange *exchange)
+{
+    struct stream stream;
+    enum ds_status status = store_find(exchange->conn, exchange->arena, "/health", 0, &stream);
+
+    if (status != DS_NOT_FOUND) {
+        http_refuse_status(exchange, status);
+    } else {
+        http_begin(&exchange->head, exchange->server->config, 200);
+        http_add(&exchange->head, "Cache-Control", "no-store");
+        http_add(&exchange->head, "Content-Type", "text/plain; charset=utf-8");
+        buf_adds(&exchange->body, "ok\n");
+        http_end(&exchange->head, (int64_t)exchange->body.len);
+    }
+    exchange_finish(exchange);
+}

@@ -1,0 +1,262 @@
+/*
+ * GET (protocol sections 5.6 to 5.8, 8, 10): catch-up reads are answered here; a live read that
+ * finds nothing is handed to the live desk.
+ */
+#include "op_read.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "config.h"
+#include "cursor.h"
+#include "gateway.h"
+#include "house.h"
+#include "http_etag.h"
+#include "http_query.h"
+#include "http_response.h"
+#include "live.h"
+#include "offset.h"
+#include "op.h"
+#include "op_live.h"
+#include "server.h"
+#include "store.h"
+
+enum { ETAG_SIZE = 96, MAX_AGE_S = 60 };
+
+/* --- heads --- */
+
+static void format_etag(char text[static ETAG_SIZE], const struct stream *stream, int64_t from,
+                        int64_t next)
+{
+    /* id and time of creation: unlike the id alone, not even a new database repeats them */
+    (void)snprintf(text, ETAG_SIZE, "\"%llx-%llx:%lld:%lld%s\"", (unsigned long long)stream->id,
+                   (unsigned long long)stream->created_at, (long long)from, (long long)next,
+                   stream->closed_at != 0 && next == stream->tail ? ":c" : "");
+}
+
+void op_read_etag(struct buf *head, const struct stream *stream, int64_t from, int64_t next)
+{
+    char etag[ETAG_SIZE];
+
+    format_etag(etag, stream, from, next);
+    http_add(head, "ETag", etag);
+}
+
+/*
+ * Data stays what it is, so it may be kept for a minute (section 10.1), but no longer than the
+ * stream lives. The news that there is nothing new must be asked for each time.
+ */
+static void add_cache_control(struct buf *head, const struct config *config,
+                              const struct read_view *view)
+{
+    static const char *const scopes[] = {"public", "private"};
+    int64_t max_age = MAX_AGE_S;
+
+    if (view->only_now || config->cache == CACHE_OFF) {
+        http_add(head, "Cache-Control", "no-store");
+        return;
+    }
+    if (view->next == view->from) {
+        buf_printf(head, "Cache-Control: %s, no-cache\r\n", scopes[config->cache]);
+        return;
+    }
+    if (view->stream->expires_at != 0 && (view->stream->expires_at - view->now) / 1000 < max_age)
+        max_age = (view->stream->expires_at - view->now) / 1000;
+    buf_printf(head, "Cache-Control: %s, max-age=%lld, stale-while-revalidate=300\r\n",
+               scopes[config->cache], (long long)(max_age < 0 ? 0 : max_age));
+}
+
+static void add_position(struct buf *head, const struct stream *stream, int64_t next)
+{
+    http_add_offset(head, next);
+    if (next == stream->tail) {
+        http_add(head, "Stream-Up-To-Date", "true");
+        if (stream->closed_at != 0)
+            http_add(head, "Stream-Closed", "true");
+    }
+}
+
+bool op_read_head(struct buf *head, const struct server *server, const struct read_view *view)
+{
+    char etag[ETAG_SIZE];
+    bool unchanged;
+
+    format_etag(etag, view->stream, view->from, view->next);
+    unchanged =
+        !view->only_now && view->if_none_match && http_etag_matches(view->if_none_match, etag);
+    http_begin(head, server->config, unchanged ? 304 : 200);
+    http_add(head, "Content-Type", view->stream->content_type);
+    add_position(head, view->stream, view->next);
+    if (view->cursor >= 0)
+        http_add_int(head, "Stream-Cursor", view->cursor);
+    if (!view->only_now)
+        http_add(head, "ETag", etag);
+    add_cache_control(head, server->config, view);
+    http_end(head, unchanged ? -1 : view->body_len);
+    return !unchanged;
+}
+
+void op_read_nothing(struct buf *head, const struct server *server, const struct stream *stream,
+                     int64_t position, int64_t cursor)
+{
+    http_begin(head, server->config, 204);
+    add_position(head, stream, position);
+    if (stream->closed_at == 0) /* a closed stream has no next poll (5.7) */
+        http_add_int(head, "Stream-Cursor", cursor);
+    http_add(head, "Cache-Control", "no-store");
+    http_end(head, -1);
+}
+
+/* --- requests --- */
+
+enum mode { CATCH_UP, LONG_POLL, SSE };
+
+/* A GET, understood. */
+struct read_request {
+    enum mode mode;
+    enum offset_kind kind; /* of the offset */
+    int64_t from;          /* its position; for OFFSET_NOW the tail, once it is known */
+    int64_t cursor;        /* the client's, or -1 */
+};
+
+/* Reads the query; NULL, or a reason for a 400. */
+static const char *parse_query(struct ds_exchange *exchange, struct read_request *read)
+{
+    struct arena *arena = exchange->arena;
+    const char *query = exchange->request.query;
+    size_t len;
+    unsigned count;
+    const char *offset, *live, *cursor;
+
+    live = http_query_get(arena, query, "live", &len, &count);
+    if (live && strcmp(live, "long-poll") == 0)
+        read->mode = LONG_POLL;
+    else if (live && strcmp(live, "sse") == 0)
+        read->mode = SSE;
+    else if (live)
+        return "live must be long-poll or sse";
+    offset = http_query_get(arena, query, "offset", &len, &count);
+    if (count > 1)
+        return "offset must be given once";
+    if (!offset && read->mode != CATCH_UP)
+        return "a live read needs an offset";
+    read->kind = offset ? offset_parse(offset, len, &read->from) : OFFSET_START;
+    if (read->kind == OFFSET_INVALID)
+        return "the offset is malformed";
+    cursor = http_query_get(arena, query, "cursor", &len, &count);
+    read->cursor = cursor ? cursor_parse(cursor, len) : -1;
+    return NULL;
+}
+
+/* The last step of every live read: over to the desk. */
+static void park(struct ds_exchange *exchange, const struct stream *stream,
+                 const struct read_request *read)
+{
+    const char *condition = exchange->request.param[PARAM_IF_NONE_MATCH];
+    struct live_reader reader = {
+        .stream_id = stream->id,
+        .position = read->from,
+        .cursor = read->cursor,
+        .kind = read->mode == SSE ? LIVE_SSE : LIVE_LONG_POLL,
+    };
+
+    if (read->mode == SSE)
+        op_live_begin_sse(exchange, stream, &reader);
+    else if (condition)
+        reader.if_none_match = strdup(condition);
+    if (live_park(exchange->server->live, exchange, &reader))
+        return;
+    free(reader.if_none_match);
+    http_refuse(exchange, 503, "too many readers are waiting");
+    exchange_finish(exchange);
+}
+
+/* Answers from what there is; false when there is nothing and the reader wants to wait. */
+static enum ds_status answer(struct ds_exchange *exchange, const struct stream *stream,
+                             const struct read_request *read, int64_t now)
+{
+    const struct server *server = exchange->server;
+    struct read_view view = {
+        .stream = stream,
+        .from = read->from,
+        .cursor = -1,
+        .only_now = read->kind == OFFSET_NOW,
+        .if_none_match = exchange->request.param[PARAM_IF_NONE_MATCH],
+        .now = now,
+    };
+    enum ds_status status =
+        store_read(exchange->conn, stream, read->from, (size_t)server->config->read_chunk_bytes,
+                   &exchange->body, &view.next);
+
+    if (status != DS_OK)
+        return status;
+    if (read->mode == LONG_POLL)
+        view.cursor = op_live_cursor(server, read->cursor, now);
+    view.body_len = (int64_t)exchange->body.len;
+    if (!op_read_head(&exchange->head, server, &view))
+        buf_clear(&exchange->body);
+    return DS_OK;
+}
+
+static void refuse(struct ds_exchange *exchange, enum ds_status status)
+{
+    if (status == DS_INVALID)
+        http_refuse(exchange, 400, "the offset is not one of this stream");
+    else
+        http_refuse_status(exchange, status);
+    exchange_finish(exchange);
+}
+
+/* Within the read transaction. *park_it: there is nothing yet, and the reader waits. */
+static enum ds_status look(struct ds_exchange *exchange, struct read_request *read,
+                           struct stream *stream, bool *park_it)
+{
+    int64_t now = clock_wall_ms();
+    enum ds_status status =
+        store_find(exchange->conn, exchange->arena, exchange->request.path, now, stream);
+
+    if (status != DS_OK)
+        return status;
+    if (read->kind == OFFSET_NOW)
+        read->from = stream->tail;
+    if (read->from > stream->tail)
+        return DS_INVALID;
+    if (stream->ttl_seconds >= 0)
+        house_renew(exchange->server, stream->id, now + stream->ttl_seconds * 1000);
+    *park_it = read->mode == SSE || (read->mode == LONG_POLL && read->from == stream->tail);
+    if (!*park_it)
+        return answer(exchange, stream, read, now);
+    if (read->mode == LONG_POLL && stream->closed_at != 0) {
+        *park_it = false;
+        op_read_nothing(&exchange->head, exchange->server, stream, read->from, -1);
+    }
+    return DS_OK;
+}
+
+void op_read(struct ds_exchange *exchange)
+{
+    struct read_request read = {.mode = CATCH_UP};
+    const char *reason = parse_query(exchange, &read);
+    struct stream stream;
+    bool park_it = false;
+    enum ds_status status;
+
+    if (reason) {
+        http_refuse(exchange, 400, reason);
+        exchange_finish(exchange);
+        return;
+    }
+    status = store_begin_read(exchange->conn);
+    if (status == DS_OK)
+        status = look(exchange, &read, &stream, &park_it);
+    store_end_read(exchange->conn);
+    if (status != DS_OK)
+        refuse(exchange, status);
+    else if (park_it)
+        park(exchange, &stream, &read);
+    else
+        exchange_finish(exchange);
+}

@@ -1,0 +1,33 @@
+/* What catch-up reads and live reads share: the head of an answer that carries data. */
+#ifndef OP_READ_H
+#define OP_READ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct buf;
+struct server;
+struct stream;
+
+/* An answer to a read, as its head needs to know it. */
+struct read_view {
+    const struct stream *stream;
+    int64_t from, next;        /* positions before and after the data */
+    int64_t cursor;            /* Stream-Cursor, or -1 to leave it out */
+    int64_t body_len;          /* bytes of the body */
+    bool only_now;             /* the answer depends on the moment: no ETag, not stored */
+    const char *if_none_match; /* or NULL */
+    int64_t now;               /* wall clock */
+};
+
+/* Writes the whole head: 200, or 304 (returns false: the body stays away), or 204 when empty. */
+bool op_read_head(struct buf *head, const struct server *server, const struct read_view *view);
+
+/* The 204 of a long-poll that found nothing, or the end of a closed stream. */
+void op_read_nothing(struct buf *head, const struct server *server, const struct stream *stream,
+                     int64_t position, int64_t cursor);
+
+/* The ETag line: the stream's incarnation, where the data begins and ends, and closure. */
+void op_read_etag(struct buf *head, const struct stream *stream, int64_t from, int64_t next);
+
+#endif

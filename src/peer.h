@@ -1,0 +1,72 @@
+/*
+ * The other end of an exchange: a web server's connection, and an answer on its way to it.
+ *
+ * An answer is a few chunks of bytes. To a FastCGI server each goes as STDOUT records of at most
+ * PEER_RECORD bytes, and after the last one the two records that end a request; a CGI server gets
+ * the bytes as they are. Sending never blocks: what does not fit stays, and `sent` counts the bytes
+ * on the wire, headers of records included, so that it goes on from any byte:
+ *
+ *     chunk 0        chunk 1                           end
+ *     ┌───┬───────┐  ┌───┬──────────────┐ ┌───┬─────┐  ┌───┐┌───┬────────┐
+ *     │ 8 │ bytes │  │ 8 │ PEER_RECORD  │ │ 8 │ …   │  │ 8 ││ 8 │   8    │
+ *     └───┴───────┘  └───┴──────────────┘ └───┴─────┘  └───┘└───┴────────┘
+ *     0          sent ──▶
+ *
+ * A peer and an outgoing answer belong to one thread at a time. A chunk may be part of many
+ * answers, all of which must belong to the same thread (the live desk), or of one.
+ */
+#ifndef PEER_H
+#define PEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+
+enum { PEER_RECORD = 65528, OUTGOING_CHUNKS = 3 };
+
+struct chunk {
+    unsigned refs;
+    size_t len;
+    char *data; /* malloc'd */
+};
+
+/* The bytes leave the buffer, which is empty afterwards. NULL when out of memory. */
+struct chunk *chunk_take(struct buf *buf);
+struct chunk *chunk_ref(struct chunk *chunk);
+void chunk_unref(struct chunk *chunk); /* NULL is allowed */
+
+struct outgoing {
+    struct chunk *chunk[OUTGOING_CHUNKS];
+    int chunks;
+    bool end;    /* nothing follows: the request ends with these */
+    size_t sent; /* bytes on the wire so far */
+};
+
+/* The answer takes over the caller's reference. */
+void outgoing_add(struct outgoing *out, struct chunk *chunk);
+void outgoing_clear(struct outgoing *out);
+bool outgoing_is_empty(const struct outgoing *out);
+
+struct peer {
+    int fd;
+    uint16_t request_id; /* FastCGI's */
+    bool framed;         /* FastCGI; else CGI */
+    bool keep;           /* the connection serves further requests */
+    /* Gives the connection back to its gateway: for the next request if ok, else to be closed. */
+    void (*done)(struct peer *peer, bool ok);
+};
+
+enum peer_sent {
+    PEER_SENT,  /* all of it; outgoing is empty */
+    PEER_AGAIN, /* the socket is full: go on when it is writable */
+    PEER_GONE,  /* the connection is dead */
+};
+
+enum peer_sent peer_send(struct peer *peer, struct outgoing *out);
+
+/* Has the other side closed, or asked to abort? Reads what it sent. Does not block. */
+bool peer_is_gone(struct peer *peer);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * Idempotent producers: see producer.h, which holds the decision table.
+ *
+ * Reading the headers and judging them are kept apart because they happen at different times: the
+ * headers before anything is queued, the judgement inside the transaction, against the state that
+ * the transaction sees.
+ *
+ * Must hold: exactly one of all requests with the same id, epoch and seq is ever ACCEPTed.
+ */
+#include "producer.h"
+
+#include "digits.h"
+
+#include <string.h>
+
+static const char *check_id(const char *id, size_t len)
+{
+    if (len == 0)
+        return "Producer-Id is empty";
+    if (len > PRODUCER_ID_MAX)
+        return "Producer-Id is too long";
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)id[i] < 0x20 || id[i] == 0x7F)
+            return "Producer-Id contains a control character";
+    return NULL;
+}
+
+const char *producer_parse(struct producer *producer, const char *id, const char *epoch,
+                           const char *seq)
+{
+    struct producer read = {0};
+    const char *reason;
+
+    *producer = read; /* a caller that forgets to look at the reason finds no producer */
+    if (!id && !epoch && !seq)
+        return NULL;
+    if (!id || !epoch || !seq)
+        return "Producer-Id, Producer-Epoch and Producer-Seq go together";
+    read.id = id;
+    read.id_len = strlen(id);
+    reason = check_id(id, read.id_len);
+    if (reason)
+        return reason;
+    /* beyond 2^53-1 a JavaScript producer could not count on, so nobody may */
+    if (!digits_parse(epoch, strlen(epoch), PRODUCER_NUMBER_MAX, &read.epoch))
+        return "Producer-Epoch is not an integer from 0 to 2^53-1";
+    if (!digits_parse(seq, strlen(seq), PRODUCER_NUMBER_MAX, &read.seq))
+        return "Producer-Seq is not an integer from 0 to 2^53-1";
+    *producer = read;
+    return NULL;
+}
+
+enum producer_verdict producer_judge(const struct producer *producer,
+                                     const struct producer_state *state)
+{
+    /* any epoch will do: the state may have been lost with a stream that was created again */
+    if (!state->exists)
+        return producer->seq == 0 ? PRODUCER_ACCEPT : PRODUCER_GAP;
+    /* a later epoch took over; whoever still writes with this one is a zombie, even if repeating */
+    if (producer->epoch < state->epoch)
+        return PRODUCER_STALE_EPOCH;
+    if (producer->epoch > state->epoch)
+        return producer->seq == 0 ? PRODUCER_ACCEPT : PRODUCER_BAD_EPOCH_START;
+    if (producer->seq <= state->last_seq)
+        return PRODUCER_DUPLICATE;
+    return producer->seq == state->last_seq + 1 ? PRODUCER_ACCEPT : PRODUCER_GAP;
+}

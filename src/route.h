@@ -1,0 +1,13 @@
+/* From an exchange to its operation: the table of paths and methods. */
+#ifndef ROUTE_H
+#define ROUTE_H
+
+struct ds_exchange;
+
+/*
+ * Takes an exchange whose request is complete (parameters and body), and sees it through. cgi:
+ * paths are relative to SCRIPT_NAME where the URL begins with it.
+ */
+void route(struct ds_exchange *exchange, _Bool cgi);
+
+#endif

@@ -1,0 +1,51 @@
+/* Starting and ending what a process is made of: see server.h. */
+#include "server.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+#include "commit.h"
+#include "house.h"
+#include "live.h"
+#include "log.h"
+#include "store.h"
+
+static void close_all(struct server *server)
+{
+    house_stop(server->house);
+    live_stop(server->live);
+    commit_stop(server->commit);
+    store_close(server->store, server->house != NULL);
+}
+
+enum ds_status server_start(struct server *server, const struct config *config, bool threads)
+{
+    enum ds_status status;
+
+    memset((void *)server, 0, sizeof *server);
+    server->config = config;
+    status = store_open(&server->store, config);
+    if (status == DS_OK)
+        status = commit_start(&server->commit, server->store, config, threads);
+    if (status == DS_OK)
+        status = live_start(&server->live, server, threads);
+    if (status == DS_OK && threads)
+        status = house_start(&server->house, server);
+    if (status != DS_OK)
+        close_all(server);
+    return status;
+}
+
+void server_stop(struct server *server)
+{
+    int64_t until = clock_monotonic_ms() + server->config->stop_timeout_ms;
+    const struct timespec moment = {0, 2 * 1000000};
+
+    live_let_go(server->live);
+    while (atomic_load(&server->exchanges) > 0 && clock_monotonic_ms() < until)
+        (void)nanosleep(&moment, NULL);
+    if (atomic_load(&server->exchanges) > 0)
+        log_warn("%d exchanges were not over in time", atomic_load(&server->exchanges));
+    close_all(server);
+}

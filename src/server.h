@@ -1,0 +1,37 @@
+/*
+ * What every room of a running process shares. Made once by server_start(), then read only.
+ */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "config.h"
+#include "status.h"
+
+struct commit;
+struct house;
+struct live;
+struct store;
+
+struct server {
+    const struct config *config;
+    struct store *store;
+    struct commit *commit;
+    struct live *live;
+    struct house *house;  /* NULL in a CGI process */
+    atomic_int exchanges; /* under way, for a graceful end */
+    atomic_bool stopping; /* connections are closed after their answer, nobody is parked */
+};
+
+/*
+ * Opens the store and starts the threads (committer, live desk, housekeeping); a CGI process does
+ * the same work without threads. On failure everything is closed again.
+ */
+enum ds_status server_start(struct server *server, const struct config *config, bool threads);
+
+/* Answers what was accepted, lets live readers go, and ends the threads. */
+void server_stop(struct server *server);
+
+#endif

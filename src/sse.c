@@ -1,0 +1,124 @@
+/*
+ * Server-Sent Events framing: see sse.h.
+ *
+ * Everything is written straight into the reader's buffer: no copy in between, since one event
+ * may be as large as an append may be.
+ *
+ * Must hold: a payload's bytes never end a line except as a further "data:" line, so that what a
+ * writer stores can neither end an event early nor look like a control event.
+ */
+#include "sse.h"
+
+#include "buf.h"
+#include "offset.h"
+#include "utf8.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *find(const char *at, const char *end, char c)
+{
+    const char *found = at < end ? memchr(at, c, (size_t)(end - at)) : NULL;
+
+    return found ? found : end;
+}
+
+static void add_line(struct buf *buf, enum sse_encoding encoding, const char *line, size_t len)
+{
+    buf_adds(buf, "data:");
+    if (len > 0 && line[0] == ' ') /* readers take one space away: give them one to take */
+        buf_addc(buf, ' ');
+    /* cutting into lines first is safe: CR and LF are never part of a longer character */
+    if (encoding == SSE_TEXT)
+        utf8_add_lossy(buf, line, len);
+    else
+        buf_add(buf, line, len);
+    buf_addc(buf, '\n');
+}
+
+static void add_lines(struct buf *buf, enum sse_encoding encoding, const char *payload, size_t len)
+{
+    const char *at = len > 0 ? payload : "", *end = at + len; /* an empty buf's data is NULL */
+    const char *cr = find(at, end, '\r'), *lf = find(at, end, '\n');
+
+    (void)buf_reserve(buf, len + len / 8 + 64); /* enough unless lines are short or text damaged */
+    for (;;) {
+        const char *stop = cr < lf ? cr : lf;
+
+        add_line(buf, encoding, at, (size_t)(stop - at));
+        if (stop == end)
+            return;
+        at = stop + 1;
+        if (*stop == '\r' && at < end && *at == '\n') /* CRLF ends one line, not two */
+            at++;
+        /* each is sought again only once it is passed, else many LF would search for CR n times */
+        if (cr < at)
+            cr = find(at, end, '\r');
+        if (lf < at)
+            lf = find(at, end, '\n');
+    }
+}
+
+static void add_base64(struct buf *buf, const char *payload, size_t len)
+{
+    static const char digit[64] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *at = (const unsigned char *)payload;
+    size_t size = (len + 2) / 3 * 4;
+    char *to;
+
+    if (size == 0 || !buf_reserve(buf, size))
+        return;
+    to = buf->data + buf->len;
+    buf->len += size;
+    for (; len >= 3; len -= 3, at += 3) {
+        unsigned bits = (unsigned)at[0] << 16 | (unsigned)at[1] << 8 | at[2];
+
+        *to++ = digit[bits >> 18];
+        *to++ = digit[bits >> 12 & 63];
+        *to++ = digit[bits >> 6 & 63];
+        *to++ = digit[bits & 63];
+    }
+    if (len > 0) { /* one or two bytes left: RFC 4648 section 4, padded */
+        unsigned bits = (unsigned)at[0] << 16 | (len == 2 ? (unsigned)at[1] << 8 : 0);
+
+        *to++ = digit[bits >> 18];
+        *to++ = digit[bits >> 12 & 63];
+        *to++ = len == 2 ? digit[bits >> 6 & 63] : '=';
+        *to++ = '=';
+    }
+}
+
+void sse_add_data(struct buf *buf, enum sse_encoding encoding, const char *payload, size_t len)
+{
+    buf_adds(buf, "event: data\n");
+    if (encoding == SSE_BASE64) {
+        buf_adds(buf, "data:");
+        add_base64(buf, payload, len);
+        buf_addc(buf, '\n');
+    } else {
+        add_lines(buf, encoding, payload, len);
+    }
+    buf_addc(buf, '\n');
+}
+
+void sse_add_control(struct buf *buf, const struct sse_control *control)
+{
+    char next[OFFSET_TEXT_SIZE];
+
+    offset_format(control->next, next);
+    buf_printf(buf, "event: control\ndata:{\"streamNextOffset\":\"%s\"", next);
+    if (!control->closed) /* nobody may come back to a closed stream: no cursor (section 5.8) */
+        buf_printf(buf, ",\"streamCursor\":\"%" PRId64 "\"", control->cursor);
+    if (control->up_to_date || control->closed)
+        buf_adds(buf, ",\"upToDate\":true");
+    if (control->closed)
+        buf_adds(buf, ",\"streamClosed\":true");
+    buf_adds(buf, "}\n\n");
+}
+
+void sse_add_keepalive(struct buf *buf)
+{
+    /* the empty line dispatches nothing, and keeps every frame ending alike */
+    buf_adds(buf, ":\n\n");
+}

@@ -1,0 +1,319 @@
+/*
+ * Opening the database, its schema, and transactions.
+ *
+ * Must hold: a write transaction is held only together with the write lock of all processes, so
+ * that writers queue there (fair enough, no polling) and meet SQLite's own busy handler only where
+ * the sqlite3 CLI or a backup holds the database.
+ */
+#include "store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "schema.h"
+#include "store_private.h"
+#include "wake.h"
+
+enum { APPLICATION_ID = 0x44735374, CACHE_KIB = 2048 };
+
+static char *beside(const char *path, const char *suffix)
+{
+    char *name;
+
+    return asprintf(&name, "%s%s", path, suffix) < 0 ? NULL : name;
+}
+
+static int count_wal(void *arg, sqlite3 *db, const char *schema, int pages)
+{
+    struct store_conn *conn = arg;
+
+    (void)db;
+    (void)schema;
+    conn->wal_bytes = (int64_t)pages * 4120; /* a page and its frame header */
+    return SQLITE_OK;
+}
+
+static enum ds_status query_int(struct store_conn *conn, const char *sql, int64_t *value)
+{
+    sqlite3_stmt *stmt = NULL;
+    int code = sqlite3_prepare_v2(conn->db, sql, -1, &stmt, NULL);
+
+    if (code == SQLITE_OK)
+        code = sqlite3_step(stmt);
+    *value = code == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
+    (void)sqlite3_finalize(stmt);
+    return store_status(conn, code, sql);
+}
+
+/* Settings of a connection; journal_mode is the file's and was set when it was made. */
+static enum ds_status configure(struct store_conn *conn)
+{
+    static const char *const synchronous[] = {"FULL", "NORMAL", "OFF"};
+    const struct config *config = conn->store->config;
+    char sql[400];
+    int code;
+
+    (void)snprintf(sql, sizeof sql,
+                   "PRAGMA synchronous = %s; PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; "
+                   "PRAGMA journal_size_limit = %lld; PRAGMA trusted_schema = OFF;",
+                   synchronous[config->durability], CACHE_KIB, (long long)config->wal_bytes);
+    code = sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
+    if (code != SQLITE_OK)
+        return store_status(conn, code, "setting up a connection");
+    /* in place of SQLite's own checkpoints, which would run inside a request */
+    (void)sqlite3_wal_hook(conn->db, count_wal, conn);
+    (void)sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    return DS_OK;
+}
+
+enum ds_status store_connect(struct store_conn **out, struct store *store)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    struct store_conn *conn = calloc(1, sizeof *conn);
+    enum ds_status status;
+    int code;
+
+    if (!conn)
+        return DS_NO_MEMORY;
+    conn->store = store;
+    code = sqlite3_open_v2(store->config->database, &conn->db, flags, NULL);
+    if (code != SQLITE_OK) {
+        log_error("cannot open %s: %s", store->config->database, sqlite3_errstr(code));
+        store_disconnect(conn);
+        return DS_FAILED;
+    }
+    (void)sqlite3_busy_timeout(conn->db, (int)store->config->busy_timeout_ms);
+    status = configure(conn);
+    if (status != DS_OK) {
+        store_disconnect(conn);
+        return status;
+    }
+    *out = conn;
+    return DS_OK;
+}
+
+void store_disconnect(struct store_conn *conn)
+{
+    if (!conn)
+        return;
+    for (int i = 0; i < STMT_COUNT; i++)
+        (void)sqlite3_finalize(conn->stmt[i]);
+    (void)sqlite3_close(conn->db);
+    free(conn);
+}
+
+/* Applies one migration; the caller holds a write transaction. */
+static enum ds_status migrate_one(struct store_conn *conn, int number)
+{
+    char sql[64];
+    int code = sqlite3_exec(conn->db, schema_migrations[number], NULL, NULL, NULL);
+
+    if (code != SQLITE_OK)
+        return store_status(conn, code, "migrating the database");
+    (void)snprintf(sql, sizeof sql, "PRAGMA user_version = %d", number + 1);
+    return store_status(conn, sqlite3_exec(conn->db, sql, NULL, NULL, NULL), sql);
+}
+
+static enum ds_status migrate(struct store_conn *conn)
+{
+    enum ds_status status = store_begin_write(conn);
+    int64_t version = 0;
+
+    if (status != DS_OK)
+        return status;
+    status = query_int(conn, "PRAGMA user_version", &version); /* another process may have won */
+    if (status == DS_OK && version < schema_version)
+        log_info("bringing the database from schema %d to %d", (int)version, schema_version);
+    for (int i = (int)version; status == DS_OK && i < schema_version; i++)
+        status = migrate_one(conn, i);
+    if (status == DS_OK)
+        return store_commit(conn);
+    store_rollback(conn);
+    return status;
+}
+
+/* Is it ours, and of a version we know? */
+static enum ds_status check_schema(struct store_conn *conn)
+{
+    const char *database = conn->store->config->database;
+    int64_t application = 0, version = 0, objects = 0;
+    enum ds_status status = query_int(conn, "PRAGMA application_id", &application);
+
+    if (status == DS_OK)
+        status = query_int(conn, "PRAGMA user_version", &version);
+    if (status == DS_OK)
+        status = query_int(conn, "SELECT count(*) FROM sqlite_schema", &objects);
+    if (status != DS_OK)
+        return status;
+    if (objects > 0 && application != APPLICATION_ID) {
+        log_error("%s is a database of another program", database);
+        return DS_FAILED;
+    }
+    if (version > schema_version) {
+        log_error("%s was made by a newer version of this program", database);
+        return DS_FAILED;
+    }
+    if (version == schema_version)
+        return DS_OK;
+    status =
+        store_status(conn, sqlite3_exec(conn->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL),
+                     "switching to WAL");
+    return status == DS_OK ? migrate(conn) : status;
+}
+
+static void delete_file(const char *database, const char *suffix)
+{
+    char *name = beside(database, suffix);
+
+    if (name)
+        (void)unlink(name);
+    free(name);
+}
+
+/* Memory mode begins empty, whatever a kill left behind. The -shm file rebuilds itself. */
+static void begin_alone(void *arg)
+{
+    const struct config *config = arg;
+
+    if (config->durability != DURABILITY_MEMORY)
+        return;
+    delete_file(config->database, "");
+    delete_file(config->database, "-wal");
+    delete_file(config->database, "-shm");
+}
+
+enum ds_status store_open(struct store **out, const struct config *config)
+{
+    struct store *store = calloc(1, sizeof *store);
+    char *wake_path = beside(config->database, "-wake");
+    struct store_conn *conn = NULL;
+    enum ds_status status = DS_NO_MEMORY;
+
+    if (!store || !wake_path)
+        goto fail;
+    store->config = config;
+    status = wake_open(&store->wake, wake_path, begin_alone, (void *)(uintptr_t)config);
+    if (status != DS_OK)
+        goto fail;
+    status = store_connect(&conn, store);
+    if (status == DS_OK)
+        status = check_schema(conn);
+    store_disconnect(conn);
+    if (status != DS_OK)
+        goto fail;
+    free(wake_path);
+    *out = store;
+    return DS_OK;
+fail:
+    free(wake_path);
+    store_close(store, false);
+    return status;
+}
+
+void store_close(struct store *store, bool forget)
+{
+    bool last = false;
+
+    if (!store)
+        return;
+    wake_close(store->wake, &last);
+    if (forget && last && store->config->durability == DURABILITY_MEMORY) {
+        begin_alone((void *)(uintptr_t)store->config);
+        delete_file(store->config->database, "-wake");
+    }
+    free(store);
+}
+
+struct wake *store_wake(struct store *store)
+{
+    return store->wake;
+}
+
+/* --- transactions --- */
+
+enum ds_status store_begin_read(struct store_conn *conn)
+{
+    return stmt_run_ids(conn, STMT_BEGIN_READ, 0, 0);
+}
+
+void store_end_read(struct store_conn *conn)
+{
+    if (!sqlite3_get_autocommit(conn->db))
+        (void)stmt_run_ids(conn, STMT_COMMIT, 0, 0);
+}
+
+enum ds_status store_begin_write(struct store_conn *conn)
+{
+    enum ds_status status = wake_lock(conn->store->wake, conn->store->config->busy_timeout_ms);
+
+    if (status != DS_OK)
+        return status;
+    conn->writing = true;
+    status = stmt_run_ids(conn, STMT_BEGIN_WRITE, 0, 0);
+    if (status != DS_OK)
+        store_rollback(conn);
+    return status;
+}
+
+static void end_write(struct store_conn *conn)
+{
+    if (conn->writing)
+        wake_unlock(conn->store->wake);
+    conn->writing = false;
+}
+
+enum ds_status store_commit(struct store_conn *conn)
+{
+    enum ds_status status = stmt_run_ids(conn, STMT_COMMIT, 0, 0);
+
+    if (status != DS_OK)
+        store_rollback(conn);
+    end_write(conn);
+    return status;
+}
+
+void store_rollback(struct store_conn *conn)
+{
+    if (!sqlite3_get_autocommit(conn->db)) /* some errors have rolled back already */
+        (void)stmt_run_ids(conn, STMT_ROLLBACK, 0, 0);
+    end_write(conn);
+}
+
+enum ds_status store_json_valid(struct store_conn *conn, const char *text, size_t len, bool *valid)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_JSON_VALID, &status);
+    bool row = false;
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_text64(stmt, 1, text, len, SQLITE_STATIC, SQLITE_UTF8);
+    status = stmt_step(conn, stmt, &row);
+    *valid = row && sqlite3_column_int(stmt, 0) == 1;
+    (void)sqlite3_reset(stmt);
+    (void)sqlite3_clear_bindings(stmt); /* the text is the caller's */
+    return status;
+}
+
+int64_t store_wal_bytes(const struct store_conn *conn)
+{
+    return conn->wal_bytes;
+}
+
+enum ds_status store_data_version(struct store_conn *conn, int64_t *version)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_DATA_VERSION, &status);
+    bool row = false;
+
+    if (!stmt)
+        return status;
+    status = stmt_step(conn, stmt, &row);
+    *version = row ? sqlite3_column_int64(stmt, 0) : 0;
+    (void)sqlite3_reset(stmt);
+    return status;
+}

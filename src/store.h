@@ -1,0 +1,163 @@
+/*
+ * The store: the only rooms that know SQLite. Streams, messages and producers in one database
+ * file in WAL mode, which any number of processes use at the same time.
+ *
+ * A struct store is one per process and may be used by all its threads. A struct store_conn is
+ * one connection and belongs to one thread at a time. Functions return enum ds_status; what went
+ * wrong was logged. Nothing is retried here but what SQLite's busy handler waits for.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "http_type.h"
+#include "producer.h"
+#include "status.h"
+
+struct arena;
+struct buf;
+struct config;
+struct store;
+struct store_conn;
+struct wake;
+
+/* A stream as it was read in one transaction. Texts live in the arena that was given. */
+struct stream {
+    int64_t id; /* 0: there is no such row */
+    const char *path;
+    const char *content_type;
+    enum http_type_kind kind;
+    int64_t tail;     /* bytes */
+    int64_t messages; /* own ones */
+    int64_t created_at;
+    int64_t closed_at;           /* 0 while open */
+    const char *closed_producer; /* NULL, or who closed it, with epoch and seq */
+    int64_t closed_epoch, closed_seq;
+    int64_t ttl_seconds;  /* -1: none */
+    int64_t expires_at;   /* 0: never; TTL renewals not yet saved are in the wake file */
+    const char *last_seq; /* NULL: no Stream-Seq yet */
+    size_t last_seq_len;
+    int64_t source_id; /* 0: not a fork */
+    int64_t fork_position, fork_offset, fork_sub_offset;
+    int64_t deleted_at; /* 0: not deleted */
+    bool changed;       /* for the committer: to be saved before the commit */
+};
+
+/* --- process --- */
+
+/* Makes or opens the database, brings its schema up to date. config is borrowed until close. */
+enum ds_status store_open(struct store **store, const struct config *config);
+
+/* forget: a memory-mode database is deleted if no other process uses it. */
+void store_close(struct store *store, bool forget);
+
+struct wake *store_wake(struct store *store);
+
+enum ds_status store_connect(struct store_conn **conn, struct store *store);
+void store_disconnect(struct store_conn *conn);
+
+/* --- transactions --- */
+
+enum ds_status store_begin_read(struct store_conn *conn);
+void store_end_read(struct store_conn *conn);
+
+/* Takes the write lock of all processes and SQLite's: DS_BUSY after DS_BUSY_TIMEOUT_MS. */
+enum ds_status store_begin_write(struct store_conn *conn);
+enum ds_status store_commit(struct store_conn *conn);
+void store_rollback(struct store_conn *conn);
+
+/* --- streams --- */
+
+/*
+ * DS_OK: there is such a stream. DS_NOT_FOUND: there is none, or it expired. DS_GONE: it was
+ * deleted or has expired, and forks still read it. In the last two cases stream->id tells whether
+ * there is a row in the way.
+ */
+enum ds_status store_find(struct store_conn *conn, struct arena *arena, const char *path,
+                          int64_t now, struct stream *stream);
+enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
+                             struct stream *stream);
+
+/* The row whatever its state; DS_NOT_FOUND when there is none. */
+enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64_t id,
+                             struct stream *stream);
+
+/* Writes a new row and sets stream->id. */
+enum ds_status store_insert(struct store_conn *conn, struct stream *stream);
+
+/* Writes what appending, closing and renewing change. */
+enum ds_status store_update(struct store_conn *conn, const struct stream *stream);
+
+/* Moves the deadline of a stream with a TTL forward, never back. */
+enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_at);
+
+/*
+ * Deletes a stream: at once where nothing reads it, and with it every deleted ancestor that it
+ * was the last fork of; else it is marked deleted. Messages go later (store_sweep).
+ */
+enum ds_status store_delete(struct store_conn *conn, const struct stream *stream, int64_t now);
+
+enum ds_status store_has_forks(struct store_conn *conn, int64_t id, bool *has);
+
+/* --- messages --- */
+
+/* Appends at stream->tail, which moves, as does stream->messages. */
+enum ds_status store_append(struct store_conn *conn, struct stream *stream, const char *payload,
+                            size_t len, int64_t now);
+
+/*
+ * Adds the payload from position `from` on to out: about limit bytes at most, inherited parts of
+ * a fork included, and sets *next to the position after them. JSON streams: whole messages (one
+ * at least), as an array. DS_INVALID: `from` is beyond the tail, or, for JSON, inside a message.
+ * Call within a read or write transaction in which stream was read.
+ */
+enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
+                          size_t limit, struct buf *out, int64_t *next);
+
+/*
+ * Resolves Stream-Fork-Offset plus Stream-Fork-Sub-Offset (protocol section 4.2) to a position:
+ * `sub` messages of a JSON stream, or bytes of the message at `from`. DS_INVALID when there is no
+ * such place.
+ */
+enum ds_status store_resolve(struct store_conn *conn, const struct stream *stream, int64_t from,
+                             int64_t sub, int64_t *position);
+
+/* --- producers --- */
+
+enum ds_status store_producer_get(struct store_conn *conn, int64_t stream_id,
+                                  const struct producer *producer, struct producer_state *state);
+enum ds_status store_producer_put(struct store_conn *conn, int64_t stream_id,
+                                  const struct producer *producer, int64_t now);
+
+/* --- JSON --- */
+
+/* Is this RFC 8259 JSON? After json_precheck(). */
+enum ds_status store_json_valid(struct store_conn *conn, const char *text, size_t len, bool *valid);
+
+/* --- housekeeping --- */
+
+/*
+ * Takes at most a slice of dead rows away, inside a write transaction: streams that expired, then
+ * messages of deleted streams. *more: there is more to do. *n stream ids (SWEEP_STREAMS at most)
+ * whose streams ended go to ended, for wake_publish().
+ */
+enum { SWEEP_STREAMS = 64, SWEEP_MESSAGES = 256 };
+enum ds_status store_sweep(struct store_conn *conn, struct arena *arena, int64_t now,
+                           int64_t ended[static SWEEP_STREAMS], size_t *n, bool *more);
+
+/* Is there anything for store_sweep? In a transaction of its own, reading only. */
+enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *needed);
+
+/* Copies the write-ahead log into the database and starts it anew, if no reader is in the way. */
+enum ds_status store_checkpoint(struct store_conn *conn);
+
+/* Bytes in the write-ahead log after this connection's last commit. */
+int64_t store_wal_bytes(const struct store_conn *conn);
+
+/* A number that changes when another connection has committed. */
+enum ds_status store_data_version(struct store_conn *conn, int64_t *version);
+
+#endif

@@ -1,0 +1,288 @@
+/*
+ * Rows of the table message, and reading across forks.
+ *
+ * A fork owns the positions from its fork_position on; what lies before belongs to its source, up
+ * to there and no further, and so on along the chain:
+ *
+ *     source   0 ═══════════════════════════ 90 ─ ─ ─ (appended after the fork: not inherited)
+ *     fork                        └ 60 ══════════════ 75
+ *     fork of it                              └ 70 ═══════════ 120
+ *
+ *     a read of the last one at 10:  source [10,60)  fork [60,70)  own [70,120)
+ *
+ * A read is cut into these segments once, from the far end to the near one.
+ */
+#include <stdlib.h>
+
+#include "arena.h"
+#include "buf.h"
+#include "store_private.h"
+
+enum { PART_SIZE = 256 * 1024 }; /* a larger body of a byte stream lies in several rows */
+
+struct segment {
+    struct segment *next; /* the one after it in the stream */
+    int64_t stream_id, from, to;
+};
+
+static enum ds_status insert_row(struct store_conn *conn, const struct stream *stream,
+                                 const char *payload, size_t len, int part, int64_t now)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_MESSAGE_INSERT, &status);
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, stream->id);
+    (void)sqlite3_bind_int64(stmt, 2, stream->tail);
+    (void)sqlite3_bind_int(stmt, 3, part);
+    (void)sqlite3_bind_int64(stmt, 4, now);
+    if (sqlite3_bind_blob64(stmt, 5, payload, len, SQLITE_STATIC) != SQLITE_OK)
+        return DS_TOO_LARGE;
+    status = stmt_run(conn, stmt);
+    (void)sqlite3_clear_bindings(stmt); /* the payload is the caller's */
+    return status;
+}
+
+enum ds_status store_append(struct store_conn *conn, struct stream *stream, const char *payload,
+                            size_t len, int64_t now)
+{
+    size_t most = stream->kind == HTTP_TYPE_JSON ? len : PART_SIZE;
+    enum ds_status status;
+
+    for (int part = 0; len > 0; part++) {
+        size_t piece = len < most ? len : most;
+
+        status = insert_row(conn, stream, payload, piece, part, now);
+        if (status != DS_OK)
+            return status;
+        stream->tail += (int64_t)piece;
+        payload += piece;
+        len -= piece;
+    }
+    stream->messages++;
+    return DS_OK;
+}
+
+/* The segments from `from` to the tail, the first one first. */
+static enum ds_status cut(struct store_conn *conn, struct arena *arena, const struct stream *stream,
+                          int64_t from, struct segment **first)
+{
+    struct stream owner = *stream;
+    int64_t to = stream->tail;
+    enum ds_status status;
+
+    *first = NULL;
+    for (;;) {
+        int64_t start = owner.source_id != 0 ? owner.fork_position : 0;
+
+        if (start < to) { /* else: forked before this owner's own part began */
+            struct segment *segment = arena_alloc(arena, sizeof *segment);
+
+            if (!segment)
+                return DS_NO_MEMORY;
+            segment->next = *first;
+            segment->stream_id = owner.id;
+            segment->from = from > start ? from : start;
+            segment->to = to;
+            *first = segment;
+            to = start;
+        }
+        if (from >= to || owner.source_id == 0)
+            return DS_OK;
+        status = store_load_id(conn, arena, owner.source_id, &owner);
+        if (status != DS_OK)
+            return status == DS_NOT_FOUND ? DS_FAILED : status;
+    }
+}
+
+static sqlite3_stmt *open_rows(struct store_conn *conn, const struct segment *segment, int64_t from,
+                               enum ds_status *status)
+{
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_MESSAGE_READ, status);
+
+    if (stmt) {
+        (void)sqlite3_bind_int64(stmt, 1, segment->stream_id);
+        (void)sqlite3_bind_int64(stmt, 2, from);
+        (void)sqlite3_bind_int64(stmt, 3, segment->to);
+    }
+    return stmt;
+}
+
+/* A read under way. */
+struct reading {
+    bool json;
+    size_t limit; /* payload bytes wanted */
+    size_t taken; /* payload bytes so far */
+    int64_t next; /* position to go on from */
+    struct buf *out;
+};
+
+/* Takes one row, or of a byte stream's row the part that is asked for. */
+static enum ds_status take_row(struct reading *reading, const struct segment *segment,
+                               sqlite3_stmt *stmt)
+{
+    int64_t position = sqlite3_column_int64(stmt, 0);
+    const char *payload = sqlite3_column_blob(stmt, 2);
+    size_t len = (size_t)sqlite3_column_bytes(stmt, 2);
+    size_t skip = (size_t)(reading->next - position);
+
+    if (reading->json) {
+        if (skip != 0) /* not a place between messages: no offset of ours */
+            return DS_INVALID;
+        buf_addc(reading->out, reading->taken == 0 ? '[' : ',');
+    } else {
+        if (position + (int64_t)len > segment->to)
+            len = (size_t)(segment->to - position); /* the fork took a part of this message */
+        if (len - skip > reading->limit - reading->taken)
+            len = skip + reading->limit - reading->taken;
+        payload += skip;
+        len -= skip;
+    }
+    buf_add(reading->out, payload, len);
+    reading->taken += len;
+    reading->next += (int64_t)len;
+    return buf_failed(reading->out) ? DS_NO_MEMORY : DS_OK;
+}
+
+static enum ds_status read_segment(struct store_conn *conn, struct reading *reading,
+                                   const struct segment *segment)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = open_rows(conn, segment, reading->next, &status);
+    bool row = true;
+
+    if (!stmt)
+        return status;
+    status = DS_OK;
+    while (status == DS_OK && reading->next < segment->to && reading->taken < reading->limit) {
+        status = stmt_step(conn, stmt, &row);
+        if (status != DS_OK || !row)
+            break;
+        /* a whole JSON message that would go over the limit waits for the next read */
+        if (reading->json && reading->taken > 0 &&
+            (size_t)sqlite3_column_bytes(stmt, 2) > reading->limit - reading->taken) {
+            reading->limit = reading->taken;
+            break;
+        }
+        status = take_row(reading, segment, stmt);
+    }
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
+enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
+                          size_t limit, struct buf *out, int64_t *next)
+{
+    struct reading reading = {stream->kind == HTTP_TYPE_JSON, limit, 0, from, out};
+    struct arena *arena;
+    struct segment *segment;
+    enum ds_status status;
+
+    if (from > stream->tail)
+        return DS_INVALID;
+    arena = arena_new();
+    if (!arena)
+        return DS_NO_MEMORY;
+    /* most reads want little: room for what there is, but never more than asked for */
+    buf_reserve(out,
+                (stream->tail - from < (int64_t)limit ? (size_t)(stream->tail - from) : limit) + 2);
+    status = cut(conn, arena, stream, from, &segment);
+    for (; status == DS_OK && segment && reading.taken < reading.limit; segment = segment->next)
+        status = read_segment(conn, &reading, segment);
+    if (status == DS_OK && reading.json)
+        buf_adds(out, reading.taken == 0 ? "[]" : "]");
+    if (status == DS_OK && buf_failed(out))
+        status = DS_NO_MEMORY;
+    *next = reading.next;
+    arena_free(arena);
+    return status;
+}
+
+/* --- places between and in messages --- */
+
+/* Walks `sub` messages on from `*position`, which must be the start of one, within a segment. */
+static enum ds_status walk_messages(struct store_conn *conn, const struct segment *segment,
+                                    int64_t *sub, int64_t *position)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = open_rows(conn, segment, *position, &status);
+    bool row = true;
+
+    if (!stmt)
+        return status;
+    status = DS_OK;
+    while (*position < segment->to) {
+        status = stmt_step(conn, stmt, &row);
+        if (status != DS_OK || !row)
+            break;
+        if (sqlite3_column_int64(stmt, 0) != *position) {
+            status = DS_INVALID;
+            break;
+        }
+        if (*sub == 0)
+            break;
+        *position += sqlite3_column_bytes(stmt, 2);
+        --*sub;
+    }
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
+/* The end of the message that position lies in, within a segment: past all its parts. */
+static enum ds_status message_end(struct store_conn *conn, const struct segment *segment,
+                                  int64_t position, int64_t *end)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = open_rows(conn, segment, position, &status);
+    bool row = true;
+    bool first = true;
+
+    if (!stmt)
+        return status;
+    for (;;) {
+        status = stmt_step(conn, stmt, &row);
+        if (status != DS_OK || !row || (!first && sqlite3_column_int(stmt, 1) == 0))
+            break;
+        first = false;
+        *end = sqlite3_column_int64(stmt, 0) + sqlite3_column_bytes(stmt, 2);
+    }
+    (void)sqlite3_reset(stmt);
+    if (*end > segment->to)
+        *end = segment->to;
+    return status;
+}
+
+enum ds_status store_resolve(struct store_conn *conn, const struct stream *stream, int64_t from,
+                             int64_t sub, int64_t *position)
+{
+    struct arena *arena;
+    struct segment *segment;
+    enum ds_status status;
+    int64_t end = from;
+
+    if (from > stream->tail)
+        return DS_INVALID;
+    arena = arena_new();
+    if (!arena)
+        return DS_NO_MEMORY;
+    *position = from;
+    status = cut(conn, arena, stream, from, &segment);
+    if (stream->kind == HTTP_TYPE_JSON) {
+        for (; status == DS_OK && segment; segment = segment->next) {
+            status = walk_messages(conn, segment, &sub, position);
+            if (sub == 0)
+                break;
+        }
+        if (status == DS_OK && sub > 0)
+            status = DS_INVALID;
+    } else if (status == DS_OK && sub > 0) {
+        if (segment)
+            status = message_end(conn, segment, from, &end);
+        if (status == DS_OK && sub > end - from)
+            status = DS_INVALID;
+        *position = from + sub;
+    }
+    arena_free(arena);
+    return status;
+}

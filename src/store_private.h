@@ -1,0 +1,70 @@
+/* What the rooms of the store share. Included by store_*.c and the store's tests alone. */
+#ifndef STORE_PRIVATE_H
+#define STORE_PRIVATE_H
+
+#include <sqlite3.h>
+
+#include "config.h"
+#include "store.h"
+
+/* Every statement of the program; their SQL is in store_stmt.c, in the same order. */
+enum stmt {
+    STMT_BEGIN_READ,
+    STMT_BEGIN_WRITE,
+    STMT_COMMIT,
+    STMT_ROLLBACK,
+    STMT_STREAM_BY_PATH,
+    STMT_STREAM_BY_ID,
+    STMT_STREAM_INSERT,
+    STMT_STREAM_UPDATE,
+    STMT_STREAM_RENEW,
+    STMT_STREAM_DELETE,
+    STMT_STREAM_MARK_DELETED,
+    STMT_STREAM_COLLECT,
+    STMT_STREAM_HAS_FORKS,
+    STMT_STREAM_EXPIRED,
+    STMT_STREAM_UNREAD,
+    STMT_MESSAGE_INSERT,
+    STMT_MESSAGE_READ,
+    STMT_MESSAGE_DELETE,
+    STMT_PRODUCER_GET,
+    STMT_PRODUCER_PUT,
+    STMT_PRODUCER_DELETE,
+    STMT_GARBAGE_NEXT,
+    STMT_GARBAGE_DONE,
+    STMT_JSON_VALID,
+    STMT_DATA_VERSION,
+    STMT_COUNT
+};
+
+struct store {
+    const struct config *config;
+    struct wake *wake;
+};
+
+struct store_conn {
+    struct store *store;
+    sqlite3 *db;
+    int64_t wal_bytes;              /* after the last commit */
+    bool writing;                   /* holds the write lock of all processes */
+    sqlite3_stmt *stmt[STMT_COUNT]; /* prepared when first used, kept */
+};
+
+extern const char *const stmt_sql[STMT_COUNT];
+
+/* The statement, ready for binding; NULL, logged, when it can't be prepared (*status says why). */
+sqlite3_stmt *stmt_get(struct store_conn *conn, enum stmt which, enum ds_status *status);
+
+/* Steps a statement that gives no rows, and resets it. */
+enum ds_status stmt_run(struct store_conn *conn, sqlite3_stmt *stmt);
+
+/* Steps once: DS_OK with *row telling whether there is one. The caller resets. */
+enum ds_status stmt_step(struct store_conn *conn, sqlite3_stmt *stmt, bool *row);
+
+/* Prepares, binds up to two integers, and runs: for the many small ones. */
+enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a, int64_t b);
+
+/* Turns an SQLite code into a status, and logs what an operator should know. */
+enum ds_status store_status(struct store_conn *conn, int code, const char *doing);
+
+#endif

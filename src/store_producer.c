@@ -1,0 +1,35 @@
+/* Rows of the table producer: see producer.h for the rules that they serve. */
+#include "store_private.h"
+
+enum ds_status store_producer_get(struct store_conn *conn, int64_t stream_id,
+                                  const struct producer *producer, struct producer_state *state)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_PRODUCER_GET, &status);
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, stream_id);
+    (void)sqlite3_bind_text(stmt, 2, producer->id, (int)producer->id_len, SQLITE_STATIC);
+    status = stmt_step(conn, stmt, &state->exists);
+    state->epoch = state->exists ? sqlite3_column_int64(stmt, 0) : 0;
+    state->last_seq = state->exists ? sqlite3_column_int64(stmt, 1) : 0;
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
+enum ds_status store_producer_put(struct store_conn *conn, int64_t stream_id,
+                                  const struct producer *producer, int64_t now)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_PRODUCER_PUT, &status);
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, stream_id);
+    (void)sqlite3_bind_text(stmt, 2, producer->id, (int)producer->id_len, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(stmt, 3, producer->epoch);
+    (void)sqlite3_bind_int64(stmt, 4, producer->seq);
+    (void)sqlite3_bind_int64(stmt, 5, now);
+    return stmt_run(conn, stmt);
+}

@@ -1,0 +1,133 @@
+/*
+ * Every SQL statement that a request can reach, and the one way to run them.
+ *
+ * To add one: its name in enum stmt (store_private.h), its SQL here. test_store.c prepares them
+ * all and refuses any that scans a table.
+ */
+#include "log.h"
+#include "store_private.h"
+
+#define STREAM_COLUMNS                                                                             \
+    "SELECT id, path, content_type, tail, messages, created_at, closed_at, closed_producer, "      \
+    "closed_epoch, closed_seq, ttl_seconds, expires_at, last_seq, source_id, fork_position, "      \
+    "fork_offset, fork_sub_offset, deleted_at FROM stream "
+
+const char *const stmt_sql[STMT_COUNT] = {
+    [STMT_BEGIN_READ] = "BEGIN",
+    [STMT_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [STMT_COMMIT] = "COMMIT",
+    [STMT_ROLLBACK] = "ROLLBACK",
+    [STMT_STREAM_BY_PATH] = STREAM_COLUMNS "WHERE path = ?1",
+    [STMT_STREAM_BY_ID] = STREAM_COLUMNS "WHERE id = ?1",
+    [STMT_STREAM_INSERT] =
+        "INSERT INTO stream (path, content_type, tail, messages, created_at, closed_at, "
+        "ttl_seconds, expires_at, source_id, fork_position, fork_offset, fork_sub_offset) "
+        "VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [STMT_STREAM_UPDATE] =
+        "UPDATE stream SET tail = ?2, messages = ?3, closed_at = ?4, closed_producer = ?5, "
+        "closed_epoch = ?6, closed_seq = ?7, expires_at = ?8, last_seq = ?9 WHERE id = ?1",
+    [STMT_STREAM_RENEW] = "UPDATE stream SET expires_at = ?2 "
+                          "WHERE id = ?1 AND ttl_seconds IS NOT NULL AND expires_at < ?2",
+    [STMT_STREAM_DELETE] = "DELETE FROM stream WHERE id = ?1",
+    [STMT_STREAM_MARK_DELETED] = "UPDATE stream SET deleted_at = ?2 WHERE id = ?1",
+    /* the ancestor of a deleted fork, if it was waiting for that */
+    [STMT_STREAM_COLLECT] =
+        "DELETE FROM stream WHERE id = ?1 AND deleted_at IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM stream AS fork WHERE fork.source_id = ?1)",
+    [STMT_STREAM_HAS_FORKS] = "SELECT EXISTS (SELECT 1 FROM stream WHERE source_id = ?1)",
+    [STMT_STREAM_EXPIRED] = "SELECT id FROM stream WHERE expires_at <= ?1 AND deleted_at IS NULL "
+                            "ORDER BY expires_at LIMIT ?2",
+    /* deleted streams whose last fork went at the sqlite3 prompt */
+    [STMT_STREAM_UNREAD] =
+        "SELECT id FROM stream AS s WHERE deleted_at IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM stream AS fork WHERE fork.source_id = s.id) LIMIT ?1",
+    [STMT_MESSAGE_INSERT] = "INSERT INTO message (stream_id, position, part, appended_at, payload) "
+                            "VALUES (?1, ?2, ?3, ?4, ?5)",
+    /* from the row that holds position ?2 up to position ?3 */
+    [STMT_MESSAGE_READ] =
+        "SELECT position, part, payload FROM message WHERE stream_id = ?1 AND position >= "
+        "ifnull((SELECT max(position) FROM message WHERE stream_id = ?1 AND position <= ?2), ?2) "
+        "AND position < ?3 ORDER BY position",
+    [STMT_MESSAGE_DELETE] = "DELETE FROM message WHERE id IN "
+                            "(SELECT id FROM message WHERE stream_id = ?1 LIMIT ?2)",
+    [STMT_PRODUCER_GET] =
+        "SELECT epoch, last_seq FROM producer WHERE stream_id = ?1 AND producer_id = ?2",
+    [STMT_PRODUCER_PUT] =
+        "INSERT INTO producer (stream_id, producer_id, epoch, last_seq, updated_at) "
+        "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (stream_id, producer_id) DO UPDATE SET "
+        "epoch = excluded.epoch, last_seq = excluded.last_seq, updated_at = excluded.updated_at",
+    [STMT_PRODUCER_DELETE] = "DELETE FROM producer WHERE stream_id = ?1 AND producer_id IN "
+                             "(SELECT producer_id FROM producer WHERE stream_id = ?1 LIMIT ?2)",
+    [STMT_GARBAGE_NEXT] = "SELECT min(stream_id) FROM garbage",
+    [STMT_GARBAGE_DONE] = "DELETE FROM garbage WHERE stream_id = ?1",
+    [STMT_JSON_VALID] = "SELECT json_valid(?1)",
+    [STMT_DATA_VERSION] = "PRAGMA data_version",
+};
+
+enum ds_status store_status(struct store_conn *conn, int code, const char *doing)
+{
+    switch (code & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return DS_OK;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        log_warn("database busy while %s", doing);
+        return DS_BUSY;
+    case SQLITE_NOMEM:
+        log_error("out of memory while %s", doing);
+        return DS_NO_MEMORY;
+    case SQLITE_FULL:
+        log_error("disk full while %s", doing);
+        return DS_NO_SPACE;
+    default:
+        log_error("SQLite error %d while %s: %s", code, doing,
+                  conn && conn->db ? sqlite3_errmsg(conn->db) : sqlite3_errstr(code));
+        return DS_FAILED;
+    }
+}
+
+sqlite3_stmt *stmt_get(struct store_conn *conn, enum stmt which, enum ds_status *status)
+{
+    if (!conn->stmt[which]) {
+        int code = sqlite3_prepare_v3(conn->db, stmt_sql[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                      &conn->stmt[which], NULL);
+
+        *status = store_status(conn, code, stmt_sql[which]);
+    }
+    return conn->stmt[which];
+}
+
+enum ds_status stmt_step(struct store_conn *conn, sqlite3_stmt *stmt, bool *row)
+{
+    int code = sqlite3_step(stmt);
+
+    *row = code == SQLITE_ROW;
+    return store_status(conn, code, sqlite3_sql(stmt));
+}
+
+enum ds_status stmt_run(struct store_conn *conn, sqlite3_stmt *stmt)
+{
+    bool row;
+    enum ds_status status = stmt_step(conn, stmt, &row);
+
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
+enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a, int64_t b)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, which, &status);
+    int wanted;
+
+    if (!stmt)
+        return status;
+    wanted = sqlite3_bind_parameter_count(stmt);
+    if (wanted > 0)
+        (void)sqlite3_bind_int64(stmt, 1, a);
+    if (wanted > 1)
+        (void)sqlite3_bind_int64(stmt, 2, b);
+    return stmt_run(conn, stmt);
+}

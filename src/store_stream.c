@@ -1,0 +1,248 @@
+/*
+ * Rows of the table stream: finding, making, changing and deleting them.
+ *
+ * A stream's life as clients see it follows from three things, the same everywhere (life_of):
+ *
+ *                      nothing reads it        forks read it
+ *     live             200 …                   200 …
+ *     expired          404, path free          410, path taken
+ *     deleted          no row                  410, path taken   (deleted_at)
+ *
+ * An expired stream's row stays until somebody needs the path or the sweep comes by; nobody can
+ * tell the difference. Forks are counted by looking for them in an index: a count that is kept
+ * could be wrong.
+ */
+#include <string.h>
+
+#include "arena.h"
+#include "store_private.h"
+#include "wake.h"
+
+static const char *copy_text(struct arena *arena, sqlite3_stmt *stmt, int column, size_t *len)
+{
+    const void *text = sqlite3_column_blob(stmt, column);
+    size_t bytes = (size_t)sqlite3_column_bytes(stmt, column);
+
+    if (len)
+        *len = bytes;
+    if (sqlite3_column_type(stmt, column) == SQLITE_NULL)
+        return NULL;
+    return arena_strndup(arena, text ? text : "", bytes);
+}
+
+static int64_t int_or(sqlite3_stmt *stmt, int column, int64_t absent)
+{
+    return sqlite3_column_type(stmt, column) == SQLITE_NULL ? absent
+                                                            : sqlite3_column_int64(stmt, column);
+}
+
+/* In the order of STREAM_COLUMNS. */
+static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct stream *stream)
+{
+    stream->id = sqlite3_column_int64(stmt, 0);
+    stream->path = copy_text(arena, stmt, 1, NULL);
+    stream->content_type = copy_text(arena, stmt, 2, NULL);
+    stream->tail = sqlite3_column_int64(stmt, 3);
+    stream->messages = sqlite3_column_int64(stmt, 4);
+    stream->created_at = sqlite3_column_int64(stmt, 5);
+    stream->closed_at = int_or(stmt, 6, 0);
+    stream->closed_producer = copy_text(arena, stmt, 7, NULL);
+    stream->closed_epoch = sqlite3_column_int64(stmt, 8);
+    stream->closed_seq = sqlite3_column_int64(stmt, 9);
+    stream->ttl_seconds = int_or(stmt, 10, -1);
+    stream->expires_at = int_or(stmt, 11, 0);
+    stream->last_seq = copy_text(arena, stmt, 12, &stream->last_seq_len);
+    stream->source_id = int_or(stmt, 13, 0);
+    stream->fork_position = sqlite3_column_int64(stmt, 14);
+    stream->fork_offset = sqlite3_column_int64(stmt, 15);
+    stream->fork_sub_offset = sqlite3_column_int64(stmt, 16);
+    stream->deleted_at = int_or(stmt, 17, 0);
+    if (!stream->path || !stream->content_type) {
+        stream->id = 0;
+        return DS_NO_MEMORY;
+    }
+    stream->kind = http_type_kind(stream->content_type);
+    return DS_OK;
+}
+
+static enum ds_status load(struct store_conn *conn, struct arena *arena, sqlite3_stmt *stmt,
+                           struct stream *stream)
+{
+    bool row = false;
+    enum ds_status status = stmt_step(conn, stmt, &row);
+
+    if (status == DS_OK)
+        status = row ? read_row(arena, stmt, stream) : DS_NOT_FOUND;
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
+enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64_t id,
+                             struct stream *stream)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_BY_ID, &status);
+
+    memset(stream, 0, sizeof *stream);
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, id);
+    return load(conn, arena, stmt, stream);
+}
+
+static bool has_expired(struct store_conn *conn, const struct stream *stream, int64_t now)
+{
+    if (stream->expires_at == 0 || stream->expires_at > now)
+        return false;
+    return stream->ttl_seconds < 0 || wake_touched(conn->store->wake, stream->id) <= now;
+}
+
+/* The drawing at the top. */
+static enum ds_status life_of(struct store_conn *conn, const struct stream *stream, int64_t now)
+{
+    bool forks = false;
+    enum ds_status status;
+
+    if (stream->deleted_at != 0)
+        return DS_GONE;
+    if (!has_expired(conn, stream, now))
+        return DS_OK;
+    status = store_has_forks(conn, stream->id, &forks);
+    if (status != DS_OK)
+        return status;
+    return forks ? DS_GONE : DS_NOT_FOUND;
+}
+
+enum ds_status store_find(struct store_conn *conn, struct arena *arena, const char *path,
+                          int64_t now, struct stream *stream)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_BY_PATH, &status);
+
+    memset(stream, 0, sizeof *stream);
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
+    status = load(conn, arena, stmt, stream);
+    return status == DS_OK ? life_of(conn, stream, now) : status;
+}
+
+enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
+                             struct stream *stream)
+{
+    enum ds_status status = store_load_id(conn, arena, id, stream);
+
+    return status == DS_OK ? life_of(conn, stream, now) : status;
+}
+
+enum ds_status store_has_forks(struct store_conn *conn, int64_t id, bool *has)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_HAS_FORKS, &status);
+    bool row = false;
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, id);
+    status = stmt_step(conn, stmt, &row);
+    *has = row && sqlite3_column_int(stmt, 0) != 0;
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
+static void bind_or_null(sqlite3_stmt *stmt, int index, int64_t value, bool present)
+{
+    if (present)
+        (void)sqlite3_bind_int64(stmt, index, value);
+    else
+        (void)sqlite3_bind_null(stmt, index);
+}
+
+enum ds_status store_insert(struct store_conn *conn, struct stream *stream)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_INSERT, &status);
+    bool fork = stream->source_id != 0;
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_text(stmt, 1, stream->path, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(stmt, 2, stream->content_type, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(stmt, 3, stream->tail);
+    (void)sqlite3_bind_int64(stmt, 4, stream->created_at);
+    bind_or_null(stmt, 5, stream->closed_at, stream->closed_at != 0);
+    bind_or_null(stmt, 6, stream->ttl_seconds, stream->ttl_seconds >= 0);
+    bind_or_null(stmt, 7, stream->expires_at, stream->expires_at != 0);
+    bind_or_null(stmt, 8, stream->source_id, fork);
+    bind_or_null(stmt, 9, stream->fork_position, fork);
+    bind_or_null(stmt, 10, stream->fork_offset, fork);
+    bind_or_null(stmt, 11, stream->fork_sub_offset, fork);
+    status = stmt_run(conn, stmt);
+    if (status == DS_OK)
+        stream->id = sqlite3_last_insert_rowid(conn->db);
+    return status;
+}
+
+enum ds_status store_update(struct store_conn *conn, const struct stream *stream)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_UPDATE, &status);
+    bool by_producer = stream->closed_producer != NULL;
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, stream->id);
+    (void)sqlite3_bind_int64(stmt, 2, stream->tail);
+    (void)sqlite3_bind_int64(stmt, 3, stream->messages);
+    bind_or_null(stmt, 4, stream->closed_at, stream->closed_at != 0);
+    (void)sqlite3_bind_text(stmt, 5, stream->closed_producer, -1, SQLITE_STATIC);
+    bind_or_null(stmt, 6, stream->closed_epoch, by_producer);
+    bind_or_null(stmt, 7, stream->closed_seq, by_producer);
+    bind_or_null(stmt, 8, stream->expires_at, stream->expires_at != 0);
+    (void)sqlite3_bind_blob64(stmt, 9, stream->last_seq, stream->last_seq_len, SQLITE_STATIC);
+    return stmt_run(conn, stmt);
+}
+
+enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_at)
+{
+    return stmt_run_ids(conn, STMT_STREAM_RENEW, id, expires_at);
+}
+
+/* Takes away the deleted ancestors that nothing reads any more, from the nearest on. */
+static enum ds_status collect_sources(struct store_conn *conn, struct arena *arena, int64_t id)
+{
+    struct stream source;
+    enum ds_status status;
+
+    while (id != 0) {
+        status = store_load_id(conn, arena, id, &source);
+        if (status != DS_OK)
+            return status == DS_NOT_FOUND ? DS_OK : status;
+        status = stmt_run_ids(conn, STMT_STREAM_COLLECT, id, 0);
+        if (status != DS_OK || sqlite3_changes(conn->db) == 0)
+            return status;
+        id = source.source_id;
+    }
+    return DS_OK;
+}
+
+enum ds_status store_delete(struct store_conn *conn, const struct stream *stream, int64_t now)
+{
+    bool forks = false;
+    enum ds_status status = store_has_forks(conn, stream->id, &forks);
+    struct arena *arena;
+
+    if (status != DS_OK)
+        return status;
+    if (forks)
+        return stmt_run_ids(conn, STMT_STREAM_MARK_DELETED, stream->id, now);
+    status = stmt_run_ids(conn, STMT_STREAM_DELETE, stream->id, 0);
+    if (status != DS_OK || stream->source_id == 0)
+        return status;
+    arena = arena_new();
+    if (!arena)
+        return DS_NO_MEMORY;
+    status = collect_sources(conn, arena, stream->source_id);
+    arena_free(arena);
+    return status;
+}

@@ -1,0 +1,168 @@
+/*
+ * Clearing away what clients can no longer see, a slice at a time, so that a stream of a million
+ * messages is gone at once and nobody waits for its rows; and keeping the write-ahead log short.
+ */
+#include <string.h>
+
+#include "store_private.h"
+#include "wake.h"
+
+/* Expired streams end as if they had been deleted at this moment. */
+static enum ds_status end_expired(struct store_conn *conn, struct arena *arena, int64_t now,
+                                  int64_t ended[static SWEEP_STREAMS], size_t *n)
+{
+    int64_t ids[SWEEP_STREAMS];
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_EXPIRED, &status);
+    size_t found = 0;
+    bool row = true;
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, now);
+    (void)sqlite3_bind_int64(stmt, 2, SWEEP_STREAMS);
+    while ((status = stmt_step(conn, stmt, &row)) == DS_OK && row)
+        ids[found++] = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_reset(stmt);
+    for (size_t i = 0; status == DS_OK && i < found; i++) {
+        struct stream stream;
+        int64_t renewed = wake_touched(conn->store->wake, ids[i]);
+
+        if (renewed > now) { /* read just now: save that instead */
+            status = store_renew(conn, ids[i], renewed);
+            continue;
+        }
+        status = store_load_id(conn, arena, ids[i], &stream);
+        if (status == DS_OK)
+            status = store_delete(conn, &stream, now);
+        ended[(*n)++] = ids[i];
+    }
+    return status;
+}
+
+/* Deleted streams whose forks went at the sqlite3 prompt, where no process could follow. */
+static enum ds_status collect_unread(struct store_conn *conn, struct arena *arena, int64_t now)
+{
+    int64_t ids[SWEEP_STREAMS];
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_UNREAD, &status);
+    size_t found = 0;
+    bool row = true;
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, SWEEP_STREAMS);
+    while ((status = stmt_step(conn, stmt, &row)) == DS_OK && row)
+        ids[found++] = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_reset(stmt);
+    for (size_t i = 0; status == DS_OK && i < found; i++) {
+        struct stream stream;
+
+        status = store_load_id(conn, arena, ids[i], &stream);
+        if (status == DS_OK)
+            status = store_delete(conn, &stream, now);
+        else if (status == DS_NOT_FOUND) /* went with one before it */
+            status = DS_OK;
+    }
+    return status;
+}
+
+static enum ds_status next_garbage(struct store_conn *conn, int64_t *stream_id)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_GARBAGE_NEXT, &status);
+    bool row = false;
+
+    if (!stmt)
+        return status;
+    status = stmt_step(conn, stmt, &row);
+    *stream_id = row ? sqlite3_column_int64(stmt, 0) : 0;
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
+/* A slice of one deleted stream's rows; its garbage row goes with the last of them. */
+static enum ds_status clear_garbage(struct store_conn *conn, bool *more)
+{
+    int64_t stream_id = 0;
+    enum ds_status status = next_garbage(conn, &stream_id);
+
+    if (status != DS_OK || stream_id == 0)
+        return status;
+    *more = true;
+    status = stmt_run_ids(conn, STMT_MESSAGE_DELETE, stream_id, SWEEP_MESSAGES);
+    if (status != DS_OK || sqlite3_changes(conn->db) > 0)
+        return status;
+    status = stmt_run_ids(conn, STMT_PRODUCER_DELETE, stream_id, SWEEP_MESSAGES);
+    if (status != DS_OK || sqlite3_changes(conn->db) > 0)
+        return status;
+    return stmt_run_ids(conn, STMT_GARBAGE_DONE, stream_id, 0);
+}
+
+enum ds_status store_sweep(struct store_conn *conn, struct arena *arena, int64_t now,
+                           int64_t ended[static SWEEP_STREAMS], size_t *n, bool *more)
+{
+    enum ds_status status;
+
+    *n = 0;
+    *more = false;
+    status = end_expired(conn, arena, now, ended, n);
+    if (*n > 0)
+        *more = true;
+    if (status == DS_OK && !*more)
+        status = clear_garbage(conn, more);
+    if (status == DS_OK && !*more) /* the widest look, so only when there is nothing else */
+        status = collect_unread(conn, arena, now);
+    return status;
+}
+
+/* Does a statement with one number give a row that is not NULL? */
+static enum ds_status any(struct store_conn *conn, enum stmt which, int64_t number, bool *found)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, which, &status);
+    bool row = false;
+
+    if (!stmt)
+        return status;
+    for (int i = sqlite3_bind_parameter_count(stmt); i > 0; i--)
+        (void)sqlite3_bind_int64(stmt, i, i == 1 ? number : 1);
+    status = stmt_step(conn, stmt, &row);
+    *found = row && sqlite3_column_type(stmt, 0) != SQLITE_NULL;
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
+enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *needed)
+{
+    enum ds_status status = any(conn, STMT_GARBAGE_NEXT, 0, needed);
+
+    if (status == DS_OK && !*needed)
+        status = any(conn, STMT_STREAM_EXPIRED, now, needed);
+    if (status == DS_OK && !*needed)
+        status = any(conn, STMT_STREAM_UNREAD, 1, needed);
+    return status;
+}
+
+enum ds_status store_checkpoint(struct store_conn *conn)
+{
+    int code, frames = 0, copied = 0;
+    enum ds_status status;
+
+    /* most of the work, while writers go on … */
+    code = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
+        return store_status(conn, code, "checkpointing");
+    /* … and the rest with writers held off, or the log would never come to its end and start
+       anew. Readers in the way (a long look with the CLI) are not waited for. */
+    status = wake_lock(conn->store->wake, conn->store->config->busy_timeout_ms);
+    if (status != DS_OK)
+        return status;
+    (void)sqlite3_busy_timeout(conn->db, 20);
+    code = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_RESTART, &frames, &copied);
+    (void)sqlite3_busy_timeout(conn->db, (int)conn->store->config->busy_timeout_ms);
+    wake_unlock(conn->store->wake);
+    if ((code & 0xff) == SQLITE_BUSY)
+        return DS_BUSY;
+    return store_status(conn, code, "checkpointing");
+}

@@ -1,0 +1,205 @@
+/* The supervisor: see supervise.h. */
+#include "supervise.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "config.h"
+#include "log.h"
+#include "store.h"
+
+enum { BACKLOG = 4096, QUICK_DEATH_MS = 1000 };
+
+struct child {
+    pid_t pid;
+    int64_t started;
+};
+
+static int listen_unix(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = -1, probe;
+
+    if (strlen(path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    (void)strcpy(address.sun_path, path);
+    probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe >= 0 && connect(probe, (struct sockaddr *)&address, sizeof address) == 0) {
+        (void)close(probe);
+        errno = EADDRINUSE;
+        return -1;
+    }
+    if (probe >= 0)
+        (void)close(probe);
+    (void)unlink(path); /* nobody listens there: left behind */
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+                    chmod(path, 0660) != 0 || listen(fd, BACKLOG) != 0)) {
+        (void)close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static int listen_inet(const char *address)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    const char *colon = strrchr(address, ':');
+    char host[256];
+    int fd = -1, on = 1;
+
+    if (!colon || (size_t)(colon - address) >= sizeof host) {
+        errno = EINVAL;
+        return -1;
+    }
+    (void)snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
+    if (getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found) != 0) {
+        errno = EADDRNOTAVAIL;
+        return -1;
+    }
+    fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+                    bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0)) {
+        (void)close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(found);
+    return fd;
+}
+
+static void become_responder(int listening)
+{
+    char self[4096]; /* by its own name, which /proc/self/exe would hide from ps */
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    sigset_t none;
+
+    if (len <= 0)
+        _exit(127);
+    self[len] = '\0';
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a responder does not outlive its supervisor */
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (dup2(listening, STDIN_FILENO) == STDIN_FILENO)
+        (void)execl(self, "durable-streams.fcgi", (char *)NULL);
+    _exit(127);
+}
+
+static void start_child(struct child *child, int listening)
+{
+    pid_t parent = getpid();
+
+    child->started = clock_monotonic_ms();
+    child->pid = fork();
+    if (child->pid == 0) {
+        if (getppid() == parent)
+            become_responder(listening);
+        _exit(1);
+    }
+    if (child->pid < 0)
+        log_error("cannot start a responder: %s", strerror(errno));
+}
+
+/* Starts a child that has died again; at once, unless it dies as soon as it starts. */
+static void restart_child(struct child *child, int listening, int status)
+{
+    const struct timespec moment = {0, 200 * 1000000};
+
+    if (WIFSIGNALED(status))
+        log_warn("responder %d was ended by signal %d: starting it again", (int)child->pid,
+                 WTERMSIG(status));
+    else
+        log_warn("responder %d ended with status %d: starting it again", (int)child->pid,
+                 WEXITSTATUS(status));
+    if (clock_monotonic_ms() - child->started < QUICK_DEATH_MS && WIFEXITED(status))
+        (void)nanosleep(&moment, NULL);
+    start_child(child, listening);
+}
+
+static void reap(struct child *children, int64_t n, int listening)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (int64_t i = 0; i < n; i++)
+            if (children[i].pid == pid)
+                restart_child(&children[i], listening, status);
+}
+
+static void end_children(const struct child *children, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (children[i].pid > 0)
+            (void)kill(children[i].pid, SIGTERM);
+    while (wait(NULL) > 0 || errno == EINTR)
+        ;
+}
+
+/* Watches over the children until a signal says stop. */
+static void watch(struct child *children, int64_t n, int listening, const sigset_t *signals)
+{
+    for (;;) {
+        int signal = sigwaitinfo(signals, NULL);
+
+        if (signal == SIGCHLD)
+            reap(children, n, listening);
+        else if (signal > 0)
+            return;
+    }
+}
+
+int supervise(const struct config *config, const char *address)
+{
+    bool is_unix = strncmp(address, "unix:", 5) == 0;
+    int64_t n = config->processes;
+    struct child *children = calloc((size_t)n, sizeof *children);
+    struct store *store = NULL;
+    sigset_t signals;
+    int listening = -1, result = 1;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGCHLD);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, SIGUSR1);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    /* held open for as long as we live: a restarted responder is never the first one */
+    if (!children || store_open(&store, config) != DS_OK)
+        goto end;
+    listening = is_unix ? listen_unix(address + 5) : listen_inet(address);
+    if (listening < 0) {
+        log_error("cannot listen on %s: %s", address, strerror(errno));
+        goto end;
+    }
+    for (int64_t i = 0; i < n; i++)
+        start_child(&children[i], listening);
+    log_info("listening on %s with %lld responder%s, database %s", address, (long long)n,
+             n == 1 ? "" : "s", config->database);
+    watch(children, n, listening, &signals);
+    if (is_unix)
+        (void)unlink(address + 5);
+    end_children(children, n);
+    result = 0;
+end:
+    store_close(store, true);
+    if (listening >= 0)
+        (void)close(listening);
+    free(children);
+    return result;
+}

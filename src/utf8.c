@@ -1,0 +1,137 @@
+/*
+ * UTF-8: see utf8.h.
+ *
+ * One function, judge(), knows the encoding; the three questions are asked on top of it. Runs of
+ * ASCII, which is most of what streams carry, are passed over eight bytes at a time.
+ *
+ * Empty text may be NULL, as an empty struct buf has it, and C knows no NULL + 0: hence the three
+ * early returns.
+ *
+ * Must hold: utf8_add_lossy() appends well-formed text always, and valid text unchanged.
+ */
+#include "utf8.h"
+
+#include "buf.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
+enum verdict {
+    WHOLE,  /* a character */
+    CUT,    /* the beginning of one, and then the text ends */
+    BROKEN, /* no character begins like this */
+};
+
+/*
+ * Looks at the first character of left >= 1 bytes. *len is the character's length, or that of the
+ * maximal subpart of an ill-formed one, which is what one U+FFFD stands for (Unicode 3.9, D93b).
+ *
+ *     lead      second    further      the narrowed seconds shut out
+ *     C2..DF    80..BF
+ *     E0        A0..BF    80..BF       overlong forms
+ *     E1..EF    80..BF    80..BF
+ *     ED        80..9F    80..BF       surrogates
+ *     F0        90..BF    80..BF x 2   overlong forms
+ *     F1..F3    80..BF    80..BF x 2
+ *     F4        80..8F    80..BF x 2   above U+10FFFF
+ */
+static enum verdict judge(const unsigned char *at, size_t left, size_t *len)
+{
+    unsigned char lead = at[0], low = 0x80, high = 0xBF;
+    size_t whole;
+
+    *len = 1;
+    if (lead < 0x80)
+        return WHOLE;
+    if (lead < 0xC2 || lead > 0xF4) /* a continuation, an overlong form, or too large */
+        return BROKEN;
+    whole = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    if (lead == 0xE0)
+        low = 0xA0;
+    else if (lead == 0xED)
+        high = 0x9F;
+    else if (lead == 0xF0)
+        low = 0x90;
+    else if (lead == 0xF4)
+        high = 0x8F;
+    for (; *len < whole; ++*len) {
+        if (*len == left)
+            return CUT;
+        if (at[*len] < low || at[*len] > high)
+            return BROKEN;
+        low = 0x80; /* only the second byte is ever narrowed */
+        high = 0xBF;
+    }
+    return WHOLE;
+}
+
+static const unsigned char *skip_ascii(const unsigned char *at, const unsigned char *end)
+{
+    uint64_t word;
+
+    while (end - at >= (ptrdiff_t)sizeof word) {
+        memcpy(&word, at, sizeof word);
+        if (word & HIGH_BITS)
+            break;
+        at += sizeof word;
+    }
+    while (at < end && *at < 0x80)
+        at++;
+    return at;
+}
+
+bool utf8_is_valid(const char *text, size_t len)
+{
+    const unsigned char *at = (const unsigned char *)text, *end;
+    size_t step;
+
+    if (len == 0)
+        return true;
+    end = at + len;
+    while ((at = skip_ascii(at, end)) < end) {
+        /* text outside ASCII comes in runs: look for ASCII again only where one ends */
+        do {
+            if (judge(at, (size_t)(end - at), &step) != WHOLE)
+                return false;
+            at += step;
+        } while (at < end && *at >= 0x80);
+    }
+    return true;
+}
+
+size_t utf8_incomplete_tail(const char *text, size_t len)
+{
+    const unsigned char *end;
+    size_t step;
+
+    if (len == 0)
+        return 0;
+    end = (const unsigned char *)text + len;
+    /* a lead byte is never a continuation, so what stands before it does not matter */
+    for (size_t tail = 1; tail <= 3 && tail <= len; tail++)
+        if (judge(end - tail, tail, &step) == CUT)
+            return tail;
+    return 0;
+}
+
+void utf8_add_lossy(struct buf *buf, const char *text, size_t len)
+{
+    const unsigned char *at = (const unsigned char *)text, *good = at, *end;
+    size_t step;
+
+    if (len == 0)
+        return;
+    end = at + len;
+    (void)buf_reserve(buf, len); /* enough for valid text; damaged text may grow it again */
+    while ((at = skip_ascii(at, end)) < end) {
+        if (judge(at, (size_t)(end - at), &step) != WHOLE) {
+            buf_add(buf, good, (size_t)(at - good));
+            buf_adds(buf, "\xEF\xBF\xBD");
+            good = at + step;
+        }
+        at += step;
+    }
+    buf_add(buf, good, (size_t)(end - good));
+}

@@ -1,0 +1,324 @@
+/*
+ * The shared hints: see wake.h for the layout and who may write what.
+ *
+ * The file is locked with flock() by every process that has it: whoever gets it exclusively at
+ * start is alone and wipes what a crash of the machine or of the last process left behind.
+ */
+#include "wake.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+
+enum {
+    WAKE_VERSION = 1,
+    WAKE_MAGIC = 0x44735761,
+    WAKE_INTEREST = 4096, /* slots; two streams in one slot cost a needless wake-up */
+    WAKE_RING = 4096,     /* changes; a desk that falls further behind looks at all its streams */
+    WAKE_TOUCH = 8192,    /* slots; two streams in one slot cost a write to the database */
+    PATIENCE = 64,        /* times to yield to a writer in the middle of publishing */
+};
+
+struct change {
+    _Atomic uint64_t number; /* 1 + index; 0 while being written */
+    _Atomic int64_t stream_id;
+};
+
+struct touch {
+    _Atomic int64_t stream_id; /* 0: free */
+    _Atomic int64_t until_ms;
+    _Atomic int64_t saved_ms; /* the value the database has */
+};
+
+struct shared {
+    uint32_t magic, version;
+    _Atomic uint32_t bell;
+    _Atomic uint64_t head;
+    pthread_mutex_t write_lock;
+    _Atomic uint32_t interest[WAKE_INTEREST];
+    struct change ring[WAKE_RING];
+    struct touch touch[WAKE_TOUCH];
+};
+
+struct wake {
+    int fd;
+    struct shared *shared;
+};
+
+static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *timeout)
+{
+    return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
+}
+
+static bool init_shared(struct shared *shared)
+{
+    pthread_mutexattr_t attr;
+    bool ok;
+
+    memset((void *)shared, 0, sizeof *shared);
+    if (pthread_mutexattr_init(&attr) != 0)
+        return false;
+    ok = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) == 0 &&
+         pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) == 0 &&
+         pthread_mutex_init(&shared->write_lock, &attr) == 0;
+    (void)pthread_mutexattr_destroy(&attr);
+    shared->version = WAKE_VERSION;
+    shared->magic = WAKE_MAGIC;
+    return ok;
+}
+
+static bool map(struct wake *wake, bool first)
+{
+    void *memory;
+
+    if (first && ftruncate(wake->fd, sizeof(struct shared)) != 0)
+        return false;
+    memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, wake->fd, 0);
+    if (memory == MAP_FAILED)
+        return false;
+    wake->shared = memory;
+    /* on a full disk a store into a hole would kill us: claim the blocks while it can be said */
+    return !first ||
+           (posix_fallocate(wake->fd, 0, sizeof(struct shared)) == 0 && init_shared(wake->shared));
+}
+
+enum ds_status wake_open(struct wake **out, const char *path, void (*alone)(void *), void *arg)
+{
+    struct wake *wake = calloc(1, sizeof *wake);
+    bool first;
+
+    if (!wake)
+        return DS_NO_MEMORY;
+    wake->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    if (wake->fd < 0)
+        goto fail;
+    first = flock(wake->fd, LOCK_EX | LOCK_NB) == 0;
+    if (first && !map(wake, true))
+        goto fail;
+    if (first && alone)
+        alone(arg);
+    if (flock(wake->fd, LOCK_SH) != 0)
+        goto fail;
+    if (!first && !map(wake, false))
+        goto fail;
+    if (wake->shared->magic != WAKE_MAGIC || wake->shared->version != WAKE_VERSION) {
+        log_error("%s belongs to another version that is still running", path);
+        errno = EBUSY;
+        goto fail;
+    }
+    *out = wake;
+    return DS_OK;
+fail:
+    log_error("cannot use %s: %s", path, strerror(errno));
+    wake_close(wake, NULL);
+    return DS_FAILED;
+}
+
+void wake_close(struct wake *wake, bool *last)
+{
+    if (!wake)
+        return;
+    if (last)
+        *last = flock(wake->fd, LOCK_EX | LOCK_NB) == 0;
+    if (wake->shared)
+        (void)munmap(wake->shared, sizeof *wake->shared);
+    if (wake->fd >= 0)
+        (void)close(wake->fd);
+    free(wake);
+}
+
+/* --- changes --- */
+
+static void publish_one(struct shared *shared, int64_t stream_id)
+{
+    uint64_t index = atomic_fetch_add(&shared->head, 1);
+    struct change *change = &shared->ring[index % WAKE_RING];
+
+    atomic_store(&change->number, 0);
+    atomic_store(&change->stream_id, stream_id);
+    atomic_store(&change->number, index + 1);
+}
+
+void wake_publish(struct wake *wake, const int64_t *stream_ids, size_t n)
+{
+    struct shared *shared = wake->shared;
+    bool wanted = false;
+
+    for (size_t i = 0; i < n; i++) {
+        publish_one(shared, stream_ids[i]);
+        if (atomic_load(&shared->interest[(uint64_t)stream_ids[i] % WAKE_INTEREST]) != 0)
+            wanted = true;
+    }
+    if (wanted)
+        wake_ring(wake);
+}
+
+void wake_ring(struct wake *wake)
+{
+    atomic_fetch_add(&wake->shared->bell, 1);
+    (void)futex(&wake->shared->bell, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+void wake_interest(struct wake *wake, int64_t stream_id, int change)
+{
+    _Atomic uint32_t *slot = &wake->shared->interest[(uint64_t)stream_id % WAKE_INTEREST];
+
+    if (change > 0)
+        atomic_fetch_add(slot, 1);
+    else
+        atomic_fetch_sub(slot, 1);
+}
+
+uint64_t wake_head(struct wake *wake)
+{
+    return atomic_load(&wake->shared->head);
+}
+
+/* 0 until the writer of a change has finished it: a moment, unless it was just killed. */
+static uint64_t await_number(const struct change *change, uint64_t index)
+{
+    uint64_t number = atomic_load(&change->number);
+
+    for (int i = 0; number <= index && i < PATIENCE; i++) {
+        (void)sched_yield();
+        number = atomic_load(&change->number);
+    }
+    return number;
+}
+
+enum wake_change wake_next(struct wake *wake, uint64_t *seen, int64_t *stream_id)
+{
+    struct shared *shared = wake->shared;
+    uint64_t head = atomic_load(&shared->head);
+    struct change *change = &shared->ring[*seen % WAKE_RING];
+    uint64_t number;
+
+    if (*seen == head)
+        return WAKE_NONE;
+    if (*seen < head && head - *seen <= WAKE_RING) {
+        number = await_number(change, *seen);
+        *stream_id = atomic_load(&change->stream_id);
+        if (number == *seen + 1 && atomic_load(&change->number) == number) {
+            ++*seen;
+            return WAKE_STREAM;
+        }
+    }
+    *seen = head; /* whatever was published before is in the database */
+    return WAKE_LOST;
+}
+
+uint32_t wake_bell(struct wake *wake)
+{
+    return atomic_load(&wake->shared->bell);
+}
+
+void wake_wait(struct wake *wake, uint32_t noted, int64_t timeout_ms)
+{
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
+
+    (void)futex(&wake->shared->bell, FUTEX_WAIT, noted, &timeout);
+}
+
+/* --- TTL renewals --- */
+
+static struct touch *touch_slot(struct wake *wake, int64_t stream_id)
+{
+    return &wake->shared->touch[(uint64_t)stream_id % WAKE_TOUCH];
+}
+
+bool wake_touch(struct wake *wake, int64_t stream_id, int64_t until_ms)
+{
+    struct touch *slot = touch_slot(wake, stream_id);
+    int64_t owner = 0, until;
+
+    if (atomic_compare_exchange_strong(&slot->stream_id, &owner, stream_id)) {
+        atomic_store(&slot->until_ms, until_ms); /* whatever another stream left there */
+    } else if (owner != stream_id) {
+        return false;
+    }
+    until = atomic_load(&slot->until_ms);
+    while (until < until_ms && !atomic_compare_exchange_weak(&slot->until_ms, &until, until_ms))
+        ;
+    return atomic_load(&slot->stream_id) == stream_id; /* not freed meanwhile */
+}
+
+int64_t wake_touched(struct wake *wake, int64_t stream_id)
+{
+    struct touch *slot = touch_slot(wake, stream_id);
+
+    if (atomic_load(&slot->stream_id) != stream_id)
+        return 0;
+    return atomic_load(&slot->until_ms);
+}
+
+void wake_touch_sweep(struct wake *wake, int64_t now_ms,
+                      bool (*save)(void *arg, int64_t stream_id, int64_t until_ms), void *arg)
+{
+    for (int i = 0; i < WAKE_TOUCH; i++) {
+        struct touch *slot = &wake->shared->touch[i];
+        int64_t stream_id = atomic_load(&slot->stream_id);
+        int64_t until = atomic_load(&slot->until_ms);
+
+        if (stream_id == 0)
+            continue;
+        if (until > atomic_load(&slot->saved_ms) && save(arg, stream_id, until))
+            atomic_store(&slot->saved_ms, until);
+        /* over, and the database knows: make room for another stream, unless renewed just now */
+        if (until < now_ms && atomic_load(&slot->saved_ms) >= until &&
+            atomic_compare_exchange_strong(&slot->until_ms, &until, 0)) {
+            atomic_store(&slot->saved_ms, 0);
+            atomic_store(&slot->stream_id, 0);
+        }
+    }
+}
+
+/* --- locks --- */
+
+enum ds_status wake_lock(struct wake *wake, int64_t timeout_ms)
+{
+    struct timespec until;
+    int error;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    error = pthread_mutex_clocklock(&wake->shared->write_lock, CLOCK_MONOTONIC, &until);
+    if (error == EOWNERDEAD) /* what it protects is SQLite's, which recovers by itself */
+        error = pthread_mutex_consistent(&wake->shared->write_lock);
+    if (error == 0)
+        return DS_OK;
+    if (error == ETIMEDOUT)
+        return DS_BUSY;
+    log_error("cannot take the write lock: %s", strerror(error));
+    return DS_FAILED;
+}
+
+void wake_unlock(struct wake *wake)
+{
+    (void)pthread_mutex_unlock(&wake->shared->write_lock);
+}
+
+bool wake_try_duty(struct wake *wake)
+{
+    /* a lock of this open file description: it goes when the process goes, however it goes */
+    struct flock duty = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+
+    return fcntl(wake->fd, F_OFD_SETLK, &duty) == 0;
+}

@@ -1,0 +1,100 @@
+/*
+ * Hints that all processes of one database share, in a file mapped beside it (database-wake).
+ *
+ * Hints only: the file may vanish or be wrong at any moment without losing or hiding a byte, at
+ * the cost of a wait of at most WAKE_RECHECK_MS. State lives in SQLite.
+ *
+ *     ┌────────────┬──────────────────────────────────────────────────────────────────┐
+ *     │ header     │ version; bell (futex word); head (changes published); write lock  │
+ *     │ interest[] │ how many processes have readers parked on streams of this slot    │
+ *     │ ring[]     │ the last changes: (number, stream id), change n at n % WAKE_RING  │
+ *     │ touch[]    │ TTL renewals that are not in the database yet                     │
+ *     └────────────┴──────────────────────────────────────────────────────────────────┘
+ *
+ * Who writes what: a committer, after its commit, publishes into ring and head and then rings the
+ * bell where there is interest; a live desk counts itself in interest[] before it looks at the
+ * database; whoever answers a read writes touch[]; the write lock is taken before SQLite's, so
+ * that writers of several processes queue instead of polling. It is robust: a holder's death frees
+ * it.
+ *
+ * No lost wake-up (invariant I3): a waiter counts its interest, notes the head, and then reads the
+ * database; a writer commits, then publishes, then reads the interest. Whichever comes first, one
+ * of them sees the other. All functions are thread- and process-safe.
+ */
+#ifndef WAKE_H
+#define WAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+enum { WAKE_RECHECK_MS = 1000 };
+
+struct wake;
+
+/*
+ * Maps the file, which is made when it is missing. If no other process has it, alone(arg) is
+ * called (it may be NULL) while none can come in.
+ */
+enum ds_status wake_open(struct wake **wake, const char *path, void (*alone)(void *), void *arg);
+
+/* *last says that no other process has it any more. NULL is allowed. */
+void wake_close(struct wake *wake, bool *last);
+
+/* --- changes --- */
+
+/* Tells every process that these streams changed. Call after the commit. */
+void wake_publish(struct wake *wake, const int64_t *stream_ids, size_t n);
+
+/* Counts this process in (+1) or out (-1) for a stream that readers are parked on. */
+void wake_interest(struct wake *wake, int64_t stream_id, int change);
+
+/* The number of changes published so far: where to begin with wake_next(). */
+uint64_t wake_head(struct wake *wake);
+
+enum wake_change {
+    WAKE_NONE,   /* nothing new */
+    WAKE_STREAM, /* *stream_id changed */
+    WAKE_LOST,   /* too many changes since, or one whose writer died: look at every stream */
+};
+
+/* The change after *seen, which moves on. */
+enum wake_change wake_next(struct wake *wake, uint64_t *seen, int64_t *stream_id);
+
+/* The bell: note its value, and sleep while it has that value, at most timeout_ms. */
+uint32_t wake_bell(struct wake *wake);
+void wake_wait(struct wake *wake, uint32_t noted, int64_t timeout_ms);
+
+/* Wakes the waiters of all processes, for this one's end. */
+void wake_ring(struct wake *wake);
+
+/* --- TTL renewals --- */
+
+/*
+ * Remembers that a stream lives until until_ms at least. False when its slot is taken by another
+ * stream: the caller then writes it to the database.
+ */
+bool wake_touch(struct wake *wake, int64_t stream_id, int64_t until_ms);
+
+/* What wake_touch() remembers of a stream, or 0. */
+int64_t wake_touched(struct wake *wake, int64_t stream_id);
+
+/*
+ * For whoever saves the renewals: calls save for each one that is newer than what was saved last.
+ * When save returns true it counts as saved; slots whose time is over are freed.
+ */
+void wake_touch_sweep(struct wake *wake, int64_t now_ms,
+                      bool (*save)(void *arg, int64_t stream_id, int64_t until_ms), void *arg);
+
+/* --- the write lock --- */
+
+/* DS_BUSY when it was not to be had within timeout_ms. */
+enum ds_status wake_lock(struct wake *wake, int64_t timeout_ms);
+void wake_unlock(struct wake *wake);
+
+/* True when this process got the duty of housekeeping, which it keeps until it ends. */
+bool wake_try_duty(struct wake *wake);
+
+#endif

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Style, static analysis and the doors of the house. Says nothing but what is wrong.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+
+# what stands where it must not
+complain() {
+    echo "$1" >&2
+    bad=1
+}
+
+sources=$(find src tests -name node_modules -prune -o \( -name '*.c' -o -name '*.h' \) -print | sort)
+
+# shellcheck disable=SC2086 # a list of files
+clang-format --dry-run -Werror $sources || bad=1
+
+# Layering: each outside world has one room that knows it.
+only_in() { # pattern, files that may, what it is
+    found=$(grep -lE "^ *# *include *[<\"]$1[>\"]" src/*.c src/*.h 2>/dev/null | grep -vE "^src/($2)\$")
+    [ -z "$found" ] || complain "$3 outside its room: $(echo "$found" | tr '\n' ' ')"
+}
+only_in '(fcgiapp|fcgi_stdio|fastcgi|fcgi_config)\.h' 'gateway_fcgi[a-z_]*\.c' 'libfcgi'
+only_in 'sqlite3\.h' 'store[a-z_]*\.[ch]' 'SQLite'
+
+found=$(grep -lwE 'environ|getenv|secure_getenv' src/*.c | grep -vE '^src/(gateway_[a-z_]*|config)\.c$')
+[ -z "$found" ] || complain "the environment is read by gateways and configuration alone: $(echo "$found" | tr '\n' ' ')"
+
+# No SQL by printf: statements are prepared from constants.
+found=$(grep -nE 'sqlite3_(v?mprintf|v?snprintf)|printf[^;]*"(SELECT|INSERT|UPDATE|DELETE) ' src/*.c)
+[ -z "$found" ] || complain "SQL by printf: $found"
+
+# A file fits one head.
+found=$(wc -l src/*.c src/*.h | awk '$2 != "total" && $1 > 700 { print $2, $1 }')
+[ -z "$found" ] || complain "longer than a head holds: $found"
+
+for script in deploy/*.sh tests/*.sh sql/*.sh; do
+    [ -f "$script" ] || continue
+    sh -n "$script" || bad=1
+    if command -v shellcheck >/dev/null; then
+        shellcheck -s sh "$script" || bad=1
+    fi
+done
+
+# the lock file names packages, not where they were downloaded from
+if grep -q '"resolved"' tests/package-lock.json; then
+    complain 'tests/package-lock.json holds download addresses'
+fi
+
+cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+    --std=c11 --suppress=missingIncludeSystem -D_GNU_SOURCE -DDS_VERSION='"0"' -Isrc src || bad=1
+
+exit $bad

@@ -1,0 +1,174 @@
+#!/bin/sh
+# Runs tests and closes with the line `N passed, N failed`; exit status 1 unless all passed.
+#
+#   tests/run.sh                    everything
+#   tests/run.sh unit               the Check programs and the replay of the fuzz corpora
+#   tests/run.sh system             the system tests
+#   tests/run.sh wire conformance:cgi crash     these of them
+#
+# A system test is tests/system/NAME.test.mjs; NAME:SETUP runs it in a setup of harness.mjs.
+#   B=build/address-undefined       the programs of that build; SANITIZE= means the same
+#   FULL=1                          longer runs of what needs time to show itself
+#   DS_TEST_KEEP=1                  the servers' folders with their logs stay
+# A suite that executed no test counts as a failure.
+set -u
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root" || exit 1
+if [ -z "${B-}" ]; then
+    B=build
+    [ -n "${SANITIZE-}" ] && B=build/$(echo "$SANITIZE" | tr , -)
+fi
+export B
+
+system='program conformance:one conformance:three conformance:cgi wire:one wire:cgi
+    client crash contention parked housekeeping run'
+
+passed=0
+failed=0
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# count NAME PASSED FAILED: adds up one suite
+count() {
+    if [ "$2" -eq 0 ] && [ "$3" -eq 0 ]; then
+        echo "  $1: no test was executed" >&2
+        set -- "$1" 0 1
+    fi
+    passed=$((passed + $2))
+    failed=$((failed + $3))
+    printf '  %-24s %5d passed %5d failed\n' "$1" "$2" "$3"
+}
+
+# Check closes with `100%: Checks: 12, Failures: 0, Errors: 0`, one such line a program.
+unit() {
+    for program in "$B"/unit/test_*; do
+        case $program in
+        *.d) continue ;;
+        *'*') program='' ;;
+        esac
+        if [ -z "$program" ]; then
+            count unit 0 0
+            return
+        fi
+        timeout -k 5 300 "$program" >"$scratch/unit" 2>&1
+        status=$?
+        totals=$(sed -n 's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' \
+            "$scratch/unit" | awk '{ c += $1; f += $2 + $3 } END { print c + 0, f + 0 }')
+        checks=${totals% *}
+        bad=${totals#* }
+        # a program that died, or that a sanitizer ended, says nothing about the rest of its checks
+        [ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1 && checks=$((checks + 1))
+        [ "$bad" -ne 0 ] && sed 's/^/    /' "$scratch/unit"
+        count "$(basename "$program")" $((checks - bad)) "$bad"
+    done
+    # each fuzz entry point takes the files of its corpus as arguments and dies of a wrong one
+    for program in "$B"/fuzz/*; do
+        if [ ! -f "$program" ] || [ ! -x "$program" ]; then
+            continue
+        fi
+        name=$(basename "$program")
+        files=0
+        bad=0
+        for input in tests/fuzz/corpus/"$name"/*; do
+            [ -f "$input" ] || continue
+            files=$((files + 1))
+            if ! timeout 20 "$program" "$input" >"$scratch/fuzz" 2>&1; then
+                bad=$((bad + 1))
+                echo "  $name $input"
+                sed 's/^/    /' "$scratch/fuzz"
+            fi
+        done
+        count "fuzz $name" $((files - bad)) $bad
+    done
+}
+
+modules() {
+    have=tests/node_modules/.package-lock.json
+    if [ ! -e $have ] || [ -n "$(find tests/package-lock.json -newer $have)" ]; then
+        echo 'installing the packages of tests/package-lock.json'
+        (cd tests && npm ci --ignore-scripts --no-progress) >"$scratch/npm" 2>&1 || {
+            cat "$scratch/npm" >&2
+            return 1
+        }
+        touch $have
+    fi
+}
+
+# Adds up vitest's JSON. Skipped tests are failures unless they are known: the subscription block
+# of the conformance suite, and valgrind where there is none or a sanitizer is in its place.
+tally() {
+    node -e '
+        const { testResults = [] } = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"))
+        const known = /^(Reserved subscription APIs|valgrind)/
+        let passed = 0, failed = 0
+        for (const file of testResults) {
+            let bad = 0
+            for (const test of file.assertionResults) {
+                const name = [...test.ancestorTitles, test.title].filter(Boolean).join(" ")
+                if (test.status === "passed") passed++
+                else if (test.status === "failed") bad++
+                else if (!known.test(name)) {
+                    bad++
+                    console.error("    not run: " + name)
+                }
+            }
+            // a hook that failed: a server that did not start, or a report of a sanitizer at its end
+            if (file.status === "failed" && bad === 0) bad = 1
+            failed += bad
+        }
+        console.log(passed, failed)' "$1"
+}
+
+one_system() {
+    file=system/${1%%:*}.test.mjs
+    if [ ! -f "tests/$file" ]; then
+        echo "no such suite: $1" >&2
+        count "$1" 0 0
+        return
+    fi
+    SETUP=
+    case $1 in *:*) SETUP=${1#*:} ;; esac
+    export SETUP
+    rm -f "$scratch/result"
+    echo "$1"
+    (cd tests && timeout -k 20 900 node node_modules/vitest/vitest.mjs run "$file" \
+        --reporter=json --outputFile.json="$scratch/result" --reporter=default) \
+        >"$scratch/output" 2>&1 </dev/null
+    status=$?
+    totals=$(tally "$scratch/result" 2>"$scratch/notes") || totals='0 0'
+    good=${totals% *}
+    bad=${totals#* }
+    [ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+    if [ "$bad" -ne 0 ]; then
+        cat "$scratch/output" "$scratch/notes"
+    else # what the tests measured
+        grep -E '^(conformance|crash|parked|contention|housekeeping): ' "$scratch/output" | sed 's/^/    /'
+    fi
+    count "$1" "$good" "$bad"
+}
+
+run_suite() {
+    case $1 in
+    unit) unit ;;
+    system) for suite in $system; do run_suite "$suite"; done ;;
+    conformance) for setup in one three cgi; do run_suite conformance:$setup; done ;;
+    wire) for setup in one cgi; do run_suite wire:$setup; done ;;
+    *)
+        if modules; then
+            one_system "$1"
+        else
+            count "$1" 0 1
+        fi
+        ;;
+    esac
+}
+
+[ $# -eq 0 ] && set -- unit system
+for suite in "$@"; do
+    run_suite "$suite"
+done
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]

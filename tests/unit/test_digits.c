@@ -1,0 +1,94 @@
+/* digits.c: what is a number, what is %XX, and nothing overflows. */
+#include "digits.h"
+
+#include "unit.h"
+
+START_TEST(reads_plain_digits_up_to_the_limit)
+{
+    static const struct {
+        const char *text;
+        int64_t max;
+        int64_t value; /* -1: refused */
+    } cases[] = {
+        {"0", 10, 0},
+        {"7", 10, 7},
+        {"10", 10, 10},
+        {"11", 10, -1},
+        {"0010", 10, 10},
+        {"000000000000000000000000000000000000000003", 10, 3},
+        {"0", 0, 0},
+        {"1", 0, -1},
+        {"9007199254740991", INT64_C(9007199254740991), INT64_C(9007199254740991)},
+        {"9007199254740992", INT64_C(9007199254740991), -1},
+        {"9223372036854775807", INT64_MAX, INT64_MAX},
+        {"9223372036854775808", INT64_MAX, -1},
+        {"18446744073709551617", INT64_MAX, -1},
+        {"99999999999999999999999999999999999999999999", INT64_MAX, -1},
+        {"", 10, -1},
+        {"-1", 10, -1},
+        {"-0", 10, -1},
+        {"+1", 10, -1},
+        {" 1", 10, -1},
+        {"1 ", 10, -1},
+        {"1.0", 10, -1},
+        {"1e0", 10, -1},
+        {"0x1", 10, -1},
+        {"1abc", 10, -1},
+        {"/", 10, -1},
+        {":", 10, -1},
+        {"\xB2", 10, -1}, /* superscript two in Latin-1 */
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *text = unit_copy(cases[i].text, strlen(cases[i].text));
+        int64_t value = -1;
+        bool ok = digits_parse(text, strlen(cases[i].text), cases[i].max, &value);
+
+        ck_assert_msg(ok == (cases[i].value >= 0) && value == cases[i].value,
+                      "\"%s\" up to %lld: %d, %lld", cases[i].text, (long long)cases[i].max, ok,
+                      (long long)value);
+        free(text);
+    }
+}
+END_TEST
+
+START_TEST(refuses_a_nul_among_the_digits)
+{
+    int64_t value = 5;
+
+    ck_assert(!digits_parse("1\0002", 3, 1000, &value));
+    ck_assert_int_eq(value, 5);
+}
+END_TEST
+
+START_TEST(decodes_every_percent_encoding)
+{
+    char text[4];
+
+    for (int byte = 0; byte < 256; byte++) {
+        (void)snprintf(text, sizeof text, "%%%02x", (unsigned)byte & 255);
+        ck_assert_int_eq(digits_percent(text, text + 3), byte);
+        (void)snprintf(text, sizeof text, "%%%02X", (unsigned)byte & 255);
+        ck_assert_int_eq(digits_percent(text, text + 3), byte);
+    }
+}
+END_TEST
+
+START_TEST(refuses_what_is_no_percent_encoding)
+{
+    static const char *const cases[] = {"",    "%",   "%4",  "%zz", "%4g", "%g4", "%4G",
+                                        "%G4", "%4Q", "%@0", "%`0", "%:0", "%/0", "%[0",
+                                        "%-1", "%+1", "% 1", "441", "%%4", "%0x"};
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t len = strlen(cases[i]);
+        char *text = unit_copy(cases[i], len);
+
+        ck_assert_msg(digits_percent(text, text + len) == -1, "\"%s\"", cases[i]);
+        free(text);
+    }
+}
+END_TEST
+
+UNIT_MAIN(digits, reads_plain_digits_up_to_the_limit, refuses_a_nul_among_the_digits,
+          decodes_every_percent_encoding, refuses_what_is_no_percent_encoding)

@@ -1,0 +1,158 @@
+/* Answers on the wire: records that a FastCGI server can read, however small the pieces. */
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "peer.h"
+#include "unit.h"
+
+/* FastCGI record types */
+enum { END_REQUEST = 3, STDOUT = 6 };
+
+static struct chunk *make_chunk(size_t len, char first)
+{
+    struct buf buf = {0};
+
+    for (size_t i = 0; i < len; i++)
+        buf_addc(&buf, (char)(first + (char)(i % 23)));
+    return chunk_take(&buf);
+}
+
+/* What the other side gets, read in pieces of a random size until it would block. */
+static void drain(int fd, struct buf *got, uint32_t *seed)
+{
+    char piece[4096];
+    ssize_t n;
+
+    do {
+        n = recv(fd, piece, 1 + unit_random(seed) % sizeof piece, MSG_DONTWAIT);
+        if (n > 0)
+            buf_add(got, piece, (size_t)n);
+    } while (n > 0);
+}
+
+/* Takes the records apart; returns the bytes of STDOUT and whether the request was ended. */
+static bool parse(const struct buf *got, struct buf *body)
+{
+    size_t at = 0;
+    bool closed = false, ended = false;
+
+    while (at < got->len) {
+        const unsigned char *header = (const unsigned char *)got->data + at;
+        size_t len = (size_t)(header[4] << 8 | header[5]);
+
+        ck_assert_int_le(at + 8 + len, got->len);
+        ck_assert_int_eq(header[0], 1);
+        ck_assert_int_eq(header[2] << 8 | header[3], 0x0102);
+        ck_assert_int_eq(header[6], 0);
+        ck_assert(!ended);
+        if (header[1] == STDOUT) {
+            ck_assert(!closed);
+            closed = len == 0;
+            buf_add(body, header + 8, len);
+        } else {
+            ck_assert_int_eq(header[1], END_REQUEST);
+            ck_assert_int_eq(len, 8);
+            ck_assert(closed);
+            ended = true;
+        }
+        at += 8 + len;
+    }
+    return ended;
+}
+
+static void send_sizes(size_t first, size_t second, bool framed, uint32_t seed)
+{
+    int pair[2], small = 2048;
+    struct peer peer = {.request_id = 0x0102, .framed = framed};
+    struct outgoing out = {.end = true};
+    struct buf got = {0}, body = {0}, expected = {0};
+    struct chunk *a = make_chunk(first, 'a'), *b = make_chunk(second, 'A');
+    enum peer_sent sent;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    (void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    peer.fd = pair[0];
+    buf_add(&expected, a->data, a->len);
+    buf_add(&expected, b->data, b->len);
+    outgoing_add(&out, a);
+    outgoing_add(&out, b);
+    do {
+        sent = peer_send(&peer, &out);
+        ck_assert_int_ne(sent, PEER_GONE);
+        drain(pair[1], &got, &seed);
+    } while (sent == PEER_AGAIN);
+    ck_assert(outgoing_is_empty(&out));
+    if (framed)
+        ck_assert_msg(parse(&got, &body), "%zu + %zu bytes: no END_REQUEST", first, second);
+    else
+        buf_add(&body, got.data, got.len);
+    ck_assert_msg(body.len == expected.len &&
+                      (body.len == 0 || memcmp(body.data, expected.data, body.len) == 0),
+                  "%zu + %zu bytes came as %zu", first, second, body.len);
+    buf_close(&got);
+    buf_close(&body);
+    buf_close(&expected);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+
+START_TEST(frames_every_size_whatever_the_socket_takes)
+{
+    static const size_t sizes[] = {0,
+                                   1,
+                                   100,
+                                   PEER_RECORD - 1,
+                                   PEER_RECORD,
+                                   PEER_RECORD + 1,
+                                   3 * PEER_RECORD,
+                                   40 * PEER_RECORD + 77};
+
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        for (size_t j = 0; j < COUNT(sizes); j++) {
+            send_sizes(sizes[i], sizes[j], true, (uint32_t)(i * 100 + j + 1));
+            send_sizes(sizes[i], sizes[j], false, (uint32_t)(i * 100 + j + 1));
+        }
+}
+END_TEST
+
+START_TEST(shares_a_chunk_among_answers)
+{
+    struct chunk *chunk = make_chunk(10, 'a');
+    struct outgoing one = {0}, two = {0};
+
+    outgoing_add(&one, chunk_ref(chunk));
+    outgoing_add(&two, chunk_ref(chunk));
+    outgoing_clear(&one);
+    ck_assert_int_eq(chunk->refs, 2);
+    outgoing_clear(&two);
+    ck_assert_int_eq(chunk->refs, 1);
+    chunk_unref(chunk);
+}
+END_TEST
+
+START_TEST(notices_that_the_other_side_has_gone)
+{
+    int pair[2];
+    struct peer peer = {.framed = true};
+    struct outgoing out = {.end = true};
+    const unsigned char abort_record[8] = {1, 2, 1, 2, 0, 0, 0, 0};
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    peer.fd = pair[0];
+    ck_assert(!peer_is_gone(&peer));
+    ck_assert_int_eq(write(pair[1], abort_record, 8), 8);
+    ck_assert(peer_is_gone(&peer));
+    (void)close(pair[1]);
+    ck_assert(peer_is_gone(&peer));
+    outgoing_add(&out, make_chunk(10, 'a'));
+    ck_assert_int_eq(peer_send(&peer, &out), PEER_GONE);
+    outgoing_clear(&out);
+    (void)close(pair[0]);
+}
+END_TEST
+
+UNIT_MAIN(peer, frames_every_size_whatever_the_socket_takes, shares_a_chunk_among_answers,
+          notices_that_the_other_side_has_gone)

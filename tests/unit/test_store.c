@@ -1,0 +1,517 @@
+/* The store: its statements, its schema, and reading across forks against a model in memory. */
+#include <sqlite3.h>
+
+#include "store_private.h"
+#include "store_unit.h"
+
+enum { T = 1000 }; /* a time */
+
+START_TEST(prepares_every_statement_and_scans_no_table)
+{
+    struct fixture f;
+
+    open_fixture(&f);
+    for (int i = 0; i < STMT_COUNT; i++) {
+        sqlite3_stmt *plan = NULL;
+        char *sql = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", stmt_sql[i]);
+
+        ck_assert_ptr_nonnull(stmt_sql[i]);
+        ck_assert_msg(sqlite3_prepare_v2(f.conn->db, sql, -1, &plan, NULL) == SQLITE_OK, "%s: %s",
+                      stmt_sql[i], sqlite3_errmsg(f.conn->db));
+        while (sqlite3_step(plan) == SQLITE_ROW) {
+            const char *detail = (const char *)sqlite3_column_text(plan, 3);
+            /* the sweep looks through the few deleted streams, by an index that has no others */
+            bool sweep = i == STMT_STREAM_UNREAD && strstr(detail, "INDEX stream_deleted");
+
+            ck_assert_msg(strncmp(detail, "SCAN", 4) != 0 || strstr(detail, "CONSTANT ROW") ||
+                              sweep,
+                          "%s: %s", stmt_sql[i], detail);
+        }
+        (void)sqlite3_finalize(plan);
+        sqlite3_free(sql);
+    }
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(has_views_that_a_person_can_read)
+{
+    struct fixture f;
+    struct stream stream;
+    sqlite3_stmt *stmt;
+
+    open_fixture(&f);
+    stream = make_stream(&f, "/log", "text/plain");
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &stream, "hello", 5, T), DS_OK);
+    ck_assert_int_eq(store_update(f.conn, &stream), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    ck_assert_int_eq(sqlite3_prepare_v2(f.conn->db,
+                                        "SELECT o.tail, o.messages, o.state, m.payload, m.appended "
+                                        "FROM stream_overview o JOIN message_text m USING (path)",
+                                        -1, &stmt, NULL),
+                     SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
+    ck_assert_str_eq((const char *)sqlite3_column_text(stmt, 0),
+                     "0000000000000000_0000000000000005");
+    ck_assert_int_eq(sqlite3_column_int(stmt, 1), 1);
+    ck_assert_str_eq((const char *)sqlite3_column_text(stmt, 2), "open");
+    ck_assert_str_eq((const char *)sqlite3_column_text(stmt, 3), "hello");
+    ck_assert_str_eq((const char *)sqlite3_column_text(stmt, 4), "1970-01-01T00:00:01.000Z");
+    (void)sqlite3_finalize(stmt);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(believes_in_rfc_8259_and_nothing_else)
+{
+    static const struct {
+        const char *text;
+        bool valid;
+    } cases[] = {
+        {"{}", true},          {"[1,2]", true},        {"\"a\"", true},     {"1.0", true},
+        {"1e400", true},       {"-0", true},           {" \t\r\n1 ", true}, {"null", true},
+        {"01", false},         {"+1", false},          {".5", false},       {"1.", false},
+        {"{a:1}", false},      {"'a'", false},         {"[1,]", false},     {"NaN", false},
+        {"\"\t\"", false},     {"\"\\x41\"", false},   {"", false},         {"1 2", false},
+        {"{\"a\":1,}", false}, {"/* c */ 1", false},   {"0x10", false},     {"tru", false},
+        {"\"\\ud800\"", true}, {"[\"a\\\"b\"]", true}, {"]", false},        {"\"a", false},
+        {"-", false},          {"Infinity", false},    {"1e", false},       {"[1 2]", false},
+    };
+    struct fixture f;
+    bool valid;
+
+    open_fixture(&f);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        ck_assert_int_eq(store_json_valid(f.conn, cases[i].text, strlen(cases[i].text), &valid),
+                         DS_OK);
+        ck_assert_msg(valid == cases[i].valid, "%s is taken for %s", cases[i].text,
+                      valid ? "valid" : "invalid");
+    }
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(refuses_a_database_of_another_program)
+{
+    struct fixture f;
+    struct store *second;
+
+    open_fixture(&f);
+    ck_assert_int_eq(sqlite3_exec(f.conn->db, "PRAGMA application_id = 7", NULL, NULL, NULL),
+                     SQLITE_OK);
+    log_open((enum log_level) - 1); /* it says why, which is no news here */
+    ck_assert_int_eq(store_open(&second, &f.config), DS_FAILED);
+    close_fixture(&f);
+}
+END_TEST
+
+/* --- messages in parts --- */
+
+START_TEST(reads_a_large_body_from_any_byte_in_any_pieces)
+{
+    enum { SIZE = 700 * 1000 };
+    struct fixture f;
+    struct stream stream;
+    char *body = malloc(SIZE), *text;
+    int64_t next;
+    uint32_t seed = 1;
+
+    for (size_t i = 0; i < SIZE; i++)
+        body[i] = (char)('a' + unit_random(&seed) % 26);
+    open_fixture(&f);
+    stream = make_stream(&f, "/big", "application/octet-stream");
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &stream, body, SIZE, T), DS_OK);
+    ck_assert_int_eq(store_update(f.conn, &stream), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    ck_assert_int_eq(stream.messages, 1);
+    for (int i = 0; i < 200; i++) {
+        int64_t from = unit_random(&seed) % SIZE;
+        size_t limit = 1 + unit_random(&seed) % (400 * 1000);
+        size_t expected = (size_t)(SIZE - from) < limit ? (size_t)(SIZE - from) : limit;
+
+        text = read_text(&f, &stream, from, limit, &next);
+        ck_assert_int_eq(next, from + (int64_t)expected);
+        ck_assert_msg(memcmp(text, body + from, expected) == 0, "from %d, %zu bytes", (int)from,
+                      limit);
+        free(text);
+    }
+    free(body);
+    close_fixture(&f);
+}
+END_TEST
+
+/* --- forks, against a model --- */
+
+enum { MODEL_STREAMS = 24, MODEL_STEPS = 400, MODEL_BYTES = 4096 };
+
+struct model {
+    struct stream stream;
+    char path[16];
+    char bytes[MODEL_BYTES];
+};
+
+static void model_append(struct fixture *f, struct model *model, uint32_t *seed)
+{
+    char text[16];
+    size_t len = 1 + unit_random(seed) % 9;
+
+    if (model->stream.tail + 16 > MODEL_BYTES)
+        return;
+    for (size_t i = 0; i < len; i++)
+        text[i] = (char)('0' + unit_random(seed) % 10);
+    if (model->stream.kind == HTTP_TYPE_JSON)
+        text[0] = '1'; /* a number */
+    memcpy(model->bytes + model->stream.tail, text, len);
+    ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
+    ck_assert_int_eq(store_append(f->conn, &model->stream, text, len, T), DS_OK);
+    ck_assert_int_eq(store_update(f->conn, &model->stream), DS_OK);
+    ck_assert_int_eq(store_commit(f->conn), DS_OK);
+}
+
+static void model_fork(struct fixture *f, struct model *models, int *count, uint32_t *seed)
+{
+    struct model *source = &models[unit_random(seed) % (unsigned)*count], *fork;
+    int64_t at = source->stream.tail ? unit_random(seed) % (unsigned)(source->stream.tail + 1) : 0;
+
+    if (*count == MODEL_STREAMS)
+        return;
+    fork = &models[(*count)++];
+    memset(fork, 0, sizeof *fork);
+    (void)snprintf(fork->path, sizeof fork->path, "/%d", *count);
+    fork->stream = (struct stream){
+        .path = fork->path,
+        .content_type = "text/plain",
+        .kind = HTTP_TYPE_TEXT,
+        .created_at = 1,
+        .ttl_seconds = -1,
+        .source_id = source->stream.id,
+        .fork_position = at,
+        .fork_offset = at,
+        .tail = at,
+    };
+    memcpy(fork->bytes, source->bytes, (size_t)at);
+    ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
+    ck_assert_int_eq(store_insert(f->conn, &fork->stream), DS_OK);
+    ck_assert_int_eq(store_commit(f->conn), DS_OK);
+}
+
+START_TEST(reads_forks_of_forks_as_copies_would_read)
+{
+    static struct model models[MODEL_STREAMS];
+    struct fixture f;
+    uint32_t seed = 12345;
+    int count = 1;
+    int64_t next;
+
+    open_fixture(&f);
+    memset(models, 0, sizeof models);
+    models[0].stream = make_stream(&f, "/0", "text/plain");
+    for (int step = 0; step < MODEL_STEPS; step++) {
+        struct model *model = &models[unit_random(&seed) % (unsigned)count];
+        int64_t from;
+        size_t limit;
+        char *text;
+
+        if (unit_random(&seed) % 8 == 0)
+            model_fork(&f, models, &count, &seed);
+        else
+            model_append(&f, model, &seed);
+        model = &models[unit_random(&seed) % (unsigned)count];
+        from = unit_random(&seed) % (unsigned)(model->stream.tail + 1);
+        limit = 1 + unit_random(&seed) % 64;
+        text = read_text(&f, &model->stream, from, limit, &next);
+        ck_assert_msg(next == from + (int64_t)strlen(text) &&
+                          strlen(text) == ((size_t)(model->stream.tail - from) < limit
+                                               ? (size_t)(model->stream.tail - from)
+                                               : limit) &&
+                          memcmp(text, model->bytes + from, strlen(text)) == 0,
+                      "step %d: %s from %d: read \"%s\", next %d", step, model->path, (int)from,
+                      text, (int)next);
+        free(text);
+    }
+    ck_assert_int_eq(count, MODEL_STREAMS);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(keeps_json_messages_whole)
+{
+    struct fixture f;
+    struct stream stream;
+    struct buf out = {0};
+    int64_t next;
+    char *text;
+
+    open_fixture(&f);
+    stream = make_stream(&f, "/json", "application/json");
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &stream, "{\"a\":1.0}", 9, T), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &stream, "\"a long message\"", 16, T), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &stream, "3", 1, T), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    text = read_text(&f, &stream, 0, 1000, &next);
+    ck_assert_str_eq(text, "[{\"a\":1.0},\"a long message\",3]");
+    free(text);
+    text = read_text(&f, &stream, 0, 10, &next);
+    ck_assert_str_eq(text, "[{\"a\":1.0}]");
+    ck_assert_int_eq(next, 9);
+    free(text);
+    text = read_text(&f, &stream, 9, 1, &next); /* larger than the limit: alone */
+    ck_assert_str_eq(text, "[\"a long message\"]");
+    free(text);
+    text = read_text(&f, &stream, 26, 1, &next);
+    ck_assert_str_eq(text, "[]");
+    free(text);
+    ck_assert_int_eq(store_read(f.conn, &stream, 3, 10, &out, &next), DS_INVALID);
+    ck_assert_int_eq(store_read(f.conn, &stream, 27, 10, &out, &next), DS_INVALID);
+    buf_close(&out);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(resolves_sub_offsets_to_places)
+{
+    struct fixture f;
+    struct stream json, bytes;
+    int64_t at;
+
+    open_fixture(&f);
+    json = make_stream(&f, "/json", "application/json");
+    bytes = make_stream(&f, "/bytes", "text/plain");
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(store_append(f.conn, &json, "12345", 5, T), DS_OK);
+        ck_assert_int_eq(store_append(f.conn, &bytes, "12345", 5, T), DS_OK);
+    }
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    ck_assert_int_eq(store_resolve(f.conn, &json, 5, 2, &at), DS_OK);
+    ck_assert_int_eq(at, 15);
+    ck_assert_int_eq(store_resolve(f.conn, &json, 5, 0, &at), DS_OK);
+    ck_assert_int_eq(at, 5);
+    ck_assert_int_eq(store_resolve(f.conn, &json, 15, 0, &at), DS_OK);
+    ck_assert_int_eq(store_resolve(f.conn, &json, 5, 3, &at), DS_INVALID);
+    ck_assert_int_eq(store_resolve(f.conn, &json, 7, 0, &at), DS_INVALID);
+    ck_assert_int_eq(store_resolve(f.conn, &bytes, 5, 5, &at), DS_OK);
+    ck_assert_int_eq(at, 10);
+    ck_assert_int_eq(store_resolve(f.conn, &bytes, 5, 6, &at), DS_INVALID);
+    ck_assert_int_eq(store_resolve(f.conn, &bytes, 15, 1, &at), DS_INVALID);
+    ck_assert_int_eq(store_resolve(f.conn, &bytes, 16, 0, &at), DS_INVALID);
+    close_fixture(&f);
+}
+END_TEST
+
+/* --- deletion --- */
+
+static struct stream make_fork(struct fixture *f, const char *path, const struct stream *source)
+{
+    struct stream fork = *source;
+
+    fork.path = path;
+    fork.source_id = source->id;
+    fork.id = 0;
+    ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
+    ck_assert_int_eq(store_insert(f->conn, &fork), DS_OK);
+    ck_assert_int_eq(store_commit(f->conn), DS_OK);
+    return fork;
+}
+
+static void delete_stream(struct fixture *f, const struct stream *stream)
+{
+    ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
+    ck_assert_int_eq(store_delete(f->conn, stream, T), DS_OK);
+    ck_assert_int_eq(store_commit(f->conn), DS_OK);
+}
+
+START_TEST(collects_a_chain_when_its_last_fork_goes)
+{
+    struct fixture f;
+    struct stream a, b, c, found;
+
+    open_fixture(&f);
+    a = make_stream(&f, "/a", "text/plain");
+    b = make_fork(&f, "/b", &a);
+    c = make_fork(&f, "/c", &b);
+    delete_stream(&f, &a);
+    delete_stream(&f, &b);
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/a", T, &found), DS_GONE);
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/b", T, &found), DS_GONE);
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/c", T, &found), DS_OK);
+    delete_stream(&f, &c);
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/a", T, &found), DS_NOT_FOUND);
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/b", T, &found), DS_NOT_FOUND);
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/c", T, &found), DS_NOT_FOUND);
+    close_fixture(&f);
+}
+END_TEST
+
+static int64_t count_rows(struct fixture *f, const char *table)
+{
+    sqlite3_stmt *stmt;
+    char *sql = sqlite3_mprintf("SELECT count(*) FROM %s", table);
+    int64_t rows;
+
+    ck_assert_int_eq(sqlite3_prepare_v2(f->conn->db, sql, -1, &stmt, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
+    rows = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_finalize(stmt);
+    sqlite3_free(sql);
+    return rows;
+}
+
+START_TEST(sweeps_every_row_of_a_deleted_stream_in_slices)
+{
+    struct producer producer = {.id = "p", .id_len = 1};
+    struct fixture f;
+    struct stream dead, alive;
+    int64_t ended[SWEEP_STREAMS];
+    size_t n;
+    bool more = true, needed;
+    int slices = 0;
+
+    open_fixture(&f);
+    dead = make_stream(&f, "/dead", "text/plain");
+    alive = make_stream(&f, "/alive", "text/plain");
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    for (int i = 0; i < 2 * SWEEP_MESSAGES + 1; i++)
+        ck_assert_int_eq(store_append(f.conn, &dead, "x", 1, T), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &alive, "y", 1, T), DS_OK);
+    ck_assert_int_eq(store_producer_put(f.conn, dead.id, &producer, T), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    delete_stream(&f, &dead);
+    for (; more; slices++) {
+        ck_assert_int_lt(slices, 20);
+        ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+        ck_assert_int_eq(store_sweep(f.conn, f.arena, T, ended, &n, &more), DS_OK);
+        ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    }
+    ck_assert_int_ge(slices, 3);
+    ck_assert_int_eq(count_rows(&f, "message"), 1);
+    ck_assert_int_eq(count_rows(&f, "producer"), 0);
+    ck_assert_int_eq(count_rows(&f, "garbage"), 0);
+    ck_assert_int_eq(store_sweep_needed(f.conn, T, &needed), DS_OK);
+    ck_assert(!needed);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(lets_no_prompt_delete_what_forks_read)
+{
+    struct fixture f;
+    struct stream a;
+
+    open_fixture(&f);
+    a = make_stream(&f, "/a", "text/plain");
+    (void)make_fork(&f, "/b", &a);
+    ck_assert_int_eq(
+        sqlite3_exec(f.conn->db, "DELETE FROM stream WHERE path = '/a'", NULL, NULL, NULL),
+        SQLITE_CONSTRAINT);
+    ck_assert_int_eq(
+        sqlite3_exec(f.conn->db, "DELETE FROM stream WHERE path = '/b'", NULL, NULL, NULL),
+        SQLITE_OK);
+    ck_assert_int_eq(count_rows(&f, "garbage"), 1);
+    close_fixture(&f);
+}
+END_TEST
+
+/* --- out of memory --- */
+
+static sqlite3_mem_methods real_memory;
+static int countdown; /* allocations until one fails; negative: none does */
+
+static void *failing_malloc(int size)
+{
+    if (countdown == 0)
+        return NULL;
+    if (countdown > 0)
+        countdown--;
+    return real_memory.xMalloc(size);
+}
+
+static void *failing_realloc(void *memory, int size)
+{
+    if (countdown == 0)
+        return NULL;
+    if (countdown > 0)
+        countdown--;
+    return real_memory.xRealloc(memory, size);
+}
+
+/* One write and one read, as a request does them; what went wrong, if anything. */
+static enum ds_status work(struct store *store, struct arena *arena)
+{
+    struct store_conn *conn = NULL;
+    struct stream stream;
+    struct buf out = {0};
+    int64_t next;
+    enum ds_status status = store_connect(&conn, store);
+
+    if (status == DS_OK)
+        status = store_begin_write(conn);
+    if (status == DS_OK)
+        status = store_find(conn, arena, "/a", T, &stream);
+    if (status == DS_OK)
+        status = store_append(conn, &stream, "hello", 5, T);
+    if (status == DS_OK)
+        status = store_update(conn, &stream);
+    if (status == DS_OK)
+        status = store_commit(conn);
+    else if (conn)
+        store_rollback(conn);
+    if (status == DS_OK)
+        status = store_begin_read(conn);
+    if (status == DS_OK)
+        status = store_read(conn, &stream, 0, 100, &out, &next);
+    if (conn)
+        store_end_read(conn);
+    buf_close(&out);
+    store_disconnect(conn);
+    return status;
+}
+
+START_TEST(survives_every_failing_allocation)
+{
+    struct fixture f;
+    struct stream stream;
+    sqlite3_mem_methods failing;
+    enum ds_status status = DS_FAILED;
+    int64_t next, fails = 0;
+    char *text;
+
+    (void)sqlite3_shutdown();
+    ck_assert_int_eq(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory), SQLITE_OK);
+    failing = real_memory;
+    failing.xMalloc = failing_malloc;
+    failing.xRealloc = failing_realloc;
+    ck_assert_int_eq(sqlite3_config(SQLITE_CONFIG_MALLOC, &failing), SQLITE_OK);
+    (void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
+    countdown = -1;
+    open_fixture(&f);
+    log_open((enum log_level) - 1);
+    (void)make_stream(&f, "/a", "text/plain");
+    for (int n = 0; status != DS_OK; n++) {
+        ck_assert_int_lt(n, 5000);
+        countdown = n;
+        status = work(f.store, f.arena);
+        countdown = -1;
+        fails += status != DS_OK;
+    }
+    ck_assert_int_gt(fails, 50);
+    /* whatever was said to be committed is there, and nothing else */
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/a", T, &stream), DS_OK);
+    text = read_text(&f, &stream, 0, 10000, &next);
+    ck_assert_int_eq(strlen(text), (size_t)stream.tail);
+    ck_assert_int_eq(stream.tail % 5, 0);
+    ck_assert_int_eq(stream.tail / 5, stream.messages);
+    free(text);
+    close_fixture(&f);
+}
+END_TEST
+
+UNIT_MAIN(store, prepares_every_statement_and_scans_no_table, has_views_that_a_person_can_read,
+          believes_in_rfc_8259_and_nothing_else, refuses_a_database_of_another_program,
+          reads_a_large_body_from_any_byte_in_any_pieces, reads_forks_of_forks_as_copies_would_read,
+          keeps_json_messages_whole, resolves_sub_offsets_to_places,
+          collects_a_chain_when_its_last_fork_goes, sweeps_every_row_of_a_deleted_stream_in_slices,
+          lets_no_prompt_delete_what_forks_read, survives_every_failing_allocation)

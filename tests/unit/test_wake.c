@@ -1,0 +1,213 @@
+/* The shared hints: changes, renewals, and a lock that outlives its holder. */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "unit.h"
+#include "wake.h"
+
+static char path[32];
+
+static struct wake *open_wake(void)
+{
+    struct wake *wake;
+    int fd;
+
+    log_open(LOG_ERR_);
+    (void)strcpy(path, "/tmp/ds-unit-XXXXXX");
+    fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    (void)close(fd);
+    ck_assert_int_eq(wake_open(&wake, path, NULL, NULL), DS_OK);
+    return wake;
+}
+
+static void close_wake(struct wake *wake)
+{
+    wake_close(wake, NULL);
+    (void)unlink(path);
+}
+
+START_TEST(tells_each_change_once_in_order)
+{
+    struct wake *wake = open_wake();
+    const int64_t changed[] = {7, 8, 7};
+    uint64_t seen = wake_head(wake);
+    int64_t id;
+
+    wake_publish(wake, changed, COUNT(changed));
+    for (size_t i = 0; i < COUNT(changed); i++) {
+        ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_STREAM);
+        ck_assert_int_eq(id, changed[i]);
+    }
+    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_NONE);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(says_so_when_a_reader_has_missed_some)
+{
+    struct wake *wake = open_wake();
+    uint64_t seen = wake_head(wake);
+    int64_t id = 1;
+
+    for (int i = 0; i < 100000; i++)
+        wake_publish(wake, &id, 1);
+    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_LOST);
+    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_NONE);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(rings_another_process_out_of_its_sleep)
+{
+    struct wake *wake = open_wake();
+    int64_t id = 5;
+    pid_t child;
+    int status;
+
+    wake_interest(wake, id, 1);
+    child = fork();
+    if (child == 0) {
+        struct wake *mine;
+        uint32_t bell;
+
+        if (wake_open(&mine, path, NULL, NULL) != DS_OK)
+            _exit(1);
+        bell = wake_bell(mine);
+        wake_interest(mine, 6, 1); /* tells the parent that the bell was noted */
+        for (int i = 0; i < 200 && wake_bell(mine) == bell; i++)
+            wake_wait(mine, bell, 100);
+        _exit(wake_bell(mine) == bell ? 2 : 0);
+    }
+    (void)usleep(50 * 1000);
+    wake_publish(wake, &id, 1);
+    while (waitpid(child, &status, WNOHANG) == 0) { /* it may not have been asleep yet */
+        wake_publish(wake, &id, 1);
+        (void)usleep(10 * 1000);
+    }
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(takes_the_lock_over_from_the_dead)
+{
+    struct wake *wake = open_wake();
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        struct wake *mine;
+
+        if (wake_open(&mine, path, NULL, NULL) != DS_OK || wake_lock(mine, 1000) != DS_OK)
+            _exit(1);
+        (void)raise(SIGKILL);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status));
+    ck_assert_int_eq(wake_lock(wake, 1000), DS_OK);
+    wake_unlock(wake);
+    ck_assert_int_eq(wake_lock(wake, 1000), DS_OK);
+    wake_unlock(wake);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(gives_up_on_a_lock_that_is_held)
+{
+    struct wake *wake = open_wake(), *other;
+
+    ck_assert_int_eq(wake_open(&other, path, NULL, NULL), DS_OK);
+    ck_assert_int_eq(wake_lock(wake, 1000), DS_OK);
+    ck_assert_int_eq(wake_lock(other, 20), DS_BUSY);
+    wake_unlock(wake);
+    ck_assert_int_eq(wake_lock(other, 20), DS_OK);
+    wake_unlock(other);
+    wake_close(other, NULL);
+    close_wake(wake);
+}
+END_TEST
+
+static bool save_none(void *arg, int64_t stream_id, int64_t until_ms)
+{
+    (void)stream_id;
+    (void)until_ms;
+    ++*(int *)arg;
+    return false;
+}
+
+static bool save_all(void *arg, int64_t stream_id, int64_t until_ms)
+{
+    (void)stream_id;
+    (void)until_ms;
+    ++*(int *)arg;
+    return true;
+}
+
+START_TEST(remembers_renewals_until_they_are_saved_and_over)
+{
+    struct wake *wake = open_wake();
+    int saved = 0;
+
+    ck_assert(wake_touch(wake, 3, 1000));
+    ck_assert(wake_touch(wake, 3, 900)); /* never back */
+    ck_assert_int_eq(wake_touched(wake, 3), 1000);
+    ck_assert_int_eq(wake_touched(wake, 4), 0);
+    ck_assert(!wake_touch(wake, 3 + 8192, 1000)); /* the same slot */
+    wake_touch_sweep(wake, 2000, save_none, &saved);
+    ck_assert_int_eq(saved, 1);
+    ck_assert_int_eq(wake_touched(wake, 3), 1000);
+    wake_touch_sweep(wake, 500, save_all, &saved);
+    wake_touch_sweep(wake, 500, save_all, &saved);
+    ck_assert_int_eq(saved, 2); /* once is enough */
+    ck_assert_int_eq(wake_touched(wake, 3), 1000);
+    wake_touch_sweep(wake, 2000, save_all, &saved);
+    ck_assert_int_eq(wake_touched(wake, 3), 0);
+    ck_assert(wake_touch(wake, 3 + 8192, 1000));
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(gives_the_duty_to_one)
+{
+    struct wake *wake = open_wake(), *other;
+
+    ck_assert_int_eq(wake_open(&other, path, NULL, NULL), DS_OK);
+    ck_assert(wake_try_duty(wake));
+    ck_assert(wake_try_duty(wake));
+    ck_assert(!wake_try_duty(other));
+    wake_close(wake, NULL);
+    ck_assert(wake_try_duty(other));
+    close_wake(other);
+}
+END_TEST
+
+static void count_call(void *arg)
+{
+    ++*(int *)arg;
+}
+
+START_TEST(knows_the_first_and_the_last)
+{
+    struct wake *wake = open_wake(), *other;
+    int alone = 0;
+    bool last = true;
+
+    ck_assert_int_eq(wake_open(&other, path, count_call, &alone), DS_OK);
+    ck_assert_int_eq(alone, 0);
+    wake_close(other, &last);
+    ck_assert(!last);
+    wake_close(wake, &last);
+    ck_assert(last);
+    ck_assert_int_eq(wake_open(&wake, path, count_call, &alone), DS_OK);
+    ck_assert_int_eq(alone, 1);
+    close_wake(wake);
+}
+END_TEST
+
+UNIT_MAIN(wake, tells_each_change_once_in_order, says_so_when_a_reader_has_missed_some,
+          rings_another_process_out_of_its_sleep, takes_the_lock_over_from_the_dead,
+          gives_up_on_a_lock_that_is_held, remembers_renewals_until_they_are_saved_and_over,
+          gives_the_duty_to_one, knows_the_first_and_the_last)
