@@ -84,7 +84,7 @@ test-programs: $B/$(PROGRAM) $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ)
 run:
 	@sh deploy/packages.sh run
 	@$(MAKE) --no-print-directory all
-	@exec sh deploy/run.sh
+	@B=$B exec sh deploy/run.sh
 
 test:
 	@sh deploy/packages.sh test

@@ -19,7 +19,10 @@ enum ds_status gateway_fcgi_start(struct gateway_fcgi **gateway, struct server *
 /* From now on nobody new is let in, and connections are closed after their answer. */
 void gateway_fcgi_close_door(struct gateway_fcgi *gateway);
 
-/* Ends the threads. NULL is allowed. */
+/* Ends the threads; a request that one of them is reading is still handed on. */
 void gateway_fcgi_stop(struct gateway_fcgi *gateway);
+
+/* Closes the connections that are left. After server_close(), which may still give some back. */
+void gateway_fcgi_free(struct gateway_fcgi *gateway);
 
 #endif

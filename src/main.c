@@ -59,15 +59,18 @@ static int run_fcgi(const struct config *config)
     if (server_start(&server, config, true) != DS_OK)
         return 1;
     if (gateway_fcgi_start(&gateway, &server, 0) != DS_OK) {
-        server_stop(&server);
+        server_close(&server);
         return 1;
     }
     log_debug("serving FastCGI");
     (void)sigwait(&signals, &signal);
     log_debug("ending after signal %d", signal);
     gateway_fcgi_close_door(gateway);
-    server_stop(&server);
+    server_drain(&server);
     gateway_fcgi_stop(gateway);
+    server_drain(&server); /* what came in meanwhile, on a connection that was kept */
+    server_close(&server);
+    gateway_fcgi_free(gateway);
     return 0;
 }
 
@@ -84,7 +87,7 @@ static int run_cgi(const struct config *config)
         return 1;
     }
     result = gateway_cgi_run(&server);
-    server_stop(&server);
+    server_close(&server);
     return result;
 }
 

@@ -11,7 +11,7 @@
 #include "log.h"
 #include "store.h"
 
-static void close_all(struct server *server)
+void server_close(struct server *server)
 {
     house_stop(server->house);
     live_stop(server->live);
@@ -33,11 +33,11 @@ enum ds_status server_start(struct server *server, const struct config *config, 
     if (status == DS_OK && threads)
         status = house_start(&server->house, server);
     if (status != DS_OK)
-        close_all(server);
+        server_close(server);
     return status;
 }
 
-void server_stop(struct server *server)
+void server_drain(struct server *server)
 {
     int64_t until = clock_monotonic_ms() + server->config->stop_timeout_ms;
     const struct timespec moment = {0, 2 * 1000000};
@@ -47,5 +47,4 @@ void server_stop(struct server *server)
         (void)nanosleep(&moment, NULL);
     if (atomic_load(&server->exchanges) > 0)
         log_warn("%d exchanges were not over in time", atomic_load(&server->exchanges));
-    close_all(server);
 }

@@ -31,7 +31,10 @@ struct server {
  */
 enum ds_status server_start(struct server *server, const struct config *config, bool threads);
 
-/* Answers what was accepted, lets live readers go, and ends the threads. */
-void server_stop(struct server *server);
+/* Lets live readers go and waits until every exchange is over, DS_STOP_TIMEOUT_MS at most. */
+void server_drain(struct server *server);
+
+/* Ends the threads and closes the store. Nobody hands anything over any more. */
+void server_close(struct server *server);
 
 #endif

@@ -287,19 +287,33 @@ void wake_touch_sweep(struct wake *wake, int64_t now_ms,
 
 /* --- locks --- */
 
-enum ds_status wake_lock(struct wake *wake, int64_t timeout_ms)
+static int lock_until(pthread_mutex_t *mutex, clockid_t clock, int64_t timeout_ms)
 {
     struct timespec until;
-    int error;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    (void)clock_gettime(clock, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += timeout_ms % 1000 * 1000000;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    error = pthread_mutex_clocklock(&wake->shared->write_lock, CLOCK_MONOTONIC, &until);
+#ifdef __SANITIZE_THREAD__
+    return pthread_mutex_timedlock(mutex, &until); /* the other one is unknown to it */
+#else
+    return pthread_mutex_clocklock(mutex, clock, &until);
+#endif
+}
+
+enum ds_status wake_lock(struct wake *wake, int64_t timeout_ms)
+{
+#ifdef __SANITIZE_THREAD__
+    clockid_t clock = CLOCK_REALTIME;
+#else
+    clockid_t clock = CLOCK_MONOTONIC;
+#endif
+    int error = lock_until(&wake->shared->write_lock, clock, timeout_ms);
+
     if (error == EOWNERDEAD) /* what it protects is SQLite's, which recovers by itself */
         error = pthread_mutex_consistent(&wake->shared->write_lock);
     if (error == 0)
