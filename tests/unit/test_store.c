@@ -100,7 +100,6 @@ START_TEST(refuses_a_database_of_another_program)
     open_fixture(&f);
     ck_assert_int_eq(sqlite3_exec(f.conn->db, "PRAGMA application_id = 7", NULL, NULL, NULL),
                      SQLITE_OK);
-    log_open((enum log_level) - 1); /* it says why, which is no news here */
     ck_assert_int_eq(store_open(&second, &f.config), DS_FAILED);
     close_fixture(&f);
 }
@@ -488,7 +487,6 @@ START_TEST(survives_every_failing_allocation)
     (void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
     countdown = -1;
     open_fixture(&f);
-    log_open((enum log_level) - 1);
     (void)make_stream(&f, "/a", "text/plain");
     for (int n = 0; status != DS_OK; n++) {
         ck_assert_int_lt(n, 5000);

@@ -1,0 +1,217 @@
+/* Group commit: many writes in one transaction behave as one after the other. */
+#include "commit.h"
+#include "store_unit.h"
+
+#include <pthread.h>
+
+enum { T = 1000, WRITES = 200 };
+
+enum kind { CREATE, APPEND, DELETE, FAIL };
+
+/* A write of the test, and what became of it. */
+struct step {
+    struct write write;
+    enum kind kind;
+    const char *path;
+    enum ds_status found; /* by apply() */
+    int64_t tail;
+    enum ds_status result; /* by finish() */
+    bool finished;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+
+static enum ds_status apply_create(struct batch *batch, struct step *step)
+{
+    struct stream stream = {
+        .path = step->path,
+        .content_type = "text/plain",
+        .created_at = batch->now,
+        .ttl_seconds = -1,
+    };
+
+    return step->found == DS_NOT_FOUND ? store_insert(batch->conn, &stream) : DS_OK;
+}
+
+static enum ds_status apply_delete(struct batch *batch, struct step *step, struct stream *stream)
+{
+    enum ds_status status = batch_flush(batch);
+
+    if (status == DS_OK)
+        status = store_delete(batch->conn, stream, batch->now);
+    batch_ended(batch, stream->id);
+    batch_forget(batch, step->path);
+    return status;
+}
+
+static enum ds_status apply(struct batch *batch, struct write *write)
+{
+    struct step *step = (struct step *)write;
+    struct stream *stream;
+    enum ds_status status;
+
+    step->tail = -1;
+    if (step->kind == FAIL)
+        return DS_NO_SPACE;
+    step->found = batch_find(batch, step->path, &stream);
+    if (step->kind == CREATE)
+        return apply_create(batch, step);
+    if (step->found != DS_OK)
+        return DS_OK;
+    if (step->kind == DELETE)
+        return apply_delete(batch, step, stream);
+    status = store_append(batch->conn, stream, "12345", 5, batch->now);
+    batch_changed(batch, stream);
+    step->tail = stream->tail;
+    return status;
+}
+
+static void finish(struct write *write, enum ds_status status)
+{
+    struct step *step = (struct step *)write;
+
+    (void)pthread_mutex_lock(&lock);
+    step->result = status;
+    step->finished = true;
+    (void)pthread_cond_signal(&moved);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* Submits steps while the database is held, so that they become one batch, and awaits them. */
+static void run_together(struct fixture *f, struct commit *commit, struct step *steps, int n)
+{
+    ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
+    for (int i = 0; i < n; i++) {
+        steps[i].write = (struct write){.apply = apply, .finish = finish};
+        steps[i].finished = false;
+        commit_submit(commit, &steps[i].write);
+    }
+    store_rollback(f->conn);
+    (void)pthread_mutex_lock(&lock);
+    for (int i = 0; i < n; i++)
+        while (!steps[i].finished)
+            (void)pthread_cond_wait(&moved, &lock);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+static struct commit *start(struct fixture *f)
+{
+    struct commit *commit;
+
+    open_fixture(f);
+    ck_assert_int_eq(commit_start(&commit, f->store, &f->config, true), DS_OK);
+    return commit;
+}
+
+static void stop(struct fixture *f, struct commit *commit)
+{
+    commit_stop(commit);
+    close_fixture(f);
+}
+
+START_TEST(sees_its_own_writes_within_a_batch)
+{
+    struct fixture f;
+    struct commit *commit = start(&f);
+    struct step steps[] = {
+        {.kind = APPEND, .path = "/a"}, {.kind = CREATE, .path = "/a"},
+        {.kind = APPEND, .path = "/a"}, {.kind = APPEND, .path = "/a"},
+        {.kind = DELETE, .path = "/a"}, {.kind = APPEND, .path = "/a"},
+        {.kind = CREATE, .path = "/a"}, {.kind = APPEND, .path = "/a"},
+        {.kind = CREATE, .path = "/b"}, {.kind = APPEND, .path = "/b"},
+    };
+    static const int64_t tails[] = {-1, -1, 5, 10, -1, -1, -1, 5, -1, 5};
+    static const enum ds_status found[] = {
+        DS_NOT_FOUND, DS_NOT_FOUND, DS_OK, DS_OK,        DS_OK,
+        DS_NOT_FOUND, DS_NOT_FOUND, DS_OK, DS_NOT_FOUND, DS_OK,
+    };
+    struct stream stream;
+    int64_t next;
+    char *text;
+
+    run_together(&f, commit, steps, COUNT(steps));
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        ck_assert_int_eq(steps[i].result, DS_OK);
+        ck_assert_msg(steps[i].found == found[i] && steps[i].tail == tails[i],
+                      "step %zu: found %d, tail %d", i, steps[i].found, (int)steps[i].tail);
+    }
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/a", T, &stream), DS_OK);
+    ck_assert_int_eq(stream.tail, 5);
+    text = read_text(&f, &stream, 0, 100, &next);
+    ck_assert_str_eq(text, "12345");
+    free(text);
+    stop(&f, commit);
+}
+END_TEST
+
+START_TEST(refuses_only_the_write_that_cannot_be)
+{
+    struct fixture f;
+    struct commit *commit = start(&f);
+    struct step steps[] = {
+        {.kind = CREATE, .path = "/a"},
+        {.kind = APPEND, .path = "/a"},
+        {.kind = FAIL, .path = "/a"},
+        {.kind = APPEND, .path = "/a"},
+    };
+    struct stream stream;
+
+    run_together(&f, commit, steps, COUNT(steps));
+    ck_assert_int_eq(steps[0].result, DS_OK);
+    ck_assert_int_eq(steps[1].result, DS_OK);
+    ck_assert_int_eq(steps[2].result, DS_NO_SPACE);
+    ck_assert_int_eq(steps[3].result, DS_OK);
+    ck_assert_int_eq(steps[3].tail, 10);
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/a", T, &stream), DS_OK);
+    ck_assert_int_eq(stream.tail, 10);
+    ck_assert_int_eq(stream.messages, 2);
+    stop(&f, commit);
+}
+END_TEST
+
+START_TEST(answers_every_one_of_many_more_than_a_batch_holds)
+{
+    static struct step steps[10 * WRITES];
+    static char paths[10 * WRITES][16];
+    struct fixture f;
+    struct commit *commit = start(&f);
+    struct stream stream;
+
+    for (int i = 0; i < 10 * WRITES; i++) {
+        (void)snprintf(paths[i], sizeof paths[i], "/%d", i);
+        steps[i].kind = CREATE;
+        steps[i].path = paths[i];
+    }
+    run_together(&f, commit, steps, 10 * WRITES);
+    for (int i = 0; i < 10 * WRITES; i++) {
+        unit_check(steps[i].result == DS_OK, "write %d", i);
+        unit_check(store_find(f.conn, f.arena, paths[i], T, &stream) == DS_OK, "stream %d", i);
+    }
+    stop(&f, commit);
+}
+END_TEST
+
+START_TEST(says_busy_when_the_queue_is_full)
+{
+    static struct step steps[WRITES];
+    struct fixture f;
+    struct commit *commit;
+    int busy = 0;
+
+    (void)setenv("DS_MAX_QUEUED", "50", 1);
+    commit = start(&f);
+    for (int i = 0; i < WRITES; i++)
+        steps[i] = (struct step){.kind = APPEND, .path = "/none"};
+    run_together(&f, commit, steps, WRITES);
+    for (int i = 0; i < WRITES; i++)
+        busy += steps[i].result == DS_BUSY;
+    ck_assert_int_ge(busy, WRITES - 50 - 50); /* a first batch may have left the queue already */
+    ck_assert_int_lt(busy, WRITES);
+    stop(&f, commit);
+    (void)unsetenv("DS_MAX_QUEUED");
+}
+END_TEST
+
+UNIT_MAIN(commit, sees_its_own_writes_within_a_batch, refuses_only_the_write_that_cannot_be,
+          answers_every_one_of_many_more_than_a_batch_holds, says_busy_when_the_queue_is_full)
