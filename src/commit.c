@@ -244,7 +244,7 @@ void commit_submit(struct commit *commit, struct write *write)
     }
     (void)pthread_mutex_lock(&commit->lock);
     idle = !commit->first;
-    full = commit->queued >= commit->config->max_queued ||
+    full = commit->stopping || commit->queued >= commit->config->max_queued ||
            (commit->queued > 0 &&
             commit->queued_bytes + (int64_t)write->bytes > commit->config->max_queued_bytes);
     if (!full) {
@@ -253,11 +253,11 @@ void commit_submit(struct commit *commit, struct write *write)
         commit->queued++;
         commit->queued_bytes += (int64_t)write->bytes;
     }
+    if (!full && idle)
+        (void)pthread_cond_signal(&commit->filled);
     (void)pthread_mutex_unlock(&commit->lock);
     if (full)
         write->finish(write, DS_BUSY);
-    else if (idle)
-        (void)pthread_cond_signal(&commit->filled);
 }
 
 enum ds_status commit_start(struct commit **out, struct store *store, const struct config *config,
@@ -292,13 +292,18 @@ void commit_stop(struct commit *commit)
 {
     if (!commit)
         return;
-    if (commit->threaded) {
-        (void)pthread_mutex_lock(&commit->lock);
-        commit->stopping = true;
-        (void)pthread_mutex_unlock(&commit->lock);
-        (void)pthread_cond_signal(&commit->filled);
+    (void)pthread_mutex_lock(&commit->lock);
+    commit->stopping = true;
+    (void)pthread_cond_signal(&commit->filled);
+    (void)pthread_mutex_unlock(&commit->lock);
+    if (commit->threaded)
         (void)pthread_join(commit->thread, NULL);
-    }
+}
+
+void commit_free(struct commit *commit)
+{
+    if (!commit)
+        return;
     (void)pthread_cond_destroy(&commit->filled);
     (void)pthread_mutex_destroy(&commit->lock);
     store_disconnect(commit->conn);

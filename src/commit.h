@@ -54,8 +54,11 @@ struct write {
 enum ds_status commit_start(struct commit **commit, struct store *store,
                             const struct config *config, bool thread);
 
-/* Commits what is queued, then ends the thread. NULL is allowed. */
+/* Commits what is queued, then ends the thread; whatever is submitted later is DS_BUSY. */
 void commit_stop(struct commit *commit);
+
+/* After commit_stop(), when nobody can submit any more. NULL is allowed for both. */
+void commit_free(struct commit *commit);
 
 /* Takes the write, or finishes it at once with DS_BUSY when the queue is full. Never waits. */
 void commit_submit(struct commit *commit, struct write *write);

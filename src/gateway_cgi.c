@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,13 +57,24 @@ static ssize_t read_piece(char *to, size_t room)
     return n;
 }
 
-/* CONTENT_LENGTH bytes, or, where it is not said, all there are. False when it was cut short. */
+/* Without a length, a body goes to the end of the input; but a GET has none to wait for. */
+static size_t expected_length(const struct http_request *request)
+{
+    const char *said = request->param[PARAM_CONTENT_LENGTH];
+    const char *method = request->param[PARAM_METHOD];
+
+    if (said)
+        return (size_t)strtoull(said, NULL, 10);
+    return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ? SIZE_MAX : 0;
+}
+
+/* False when it was cut short. */
 static bool read_body(struct ds_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
     const char *said = request->param[PARAM_CONTENT_LENGTH];
     size_t most = (size_t)exchange->server->config->max_body_bytes, total = 0;
-    size_t expected = said ? (size_t)strtoull(said, NULL, 10) : SIZE_MAX;
+    size_t expected = expected_length(request);
     struct buf body = {0};
     char piece[READ_SIZE];
     ssize_t n = 0;
@@ -103,6 +115,9 @@ static bool answer(struct server *server, struct store_conn *conn, struct peer *
         http_refuse(exchange, 400, "the request was cut short");
         exchange_finish(exchange);
     } else {
+        /* The desk must not block on a reader that takes nothing. Only now: standard input may be
+           the same socket. */
+        (void)fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
         route(exchange, true);
     }
     live_run(server->live); /* if it was parked there, or the reader is slow */
@@ -115,13 +130,29 @@ int gateway_cgi_run(struct server *server)
     struct store_conn *conn;
     bool ok;
 
-    /* the desk must not block on a reader that takes nothing */
-    (void)fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
     if (store_connect(&conn, server->store) != DS_OK)
-        return 1;
+        return gateway_cgi_apologize();
     ok = answer(server, conn, &peer);
     store_disconnect(conn);
     (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
     house_once(server);
     return ok ? 0 : 1;
+}
+
+int gateway_cgi_apologize(void)
+{
+    char piece[READ_SIZE];
+    const char *length = getenv("CONTENT_LENGTH");
+    size_t left = length ? (size_t)strtoull(length, NULL, 10) : 0;
+    ssize_t n;
+
+    for (; left > 0; left -= (size_t)n) {
+        n = read_piece(piece, left < sizeof piece ? left : sizeof piece);
+        if (n <= 0)
+            break;
+    }
+    (void)fputs("Status: 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\n"
+                "Content-Type: text/plain; charset=utf-8\r\n\r\nthe database is not to be had\n",
+                stdout);
+    return 1;
 }

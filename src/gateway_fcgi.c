@@ -19,6 +19,8 @@
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -27,7 +29,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -53,6 +54,7 @@ struct connection {
 struct worker {
     struct gateway_fcgi *gateway;
     struct store_conn *conn;
+    struct connection *reading; /* the one it waits for; guarded by the gateway's lock */
     pthread_t thread;
     bool started;
 };
@@ -60,8 +62,9 @@ struct worker {
 struct gateway_fcgi {
     struct server *server;
     int listening, epoll;
-    int stop;             /* an eventfd that ends the workers */
-    pthread_mutex_t lock; /* guards the list */
+    int stop;              /* an eventfd that ends the workers */
+    atomic_bool door_shut; /* no descriptor was left for another connection */
+    pthread_mutex_t lock;  /* guards the list */
     struct connection *connections;
     int64_t workers;
     struct worker worker[];
@@ -73,6 +76,19 @@ struct gateway_fcgi {
 __attribute__((noinline)) static void close_descriptor(int fd)
 {
     (void)close(fd);
+}
+
+/* Exclusive: of many processes on one socket, a connection wakes one or two. */
+static bool open_door(struct gateway_fcgi *gateway)
+{
+    struct epoll_event door = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = &gateway->listening};
+
+    return epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->listening, &door) == 0;
+}
+
+static void shut_door(struct gateway_fcgi *gateway)
+{
+    (void)epoll_ctl(gateway->epoll, EPOLL_CTL_DEL, gateway->listening, NULL);
 }
 
 static void close_connection(struct connection *connection)
@@ -89,6 +105,8 @@ static void close_connection(struct connection *connection)
     (void)pthread_mutex_unlock(&gateway->lock);
     close_descriptor(connection->peer.fd);
     free(connection);
+    if (atomic_exchange(&gateway->door_shut, false) && !atomic_load(&gateway->server->stopping))
+        (void)open_door(gateway);
 }
 
 /* The connection's next event belongs to whoever gets it: it is not looked at after this. */
@@ -112,12 +130,14 @@ static void peer_done(struct peer *peer, bool ok)
         close_connection(connection);
 }
 
-static void set_timeouts(int fd, int64_t ms)
+static void set_options(int fd, int64_t ms)
 {
     struct timeval timeout = {ms / 1000, ms % 1000 * 1000};
+    int on = 1;
 
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    /* over TCP, a short event must not wait for the one before it to be acknowledged */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 static void admit(struct gateway_fcgi *gateway, int fd)
@@ -128,7 +148,7 @@ static void admit(struct gateway_fcgi *gateway, int fd)
         (void)close(fd);
         return;
     }
-    set_timeouts(fd, gateway->server->config->io_timeout_ms);
+    set_options(fd, gateway->server->config->io_timeout_ms);
     connection->gateway = gateway;
     connection->peer.fd = fd;
     connection->peer.framed = true;
@@ -147,16 +167,15 @@ static void admit(struct gateway_fcgi *gateway, int fd)
 
 static void accept_some(struct gateway_fcgi *gateway)
 {
-    const struct timespec pause = {0, 20 * 1000000};
-
     for (int i = 0; i < 16; i++) { /* others are waiting for this worker too */
         int fd = accept4(gateway->listening, NULL, NULL, SOCK_CLOEXEC);
 
         if (fd >= 0) {
             admit(gateway, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            log_warn("cannot accept: %s", strerror(errno));
-            (void)nanosleep(&pause, NULL); /* the socket stays readable: do not spin */
+            log_warn("cannot accept before a connection ends: %s", strerror(errno));
+            shut_door(gateway); /* it stays ready, and would keep the workers busy with nothing */
+            atomic_store(&gateway->door_shut, true);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;
@@ -254,10 +273,23 @@ static struct ds_exchange *read_request(struct worker *worker, struct connection
     return exchange;
 }
 
+static void note_reading(struct worker *worker, struct connection *connection)
+{
+    (void)pthread_mutex_lock(&worker->gateway->lock);
+    worker->reading = connection;
+    (void)pthread_mutex_unlock(&worker->gateway->lock);
+}
+
 static void serve(struct worker *worker, struct connection *connection)
 {
-    struct ds_exchange *exchange = read_request(worker, connection);
+    struct server *server = worker->gateway->server;
+    struct ds_exchange *exchange;
 
+    atomic_fetch_add(&server->exchanges, 1); /* a request that is being read is one already */
+    note_reading(worker, connection);
+    exchange = read_request(worker, connection);
+    note_reading(worker, NULL);
+    atomic_fetch_sub(&server->exchanges, 1);
     if (exchange)
         route(exchange, false);
     else
@@ -300,21 +332,18 @@ bool gateway_fcgi_is_here(void)
     return !FCGX_IsCGI();
 }
 
-static bool open_door(struct gateway_fcgi *gateway)
+static bool prepare(struct gateway_fcgi *gateway)
 {
-    /* exclusive: of many processes on one socket, a connection wakes one or two */
-    struct epoll_event door = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = &gateway->listening};
     struct epoll_event stop = {.events = EPOLLIN, .data.ptr = &gateway->stop};
-
     int flags = fcntl(gateway->listening, F_GETFL);
 
     gateway->epoll = epoll_create1(EPOLL_CLOEXEC);
     gateway->stop = eventfd(0, EFD_CLOEXEC);
     /* non-blocking: another worker or process may be quicker with the connection */
-    return gateway->epoll >= 0 && gateway->stop >= 0 && flags >= 0 &&
+    return FCGX_Init() == 0 && gateway->epoll >= 0 && gateway->stop >= 0 && flags >= 0 &&
            fcntl(gateway->listening, F_SETFL, flags | O_NONBLOCK) == 0 &&
-           epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->listening, &door) == 0 &&
-           epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->stop, &stop) == 0;
+           epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->stop, &stop) == 0 &&
+           open_door(gateway);
 }
 
 static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *worker)
@@ -328,38 +357,49 @@ static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *
     return worker->started ? DS_OK : DS_NO_MEMORY;
 }
 
-enum ds_status gateway_fcgi_start(struct gateway_fcgi **out, struct server *server, int listening)
+struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
 {
     int64_t workers = server->config->workers;
     struct gateway_fcgi *gateway =
         calloc(1, sizeof *gateway + (size_t)workers * sizeof gateway->worker[0]);
-    enum ds_status status = DS_OK;
 
     if (!gateway)
-        return DS_NO_MEMORY;
+        return NULL;
     gateway->server = server;
     gateway->listening = listening;
+    gateway->epoll = gateway->stop = -1;
     gateway->workers = workers;
     (void)pthread_mutex_init(&gateway->lock, NULL);
-    if (FCGX_Init() != 0 || !open_door(gateway)) {
+    return gateway;
+}
+
+enum ds_status gateway_fcgi_start(struct gateway_fcgi *gateway)
+{
+    enum ds_status status = DS_OK;
+
+    if (!prepare(gateway)) {
         log_error("cannot serve FastCGI: %s", strerror(errno));
-        status = DS_FAILED;
+        return DS_FAILED;
     }
-    for (int64_t i = 0; status == DS_OK && i < workers; i++)
+    for (int64_t i = 0; status == DS_OK && i < gateway->workers; i++)
         status = start_worker(gateway, &gateway->worker[i]);
-    if (status != DS_OK) {
-        gateway_fcgi_stop(gateway);
-        gateway_fcgi_free(gateway);
-        return status;
-    }
-    *out = gateway;
-    return DS_OK;
+    return status;
 }
 
 void gateway_fcgi_close_door(struct gateway_fcgi *gateway)
 {
     atomic_store(&gateway->server->stopping, true);
-    (void)epoll_ctl(gateway->epoll, EPOLL_CTL_DEL, gateway->listening, NULL);
+    shut_door(gateway);
+}
+
+/* Whoever is still reading a request when time is up reads its end. */
+static void cut_off(struct gateway_fcgi *gateway)
+{
+    (void)pthread_mutex_lock(&gateway->lock);
+    for (int64_t i = 0; i < gateway->workers; i++)
+        if (gateway->worker[i].reading)
+            (void)shutdown(gateway->worker[i].reading->peer.fd, SHUT_RD);
+    (void)pthread_mutex_unlock(&gateway->lock);
 }
 
 void gateway_fcgi_stop(struct gateway_fcgi *gateway)
@@ -368,6 +408,7 @@ void gateway_fcgi_stop(struct gateway_fcgi *gateway)
 
     if (gateway->stop >= 0 && write(gateway->stop, &one, sizeof one) < 0)
         log_error("cannot stop the workers: %s", strerror(errno));
+    cut_off(gateway);
     for (int64_t i = 0; i < gateway->workers; i++) {
         if (gateway->worker[i].started)
             (void)pthread_join(gateway->worker[i].thread, NULL);
@@ -377,6 +418,8 @@ void gateway_fcgi_stop(struct gateway_fcgi *gateway)
 
 void gateway_fcgi_free(struct gateway_fcgi *gateway)
 {
+    if (!gateway)
+        return;
     while (gateway->connections)
         close_connection(gateway->connections);
     if (gateway->epoll >= 0)

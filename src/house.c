@@ -59,8 +59,8 @@ static void set_busy(struct house *house, bool busy)
 {
     (void)pthread_mutex_lock(&house->lock);
     house->busy = busy;
+    (void)pthread_cond_signal(&house->moved); /* under the lock: its end may be waited for */
     (void)pthread_mutex_unlock(&house->lock);
-    (void)pthread_cond_signal(&house->moved);
 }
 
 static void finish_renewals(struct write *write, enum ds_status status)
@@ -161,16 +161,25 @@ static bool is_stopping(struct house *house)
     return stopping;
 }
 
-static void save_renewals(struct house *house)
+/* What is to be saved; NULL when there is nothing. */
+static struct renew_write *collect_renewals(struct server *server, struct house *house)
 {
     struct renew_write *renew = new_renewals(house, RENEWALS);
 
     if (!renew)
-        return;
-    wake_touch_sweep(store_wake(house->server->store), clock_wall_ms(), collect_renewal, renew);
-    if (renew->n == 0)
-        free(renew);
-    else
+        return NULL;
+    wake_touch_sweep(store_wake(server->store), clock_wall_ms(), collect_renewal, renew);
+    if (renew->n > 0)
+        return renew;
+    free(renew);
+    return NULL;
+}
+
+static void save_renewals(struct house *house)
+{
+    struct renew_write *renew = collect_renewals(house->server, house);
+
+    if (renew)
         submit_and_wait(house, &renew->write);
 }
 
@@ -235,6 +244,7 @@ static void *run(void *arg)
             (void)pthread_cond_clockwait(&house->moved, &house->lock, CLOCK_MONOTONIC, &until);
         (void)pthread_mutex_unlock(&house->lock);
     }
+    save_renewals(house); /* the last second's, at a clean end */
     return NULL;
 }
 
@@ -268,8 +278,8 @@ void house_stop(struct house *house)
         return;
     (void)pthread_mutex_lock(&house->lock);
     house->stopping = true;
-    (void)pthread_mutex_unlock(&house->lock);
     (void)pthread_cond_signal(&house->moved);
+    (void)pthread_mutex_unlock(&house->lock);
     (void)pthread_join(house->thread, NULL);
     (void)pthread_cond_destroy(&house->moved);
     (void)pthread_mutex_destroy(&house->lock);
@@ -285,6 +295,12 @@ void house_once(struct server *server)
 
     if (!wake_try_duty(store_wake(server->store)) || store_connect(&conn, server->store) != DS_OK)
         return;
+    if (wake_touch_is_due(store_wake(server->store), clock_wall_ms())) {
+        struct renew_write *renew = collect_renewals(server, NULL);
+
+        if (renew)
+            commit_submit(server->commit, &renew->write);
+    }
     if (store_sweep_needed(conn, clock_wall_ms(), &needed) == DS_OK && needed)
         commit_submit(server->commit, &write.write);
     if (commit_wal_bytes(server->commit) >= server->config->wal_bytes)

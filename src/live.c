@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -27,7 +28,7 @@
 #include "store.h"
 #include "wake.h"
 
-enum { EVENTS = 256, CACHED = 8 };
+enum { EVENTS = 256, CACHED = 8, TICKS = 10, SPARE_DESCRIPTORS = 128 };
 
 struct live {
     struct server *server;
@@ -37,14 +38,18 @@ struct live {
     int64_t next_tick;
     uint64_t seen; /* changes looked at, see wake_next() */
     int64_t data_version;
+    int recheck; /* ticks for which the streams they come by are looked at, whatever is known */
 
     pthread_mutex_t lock; /* guards the inbox */
     struct parked *inbox;
     atomic_int parked; /* everybody, the inbox included */
+    int64_t most;      /* of them */
     atomic_bool letting_go, stopping;
-    bool let_go; /* the desk has seen letting_go */
+    _Atomic int64_t backlog; /* bytes that wait for readers, DS_MAX_QUEUED_BYTES or so at most */
+    bool let_go;             /* the desk has seen letting_go */
 
     bool threaded, bell_started;
+    uint32_t bell_noted; /* its value when the bell thread began */
     pthread_t desk, bell;
 };
 
@@ -62,11 +67,26 @@ static void watch_socket(struct live *live, struct parked *parked, bool writable
 {
     struct epoll_event event = {.data.ptr = parked};
 
-    event.events = EPOLLIN | EPOLLRDHUP | (writable ? (uint32_t)EPOLLOUT : 0);
+    /* A CGI process's output is never read from: an error or a hang-up comes unasked, and what
+       looks like input may be a request's body that was shut off behind its end. */
+    event.events = (parked->peer->framed ? EPOLLIN | (uint32_t)EPOLLRDHUP : 0) |
+                   (writable ? (uint32_t)EPOLLOUT : 0);
     /* EPERM: the output of a CGI process is a file, which is never full and never gone */
     if (epoll_ctl(live->epoll, op, parked->peer->fd, &event) != 0 && errno != EPERM)
         log_error("cannot watch a connection: %s", strerror(errno));
     parked->wants_writable = writable;
+}
+
+/* How many bytes wait in memory for a reader's socket. */
+static void count_backlog(struct live *live, struct parked *parked, int64_t bytes)
+{
+    atomic_fetch_add(&live->backlog, bytes - parked->backlog);
+    parked->backlog = bytes;
+}
+
+static bool is_backed_up(struct live *live)
+{
+    return atomic_load(&live->backlog) > live->server->config->max_queued_bytes;
 }
 
 /* Ends a parked exchange; the connection serves on if ok. */
@@ -75,6 +95,7 @@ static void leave(struct live *live, struct parked *parked, bool ok)
     struct peer *peer = parked->peer;
 
     (void)epoll_ctl(live->epoll, EPOLL_CTL_DEL, peer->fd, NULL);
+    count_backlog(live, parked, 0);
     outgoing_clear(&parked->out);
     free(parked->reader.if_none_match);
     if (parked->watch && live_table_remove(&live->table, parked))
@@ -97,10 +118,12 @@ static bool push(struct live *live, struct parked *parked)
             leave(live, parked, true);
             return false;
         }
+        count_backlog(live, parked, 0);
         if (parked->wants_writable)
             watch_socket(live, parked, false, EPOLL_CTL_MOD);
         return true;
     case PEER_AGAIN:
+        count_backlog(live, parked, outgoing_bytes(&parked->out));
         if (!parked->wants_writable)
             watch_socket(live, parked, true, EPOLL_CTL_MOD);
         return true;
@@ -142,8 +165,8 @@ struct cache {
 static bool is_same(const struct live_reader *a, const struct live_reader *b)
 {
     return a->kind == b->kind && a->position == b->position && a->cursor == b->cursor &&
-           a->greeted == b->greeted && a->out_of_time == b->out_of_time && !a->if_none_match &&
-           !b->if_none_match;
+           a->greeted == b->greeted && a->out_of_time == b->out_of_time &&
+           a->only_now == b->only_now && !a->if_none_match && !b->if_none_match;
 }
 
 static void answer_ref(struct live_answer *to, const struct live_answer *from)
@@ -190,7 +213,13 @@ static bool serve(struct live *live, struct cache *cache, const struct stream *s
     struct live_answer answer = {.next = parked->reader.position};
     bool progress;
 
+    if (is_backed_up(live)) { /* reading on costs memory: later */
+        parked->watch->expires_at = 1;
+        return false;
+    }
     if (encode(live, cache, stream, life, &parked->reader, &answer) != DS_OK) {
+        chunk_unref(answer.head);
+        chunk_unref(answer.body);
         leave(live, parked, false); /* logged; the client comes back */
         return false;
     }
@@ -331,7 +360,7 @@ static void handle_event(struct live *live, const struct epoll_event *event)
         return;
     }
     if (event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) &&
-        peer_is_gone(parked->peer)) {
+        (!parked->peer->framed || peer_is_gone(parked->peer))) {
         leave(live, parked, false);
         return;
     }
@@ -351,6 +380,7 @@ static void keep_alive(struct live *live, struct parked *parked)
     chunk = buf_failed(&buf) ? NULL : chunk_take(&buf);
     if (!chunk) {
         buf_close(&buf);
+        leave(live, parked, false);
         return;
     }
     outgoing_add(&parked->out, chunk);
@@ -381,26 +411,35 @@ static void handle_timers(struct live *live)
         handle_due(live, parked, now);
 }
 
+/* What no wake-up tells, for one stream. */
+static void look_after(struct live *live, struct watch *watch, int64_t now)
+{
+    if (watch->ttl_seconds >= 0)
+        house_renew(live->server, watch->stream_id, now + watch->ttl_seconds * 1000);
+    if (live->recheck > 0 ||
+        (watch->ttl_seconds < 0 && watch->expires_at != 0 && watch->expires_at <= now))
+        live_table_mark(&live->table, watch);
+}
+
 /*
- * Once a second: what no wake-up tells. A write from the sqlite3 prompt or by a process that died
- * before it could wake us, streams that expire, and TTLs that readers keep from running out.
+ * Once a second for every stream: a write from the sqlite3 prompt or by a process that died before
+ * it could wake us, streams that expire, and TTLs that readers keep from running out. In tenths,
+ * so that many streams do not hold up the readers of one.
  */
 static void tick(struct live *live)
 {
     int64_t now = clock_wall_ms(), version = live->data_version;
-    struct watch *watch;
+    size_t share = live->table.count / TICKS + 1;
 
     (void)store_data_version(live->conn, &version);
     if (version != live->data_version)
-        live_table_mark_all(&live->table);
+        live->recheck = TICKS; /* somebody has committed: once around */
     live->data_version = version;
-    for (watch = live->table.watches; watch; watch = watch->next) {
-        if (watch->ttl_seconds >= 0)
-            house_renew(live->server, watch->stream_id, now + watch->ttl_seconds * 1000);
-        else if (watch->expires_at != 0 && watch->expires_at <= now)
-            live_table_mark(&live->table, watch);
-    }
-    live->next_tick = clock_monotonic_ms() + WAKE_RECHECK_MS;
+    for (; share > 0; share--)
+        look_after(live, live_table_next(&live->table), now);
+    if (live->recheck > 0)
+        live->recheck--;
+    live->next_tick = clock_monotonic_ms() + WAKE_RECHECK_MS / TICKS;
 }
 
 static void let_everybody_go(struct live *live)
@@ -416,14 +455,15 @@ static void let_everybody_go(struct live *live)
 static int sleep_ms(struct live *live)
 {
     struct parked *first = live_table_first_due(&live->table);
-    int64_t until = live->next_tick, now = clock_monotonic_ms();
+    int64_t until, now = clock_monotonic_ms();
 
     if (live->table.marked)
         return 0;
     if (!first)
         return -1; /* nobody here: sleep until somebody is handed over */
-    if (first->due < until)
-        until = first->due;
+    until = first->due;
+    if (live->table.watches && live->next_tick < until)
+        until = live->next_tick;
     return until > now ? (int)(until - now) : 0;
 }
 
@@ -451,7 +491,7 @@ static void *run_bell(void *arg)
 {
     struct live *live = arg;
     struct wake *wake = store_wake(live->server->store);
-    uint32_t noted = wake_bell(wake);
+    uint32_t noted = live->bell_noted;
 
     while (!atomic_load(&live->stopping)) {
         wake_wait(wake, noted, WAKE_RECHECK_MS);
@@ -465,6 +505,7 @@ static void *run_bell(void *arg)
 
 static bool start_bell(struct live *live)
 {
+    live->bell_noted = wake_bell(store_wake(live->server->store)); /* before anybody waits for it */
     if (!live->bell_started)
         live->bell_started = pthread_create(&live->bell, NULL, run_bell, live) == 0;
     return live->bell_started;
@@ -488,6 +529,19 @@ void live_run(struct live *live)
         turn(live);
 }
 
+/* DS_MAX_PARKED, but some descriptors stay for everything else. */
+static int64_t most_parked(const struct config *config)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        (int64_t)limit.rlim_cur - SPARE_DESCRIPTORS > config->max_parked)
+        return config->max_parked;
+    return (int64_t)limit.rlim_cur > 2 * SPARE_DESCRIPTORS
+               ? (int64_t)limit.rlim_cur - SPARE_DESCRIPTORS
+               : (int64_t)limit.rlim_cur / 2;
+}
+
 enum ds_status live_start(struct live **out, struct server *server, bool thread)
 {
     struct live *live = calloc(1, sizeof *live);
@@ -497,6 +551,7 @@ enum ds_status live_start(struct live **out, struct server *server, bool thread)
     if (!live)
         return DS_NO_MEMORY;
     live->server = server;
+    live->most = most_parked(server->config);
     live->seen = wake_head(store_wake(server->store));
     live->epoll = epoll_create1(EPOLL_CLOEXEC);
     live->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -583,7 +638,7 @@ bool live_park(struct live *live, struct ds_exchange *exchange, const struct liv
 {
     struct parked *parked;
 
-    if (atomic_fetch_add(&live->parked, 1) >= live->server->config->max_parked)
+    if (atomic_fetch_add(&live->parked, 1) >= live->most)
         goto full;
     parked = calloc(1, sizeof *parked);
     if (!parked)
@@ -611,15 +666,16 @@ full:
 
 void live_drain(struct live *live, struct peer *peer, struct outgoing *out)
 {
-    struct parked *parked = calloc(1, sizeof *parked);
+    struct parked *parked = is_backed_up(live) ? NULL : calloc(1, sizeof *parked);
 
-    if (!parked) {
+    if (!parked) { /* the one who would wait is the one who does not read */
         outgoing_clear(out);
         peer->done(peer, false);
         return;
     }
     parked->peer = peer;
     parked->out = *out;
+    count_backlog(live, parked, outgoing_bytes(out));
     atomic_fetch_add(&live->parked, 1);
     atomic_fetch_add(&live->server->exchanges, 1);
     hand_over(live, parked);

@@ -42,6 +42,7 @@ struct live_reader {
     char *if_none_match; /* malloc'd, or NULL */
     enum live_kind kind;
     enum sse_encoding encoding;
+    bool only_now;    /* asked for offset=now: the answer is for it alone */
     bool greeted;     /* SSE: the first control event is out */
     bool out_of_time; /* answer now, with what there is */
 };

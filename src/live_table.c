@@ -93,6 +93,8 @@ void live_table_drop(struct live_table *table, struct watch *watch)
 {
     struct watch **slot = bucket_of(table, watch->stream_id);
 
+    if (table->round == watch)
+        table->round = watch->next;
     while (*slot != watch)
         slot = &(*slot)->next_bucket;
     *slot = watch->next_bucket;
@@ -139,6 +141,14 @@ void live_table_mark_all(struct live_table *table)
 {
     for (struct watch *watch = table->watches; watch; watch = watch->next)
         live_table_mark(table, watch);
+}
+
+struct watch *live_table_next(struct live_table *table)
+{
+    struct watch *watch = table->round ? table->round : table->watches;
+
+    table->round = watch->next;
+    return watch;
 }
 
 struct watch *live_table_take_marked(struct live_table *table)

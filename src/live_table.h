@@ -20,6 +20,7 @@ struct parked {
     struct outgoing out;
     int64_t ends_at; /* monotonic ms: a long-poll's answer, an SSE connection's end */
     int64_t due;     /* monotonic ms: when the desk looks at it next; 0: not in the heap */
+    int64_t backlog; /* bytes of `out` while its socket is full */
     size_t heap_at;  /* its place in the heap */
     bool wants_writable;
 };
@@ -40,6 +41,7 @@ struct live_table {
     struct watch **bucket; /* a power of two of them */
     size_t buckets, count;
     struct watch *watches; /* all */
+    struct watch *round;   /* where live_table_next() is; NULL: at the first one */
     struct watch *marked;
     struct parked **heap; /* the earliest first */
     size_t heap_used, heap_size;
@@ -59,6 +61,9 @@ struct watch *live_table_find(struct live_table *table, int64_t stream_id);
 /* Notes that a stream is to be looked at. */
 void live_table_mark(struct live_table *table, struct watch *watch);
 void live_table_mark_all(struct live_table *table);
+
+/* One after the other, round and round; there must be one. */
+struct watch *live_table_next(struct live_table *table);
 
 /* The marked ones, linked by next_marked; the list is empty afterwards. */
 struct watch *live_table_take_marked(struct live_table *table);

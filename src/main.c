@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "config.h"
 #include "gateway_cgi.h"
@@ -34,7 +35,10 @@ static void print_help(FILE *out)
     config_print_help(out);
 }
 
-/* Signals are for the main thread, which waits for them; every other one inherits this mask. */
+/*
+ * Signals are for the main thread, which waits for them; every other one inherits this mask.
+ * Before anything of libfcgi, which would install handlers of its own.
+ */
 static void block_signals(sigset_t *signals)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -48,30 +52,42 @@ static void block_signals(sigset_t *signals)
     (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
-static int run_fcgi(const struct config *config)
+/* A waiting reader is a descriptor: take as many as we may have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int run_fcgi(const struct config *config, const sigset_t *signals)
 {
     struct server server;
     struct gateway_fcgi *gateway;
-    sigset_t signals;
-    int signal;
+    int signal, result = 1;
 
-    block_signals(&signals);
+    raise_descriptor_limit();
     if (server_start(&server, config, true) != DS_OK)
         return 1;
-    if (gateway_fcgi_start(&gateway, &server, 0) != DS_OK) {
-        server_close(&server);
-        return 1;
+    gateway = gateway_fcgi_new(&server, 0);
+    if (gateway && gateway_fcgi_start(gateway) == DS_OK) {
+        log_debug("serving FastCGI");
+        (void)sigwait(signals, &signal);
+        log_debug("ending after signal %d", signal);
+        result = 0;
     }
-    log_debug("serving FastCGI");
-    (void)sigwait(&signals, &signal);
-    log_debug("ending after signal %d", signal);
-    gateway_fcgi_close_door(gateway);
-    server_drain(&server);
-    gateway_fcgi_stop(gateway);
-    server_drain(&server); /* what came in meanwhile, on a connection that was kept */
+    if (gateway) {
+        gateway_fcgi_close_door(gateway);
+        server_drain(&server);
+        gateway_fcgi_stop(gateway);
+        server_drain(&server); /* what came in meanwhile, on a connection that was kept */
+    }
     server_close(&server);
     gateway_fcgi_free(gateway);
-    return 0;
+    return result;
 }
 
 static int run_cgi(const struct config *config)
@@ -81,11 +97,8 @@ static int run_cgi(const struct config *config)
     int result;
 
     (void)sigaction(SIGPIPE, &ignore, NULL);
-    if (server_start(&server, config, false) != DS_OK) {
-        (void)puts("Status: 503 Service Unavailable\r\nRetry-After: 1\r\n"
-                   "Content-Type: text/plain; charset=utf-8\r\n\r\nthe database is not to be had");
-        return 1;
-    }
+    if (server_start(&server, config, false) != DS_OK)
+        return gateway_cgi_apologize();
     result = gateway_cgi_run(&server);
     server_close(&server);
     return result;
@@ -94,6 +107,7 @@ static int run_cgi(const struct config *config)
 int main(int argc, char **argv)
 {
     struct config config;
+    sigset_t signals;
     char error[160];
     int result = 2;
 
@@ -116,8 +130,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "durable-streams: unknown arguments, see --help\n");
     else if (gateway_cgi_is_here())
         result = run_cgi(&config);
-    else if (gateway_fcgi_is_here())
-        result = run_fcgi(&config);
+    else if (block_signals(&signals), gateway_fcgi_is_here())
+        result = run_fcgi(&config, &signals);
     else
         print_help(stderr);
     config_close(&config);

@@ -35,6 +35,15 @@ int64_t op_live_cursor(const struct server *server, int64_t client, int64_t now_
     return cursor_response(current, client, config->cursor_interval_s, clock_random());
 }
 
+int64_t op_live_keep_cursor(const struct server *server, int64_t client, bool sse)
+{
+    int64_t now = clock_wall_ms(), current = op_live_cursor(server, -1, now);
+
+    if (client < current)
+        return -1;
+    return sse ? op_live_cursor(server, client, now) : client;
+}
+
 void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
                        struct live_reader *reader)
 {
@@ -91,6 +100,7 @@ static enum ds_status poll_data(struct server *server, struct store_conn *conn,
         .stream = stream,
         .from = reader->position,
         .cursor = op_live_cursor(server, reader->cursor, now),
+        .only_now = reader->only_now,
         .if_none_match = reader->if_none_match,
         .now = now,
     };
@@ -169,7 +179,9 @@ static enum ds_status encode_sse(struct server *server, struct store_conn *conn,
     answer->end = control.closed || reader->out_of_time;
     if (frame.len == 0 && reader->greeted && !control.closed)
         return DS_OK; /* nothing to show; out of time: the connection ends without a word */
-    control.cursor = op_live_cursor(server, reader->cursor, clock_wall_ms());
+    control.cursor = op_live_cursor(server, -1, clock_wall_ms());
+    if (control.cursor < reader->cursor)
+        control.cursor = reader->cursor;
     sse_add_control(&frame, &control);
     return give(&frame, &answer->body);
 }

@@ -15,6 +15,13 @@ void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream
 int64_t op_live_cursor(const struct server *server, int64_t client, int64_t now_ms);
 
 /*
+ * What is to be kept of a client's cursor while it waits: -1 if it is behind the time, so that
+ * readers without and with an old one are alike. For SSE, which answers many times, the cursor is
+ * drawn once here: it must not go back from one event to the next.
+ */
+int64_t op_live_keep_cursor(const struct server *server, int64_t client, bool sse);
+
+/*
  * What a reader gets from the stream as it is. life is what store_find_id() said of it. An answer
  * with nothing in it means: wait on. Called by the desk, within a read transaction.
  */

@@ -159,8 +159,9 @@ static void park(struct ds_exchange *exchange, const struct stream *stream,
     struct live_reader reader = {
         .stream_id = stream->id,
         .position = read->from,
-        .cursor = read->cursor,
+        .cursor = op_live_keep_cursor(exchange->server, read->cursor, read->mode == SSE),
         .kind = read->mode == SSE ? LIVE_SSE : LIVE_LONG_POLL,
+        .only_now = read->kind == OFFSET_NOW,
     };
 
     if (read->mode == SSE)
@@ -224,6 +225,13 @@ static enum ds_status look(struct ds_exchange *exchange, struct read_request *re
         read->from = stream->tail;
     if (read->from > stream->tail)
         return DS_INVALID;
+    if (read->mode == SSE && read->from < stream->tail && stream->kind == HTTP_TYPE_JSON) {
+        int64_t same; /* a place between messages? The desk could no longer say so */
+
+        status = store_resolve(exchange->conn, stream, read->from, 0, &same);
+        if (status != DS_OK)
+            return status;
+    }
     if (stream->ttl_seconds >= 0)
         house_renew(exchange->server, stream->id, now + stream->ttl_seconds * 1000);
     *park_it = read->mode == SSE || (read->mode == LONG_POLL && read->from == stream->tail);

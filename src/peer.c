@@ -66,6 +66,15 @@ bool outgoing_is_empty(const struct outgoing *out)
     return out->chunks == 0 && !out->end;
 }
 
+int64_t outgoing_bytes(const struct outgoing *out)
+{
+    int64_t bytes = 0;
+
+    for (int i = 0; i < out->chunks; i++)
+        bytes += (int64_t)out->chunk[i]->len;
+    return bytes;
+}
+
 /* The pieces of one sendmsg. */
 struct batch {
     struct iovec iov[IOVS];
@@ -192,8 +201,6 @@ bool peer_is_gone(struct peer *peer)
     unsigned char bytes[512];
     ssize_t n;
 
-    if (!peer->framed)
-        return true; /* a pipe only becomes ready when its reader has gone */
     for (;;) {
         n = recv(peer->fd, bytes, sizeof bytes, MSG_DONTWAIT);
         if (n == 0)

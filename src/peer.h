@@ -48,6 +48,7 @@ struct outgoing {
 void outgoing_add(struct outgoing *out, struct chunk *chunk);
 void outgoing_clear(struct outgoing *out);
 bool outgoing_is_empty(const struct outgoing *out);
+int64_t outgoing_bytes(const struct outgoing *out); /* in memory */
 
 struct peer {
     int fd;
@@ -66,7 +67,8 @@ enum peer_sent {
 
 enum peer_sent peer_send(struct peer *peer, struct outgoing *out);
 
-/* Has the other side closed, or asked to abort? Reads what it sent. Does not block. */
+/* Has the other side closed, or asked to abort? Reads what it sent. Does not block. FastCGI only.
+ */
 bool peer_is_gone(struct peer *peer);
 
 #endif

@@ -13,9 +13,12 @@
 
 void server_close(struct server *server)
 {
+    /* answers of the committer may go to the desk, renewals of the desk to the committer: both
+       take what they are given until both have ended */
     house_stop(server->house);
-    live_stop(server->live);
     commit_stop(server->commit);
+    live_stop(server->live);
+    commit_free(server->commit);
     store_close(server->store, server->house != NULL);
 }
 

@@ -186,6 +186,17 @@ static void begin_alone(void *arg)
     delete_file(config->database, "-shm");
 }
 
+/* … and leaves nothing behind. */
+static void end_alone(void *arg)
+{
+    const struct config *config = arg;
+
+    if (config->durability != DURABILITY_MEMORY)
+        return;
+    begin_alone(arg);
+    delete_file(config->database, "-wake");
+}
+
 enum ds_status store_open(struct store **out, const struct config *config)
 {
     struct store *store = calloc(1, sizeof *store);
@@ -216,15 +227,9 @@ fail:
 
 void store_close(struct store *store, bool forget)
 {
-    bool last = false;
-
     if (!store)
         return;
-    wake_close(store->wake, &last);
-    if (forget && last && store->config->durability == DURABILITY_MEMORY) {
-        begin_alone((void *)(uintptr_t)store->config);
-        delete_file(store->config->database, "-wake");
-    }
+    wake_close(store->wake, forget ? end_alone : NULL, (void *)(uintptr_t)store->config);
     free(store);
 }
 
@@ -250,9 +255,9 @@ enum ds_status store_begin_write(struct store_conn *conn)
 {
     enum ds_status status = wake_lock(conn->store->wake, conn->store->config->busy_timeout_ms);
 
-    if (status != DS_OK)
+    if (status == DS_BUSY)
         return status;
-    conn->writing = true;
+    conn->writing = status == DS_OK; /* a broken lock is no reason to fail: SQLite has its own */
     status = stmt_run_ids(conn, STMT_BEGIN_WRITE, 0, 0);
     if (status != DS_OK)
         store_rollback(conn);

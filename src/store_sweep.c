@@ -156,12 +156,13 @@ enum ds_status store_checkpoint(struct store_conn *conn)
     /* … and the rest with writers held off, or the log would never come to its end and start
        anew. Readers in the way (a long look with the CLI) are not waited for. */
     status = wake_lock(conn->store->wake, conn->store->config->busy_timeout_ms);
-    if (status != DS_OK)
+    if (status == DS_BUSY)
         return status;
     (void)sqlite3_busy_timeout(conn->db, 20);
     code = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_RESTART, &frames, &copied);
     (void)sqlite3_busy_timeout(conn->db, (int)conn->store->config->busy_timeout_ms);
-    wake_unlock(conn->store->wake);
+    if (status == DS_OK)
+        wake_unlock(conn->store->wake);
     if ((code & 0xff) == SQLITE_BUSY)
         return DS_BUSY;
     return store_status(conn, code, "checkpointing");

@@ -21,16 +21,18 @@
 #include "log.h"
 #include "store.h"
 
-enum { BACKLOG = 4096, QUICK_DEATH_MS = 1000 };
+enum { BACKLOG = 4096, QUICK_DEATH_MS = 1000, PAUSE_MS = 250 };
 
 struct child {
-    pid_t pid;
+    pid_t pid; /* -1: to be started again */
     int64_t started;
+    int quick_deaths; /* in a row, each within QUICK_DEATH_MS of its start */
 };
 
 static int listen_unix(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat info;
     int fd = -1, probe;
 
     if (strlen(path) >= sizeof address.sun_path) {
@@ -46,7 +48,8 @@ static int listen_unix(const char *path)
     }
     if (probe >= 0)
         (void)close(probe);
-    (void)unlink(path); /* nobody listens there: left behind */
+    if (lstat(path, &info) == 0 && S_ISSOCK(info.st_mode))
+        (void)unlink(path); /* nobody listens there: left behind */
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
                     chmod(path, 0660) != 0 || listen(fd, BACKLOG) != 0)) {
@@ -114,23 +117,22 @@ static void start_child(struct child *child, int listening)
         log_error("cannot start a responder: %s", strerror(errno));
 }
 
-/* Starts a child that has died again; at once, unless it dies as soon as it starts. */
-static void restart_child(struct child *child, int listening, int status)
+static void note_death(struct child *child, int status)
 {
-    const struct timespec moment = {0, 200 * 1000000};
-
     if (WIFSIGNALED(status))
         log_warn("responder %d was ended by signal %d: starting it again", (int)child->pid,
                  WTERMSIG(status));
     else
         log_warn("responder %d ended with status %d: starting it again", (int)child->pid,
                  WEXITSTATUS(status));
-    if (clock_monotonic_ms() - child->started < QUICK_DEATH_MS && WIFEXITED(status))
-        (void)nanosleep(&moment, NULL);
-    start_child(child, listening);
+    if (clock_monotonic_ms() - child->started < QUICK_DEATH_MS)
+        child->quick_deaths++;
+    else
+        child->quick_deaths = 0;
+    child->pid = -1;
 }
 
-static void reap(struct child *children, int64_t n, int listening)
+static void reap(struct child *children, int64_t n)
 {
     int status;
     pid_t pid;
@@ -138,7 +140,16 @@ static void reap(struct child *children, int64_t n, int listening)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         for (int64_t i = 0; i < n; i++)
             if (children[i].pid == pid)
-                restart_child(&children[i], listening, status);
+                note_death(&children[i], status);
+}
+
+/* At once, but for one that dies as soon as it starts: that one a few times a second. */
+static void start_missing(struct child *children, int64_t n, int listening)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (children[i].pid < 0 && (children[i].quick_deaths < 3 ||
+                                    clock_monotonic_ms() - children[i].started >= PAUSE_MS))
+            start_child(&children[i], listening);
 }
 
 static void end_children(const struct child *children, int64_t n)
@@ -153,13 +164,15 @@ static void end_children(const struct child *children, int64_t n)
 /* Watches over the children until a signal says stop. */
 static void watch(struct child *children, int64_t n, int listening, const sigset_t *signals)
 {
-    for (;;) {
-        int signal = sigwaitinfo(signals, NULL);
+    const struct timespec pause = {0, PAUSE_MS * 1000000};
 
-        if (signal == SIGCHLD)
-            reap(children, n, listening);
-        else if (signal > 0)
+    for (;;) {
+        int signal = sigtimedwait(signals, NULL, &pause);
+
+        if (signal > 0 && signal != SIGCHLD)
             return;
+        reap(children, n);
+        start_missing(children, n, listening);
     }
 }
 

@@ -2,7 +2,7 @@
  * The shared hints: see wake.h for the layout and who may write what.
  *
  * The file is locked with flock() by every process that has it: whoever gets it exclusively at
- * start is alone and wipes what a crash of the machine or of the last process left behind.
+ * start is alone and clears away what a crash left behind.
  */
 #include "wake.h"
 
@@ -17,11 +17,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "log.h"
+
+enum { BOOT_ID = 40 };
 
 enum {
     WAKE_VERSION = 1,
@@ -45,6 +48,8 @@ struct touch {
 
 struct shared {
     uint32_t magic, version;
+    char boot[BOOT_ID];       /* of the machine, when this was made */
+    _Atomic int64_t saved_at; /* when TTL renewals were last saved */
     _Atomic uint32_t bell;
     _Atomic uint64_t head;
     pthread_mutex_t write_lock;
@@ -63,36 +68,93 @@ static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct t
     return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
 }
 
-static bool init_shared(struct shared *shared)
+/* What the kernel calls this run of the machine; empty where it does not say. */
+static void read_boot_id(char id[static BOOT_ID])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, id, BOOT_ID - 1);
+
+    memset(id + (n > 0 ? n : 0), 0, BOOT_ID - (size_t)(n > 0 ? n : 0));
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static bool init_lock(struct shared *shared)
 {
     pthread_mutexattr_t attr;
     bool ok;
 
-    memset((void *)shared, 0, sizeof *shared);
+    memset(&shared->write_lock, 0, sizeof shared->write_lock);
     if (pthread_mutexattr_init(&attr) != 0)
         return false;
     ok = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) == 0 &&
          pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) == 0 &&
          pthread_mutex_init(&shared->write_lock, &attr) == 0;
     (void)pthread_mutexattr_destroy(&attr);
+    return ok;
+}
+
+/*
+ * For a process that is alone: nobody holds the lock, nobody is interested. TTL renewals stay, for
+ * a CGI process is alone most of the time; after a restart of the machine nothing does.
+ */
+static bool begin_anew(struct shared *shared)
+{
+    char boot[BOOT_ID];
+
+    read_boot_id(boot);
+    if (shared->magic != WAKE_MAGIC || shared->version != WAKE_VERSION ||
+        memcmp(shared->boot, boot, BOOT_ID) != 0)
+        memset((void *)shared, 0, sizeof *shared);
+    memset((void *)shared->interest, 0, sizeof shared->interest);
+    memcpy(shared->boot, boot, BOOT_ID);
     shared->version = WAKE_VERSION;
     shared->magic = WAKE_MAGIC;
-    return ok;
+    return init_lock(shared);
 }
 
 static bool map(struct wake *wake, bool first)
 {
+    struct stat info;
     void *memory;
 
-    if (first && ftruncate(wake->fd, sizeof(struct shared)) != 0)
+    if (fstat(wake->fd, &info) != 0)
+        return false;
+    /* with its blocks: on a full disk, a store into a hole would kill us */
+    if (info.st_size < (off_t)sizeof(struct shared) &&
+        posix_fallocate(wake->fd, 0, sizeof(struct shared)) != 0)
         return false;
     memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, wake->fd, 0);
     if (memory == MAP_FAILED)
         return false;
     wake->shared = memory;
-    /* on a full disk a store into a hole would kill us: claim the blocks while it can be said */
-    return !first ||
-           (posix_fallocate(wake->fd, 0, sizeof(struct shared)) == 0 && init_shared(wake->shared));
+    /* magic 0: somebody emptied the file under the others */
+    return (!first && wake->shared->magic != 0) || begin_anew(wake->shared);
+}
+
+/* Is the file that we have locked still the one of that name? */
+static bool is_current(const struct wake *wake, const char *path)
+{
+    struct stat ours, named;
+
+    return fstat(wake->fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_ino == named.st_ino &&
+           ours.st_dev == named.st_dev;
+}
+
+/* Opens and locks the file: exclusively, if nobody else has it. */
+static bool open_locked(struct wake *wake, const char *path, bool *first)
+{
+    for (;;) {
+        wake->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+        if (wake->fd < 0)
+            return false;
+        *first = flock(wake->fd, LOCK_EX | LOCK_NB) == 0;
+        if (!*first && flock(wake->fd, LOCK_SH) != 0)
+            return false;
+        if (is_current(wake, path))
+            return true;
+        (void)close(wake->fd); /* its last user has just taken it away */
+    }
 }
 
 enum ds_status wake_open(struct wake **out, const char *path, void (*alone)(void *), void *arg)
@@ -102,17 +164,11 @@ enum ds_status wake_open(struct wake **out, const char *path, void (*alone)(void
 
     if (!wake)
         return DS_NO_MEMORY;
-    wake->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
-    if (wake->fd < 0)
-        goto fail;
-    first = flock(wake->fd, LOCK_EX | LOCK_NB) == 0;
-    if (first && !map(wake, true))
+    if (!open_locked(wake, path, &first) || !map(wake, first))
         goto fail;
     if (first && alone)
         alone(arg);
-    if (flock(wake->fd, LOCK_SH) != 0)
-        goto fail;
-    if (!first && !map(wake, false))
+    if (first && flock(wake->fd, LOCK_SH) != 0)
         goto fail;
     if (wake->shared->magic != WAKE_MAGIC || wake->shared->version != WAKE_VERSION) {
         log_error("%s belongs to another version that is still running", path);
@@ -123,16 +179,16 @@ enum ds_status wake_open(struct wake **out, const char *path, void (*alone)(void
     return DS_OK;
 fail:
     log_error("cannot use %s: %s", path, strerror(errno));
-    wake_close(wake, NULL);
+    wake_close(wake, NULL, NULL);
     return DS_FAILED;
 }
 
-void wake_close(struct wake *wake, bool *last)
+void wake_close(struct wake *wake, void (*alone)(void *), void *arg)
 {
     if (!wake)
         return;
-    if (last)
-        *last = flock(wake->fd, LOCK_EX | LOCK_NB) == 0;
+    if (alone && flock(wake->fd, LOCK_EX | LOCK_NB) == 0)
+        alone(arg);
     if (wake->shared)
         (void)munmap(wake->shared, sizeof *wake->shared);
     if (wake->fd >= 0)
@@ -262,6 +318,14 @@ int64_t wake_touched(struct wake *wake, int64_t stream_id)
     if (atomic_load(&slot->stream_id) != stream_id)
         return 0;
     return atomic_load(&slot->until_ms);
+}
+
+bool wake_touch_is_due(struct wake *wake, int64_t now_ms)
+{
+    int64_t saved_at = atomic_load(&wake->shared->saved_at);
+
+    return (now_ms < saved_at || now_ms - saved_at >= 1000) &&
+           atomic_compare_exchange_strong(&wake->shared->saved_at, &saved_at, now_ms);
 }
 
 void wake_touch_sweep(struct wake *wake, int64_t now_ms,

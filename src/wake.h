@@ -40,8 +40,8 @@ struct wake;
  */
 enum ds_status wake_open(struct wake **wake, const char *path, void (*alone)(void *), void *arg);
 
-/* *last says that no other process has it any more. NULL is allowed. */
-void wake_close(struct wake *wake, bool *last);
+/* If no other process has it any more, alone(arg) is called likewise. A NULL wake is allowed. */
+void wake_close(struct wake *wake, void (*alone)(void *), void *arg);
 
 /* --- changes --- */
 
@@ -80,6 +80,9 @@ bool wake_touch(struct wake *wake, int64_t stream_id, int64_t until_ms);
 
 /* What wake_touch() remembers of a stream, or 0. */
 int64_t wake_touched(struct wake *wake, int64_t stream_id);
+
+/* Is it time to save them? True once a second among all processes. */
+bool wake_touch_is_due(struct wake *wake, int64_t now_ms);
 
 /*
  * For whoever saves the renewals: calls save for each one that is newer than what was saved last.

@@ -107,6 +107,7 @@ static struct commit *start(struct fixture *f)
 static void stop(struct fixture *f, struct commit *commit)
 {
     commit_stop(commit);
+    commit_free(commit);
     close_fixture(f);
 }
 

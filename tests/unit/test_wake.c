@@ -25,7 +25,7 @@ static struct wake *open_wake(void)
 
 static void close_wake(struct wake *wake)
 {
-    wake_close(wake, NULL);
+    wake_close(wake, NULL, NULL);
     (void)unlink(path);
 }
 
@@ -125,7 +125,7 @@ START_TEST(gives_up_on_a_lock_that_is_held)
     wake_unlock(wake);
     ck_assert_int_eq(wake_lock(other, 20), DS_OK);
     wake_unlock(other);
-    wake_close(other, NULL);
+    wake_close(other, NULL, NULL);
     close_wake(wake);
 }
 END_TEST
@@ -178,7 +178,7 @@ START_TEST(gives_the_duty_to_one)
     ck_assert(wake_try_duty(wake));
     ck_assert(wake_try_duty(wake));
     ck_assert(!wake_try_duty(other));
-    wake_close(wake, NULL);
+    wake_close(wake, NULL, NULL);
     ck_assert(wake_try_duty(other));
     close_wake(other);
 }
@@ -192,17 +192,52 @@ static void count_call(void *arg)
 START_TEST(knows_the_first_and_the_last)
 {
     struct wake *wake = open_wake(), *other;
-    int alone = 0;
-    bool last = true;
+    int alone = 0, last = 0;
 
     ck_assert_int_eq(wake_open(&other, path, count_call, &alone), DS_OK);
     ck_assert_int_eq(alone, 0);
-    wake_close(other, &last);
-    ck_assert(!last);
-    wake_close(wake, &last);
-    ck_assert(last);
+    wake_close(other, count_call, &last);
+    ck_assert_int_eq(last, 0);
+    wake_close(wake, count_call, &last);
+    ck_assert_int_eq(last, 1);
     ck_assert_int_eq(wake_open(&wake, path, count_call, &alone), DS_OK);
     ck_assert_int_eq(alone, 1);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(keeps_renewals_from_one_lone_process_to_the_next)
+{
+    struct wake *wake = open_wake();
+
+    ck_assert(wake_touch(wake, 3, 1000));
+    wake_interest(wake, 3, 1);
+    wake_close(wake, NULL, NULL);
+    ck_assert_int_eq(wake_open(&wake, path, NULL, NULL), DS_OK);
+    ck_assert_int_eq(wake_touched(wake, 3), 1000);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(recovers_from_a_file_that_was_emptied_or_scribbled_on)
+{
+    struct wake *wake = open_wake();
+    char noise[4096];
+    FILE *file;
+
+    wake_close(wake, NULL, NULL);
+    ck_assert_int_eq(truncate(path, 0), 0);
+    ck_assert_int_eq(wake_open(&wake, path, NULL, NULL), DS_OK);
+    ck_assert(wake_touch(wake, 3, 1000));
+    wake_close(wake, NULL, NULL);
+    memset(noise, 0x5a, sizeof noise);
+    file = fopen(path, "r+");
+    ck_assert_int_eq(fwrite(noise, 1, sizeof noise, file), sizeof noise);
+    (void)fclose(file);
+    ck_assert_int_eq(wake_open(&wake, path, NULL, NULL), DS_OK);
+    ck_assert_int_eq(wake_lock(wake, 100), DS_OK);
+    wake_unlock(wake);
+    ck_assert_int_eq(wake_touched(wake, 3), 0);
     close_wake(wake);
 }
 END_TEST
@@ -210,4 +245,6 @@ END_TEST
 UNIT_MAIN(wake, tells_each_change_once_in_order, says_so_when_a_reader_has_missed_some,
           rings_another_process_out_of_its_sleep, takes_the_lock_over_from_the_dead,
           gives_up_on_a_lock_that_is_held, remembers_renewals_until_they_are_saved_and_over,
-          gives_the_duty_to_one, knows_the_first_and_the_last)
+          gives_the_duty_to_one, knows_the_first_and_the_last,
+          keeps_renewals_from_one_lone_process_to_the_next,
+          recovers_from_a_file_that_was_emptied_or_scribbled_on)
