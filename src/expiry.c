@@ -45,12 +45,12 @@ static int days_before_month(int month, bool leap)
     return days[month - 1] + (leap && month > 2);
 }
 
-/* Reads exactly count digits of at most max. Every reader here moves *at only forward. */
+/* Reads exactly count digits of at most max; stops at the text's end, for a NUL is no digit. */
 static bool read_number(const char **at, size_t count, int max, int *value)
 {
     int64_t number;
 
-    if (strnlen(*at, count) < count || !digits_parse(*at, count, max, &number))
+    if (!digits_parse(*at, count, max, &number))
         return false;
     *at += count;
     *value = (int)number;

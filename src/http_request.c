@@ -163,7 +163,9 @@ int http_request_parse(struct http_request *request, struct arena *arena,
     }
     *reason = "out of memory";
     request->path = path_normalize(arena, path, len, reason);
-    return request->path ? 0 : 400;
+    if (!request->path)
+        return strcmp(*reason, "out of memory") == 0 ? 503 : 400;
+    return 0;
 }
 
 /* reg-name, IPv4 or [IPv6], with an optional port: nothing that could leave its header line */

@@ -29,6 +29,7 @@ START_TEST(finds_the_tag_alone_and_in_lists)
         "\"x\\\", " OURS, /* a backslash inside a tag escapes nothing */
         ",, ," OURS,      /* empty elements: RFC 9110 section 5.6.1.2 */
         OURS ",",
+        "\"!#~\", " OURS, /* the ends of what a tag may hold */
         "\"gr\xC3\xBC\xC3\x9F\", " OURS,
     };
 

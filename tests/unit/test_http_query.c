@@ -24,6 +24,8 @@ static void assert_cases(const struct query_case *at, size_t cases)
         free(query); /* the value must be a copy */
         ck_assert_msg(count == at->count, "%s of %s: found %u times", at->name, at->query, count);
         ck_assert_msg((value != NULL) == (at->value != NULL), "%s of %s", at->name, at->query);
+        ck_assert_msg(value || len == 0, "%s of %s: absent, and %zu long", at->name, at->query,
+                      len);
         ck_assert_msg(!value || (len == at->len && memcmp(value, at->value, len + 1) == 0),
                       "%s of %s: \"%s\"", at->name, at->query, unit_show(value, len));
     }
