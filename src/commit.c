@@ -186,7 +186,9 @@ static void run_batch(struct commit *commit, struct write *first)
             write->next = next;
         }
     }
-    atomic_store(&commit->wal_bytes, store_wal_bytes(commit->conn));
+    /* a full disk: perhaps the log can give some of it back */
+    atomic_store(&commit->wal_bytes,
+                 status == DS_NO_SPACE ? INT64_MAX : store_wal_bytes(commit->conn));
     for (struct write *write = first; write; write = next) {
         next = write->next; /* finish() ends the write */
         write->finish(write, write->status);

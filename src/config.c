@@ -50,6 +50,8 @@ static const struct row table[] = {
      "most payload bytes of one answer; a larger JSON message goes alone"},
     {"DS_MAX_BODY_BYTES", NUMBER, FIELD(max_body_bytes), NULL, 64 * MIB, 1, 900 * MIB,
      "largest request body, else 413"},
+    {"DS_MAX_MESSAGES", NUMBER, FIELD(max_messages), NULL, 65536, 1, 100000000,
+     "most messages in one JSON body, else 413: others wait while they are stored"},
     {"DS_MAX_PATH_BYTES", NUMBER, FIELD(max_path_bytes), NULL, 2048, 16, 65536,
      "longest path of a stream, else 414"},
     {"DS_MAX_HEADER_BYTES", NUMBER, FIELD(max_header_bytes), NULL, 8192, 256, 65536,

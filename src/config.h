@@ -29,6 +29,7 @@ struct config {
     int64_t sse_keepalive_ms;
     int64_t read_chunk_bytes;
     int64_t max_body_bytes;
+    int64_t max_messages;
     int64_t max_path_bytes;
     int64_t max_header_bytes;
     int64_t max_parked;

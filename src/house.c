@@ -18,7 +18,8 @@
 enum {
     ROUND_MS = 100, /* between looks at the log's size; the rest is done once a second */
     SECOND_MS = 1000,
-    RENEWALS = 1024, /* saved in one transaction */
+    UNREAD_MS = 60000, /* between looks at all deleted streams */
+    RENEWALS = 1024,   /* saved in one transaction */
 };
 
 struct house {
@@ -30,6 +31,7 @@ struct house {
     bool stopping, busy;  /* busy: such a write is under way */
     int64_t next_second;
     int64_t next_checkpoint;
+    int64_t next_unread;
 };
 
 /* --- TTL renewals --- */
@@ -40,7 +42,8 @@ struct renewal {
 
 struct renew_write {
     struct write write;
-    struct house *house; /* NULL: a single one that found no place in the wake file */
+    struct house *house; /* NULL: nobody waits for it */
+    struct wake *wake;
     size_t n;
     struct renewal renewal[];
 };
@@ -68,13 +71,15 @@ static void finish_renewals(struct write *write, enum ds_status status)
     struct renew_write *renew = (struct renew_write *)write;
 
     if (status != DS_OK)
-        log_warn("TTL renewals were not saved");
+        log_warn("TTL renewals were not saved, another try follows");
+    for (size_t i = 0; status == DS_OK && i < renew->n; i++)
+        wake_touch_saved(renew->wake, renew->renewal[i].stream_id, renew->renewal[i].until_ms);
     if (renew->house)
         set_busy(renew->house, false);
     free(renew);
 }
 
-static struct renew_write *new_renewals(struct house *house, size_t room)
+static struct renew_write *new_renewals(struct server *server, struct house *house, size_t room)
 {
     struct renew_write *renew = calloc(1, sizeof *renew + room * sizeof renew->renewal[0]);
 
@@ -82,6 +87,7 @@ static struct renew_write *new_renewals(struct house *house, size_t room)
         renew->write.apply = apply_renewals;
         renew->write.finish = finish_renewals;
         renew->house = house;
+        renew->wake = store_wake(server->store);
     }
     return renew;
 }
@@ -92,7 +98,7 @@ void house_renew(struct server *server, int64_t stream_id, int64_t until_ms)
 
     if (wake_touch(store_wake(server->store), stream_id, until_ms))
         return;
-    renew = new_renewals(NULL, 1);
+    renew = new_renewals(server, NULL, 1);
     if (!renew)
         return; /* the stream lives a little shorter: out of memory has worse to offer */
     renew->renewal[renew->n++] = (struct renewal){stream_id, until_ms};
@@ -114,6 +120,7 @@ static bool collect_renewal(void *arg, int64_t stream_id, int64_t until_ms)
 struct sweep_write {
     struct write write;
     struct house *house; /* NULL in a CGI process */
+    bool unread;         /* look for deleted streams that nothing reads any more */
     bool more;
 };
 
@@ -124,6 +131,8 @@ static enum ds_status apply_sweep(struct batch *batch, struct write *write)
     size_t n = 0;
     enum ds_status status = batch_flush(batch);
 
+    if (status == DS_OK && sweep->unread)
+        status = store_sweep_unread(batch->conn, batch->arena, batch->now);
     if (status == DS_OK)
         status = store_sweep(batch->conn, batch->arena, batch->now, ended, &n, &sweep->more);
     for (size_t i = 0; status == DS_OK && i < n; i++)
@@ -164,11 +173,11 @@ static bool is_stopping(struct house *house)
 /* What is to be saved; NULL when there is nothing. */
 static struct renew_write *collect_renewals(struct server *server, struct house *house)
 {
-    struct renew_write *renew = new_renewals(house, RENEWALS);
+    struct renew_write *renew = new_renewals(server, house, RENEWALS);
 
     if (!renew)
         return NULL;
-    wake_touch_sweep(store_wake(server->store), clock_wall_ms(), collect_renewal, renew);
+    wake_touch_sweep(store_wake(server->store), collect_renewal, renew);
     if (renew->n > 0)
         return renew;
     free(renew);
@@ -186,12 +195,19 @@ static void save_renewals(struct house *house)
 /* Slice after slice, each a write among others: nobody waits for more than one of them. */
 static void sweep(struct house *house)
 {
-    struct sweep_write write = {{.apply = apply_sweep, .finish = finish_sweep}, house, true};
+    struct sweep_write write = {
+        .write = {.apply = apply_sweep, .finish = finish_sweep},
+        .house = house,
+        .unread = clock_monotonic_ms() >= house->next_unread,
+    };
     bool needed = false;
 
-    if (store_sweep_needed(house->conn, clock_wall_ms(), &needed) != DS_OK || !needed)
+    if (store_sweep_needed(house->conn, clock_wall_ms(), &needed) != DS_OK)
         return;
-    while (write.more && !is_stopping(house))
+    if (write.unread)
+        house->next_unread = clock_monotonic_ms() + UNREAD_MS;
+    for (write.more = needed || write.unread; write.more && !is_stopping(house);
+         write.unread = false)
         submit_and_wait(house, &write.write);
 }
 
@@ -289,7 +305,7 @@ void house_stop(struct house *house)
 
 void house_once(struct server *server)
 {
-    struct sweep_write write = {{.apply = apply_sweep, .finish = finish_sweep}, NULL, true};
+    struct sweep_write write = {.write = {.apply = apply_sweep, .finish = finish_sweep}};
     struct store_conn *conn;
     bool needed = false;
 

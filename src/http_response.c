@@ -129,6 +129,7 @@ static const struct {
     [DS_INVALID] = {400, "the request is not valid"},
     [DS_NOT_FOUND] = {404, "there is no such stream"},
     [DS_GONE] = {410, "this stream was deleted; forks still read it"},
+    [DS_PRUNED] = {410, "the data from this offset on is no longer there"},
     [DS_TOO_LARGE] = {413, "the body is too large"},
     [DS_BUSY] = {503, "the database is busy, try again"},
     [DS_NO_MEMORY] = {503, "out of memory, try again"},

@@ -1,8 +1,8 @@
 /*
  * JSON mode: see json.h.
  *
- * Only brackets, commas and quotes are looked at. That is enough to cut a text that json_valid()
- * has accepted, and nothing is ever parsed into values, so 1.0 stays 1.0, a number of a hundred
+ * The splitter looks at brackets, commas and quotes only. That is enough to cut a valid text, and
+ * nothing is ever parsed into values, so 1.0 stays 1.0, a number of a hundred
  * digits keeps them all, and a key that occurs twice occurs twice.
  *
  * Must hold: on any bytes whatever, valid or not, no byte outside the text is read, every message
@@ -64,7 +64,7 @@ static bool is_too_deep(const char *at, const char *end)
 
     /*
      * A text may be invalid here, and then the count is wrong behind the first mistake. No harm:
-     * json_valid() stops at that mistake, so it never nests deeper than was counted before it.
+     * it is refused for that mistake, then.
      */
     while (at < end) {
         char c = *at++;
@@ -82,15 +82,14 @@ static bool is_too_deep(const char *at, const char *end)
 const char *json_precheck(const char *text, size_t len)
 {
     if (len == 0)
-        return NULL; /* json_valid() has an opinion on that */
-    /* SQLite would take what stands before a NUL for the whole text */
+        return NULL; /* the grammar has an opinion on that */
     if (memchr(text, '\0', len))
         return "JSON with a NUL byte in it";
     if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* RFC 8259 section 8.1 */
         return "JSON behind a byte order mark";
     if (!utf8_is_valid(text, len))
         return "JSON that is not well-formed UTF-8";
-    /* SQLite's parser and our readers' recurse; their stacks are not ours to fill */
+    /* our readers' parsers recurse; their stacks are not ours to fill */
     if (is_too_deep(text, text + len))
         return "JSON nested too deeply";
     return NULL;
@@ -107,6 +106,173 @@ static const char *skip_space(const char *at, const char *end)
         at++;
     return at;
 }
+
+/* --- the grammar of RFC 8259 --- */
+
+/* Every reader here returns where it stopped, or NULL when what it reads is not there. */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_hex(char c)
+{
+    return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+static const char *read_digits(const char *at, const char *end)
+{
+    if (at == end || !is_digit(*at))
+        return NULL;
+    while (at < end && is_digit(*at))
+        at++;
+    return at;
+}
+
+/* [ "-" ] ( "0" / digit1-9 *DIGIT ) [ "." 1*DIGIT ] [ ( "e" / "E" ) [ "-" / "+" ] 1*DIGIT ] */
+static const char *read_number(const char *at, const char *end)
+{
+    if (at < end && *at == '-')
+        at++;
+    if (at < end && *at == '0')
+        at++;
+    else
+        at = read_digits(at, end);
+    if (at && at < end && *at == '.')
+        at = read_digits(at + 1, end);
+    if (at && at < end && (*at | 0x20) == 'e') {
+        at++;
+        if (at < end && (*at == '-' || *at == '+'))
+            at++;
+        at = read_digits(at, end);
+    }
+    return at;
+}
+
+/* Behind the backslash. */
+static const char *read_escape(const char *at, const char *end)
+{
+    if (at == end)
+        return NULL;
+    if (*at != 'u')
+        return memchr("\"\\/bfnrt", *at, 8) ? at + 1 : NULL;
+    if (end - at < 5 || !is_hex(at[1]) || !is_hex(at[2]) || !is_hex(at[3]) || !is_hex(at[4]))
+        return NULL;
+    return at + 5; /* a lone surrogate too: the grammar allows it */
+}
+
+static const char *read_string(const char *at, const char *end)
+{
+    if (at == end || *at != '"')
+        return NULL;
+    for (at++; at && at < end;) {
+        if (*at == '"')
+            return at + 1;
+        if ((unsigned char)*at < 0x20)
+            return NULL;
+        at = *at == '\\' ? read_escape(at + 1, end) : at + 1;
+    }
+    return NULL;
+}
+
+static const char *read_word(const char *at, const char *end, const char *word)
+{
+    size_t len = strlen(word);
+
+    return (size_t)(end - at) >= len && memcmp(at, word, len) == 0 ? at + len : NULL;
+}
+
+/* A value that is no array or object. */
+static const char *read_scalar(const char *at, const char *end)
+{
+    switch (*at) {
+    case '"':
+        return read_string(at, end);
+    case 't':
+        return read_word(at, end, "true");
+    case 'f':
+        return read_word(at, end, "false");
+    case 'n':
+        return read_word(at, end, "null");
+    default:
+        return read_number(at, end);
+    }
+}
+
+/* What is open: '[' or '{', the innermost one last. A stack of our own, since C's is no limit. */
+struct nest {
+    char open[JSON_DEPTH_MAX];
+    int depth;
+};
+
+/* From where a value must begin, in an object its name first, to behind what it opens or is. */
+static const char *read_begin(struct nest *nest, const char *at, const char *end)
+{
+    if (nest->depth > 0 && nest->open[nest->depth - 1] == '{') {
+        at = read_string(at, end);
+        at = at ? skip_space(at, end) : end;
+        if (at == end || *at != ':')
+            return NULL;
+        at = skip_space(at + 1, end);
+    }
+    if (at == end)
+        return NULL;
+    if (*at != '[' && *at != '{')
+        return read_scalar(at, end);
+    if (nest->depth == JSON_DEPTH_MAX)
+        return NULL;
+    nest->open[nest->depth++] = *at;
+    return at + 1;
+}
+
+/* Behind a value: closes what ends there. *more: a comma promises another value. */
+static const char *read_ends(struct nest *nest, const char *at, const char *end, bool *more)
+{
+    *more = false;
+    while (nest->depth > 0) {
+        at = skip_space(at, end);
+        if (at == end)
+            return NULL;
+        if (*at == ',') {
+            *more = true;
+            return at + 1;
+        }
+        if (*at != nest->open[nest->depth - 1] + 2) /* in ASCII, both brackets close two later */
+            return NULL;
+        nest->depth--;
+        at++;
+    }
+    return at;
+}
+
+bool json_is_valid(const char *text, size_t len)
+{
+    const char *at = len > 0 ? text : "", *end = at + len;
+    struct nest nest;
+    bool more = true;
+
+    nest.depth = 0;
+    while (more) {
+        int depth = nest.depth;
+
+        at = read_begin(&nest, skip_space(at, end), end);
+        if (!at)
+            return false;
+        if (nest.depth > depth) { /* empty, or a first value follows */
+            const char *next = skip_space(at, end);
+
+            if (next == end || *next != nest.open[depth] + 2)
+                continue;
+        }
+        at = read_ends(&nest, at, end, &more);
+        if (!at)
+            return false;
+    }
+    return skip_space(at, end) == end;
+}
+
+/* --- messages --- */
 
 /* To the comma or bracket that ends the element at `at`, or to the end of the text. */
 static const char *skip_element(const char *at, const char *end)

@@ -1,7 +1,10 @@
 /*
- * JSON mode (protocol section 9.1) without a JSON library: SQLite's json_valid() judges the text
- * (store_json_valid), and this file does what it leaves to us: a check before it, and cutting a
- * valid text into messages after it. Bytes are never rewritten.
+ * JSON mode (protocol section 9.1): is a body JSON (RFC 8259), and which messages are in it? Bytes
+ * are never rewritten.
+ *
+ * Not by SQLite's json_valid(): it takes twelve times the body in memory, and calls a text invalid
+ * when it runs out of that, which a client must not be told of a valid one. test_json_oracle.c
+ * holds this validator against it.
  *
  * Pure: no I/O, no memory, thread-safe.
  */
@@ -14,11 +17,17 @@
 enum { JSON_DEPTH_MAX = 500 }; /* arrays and objects nested in each other */
 
 /*
- * What json_valid() does not judge: no NUL byte, well-formed UTF-8 (no surrogates, no overlong
+ * What the grammar takes for granted: no NUL byte, well-formed UTF-8 (no surrogates, no overlong
  * forms), no byte order mark, at most JSON_DEPTH_MAX deep (strings skipped). NULL when fine, else
  * a one-line reason for the client, a static string.
  */
 const char *json_precheck(const char *text, size_t len);
+
+/*
+ * Is the text one JSON value, with nothing but white space around it? To the letter of the grammar.
+ * After json_precheck(); deeper than JSON_DEPTH_MAX counts as invalid.
+ */
+bool json_is_valid(const char *text, size_t len);
 
 /* The messages of one request body. */
 struct json_split {
@@ -28,7 +37,7 @@ struct json_split {
     bool done;       /* private */
 };
 
-/* Begins to cut text, which must have passed json_precheck() and json_valid(). Borrows text. */
+/* Begins to cut text, which must have passed json_precheck() and json_is_valid(). Borrows text. */
 void json_split_init(struct json_split *split, const char *text, size_t len);
 
 /* The next message, without the white space around it; false when there is none left. */

@@ -38,7 +38,8 @@ struct append {
     struct write write; /* first: the committer knows it by this */
     struct ds_exchange *exchange;
     struct producer producer;
-    const char *json_error; /* NULL, or what is wrong with the body */
+    const char *json_error; /* NULL, or what is wrong with the body, */
+    int json_status;        /*   and how that is answered */
     bool closes;
 
     /* set by apply() */
@@ -95,12 +96,16 @@ static const char *check_body(const struct append *append, const struct stream *
         return append->closes ? NULL : "an append needs a body";
     if (!type)
         return "Content-Type is missing";
+    if (!http_type_is_valid(type))
+        return "Content-Type is malformed";
     if (!http_type_matches(type, stream->content_type)) {
         *status = 409;
         return "the Content-Type is not the stream's";
     }
-    if (append->json_error)
+    if (append->json_error) {
+        *status = append->json_status;
         return append->json_error;
+    }
     if (stream->kind == HTTP_TYPE_JSON && op_body_is_empty_json(request))
         return "an empty array holds no message";
     return NULL;
@@ -299,6 +304,7 @@ void op_append(struct ds_exchange *exchange)
     append->exchange = exchange;
     append->closes = http_request_closes(request);
     if (request->body_len > 0 && type && http_type_kind(type) == HTTP_TYPE_JSON)
-        append->json_error = op_body_check_json(exchange->conn, request);
+        append->json_error =
+            op_body_check_json(exchange->server->config, request, &append->json_status);
     commit_submit(exchange->server->commit, &append->write);
 }

@@ -1,19 +1,30 @@
 /* Bodies as messages: see op_body.h. */
 #include "op_body.h"
 
+#include "config.h"
 #include "http_request.h"
 #include "json.h"
 
-const char *op_body_check_json(struct store_conn *conn, const struct http_request *request)
+const char *op_body_check_json(const struct config *config, const struct http_request *request,
+                               int *status)
 {
-    const char *reason = json_precheck(request->body, request->body_len);
-    bool valid = false;
+    const char *reason = json_precheck(request->body, request->body_len), *message;
+    struct json_split split;
+    int64_t messages = 0;
+    size_t len;
 
+    *status = 400;
     if (reason)
         return reason;
-    if (store_json_valid(conn, request->body, request->body_len, &valid) != DS_OK || !valid)
+    if (!json_is_valid(request->body, request->body_len))
         return "the body is not valid JSON";
-    return NULL;
+    json_split_init(&split, request->body, request->body_len);
+    while (json_split_next(&split, &message, &len))
+        messages++;
+    if (messages <= config->max_messages)
+        return NULL;
+    *status = 413;
+    return "too many messages in one request";
 }
 
 bool op_body_is_empty_json(const struct http_request *request)

@@ -10,13 +10,15 @@
 #include "http_type.h"
 #include "status.h"
 
+struct config;
 struct http_request;
 
 /*
- * Checks the body of a JSON request; NULL when fine, else a one-line reason for a 400. Costs time,
- * so it is done before the transaction wherever the type is known before it.
+ * Checks the body of a JSON request; NULL when fine, else a one-line reason for *status (400 or
+ * 413). Costs time, so it is done before the transaction wherever the type is known before it.
  */
-const char *op_body_check_json(struct store_conn *conn, const struct http_request *request);
+const char *op_body_check_json(const struct config *config, const struct http_request *request,
+                               int *status);
 
 /* Is it an array without elements? Of a body that passed the check. */
 _Bool op_body_is_empty_json(const struct http_request *request);

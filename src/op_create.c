@@ -101,12 +101,13 @@ static const char *parse_fork(struct create *create, struct ds_exchange *exchang
     return NULL;
 }
 
-/* NULL, or a reason for a 400. */
-static const char *parse(struct create *create, struct ds_exchange *exchange)
+/* NULL, or a reason for *status. */
+static const char *parse(struct create *create, struct ds_exchange *exchange, int *status)
 {
     const struct http_request *request = &exchange->request;
     const char *reason;
 
+    *status = 400;
     create->content_type = request->param[PARAM_CONTENT_TYPE];
     if (create->content_type && !http_type_is_valid(create->content_type))
         return "Content-Type is malformed";
@@ -115,7 +116,7 @@ static const char *parse(struct create *create, struct ds_exchange *exchange)
         reason = parse_fork(create, exchange);
     if (!reason && request->body_len > 0 && create->content_type &&
         http_type_kind(create->content_type) == HTTP_TYPE_JSON) {
-        reason = op_body_check_json(exchange->conn, request);
+        reason = op_body_check_json(exchange->server->config, request, status);
         create->json_checked = true;
     }
     create->closed = http_request_closes(request);
@@ -213,13 +214,14 @@ static enum ds_status fill(struct batch *batch, struct create *create, struct st
     const struct http_request *request = &create->exchange->request;
     const char *reason;
     enum ds_status status;
+    int refusal;
 
     if (request->body_len == 0)
         return DS_OK;
     if (stream->kind == HTTP_TYPE_JSON && !create->json_checked) {
-        reason = op_body_check_json(batch->conn, request);
+        reason = op_body_check_json(create->exchange->server->config, request, &refusal);
         if (reason)
-            return refuse(create, 400, reason);
+            return refuse(create, refusal, reason);
     }
     status = store_insert(batch->conn, stream);
     if (status == DS_OK)
@@ -324,14 +326,15 @@ void op_create(struct ds_exchange *exchange)
 {
     struct create *create = arena_zalloc(exchange->arena, sizeof *create);
     const char *reason;
+    int status;
 
     if (!create) {
         exchange_drop(exchange);
         return;
     }
-    reason = parse(create, exchange);
+    reason = parse(create, exchange, &status);
     if (reason) {
-        http_refuse(exchange, 400, reason);
+        http_refuse(exchange, status, reason);
         exchange_finish(exchange);
         return;
     }

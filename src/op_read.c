@@ -65,8 +65,9 @@ static void add_cache_control(struct buf *head, const struct config *config,
     }
     if (view->stream->expires_at != 0 && (view->stream->expires_at - view->now) / 1000 < max_age)
         max_age = (view->stream->expires_at - view->now) / 1000;
-    buf_printf(head, "Cache-Control: %s, max-age=%lld, stale-while-revalidate=300\r\n",
-               scopes[config->cache], (long long)(max_age < 0 ? 0 : max_age));
+    buf_printf(head, "Cache-Control: %s, max-age=%lld%s\r\n", scopes[config->cache],
+               (long long)(max_age < 0 ? 0 : max_age),
+               view->stream->expires_at != 0 ? "" : ", stale-while-revalidate=300");
 }
 
 static void add_position(struct buf *head, const struct stream *stream, int64_t next)
@@ -211,6 +212,17 @@ static void refuse(struct ds_exchange *exchange, enum ds_status status)
     exchange_finish(exchange);
 }
 
+/* Is there data to read at this place? The desk could no longer say that there is not. */
+static enum ds_status try_read(struct store_conn *conn, const struct stream *stream, int64_t from)
+{
+    struct buf data = {0};
+    int64_t next;
+    enum ds_status status = store_read(conn, stream, from, 1, &data, &next);
+
+    buf_close(&data);
+    return status;
+}
+
 /* Within the read transaction. *park_it: there is nothing yet, and the reader waits. */
 static enum ds_status look(struct ds_exchange *exchange, struct read_request *read,
                            struct stream *stream, bool *park_it)
@@ -225,10 +237,8 @@ static enum ds_status look(struct ds_exchange *exchange, struct read_request *re
         read->from = stream->tail;
     if (read->from > stream->tail)
         return DS_INVALID;
-    if (read->mode == SSE && read->from < stream->tail && stream->kind == HTTP_TYPE_JSON) {
-        int64_t same; /* a place between messages? The desk could no longer say so */
-
-        status = store_resolve(exchange->conn, stream, read->from, 0, &same);
+    if (read->mode == SSE && read->from < stream->tail) {
+        status = try_read(exchange->conn, stream, read->from);
         if (status != DS_OK)
             return status;
     }

@@ -28,7 +28,7 @@ enum ds_status server_start(struct server *server, const struct config *config, 
 
     memset((void *)server, 0, sizeof *server);
     server->config = config;
-    status = store_open(&server->store, config);
+    status = store_open(&server->store, config, threads);
     if (status == DS_OK)
         status = commit_start(&server->commit, server->store, config, threads);
     if (status == DS_OK)

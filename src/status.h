@@ -13,6 +13,7 @@ enum ds_status {
     DS_INVALID,   /* the input breaks a rule: 400 */
     DS_NOT_FOUND, /* no such stream: 404 */
     DS_GONE,      /* deleted, but forks still read it: 410 */
+    DS_PRUNED,    /* the data at this place was taken away: 410 */
     DS_TOO_LARGE, /* over a configured limit: 413 */
     DS_BUSY,      /* the database or a queue is full: 503 with Retry-After */
     DS_NO_MEMORY, /* 503 with Retry-After */

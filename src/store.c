@@ -197,7 +197,7 @@ static void end_alone(void *arg)
     delete_file(config->database, "-wake");
 }
 
-enum ds_status store_open(struct store **out, const struct config *config)
+enum ds_status store_open(struct store **out, const struct config *config, bool lasting)
 {
     struct store *store = calloc(1, sizeof *store);
     char *wake_path = beside(config->database, "-wake");
@@ -207,7 +207,8 @@ enum ds_status store_open(struct store **out, const struct config *config)
     if (!store || !wake_path)
         goto fail;
     store->config = config;
-    status = wake_open(&store->wake, wake_path, begin_alone, (void *)(uintptr_t)config);
+    status =
+        wake_open(&store->wake, wake_path, lasting ? begin_alone : NULL, (void *)(uintptr_t)config);
     if (status != DS_OK)
         goto fail;
     status = store_connect(&conn, store);
@@ -225,11 +226,11 @@ fail:
     return status;
 }
 
-void store_close(struct store *store, bool forget)
+void store_close(struct store *store, bool lasting)
 {
     if (!store)
         return;
-    wake_close(store->wake, forget ? end_alone : NULL, (void *)(uintptr_t)store->config);
+    wake_close(store->wake, lasting ? end_alone : NULL, (void *)(uintptr_t)store->config);
     free(store);
 }
 
@@ -249,6 +250,8 @@ void store_end_read(struct store_conn *conn)
 {
     if (!sqlite3_get_autocommit(conn->db))
         (void)stmt_run_ids(conn, STMT_COMMIT, 0, 0);
+    if (!sqlite3_get_autocommit(conn->db)) /* or the connection would be stuck in it */
+        (void)stmt_run_ids(conn, STMT_ROLLBACK, 0, 0);
 }
 
 enum ds_status store_begin_write(struct store_conn *conn)
@@ -286,22 +289,6 @@ void store_rollback(struct store_conn *conn)
     if (!sqlite3_get_autocommit(conn->db)) /* some errors have rolled back already */
         (void)stmt_run_ids(conn, STMT_ROLLBACK, 0, 0);
     end_write(conn);
-}
-
-enum ds_status store_json_valid(struct store_conn *conn, const char *text, size_t len, bool *valid)
-{
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, STMT_JSON_VALID, &status);
-    bool row = false;
-
-    if (!stmt)
-        return status;
-    (void)sqlite3_bind_text64(stmt, 1, text, len, SQLITE_STATIC, SQLITE_UTF8);
-    status = stmt_step(conn, stmt, &row);
-    *valid = row && sqlite3_column_int(stmt, 0) == 1;
-    (void)sqlite3_reset(stmt);
-    (void)sqlite3_clear_bindings(stmt); /* the text is the caller's */
-    return status;
 }
 
 int64_t store_wal_bytes(const struct store_conn *conn)

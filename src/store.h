@@ -48,11 +48,13 @@ struct stream {
 
 /* --- process --- */
 
-/* Makes or opens the database, brings its schema up to date. config is borrowed until close. */
-enum ds_status store_open(struct store **store, const struct config *config);
-
-/* forget: a memory-mode database is deleted if no other process uses it. */
-void store_close(struct store *store, bool forget);
+/*
+ * Makes or opens the database, brings its schema up to date. config is borrowed until close.
+ * lasting: a process that stays, unlike CGI's: the first of them empties a memory-mode database,
+ * the last one deletes it.
+ */
+enum ds_status store_open(struct store **store, const struct config *config, bool lasting);
+void store_close(struct store *store, bool lasting);
 
 struct wake *store_wake(struct store *store);
 
@@ -112,6 +114,7 @@ enum ds_status store_append(struct store_conn *conn, struct stream *stream, cons
  * Adds the payload from position `from` on to out: about limit bytes at most, inherited parts of
  * a fork included, and sets *next to the position after them. JSON streams: whole messages (one
  * at least), as an array. DS_INVALID: `from` is beyond the tail, or, for JSON, inside a message.
+ * DS_PRUNED: somebody has deleted rows there.
  * Call within a read or write transaction in which stream was read.
  */
 enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
@@ -132,11 +135,6 @@ enum ds_status store_producer_get(struct store_conn *conn, int64_t stream_id,
 enum ds_status store_producer_put(struct store_conn *conn, int64_t stream_id,
                                   const struct producer *producer, int64_t now);
 
-/* --- JSON --- */
-
-/* Is this RFC 8259 JSON? After json_precheck(). */
-enum ds_status store_json_valid(struct store_conn *conn, const char *text, size_t len, bool *valid);
-
 /* --- housekeeping --- */
 
 /*
@@ -144,9 +142,15 @@ enum ds_status store_json_valid(struct store_conn *conn, const char *text, size_
  * messages of deleted streams. *more: there is more to do. *n stream ids (SWEEP_STREAMS at most)
  * whose streams ended go to ended, for wake_publish().
  */
-enum { SWEEP_STREAMS = 64, SWEEP_MESSAGES = 256 };
+enum { SWEEP_STREAMS = 64, SWEEP_MESSAGES = 256, SWEEP_BYTES = 8 * 1024 * 1024 };
 enum ds_status store_sweep(struct store_conn *conn, struct arena *arena, int64_t now,
                            int64_t ended[static SWEEP_STREAMS], size_t *n, bool *more);
+
+/*
+ * Deleted streams whose last fork went at the sqlite3 prompt, where no process could follow. Looks
+ * at every deleted stream, so call it now and then only.
+ */
+enum ds_status store_sweep_unread(struct store_conn *conn, struct arena *arena, int64_t now);
 
 /* Is there anything for store_sweep? In a transaction of its own, reading only. */
 enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *needed);

@@ -96,10 +96,11 @@ static enum ds_status cut(struct store_conn *conn, struct arena *arena, const st
     }
 }
 
-static sqlite3_stmt *open_rows(struct store_conn *conn, const struct segment *segment, int64_t from,
-                               enum ds_status *status)
+/* The rows of a segment from the one that holds `from`: with payloads, or with their lengths. */
+static sqlite3_stmt *open_rows(struct store_conn *conn, enum stmt which,
+                               const struct segment *segment, int64_t from, enum ds_status *status)
 {
-    sqlite3_stmt *stmt = stmt_get(conn, STMT_MESSAGE_READ, status);
+    sqlite3_stmt *stmt = stmt_get(conn, which, status);
 
     if (stmt) {
         (void)sqlite3_bind_int64(stmt, 1, segment->stream_id);
@@ -124,9 +125,12 @@ static enum ds_status take_row(struct reading *reading, const struct segment *se
 {
     int64_t position = sqlite3_column_int64(stmt, 0);
     const char *payload = sqlite3_column_blob(stmt, 2);
-    size_t len = (size_t)sqlite3_column_bytes(stmt, 2);
-    size_t skip = (size_t)(reading->next - position);
+    size_t len = (size_t)sqlite3_column_bytes(stmt, 2), skip;
 
+    /* rows that somebody deleted at the sqlite3 prompt, to keep the newest only (section 5.6) */
+    if (position > reading->next || position + (int64_t)len <= reading->next)
+        return DS_PRUNED;
+    skip = (size_t)(reading->next - position);
     if (reading->json) {
         if (skip != 0) /* not a place between messages: no offset of ours */
             return DS_INVALID;
@@ -149,7 +153,7 @@ static enum ds_status read_segment(struct store_conn *conn, struct reading *read
                                    const struct segment *segment)
 {
     enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = open_rows(conn, segment, reading->next, &status);
+    sqlite3_stmt *stmt = open_rows(conn, STMT_MESSAGE_READ, segment, reading->next, &status);
     bool row = true;
 
     if (!stmt)
@@ -168,6 +172,8 @@ static enum ds_status read_segment(struct store_conn *conn, struct reading *read
         status = take_row(reading, segment, stmt);
     }
     (void)sqlite3_reset(stmt);
+    if (status == DS_OK && !row)
+        return DS_PRUNED;
     return status;
 }
 
@@ -206,7 +212,7 @@ static enum ds_status walk_messages(struct store_conn *conn, const struct segmen
                                     int64_t *sub, int64_t *position)
 {
     enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = open_rows(conn, segment, *position, &status);
+    sqlite3_stmt *stmt = open_rows(conn, STMT_MESSAGE_PLACES, segment, *position, &status);
     bool row = true;
 
     if (!stmt)
@@ -222,7 +228,7 @@ static enum ds_status walk_messages(struct store_conn *conn, const struct segmen
         }
         if (*sub == 0)
             break;
-        *position += sqlite3_column_bytes(stmt, 2);
+        *position += sqlite3_column_int64(stmt, 2);
         --*sub;
     }
     (void)sqlite3_reset(stmt);
@@ -234,7 +240,7 @@ static enum ds_status message_end(struct store_conn *conn, const struct segment 
                                   int64_t position, int64_t *end)
 {
     enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = open_rows(conn, segment, position, &status);
+    sqlite3_stmt *stmt = open_rows(conn, STMT_MESSAGE_PLACES, segment, position, &status);
     bool row = true;
     bool first = true;
 
@@ -245,7 +251,7 @@ static enum ds_status message_end(struct store_conn *conn, const struct segment 
         if (status != DS_OK || !row || (!first && sqlite3_column_int(stmt, 1) == 0))
             break;
         first = false;
-        *end = sqlite3_column_int64(stmt, 0) + sqlite3_column_bytes(stmt, 2);
+        *end = sqlite3_column_int64(stmt, 0) + sqlite3_column_int64(stmt, 2);
     }
     (void)sqlite3_reset(stmt);
     if (*end > segment->to)
@@ -261,7 +267,7 @@ enum ds_status store_resolve(struct store_conn *conn, const struct stream *strea
     enum ds_status status;
     int64_t end = from;
 
-    if (from > stream->tail)
+    if (from > stream->tail || sub > stream->tail - from) /* no message is shorter than a byte */
         return DS_INVALID;
     arena = arena_new();
     if (!arena)

@@ -12,6 +12,12 @@
     "closed_epoch, closed_seq, ttl_seconds, expires_at, last_seq, source_id, fork_position, "      \
     "fork_offset, fork_sub_offset, deleted_at FROM stream "
 
+/* from the row that holds position ?2 up to position ?3 */
+#define MESSAGES_FROM                                                                              \
+    "FROM message WHERE stream_id = ?1 AND position >= "                                           \
+    "ifnull((SELECT max(position) FROM message WHERE stream_id = ?1 AND position <= ?2), ?2) "     \
+    "AND position < ?3 ORDER BY position"
+
 const char *const stmt_sql[STMT_COUNT] = {
     [STMT_BEGIN_READ] = "BEGIN",
     [STMT_BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -43,13 +49,11 @@ const char *const stmt_sql[STMT_COUNT] = {
         "AND NOT EXISTS (SELECT 1 FROM stream AS fork WHERE fork.source_id = s.id) LIMIT ?1",
     [STMT_MESSAGE_INSERT] = "INSERT INTO message (stream_id, position, part, appended_at, payload) "
                             "VALUES (?1, ?2, ?3, ?4, ?5)",
-    /* from the row that holds position ?2 up to position ?3 */
-    [STMT_MESSAGE_READ] =
-        "SELECT position, part, payload FROM message WHERE stream_id = ?1 AND position >= "
-        "ifnull((SELECT max(position) FROM message WHERE stream_id = ?1 AND position <= ?2), ?2) "
-        "AND position < ?3 ORDER BY position",
-    [STMT_MESSAGE_DELETE] = "DELETE FROM message WHERE id IN "
-                            "(SELECT id FROM message WHERE stream_id = ?1 LIMIT ?2)",
+    [STMT_MESSAGE_READ] = "SELECT position, part, payload " MESSAGES_FROM,
+    [STMT_MESSAGE_PLACES] = "SELECT position, part, length(payload) " MESSAGES_FROM,
+    [STMT_MESSAGE_SLICE] =
+        "SELECT position FROM message WHERE stream_id = ?1 ORDER BY position LIMIT ?2",
+    [STMT_MESSAGE_DELETE] = "DELETE FROM message WHERE stream_id = ?1 AND position <= ?2",
     [STMT_PRODUCER_GET] =
         "SELECT epoch, last_seq FROM producer WHERE stream_id = ?1 AND producer_id = ?2",
     [STMT_PRODUCER_PUT] =
@@ -60,7 +64,6 @@ const char *const stmt_sql[STMT_COUNT] = {
                              "(SELECT producer_id FROM producer WHERE stream_id = ?1 LIMIT ?2)",
     [STMT_GARBAGE_NEXT] = "SELECT min(stream_id) FROM garbage",
     [STMT_GARBAGE_DONE] = "DELETE FROM garbage WHERE stream_id = ?1",
-    [STMT_JSON_VALID] = "SELECT json_valid(?1)",
     [STMT_DATA_VERSION] = "PRAGMA data_version",
 };
 

@@ -40,8 +40,7 @@ static enum ds_status end_expired(struct store_conn *conn, struct arena *arena, 
     return status;
 }
 
-/* Deleted streams whose forks went at the sqlite3 prompt, where no process could follow. */
-static enum ds_status collect_unread(struct store_conn *conn, struct arena *arena, int64_t now)
+enum ds_status store_sweep_unread(struct store_conn *conn, struct arena *arena, int64_t now)
 {
     int64_t ids[SWEEP_STREAMS];
     enum ds_status status = DS_FAILED;
@@ -81,17 +80,47 @@ static enum ds_status next_garbage(struct store_conn *conn, int64_t *stream_id)
     return status;
 }
 
+/*
+ * The last position of a slice: so many rows or bytes as hold up nobody, but one row at least, for
+ * a JSON message lies in one whatever its size. -1: no row is left. Payloads are not looked at.
+ */
+static enum ds_status end_of_slice(struct store_conn *conn, int64_t stream_id, int64_t *last)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_MESSAGE_SLICE, &status);
+    int64_t first = -1, position;
+    bool row = true;
+
+    *last = -1;
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, stream_id);
+    (void)sqlite3_bind_int64(stmt, 2, SWEEP_MESSAGES);
+    while ((status = stmt_step(conn, stmt, &row)) == DS_OK && row) {
+        position = sqlite3_column_int64(stmt, 0);
+        if (first < 0)
+            first = position;
+        else if (position - first > SWEEP_BYTES)
+            break;
+        *last = position;
+    }
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
 /* A slice of one deleted stream's rows; its garbage row goes with the last of them. */
 static enum ds_status clear_garbage(struct store_conn *conn, bool *more)
 {
-    int64_t stream_id = 0;
+    int64_t stream_id = 0, last;
     enum ds_status status = next_garbage(conn, &stream_id);
 
     if (status != DS_OK || stream_id == 0)
         return status;
     *more = true;
-    status = stmt_run_ids(conn, STMT_MESSAGE_DELETE, stream_id, SWEEP_MESSAGES);
-    if (status != DS_OK || sqlite3_changes(conn->db) > 0)
+    status = end_of_slice(conn, stream_id, &last);
+    if (status == DS_OK && last >= 0)
+        return stmt_run_ids(conn, STMT_MESSAGE_DELETE, stream_id, last);
+    if (status != DS_OK)
         return status;
     status = stmt_run_ids(conn, STMT_PRODUCER_DELETE, stream_id, SWEEP_MESSAGES);
     if (status != DS_OK || sqlite3_changes(conn->db) > 0)
@@ -111,8 +140,6 @@ enum ds_status store_sweep(struct store_conn *conn, struct arena *arena, int64_t
         *more = true;
     if (status == DS_OK && !*more)
         status = clear_garbage(conn, more);
-    if (status == DS_OK && !*more) /* the widest look, so only when there is nothing else */
-        status = collect_unread(conn, arena, now);
     return status;
 }
 
@@ -139,8 +166,6 @@ enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *ne
 
     if (status == DS_OK && !*needed)
         status = any(conn, STMT_STREAM_EXPIRED, now, needed);
-    if (status == DS_OK && !*needed)
-        status = any(conn, STMT_STREAM_UNREAD, 1, needed);
     return status;
 }
 

@@ -192,23 +192,27 @@ int supervise(const struct config *config, const char *address)
     (void)sigaddset(&signals, SIGHUP);
     (void)sigaddset(&signals, SIGUSR1);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-    /* held open for as long as we live: a restarted responder is never the first one */
-    if (!children || store_open(&store, config) != DS_OK)
+    if (!children)
         goto end;
     listening = is_unix ? listen_unix(address + 5) : listen_inet(address);
     if (listening < 0) {
         log_error("cannot listen on %s: %s", address, strerror(errno));
         goto end;
     }
+    /* held open for as long as we live: a restarted responder is never the first one */
+    if (store_open(&store, config, true) != DS_OK)
+        goto unlisten;
     for (int64_t i = 0; i < n; i++)
         start_child(&children[i], listening);
     log_info("listening on %s with %lld responder%s, database %s", address, (long long)n,
              n == 1 ? "" : "s", config->database);
     watch(children, n, listening, &signals);
+    result = 0;
+unlisten:
     if (is_unix)
         (void)unlink(address + 5);
-    end_children(children, n);
-    result = 0;
+    if (store)
+        end_children(children, n);
 end:
     store_close(store, true);
     if (listening >= 0)

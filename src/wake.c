@@ -61,6 +61,7 @@ struct shared {
 struct wake {
     int fd;
     struct shared *shared;
+    int touch_at; /* where wake_touch_sweep() goes on; of the one thread that calls it */
 };
 
 static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *timeout)
@@ -328,25 +329,39 @@ bool wake_touch_is_due(struct wake *wake, int64_t now_ms)
            atomic_compare_exchange_strong(&wake->shared->saved_at, &saved_at, now_ms);
 }
 
-void wake_touch_sweep(struct wake *wake, int64_t now_ms,
+/* Frees a slot whose value the database has had since the last round, unless renewed just now. */
+static void free_slot(struct touch *slot, int64_t until)
+{
+    if (!atomic_compare_exchange_strong(&slot->until_ms, &until, 0))
+        return;
+    atomic_store(&slot->saved_ms, 0);
+    atomic_store(&slot->stream_id, 0);
+}
+
+void wake_touch_sweep(struct wake *wake,
                       bool (*save)(void *arg, int64_t stream_id, int64_t until_ms), void *arg)
 {
     for (int i = 0; i < WAKE_TOUCH; i++) {
-        struct touch *slot = &wake->shared->touch[i];
+        struct touch *slot = &wake->shared->touch[wake->touch_at];
         int64_t stream_id = atomic_load(&slot->stream_id);
         int64_t until = atomic_load(&slot->until_ms);
 
-        if (stream_id == 0)
-            continue;
-        if (until > atomic_load(&slot->saved_ms) && save(arg, stream_id, until))
-            atomic_store(&slot->saved_ms, until);
-        /* over, and the database knows: make room for another stream, unless renewed just now */
-        if (until < now_ms && atomic_load(&slot->saved_ms) >= until &&
-            atomic_compare_exchange_strong(&slot->until_ms, &until, 0)) {
-            atomic_store(&slot->saved_ms, 0);
-            atomic_store(&slot->stream_id, 0);
+        if (stream_id != 0 && until > atomic_load(&slot->saved_ms)) {
+            if (!save(arg, stream_id, until))
+                return; /* the next round begins here */
+        } else if (stream_id != 0) {
+            free_slot(slot, until);
         }
+        wake->touch_at = (wake->touch_at + 1) % WAKE_TOUCH;
     }
+}
+
+void wake_touch_saved(struct wake *wake, int64_t stream_id, int64_t until_ms)
+{
+    struct touch *slot = touch_slot(wake, stream_id);
+
+    if (atomic_load(&slot->stream_id) == stream_id)
+        atomic_store(&slot->saved_ms, until_ms);
 }
 
 /* --- locks --- */

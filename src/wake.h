@@ -85,11 +85,15 @@ int64_t wake_touched(struct wake *wake, int64_t stream_id);
 bool wake_touch_is_due(struct wake *wake, int64_t now_ms);
 
 /*
- * For whoever saves the renewals: calls save for each one that is newer than what was saved last.
- * When save returns true it counts as saved; slots whose time is over are freed.
+ * For whoever saves the renewals, one thread at a time: calls save for each one that is newer than
+ * what was saved last, until it returns false; the next call goes on from there. Slots that were
+ * saved in a round before are freed: the database knows as much, and has for a while.
  */
-void wake_touch_sweep(struct wake *wake, int64_t now_ms,
+void wake_touch_sweep(struct wake *wake,
                       bool (*save)(void *arg, int64_t stream_id, int64_t until_ms), void *arg);
+
+/* The commit with this renewal has happened. */
+void wake_touch_saved(struct wake *wake, int64_t stream_id, int64_t until_ms);
 
 /* --- the write lock --- */
 

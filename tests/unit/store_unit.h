@@ -31,7 +31,7 @@ static inline void open_fixture(struct fixture *fixture)
     (void)setenv("DS_DATABASE", path, 1);
     (void)setenv("DS_DURABILITY", "normal", 1); /* the tests lose no power */
     ck_assert_msg(config_load(&fixture->config, error, sizeof error), "%s", error);
-    ck_assert_int_eq(store_open(&fixture->store, &fixture->config), DS_OK);
+    ck_assert_int_eq(store_open(&fixture->store, &fixture->config, true), DS_OK);
     ck_assert_int_eq(store_connect(&fixture->conn, fixture->store), DS_OK);
     fixture->arena = arena_new();
     ck_assert_ptr_nonnull(fixture->arena);

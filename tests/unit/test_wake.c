@@ -130,15 +130,7 @@ START_TEST(gives_up_on_a_lock_that_is_held)
 }
 END_TEST
 
-static bool save_none(void *arg, int64_t stream_id, int64_t until_ms)
-{
-    (void)stream_id;
-    (void)until_ms;
-    ++*(int *)arg;
-    return false;
-}
-
-static bool save_all(void *arg, int64_t stream_id, int64_t until_ms)
+static bool count_one(void *arg, int64_t stream_id, int64_t until_ms)
 {
     (void)stream_id;
     (void)until_ms;
@@ -146,7 +138,18 @@ static bool save_all(void *arg, int64_t stream_id, int64_t until_ms)
     return true;
 }
 
-START_TEST(remembers_renewals_until_they_are_saved_and_over)
+static bool take_two(void *arg, int64_t stream_id, int64_t until_ms)
+{
+    int64_t *taken = arg;
+
+    (void)until_ms;
+    if (taken[1] != 0)
+        return false;
+    taken[taken[0] != 0] = stream_id;
+    return true;
+}
+
+START_TEST(remembers_renewals_until_they_have_been_saved_for_a_while)
 {
     struct wake *wake = open_wake();
     int saved = 0;
@@ -156,16 +159,38 @@ START_TEST(remembers_renewals_until_they_are_saved_and_over)
     ck_assert_int_eq(wake_touched(wake, 3), 1000);
     ck_assert_int_eq(wake_touched(wake, 4), 0);
     ck_assert(!wake_touch(wake, 3 + 8192, 1000)); /* the same slot */
-    wake_touch_sweep(wake, 2000, save_none, &saved);
-    ck_assert_int_eq(saved, 1);
+    wake_touch_sweep(wake, count_one, &saved);
+    wake_touch_sweep(wake, count_one, &saved);
+    ck_assert_int_eq(saved, 2); /* again, for nobody said that it was committed */
+    wake_touch_saved(wake, 3, 1000);
     ck_assert_int_eq(wake_touched(wake, 3), 1000);
-    wake_touch_sweep(wake, 500, save_all, &saved);
-    wake_touch_sweep(wake, 500, save_all, &saved);
-    ck_assert_int_eq(saved, 2); /* once is enough */
-    ck_assert_int_eq(wake_touched(wake, 3), 1000);
-    wake_touch_sweep(wake, 2000, save_all, &saved);
+    wake_touch_sweep(wake, count_one, &saved);
+    ck_assert_int_eq(saved, 2);
     ck_assert_int_eq(wake_touched(wake, 3), 0);
     ck_assert(wake_touch(wake, 3 + 8192, 1000));
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(saves_every_renewal_in_turn_however_many_there_are)
+{
+    struct wake *wake = open_wake();
+    int64_t taken[2];
+    bool seen[11] = {false};
+
+    for (int64_t id = 1; id <= 10; id++)
+        ck_assert(wake_touch(wake, id, 1000));
+    for (int round = 0; round < 5; round++) {
+        memset(taken, 0, sizeof taken);
+        wake_touch_sweep(wake, take_two, taken);
+        for (int i = 0; i < 2; i++) {
+            seen[taken[i]] = true;
+            wake_touch_saved(wake, taken[i], 1000);
+            (void)wake_touch(wake, taken[i], 2000 + round); /* read all the time */
+        }
+    }
+    for (int id = 1; id <= 10; id++)
+        ck_assert_msg(seen[id], "stream %d was never saved", id);
     close_wake(wake);
 }
 END_TEST
@@ -244,7 +269,8 @@ END_TEST
 
 UNIT_MAIN(wake, tells_each_change_once_in_order, says_so_when_a_reader_has_missed_some,
           rings_another_process_out_of_its_sleep, takes_the_lock_over_from_the_dead,
-          gives_up_on_a_lock_that_is_held, remembers_renewals_until_they_are_saved_and_over,
-          gives_the_duty_to_one, knows_the_first_and_the_last,
-          keeps_renewals_from_one_lone_process_to_the_next,
+          gives_up_on_a_lock_that_is_held,
+          remembers_renewals_until_they_have_been_saved_for_a_while,
+          saves_every_renewal_in_turn_however_many_there_are, gives_the_duty_to_one,
+          knows_the_first_and_the_last, keeps_renewals_from_one_lone_process_to_the_next,
           recovers_from_a_file_that_was_emptied_or_scribbled_on)
