@@ -16,7 +16,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 program=$here/${B:-build}/durable-streams.fcgi
 PATH=$PATH:/usr/sbin:/sbin # Debian keeps nginx where an ordinary user does not look
 
-run='' app='' web='' nap=''
+run='' app='' web='' workers='' nap=''
 
 say() {
     echo "make run: $*" >&2
@@ -32,24 +32,36 @@ alive() {
     [ -n "$1" ] && read -r _ _ state _ 2>/dev/null <"/proc/$1/stat" && [ "$state" != Z ]
 }
 
-# end_one pid signal seconds: asks, waits that long, then insists
-end_one() {
-    alive "$1" || return 0
-    kill -"$2" "$1" 2>/dev/null
-    tries=$(($3 * 10))
-    while alive "$1" && [ $tries -gt 0 ]; do
+# gone pid seconds: waits that long for it to end
+gone() {
+    tries=$(($2 * 10))
+    while alive "$1"; do
+        [ $tries -gt 0 ] || return 1
         sleep 0.1
         tries=$((tries - 1))
     done
-    alive "$1" && kill -KILL "$1" 2>/dev/null
+}
+
+# end_one pid signal seconds ...: asks with each of the signals in turn, waits as long as told
+end_one() {
+    pid=$1
+    shift
+    while [ $# -gt 1 ] && alive "$pid"; do
+        kill -"$1" "$pid" 2>/dev/null
+        gone "$pid" "$2" && return
+        shift 2
+    done
 }
 
 # The responder first: it answers what it accepted and lets waiting readers go, through nginx.
 finish() {
     trap '' HUP INT TERM
     [ -n "$nap" ] && kill "$nap" 2>/dev/null
-    end_one "$app" TERM 10
-    end_one "$web" QUIT 2
+    end_one "$app" TERM 15 KILL 5
+    end_one "$web" QUIT 2 TERM 2 KILL 5
+    for worker in $workers; do # has ended with its master, unless that was killed
+        end_one "$worker" TERM 2 KILL 5
+    done
     wait
     [ -n "$run" ] && rm -rf "$run"
     exit "$1"
@@ -126,6 +138,13 @@ sed -e "s|@USER@|$user|" -e "s|@FILES@|$files|" -e "s|@CONNECTIONS@|$connections
 
 "$program" --listen "unix:$run/app.sock" &
 app=$!
+tries=300
+until [ -S "$run/app.sock" ]; do
+    alive $app || finish 1 # and has said why
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || die 'the responder does not listen'
+    sleep 0.1
+done
 # -e: else it opens the system's log first, which only root may
 nginx -e stderr -p "$run/" -c "$run/nginx.conf" &
 web=$!
@@ -136,7 +155,7 @@ case $HOST in
 esac
 tries=100
 until curl -s -f -o "$run/health" --max-time 5 --noproxy '*' "$url/health"; do
-    alive $app || die 'the responder did not start'
+    alive $app || die 'the responder ended'
     alive $web || die 'nginx did not start'
     tries=$((tries - 1))
     [ $tries -gt 0 ] || die "$url/health does not answer"
@@ -157,6 +176,7 @@ TEXT
 
 # the shell runs a trap at once only while it waits
 while alive $app && alive $web; do
+    read -r workers 2>/dev/null <"/proc/$web/task/$web/children"
     sleep 1 &
     nap=$!
     wait $nap

@@ -20,6 +20,9 @@ if [ -z "${B-}" ]; then
     [ -n "${SANITIZE-}" ] && B=build/$(echo "$SANITIZE" | tr , -)
 fi
 export B
+# what is wrongly reported, and why, stands in that file; a trace with whatever else is
+export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp ${TSAN_OPTIONS-}"
+export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
 system='program conformance:one conformance:three conformance:cgi wire:one wire:cgi
     client crash contention parked housekeeping run'

@@ -1,0 +1,453 @@
+// Real servers for the tests: web server, supervisors and responders in a folder of their own
+// under the system's temporary folder, on ports that the system chose.
+//
+//   const server = await startServer({ responders: 3, env: { DS_LONG_POLL_TIMEOUT_MS: "500" } })
+//   ...
+//   await server.stop()            // in afterAll: throws if a log holds a sanitizer's report
+//
+// Doors:
+//   "nginx"   nginx in front of so many supervisors ("responders"), each with a socket of its own and
+//             `processes` responder processes, all in one upstream and on one database
+//   "cgi"     lighttpd that starts the program anew for every request (mod_cgi)
+//   "none"    no web server: supervisors alone, for tests that bring their own
+//
+// Nothing outlives a test: children get SIGTERM when their parent dies (setpriv), and whatever is
+// left when node exits is killed.
+
+import { spawn, spawnSync, execFile, execFileSync } from "node:child_process"
+import fs from "node:fs"
+import net from "node:net"
+import os from "node:os"
+import path from "node:path"
+import { fileURLToPath } from "node:url"
+import { request } from "./http.mjs"
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..")
+export const build = path.resolve(root, process.env.B || "build")
+export const program = path.join(build, "durable-streams.fcgi")
+export const hookedProgram = path.join(build, "hooked/durable-streams.fcgi")
+
+/** Built with a sanitizer, everything is several times slower and larger. */
+export const sanitized = /address|thread|undefined/.test(path.relative(root, build))
+/** Longer, larger runs: FULL=1 tests/run.sh */
+export const full = process.env.FULL === "1"
+
+const SANITIZER_REPORT =
+  /ERROR: AddressSanitizer|runtime error:|WARNING: ThreadSanitizer|ERROR: LeakSanitizer|LeakSanitizer has encountered|Assertion .* failed/
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Waits until check() is true (or a value), or throws with what `what` says. */
+export async function until(check, what, { timeout = 10_000, every = 20 } = {}) {
+  const end = Date.now() + timeout
+  for (;;) {
+    const value = await check()
+    if (value) return value
+    if (Date.now() > end)
+      throw new Error(`not within ${timeout} ms: ${typeof what === "function" ? what() : what}`)
+    await sleep(every)
+  }
+}
+
+/** The port was free a moment ago; the web servers want a number before they start. */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = net.createServer()
+    probe.once("error", reject)
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address()
+      probe.close(() => resolve(port))
+    })
+  })
+}
+
+/** Does anybody listen on this unix socket? */
+function listened(socket) {
+  return new Promise((resolve) => {
+    const probe = net.connect(socket, () => resolve(true))
+    probe.once("error", () => resolve(false))
+    probe.once("connect", () => probe.destroy())
+  })
+}
+
+// ---------------------------------------------------------------------------------- processes
+
+const started = new Set()
+process.on("exit", () => {
+  for (const child of started) if (child.exitCode === null) tryKill(child.pid, "SIGKILL")
+})
+
+function tryKill(pid, signal) {
+  try {
+    process.kill(pid, signal)
+    return true
+  } catch {
+    return false
+  }
+}
+
+// Debian keeps web servers where the PATH of an ordinary user does not look.
+const PATH = `${process.env.PATH}:/usr/sbin:/sbin`
+
+/** Only what is meant reaches a server: no DS_* of the caller's shell. */
+export function cleanEnv(env = {}) {
+  const result = { PATH }
+  for (const name of ["HOME", "TMPDIR", "LANG"])
+    if (process.env[name]) result[name] = process.env[name]
+  for (const name of Object.keys(process.env))
+    if (/SAN_OPTIONS$/.test(name)) result[name] = process.env[name]
+  return { ...result, ...env }
+}
+
+const setpriv = spawnSync("setpriv", ["--pdeathsig", "TERM", "true"]).status === 0
+
+/** Starts a process whose output goes to the file `log`; it ends when node does. */
+export function launch(command, args, { env = cleanEnv(), cwd, log, stdin = "ignore" } = {}) {
+  const out = log ? fs.openSync(log, "a") : "ignore"
+  const argv = setpriv ? ["setpriv", "--pdeathsig", "TERM", command, ...args] : [command, ...args]
+  const child = spawn(argv[0], argv.slice(1), { env, cwd, stdio: [stdin, out, out] })
+  if (log) fs.closeSync(out)
+  started.add(child)
+  child.gone = new Promise((resolve) => {
+    child.once("error", (error) => resolve({ error }))
+    child.once("exit", (code, signal) => {
+      started.delete(child)
+      resolve({ code, signal })
+    })
+  })
+  return child
+}
+
+/** Asks a child to end, insists after `grace` ms; says how it ended and whether it had to be killed. */
+export async function end(child, signal = "SIGTERM", grace = 15_000) {
+  if (child.exitCode === null && child.signalCode === null) tryKill(child.pid, signal)
+  let killed = false
+  const timer = setTimeout(() => {
+    killed = true
+    tryKill(child.pid, "SIGKILL")
+  }, grace)
+  const how = await child.gone
+  clearTimeout(timer)
+  return { ...how, killed }
+}
+
+/** pid → its row of /proc/PID/stat, zombies left out. */
+function processTable() {
+  const table = new Map()
+  for (const name of fs.readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      const stat = fs.readFileSync(`/proc/${name}/stat`, "latin1")
+      const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+      if (state !== "Z") table.set(Number(name), { parent: Number(parent) })
+    } catch {
+      // it ended meanwhile
+    }
+  }
+  return table
+}
+
+/** The direct children of a process. */
+export function childrenOf(pid) {
+  return [...processTable()].filter(([, row]) => row.parent === pid).map(([child]) => child)
+}
+
+/** All processes whose command line names `text`, as "pid command line". */
+export function processesNaming(text) {
+  const found = []
+  for (const pid of processTable().keys()) {
+    if (pid === process.pid) continue
+    try {
+      const line = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")
+      if (line.includes(text)) found.push(`${pid} ${line}`)
+    } catch {
+      // it ended meanwhile
+    }
+  }
+  return found
+}
+
+export const isAlive = (pid) => processTable().has(pid)
+
+/** Threads and resident KiB of a process, and how many descriptors it holds. */
+export function usage(pid) {
+  const status = fs.readFileSync(`/proc/${pid}/status`, "utf8")
+  const number = (name) => Number(status.match(new RegExp(`^${name}:\\s+(\\d+)`, "m"))[1])
+  return {
+    threads: number("Threads"),
+    rssKiB: number("VmRSS"),
+    descriptors: fs.readdirSync(`/proc/${pid}/fd`).length,
+  }
+}
+
+// ------------------------------------------------------------------------------------- sqlite3
+
+/** Runs SQL with the sqlite3 CLI, as a person would; waits for locks up to 5 s. */
+export function sqlite(database, sql, { timeoutMs = 5000 } = {}) {
+  return new Promise((resolve, reject) => {
+    execFile(
+      "sqlite3",
+      ["-batch", "-cmd", `.timeout ${timeoutMs}`, database, sql],
+      { maxBuffer: 1 << 28 },
+      (error, out, err) =>
+        error
+          ? reject(new Error(`sqlite3: ${err || error.message}\n${sql}`))
+          : resolve(out.trimEnd())
+    )
+  })
+}
+
+// --------------------------------------------------------------------------------- web servers
+
+function nginxConfig({ folder, port, sockets }) {
+  const files = Number(execFileSync("sh", ["-c", "ulimit -n"]).toString()) || 65536
+  const values = {
+    "@USER@": process.getuid() === 0 ? "user root;" : "",
+    "@FILES@": String(files),
+    "@CONNECTIONS@": String(Math.min(32768, files - 100)),
+    "@RUN@": folder,
+    "@HOST@": "127.0.0.1",
+    "@PORT@": String(port),
+  }
+  return fs
+    .readFileSync(path.join(root, "deploy/nginx.conf"), "utf8")
+    .split("\n")
+    .filter((line) => !/^\s*#/.test(line))
+    .flatMap((line) =>
+      line.includes("@SOCKET@") ? sockets.map((socket) => line.replace("@SOCKET@", socket)) : [line]
+    )
+    .join("\n")
+    .replace(/@[A-Z]+@/g, (word) => values[word] ?? word)
+}
+
+/** nginx on a port of its own in front of these sockets. */
+export async function startNginx({ folder, sockets, log }) {
+  const port = await freePort()
+  const own = path.join(folder, `nginx-${port}`)
+  fs.mkdirSync(own)
+  fs.writeFileSync(path.join(own, "nginx.conf"), nginxConfig({ folder: own, port, sockets }))
+  const child = launch(
+    "nginx",
+    ["-e", "stderr", "-p", `${own}/`, "-c", path.join(own, "nginx.conf")],
+    { log }
+  )
+  return { child, url: `http://127.0.0.1:${port}` }
+}
+
+/** lighttpd with the program as plain CGI for every path. */
+async function startLighttpd({ folder, program, env, log }) {
+  const port = await freePort()
+  const www = path.join(folder, "www")
+  fs.mkdirSync(www)
+  fs.symlinkSync(program, path.join(www, "app.fcgi"))
+  const quote = (text) => `"${String(text).replace(/[\\"]/g, "\\$&")}"`
+  const config = `
+server.document-root = ${quote(www)}
+server.bind = "127.0.0.1"
+server.name = "127.0.0.1"
+server.port = ${port}
+server.errorlog = "/dev/stderr"
+server.modules = ("mod_rewrite", "mod_setenv", "mod_cgi")
+server.upload-dirs = (${quote(folder)})
+server.max-fds = 8192
+server.max-connections = 2048
+server.max-keep-alive-requests = 100000
+server.max-request-field-size = 65535
+# streams are named by their path as the client sent it
+server.http-parseopts = ("url-normalize" => "disable", "url-ctrls-reject" => "disable")
+server.range-requests = "disable"
+# live answers leave as they come
+server.stream-response-body = 1
+# every path is the program's; it reads REQUEST_URI, which stays what the client sent
+url.rewrite-once = ("" => "/app.fcgi\${qsa}")
+cgi.assign = (".fcgi" => "")
+setenv.set-environment = (
+${Object.entries(env)
+  .map(([name, value]) => `  ${quote(name)} => ${quote(value)}`)
+  .join(",\n")}
+)
+`
+  const file = path.join(folder, "lighttpd.conf")
+  fs.writeFileSync(file, config)
+  const child = launch("lighttpd", ["-D", "-f", file], { log, env: cleanEnv(env) })
+  return { child, url: `http://127.0.0.1:${port}` }
+}
+
+async function answers(url, children, logs) {
+  await until(
+    async () => {
+      const dead = children.find((child) => child.exitCode !== null || child.signalCode !== null)
+      if (dead) throw new Error(`${dead.spawnargs.join(" ")} ended while starting:\n${logs()}`)
+      try {
+        return (await request(url, "GET", "/health", { timeout: 2000 })).status === 200
+      } catch {
+        return false
+      }
+    },
+    () => `${url}/health answers 200\n${logs()}`,
+    { timeout: sanitized ? 40_000 : 15_000 }
+  )
+}
+
+// -------------------------------------------------------------------------------------- server
+
+/**
+ * options: door, responders, processes, env (DS_* settings, over all), envOf(i) (over those of
+ * supervisor i), program, direct (a port to each supervisor alone: `urls`), database.
+ */
+export async function startServer(options = {}) {
+  const { door = "nginx", responders = 1, processes = 1, direct = false } = options
+  const executable = options.program ?? program
+  if (!fs.existsSync(executable))
+    throw new Error(`${executable} is missing: run make test-programs first`)
+
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
+  const data = path.join(folder, "data")
+  fs.mkdirSync(data)
+  const database = options.database ?? path.join(data, "streams.db")
+  const log = path.join(folder, "log")
+  fs.writeFileSync(log, "")
+  const env = {
+    DS_DATABASE: database,
+    DS_PROCESSES: String(processes),
+    DS_LONG_POLL_TIMEOUT_MS: "500",
+    DS_LOG_LEVEL: process.env.DS_LOG_LEVEL ?? "warn",
+    ...options.env,
+  }
+
+  const sockets = Array.from({ length: responders }, (_, i) => path.join(folder, `app-${i}.sock`))
+  const supervisors = []
+  const webServers = []
+  const logs = () => fs.readFileSync(log, "utf8")
+  const recent = () => logs().slice(-3000)
+
+  const startSupervisor = (i) => {
+    supervisors[i] = launch(executable, ["--listen", `unix:${sockets[i]}`], {
+      log,
+      cwd: folder,
+      env: cleanEnv({ ...env, ...options.envOf?.(i) }),
+    })
+  }
+
+  const server = {
+    door,
+    folder,
+    database,
+    sockets,
+    supervisors,
+    url: undefined,
+    urls: [],
+    logs,
+    startSupervisor,
+
+    /** Pids of the responder processes, supervisor by supervisor. */
+    pids: () => supervisors.flatMap((supervisor) => childrenOf(supervisor.pid)),
+
+    /** Sends a signal to every responder process; their supervisors start them again. */
+    kill(signal = "SIGKILL") {
+      const pids = server.pids()
+      for (const pid of pids) tryKill(pid, signal)
+      return pids
+    },
+
+    /**
+     * Sends a signal to the supervisors themselves, waits until they and their responders have
+     * ended, as a service manager does, and starts new ones.
+     */
+    async restart(signal = "SIGTERM") {
+      const how = await Promise.all(supervisors.map((supervisor) => end(supervisor, signal)))
+      for (const socket of sockets)
+        await until(
+          async () => !(await listened(socket)),
+          "the responders ended with their supervisors"
+        )
+      supervisors.forEach((_, i) => startSupervisor(i))
+      if (door !== "none") await server.ready()
+      return how
+    },
+
+    async ready() {
+      const children = [...supervisors, ...webServers.map((web) => web.child)]
+      await until(
+        () =>
+          server.pids().length === supervisors.length * processes ||
+          children.some((child) => child.exitCode),
+        () => `all responders run\n${recent()}`
+      )
+      for (const url of [server.url, ...server.urls]) if (url) await answers(url, children, recent)
+    },
+
+    /** Ends everything and removes the folder; throws if something had to be forced or was reported. */
+    async stop() {
+      if (server.stopped) return
+      server.stopped = true
+      const problems = []
+      for (const supervisor of supervisors) {
+        const how = await end(supervisor)
+        if (how.killed) problems.push("a supervisor did not end on SIGTERM")
+      }
+      for (const web of webServers) await end(web.child)
+      await until(() => processesNaming(folder).length === 0, "everything has ended", {
+        timeout: 5000,
+      }).catch(() => {
+        const left = processesNaming(folder)
+        problems.push(`still running: ${left.join("; ")}`)
+        for (const line of left) tryKill(Number(line.split(" ")[0]), "SIGKILL")
+      })
+      try {
+        expectNoReport(logs())
+      } catch (error) {
+        problems.push(error.message)
+      }
+      if (process.env.DS_TEST_KEEP !== "1") fs.rmSync(folder, { recursive: true, force: true })
+      if (problems.length > 0) throw new Error(problems.join("\n"))
+    },
+  }
+
+  try {
+    if (door === "cgi") {
+      const web = await startLighttpd({ folder, program: executable, env: cleanEnv(env), log })
+      webServers.push(web)
+      server.url = web.url
+    } else {
+      sockets.forEach((_, i) => startSupervisor(i))
+      if (door === "nginx") {
+        const web = await startNginx({ folder, sockets, log })
+        webServers.push(web)
+        server.url = web.url
+        if (direct) {
+          for (const socket of sockets) {
+            const own = await startNginx({ folder, sockets: [socket], log })
+            webServers.push(own)
+            server.urls.push(own.url)
+          }
+        }
+      }
+    }
+    await server.ready()
+  } catch (error) {
+    await server.stop().catch(() => {})
+    throw error
+  }
+  return server
+}
+
+/** Throws if a sanitizer reported something to this log, with what stands around the first of it. */
+export function expectNoReport(text) {
+  const at = text.search(SANITIZER_REPORT)
+  if (at >= 0)
+    throw new Error(`a sanitizer reported:\n${text.slice(Math.max(0, at - 300), at + 4000)}`)
+}
+
+/** The setups that the conformance suite and the table of wire cases run in: SETUP=one|three|cgi */
+export const setups = {
+  one: { name: "one responder behind nginx", options: {} },
+  three: { name: "three responders on one database behind nginx", options: { responders: 3 } },
+  cgi: { name: "plain CGI under lighttpd", options: { door: "cgi" } },
+}
+
+export function chosenSetup() {
+  const name = process.env.SETUP || "one"
+  if (!setups[name]) throw new Error(`SETUP=${name}: one of ${Object.keys(setups).join(", ")}`)
+  return setups[name]
+}

@@ -1,0 +1,270 @@
+// A client that hides nothing: requests go out as they are written, answers come back as they came.
+
+import http from "node:http"
+import net from "node:net"
+import { randomBytes } from "node:crypto"
+
+const agent = new http.Agent({ keepAlive: true, maxSockets: 512 })
+
+/** A path for a stream that no other test uses. */
+export const fresh = (name = "s") => `/v1/stream/${name}-${randomBytes(6).toString("hex")}`
+
+/**
+ * One request. `path` is sent as it is, nothing is normalised. The answer has status, reason,
+ * headers (lower case; repeated ones joined), rawHeaders, body (Buffer), text, ms.
+ */
+export function request(
+  url,
+  method,
+  path,
+  { headers = {}, body, timeout = 30_000, signal, fresh = false } = {}
+) {
+  const { hostname, port } = new URL(url)
+  const began = performance.now()
+  return new Promise((resolve, reject) => {
+    const outgoing = http.request(
+      { hostname, port, method, path, headers, agent: fresh ? false : agent, signal },
+      (answer) => {
+        const chunks = []
+        answer.on("data", (chunk) => chunks.push(chunk))
+        answer.on("error", reject)
+        answer.on("end", () => {
+          clearTimeout(timer)
+          const all = Buffer.concat(chunks)
+          resolve({
+            status: answer.statusCode,
+            reason: answer.statusMessage,
+            headers: answer.headers,
+            rawHeaders: answer.rawHeaders,
+            body: all,
+            text: all.toString("utf8"),
+            ms: performance.now() - began,
+          })
+        })
+      }
+    )
+    const timer = setTimeout(
+      () => outgoing.destroy(new Error(`no answer within ${timeout} ms: ${method} ${path}`)),
+      timeout
+    )
+    outgoing.on("error", (error) => {
+      clearTimeout(timer)
+      reject(error)
+    })
+    outgoing.end(body)
+  })
+}
+
+/** The operations of the protocol on one server. */
+export function client(url) {
+  const call = (method) => (path, headers, body, options) =>
+    request(url, method, path, { headers, body, ...options })
+  const post = call("POST")
+  return {
+    url,
+    put: call("PUT"),
+    post,
+    head: call("HEAD"),
+    del: call("DELETE"),
+    options: call("OPTIONS"),
+    any: (method, path, headers, body, options) =>
+      request(url, method, path, { headers, body, ...options }),
+    get: (path, headers, options) => request(url, "GET", path, { headers, ...options }),
+    /** Creates a stream or throws. */
+    async create(path, type = "text/plain", body, headers = {}) {
+      const answer = await request(url, "PUT", path, {
+        headers: { "content-type": type, ...headers },
+        body,
+      })
+      if (answer.status !== 201) throw new Error(`PUT ${path}: ${answer.status} ${answer.text}`)
+      return answer
+    },
+    /** Appends or throws. */
+    async append(path, type, body, headers = {}) {
+      const answer = await post(path, { "content-type": type, ...headers }, body)
+      if (answer.status !== 204 && answer.status !== 200)
+        throw new Error(`POST ${path}: ${answer.status} ${answer.text}`)
+      return answer
+    },
+    /** Reads from an offset to the tail, in as many answers as it takes. */
+    async readAll(path, offset = "-1") {
+      const chunks = []
+      for (;;) {
+        const answer = await request(url, "GET", `${path}?offset=${offset}`)
+        if (answer.status !== 200)
+          throw new Error(`GET ${path}?offset=${offset}: ${answer.status} ${answer.text}`)
+        chunks.push(answer.body)
+        const next = answer.headers["stream-next-offset"]
+        if (answer.headers["stream-up-to-date"] === "true")
+          return { chunks, body: Buffer.concat(chunks), next }
+        if (next === offset) throw new Error(`${path}: no progress at ${offset}`)
+        offset = next
+      }
+    },
+    /** All messages of a JSON stream. */
+    async readJson(path, offset) {
+      const { chunks, next } = await this.readAll(path, offset)
+      return { messages: chunks.flatMap((chunk) => JSON.parse(chunk.toString())), next }
+    },
+    sse: (path, headers, options) => sse(url, path, headers, options),
+    raw: (text, options) => raw(url, text, options),
+  }
+}
+
+/**
+ * Writes bytes to the server as they are and collects what comes back until the connection ends,
+ * `enough(text)` is true, or the time is up. For what no HTTP client would send.
+ */
+export function raw(url, text, { timeout = 5000, enough = () => false } = {}) {
+  const { hostname, port } = new URL(url)
+  return new Promise((resolve, reject) => {
+    let received = ""
+    const socket = net.connect(Number(port), hostname, () =>
+      socket.write(Buffer.from(text, "latin1"))
+    )
+    const done = () => {
+      clearTimeout(timer)
+      socket.destroy()
+      const [head, ...rest] = received.split("\r\n\r\n")
+      resolve({
+        status: Number(head.match(/^HTTP\/1\.[01] (\d{3})/)?.[1]),
+        head,
+        lines: head.split("\r\n").slice(1),
+        header: (name) => head.match(new RegExp(`^${name}: *(.*?)\\r?$`, "im"))?.[1],
+        body: rest.join("\r\n\r\n"),
+      })
+    }
+    const timer = setTimeout(done, timeout)
+    socket.on("data", (data) => {
+      received += data.toString("latin1")
+      if (enough(received)) done()
+    })
+    socket.on("end", done)
+    socket.on("error", (error) => (received ? done() : (clearTimeout(timer), reject(error))))
+  })
+}
+
+/**
+ * An SSE reader. Parses as the WHATWG standard says, from bytes, and refuses what is not UTF-8.
+ *
+ *   events            {type, data, control} as they came; control is the parsed JSON of a control event
+ *   comments          comment lines
+ *   waitFor(test)     resolves with the first event, come or to come, for which test is true
+ *   ended             resolves when the connection is over: {complete, error}
+ *   text()            the data of all data events, joined
+ */
+export function sse(url, path, headers = {}, { timeout = 10_000 } = {}) {
+  const { hostname, port } = new URL(url)
+  return new Promise((resolve, reject) => {
+    const outgoing = http.request({ hostname, port, path, headers, agent: false }, (answer) => {
+      clearTimeout(timer)
+      const decoder = new TextDecoder("utf-8", { fatal: true })
+      const waiting = new Set()
+      let buffer = ""
+      let overHow
+      const reader = {
+        status: answer.statusCode,
+        headers: answer.headers,
+        events: [],
+        comments: [],
+        received: "",
+        broken: undefined,
+        close: () => outgoing.destroy(),
+        text: () =>
+          reader.events
+            .filter((event) => event.type === "data")
+            .map((event) => event.data)
+            .join(""),
+        controls: () =>
+          reader.events.filter((event) => event.control).map((event) => event.control),
+        waitFor(test, what = "an event", ms = timeout) {
+          const found = reader.events.find(test)
+          if (found) return Promise.resolve(found)
+          return new Promise((ok, fail) => {
+            const waiter = {
+              test,
+              ok,
+              fail: (why) =>
+                fail(
+                  new Error(
+                    `${why} while waiting for ${what}; received:\n${reader.received || "(nothing)"}`
+                  )
+                ),
+            }
+            waiter.timer = setTimeout(() => {
+              waiting.delete(waiter)
+              waiter.fail(`${ms} ms passed`)
+            }, ms)
+            if (overHow) waiter.over = true
+            waiting.add(waiter)
+            if (overHow) settle()
+          })
+        },
+      }
+      const settle = () => {
+        for (const waiter of waiting) {
+          const found = reader.events.find(waiter.test)
+          if (!found && !overHow) continue
+          waiting.delete(waiter)
+          clearTimeout(waiter.timer)
+          if (found) waiter.ok(found)
+          else waiter.fail("the connection ended")
+        }
+      }
+      let over
+      reader.ended = new Promise((ok) => (over = ok))
+      const finish = (how) => {
+        if (overHow) return
+        overHow = how
+        settle()
+        over(how)
+      }
+      answer.on("data", (chunk) => {
+        try {
+          buffer += decoder.decode(chunk, { stream: true })
+        } catch (error) {
+          reader.broken = error
+          return outgoing.destroy()
+        }
+        reader.received = (reader.received + chunk.toString("utf8")).slice(-20_000)
+        buffer = parse(buffer, reader)
+        settle()
+      })
+      answer.on("end", () => finish({ complete: answer.complete }))
+      answer.on("error", (error) => finish({ complete: false, error }))
+      answer.on("close", () => finish({ complete: answer.complete }))
+      resolve(reader)
+    })
+    const timer = setTimeout(
+      () => outgoing.destroy(new Error(`no SSE answer within ${timeout} ms: ${path}`)),
+      timeout
+    )
+    outgoing.on("error", reject)
+    outgoing.end()
+  })
+}
+
+function parse(buffer, reader) {
+  // a CR at the very end may be half of a CRLF
+  const keep = buffer.endsWith("\r") ? "\r" : ""
+  const text = buffer.slice(0, buffer.length - keep.length).replace(/\r\n?/g, "\n")
+  const blocks = text.split("\n\n")
+  const rest = blocks.pop()
+  for (const block of blocks) {
+    let type = "message"
+    const data = []
+    for (const line of block.split("\n")) {
+      if (line.startsWith(":")) reader.comments.push(line)
+      const colon = line.indexOf(":")
+      const field = colon < 0 ? line : line.slice(0, colon)
+      const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "")
+      if (field === "event") type = value
+      if (field === "data") data.push(value)
+    }
+    if (data.length === 0) continue
+    const event = { type, data: data.join("\n") }
+    if (type === "control") event.control = JSON.parse(event.data)
+    reader.events.push(event)
+  }
+  return rest + keep
+}

@@ -1,0 +1,464 @@
+// The program itself: its command line, settings, the ways it is started, and how it dies.
+
+import { afterEach, describe, expect, test } from "vitest"
+import { spawnSync } from "node:child_process"
+import fs from "node:fs"
+import net from "node:net"
+import os from "node:os"
+import path from "node:path"
+import {
+  cleanEnv,
+  end,
+  expectNoReport,
+  isAlive,
+  launch,
+  program,
+  sanitized,
+  sleep,
+  sqlite,
+  startNginx,
+  startServer,
+  until,
+} from "./harness.mjs"
+import { client, fresh } from "./http.mjs"
+
+const undo = []
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step()
+})
+
+function folder() {
+  const made = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
+  undo.push(() => fs.rmSync(made, { recursive: true, force: true }))
+  return made
+}
+
+async function server(options) {
+  const started = await startServer(options)
+  undo.push(() => started.stop())
+  return started
+}
+
+const run = (args, env = {}, input = "") =>
+  spawnSync(program, args, {
+    env: cleanEnv(env),
+    input,
+    encoding: "latin1",
+    timeout: 20_000,
+    cwd: os.tmpdir(),
+  })
+
+const oneLine = /^[^\n]+\n$/
+
+describe("command line", () => {
+  test("--help prints the table of settings", () => {
+    const { status, stdout, stderr } = run(["--help"])
+    expect(stderr).toBe("")
+    expect(status).toBe(0)
+    for (const name of [
+      "DS_DATABASE",
+      "DS_DURABILITY",
+      "DS_LONG_POLL_TIMEOUT_MS",
+      "DS_MAX_BODY_BYTES",
+      "--listen",
+    ])
+      expect(stdout).toContain(name)
+  })
+
+  test("--version prints the version", () => {
+    const { status, stdout } = run(["--version"])
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/\d+\.\d+\.\d+\n$/)
+  })
+
+  test.each([
+    ["an unknown option", ["--nonsense"], {}],
+    ["--listen without an address", ["--listen"], {}],
+    ["an address that is none", ["--listen", "nonsense"], {}],
+    ["a setting that is no number", ["--listen", "unix:x.sock"], { DS_WORKERS: "many" }],
+    ["a setting out of its bounds", ["--listen", "unix:x.sock"], { DS_WORKERS: "0" }],
+    ["an unknown durability", ["--listen", "unix:x.sock"], { DS_DURABILITY: "perhaps" }],
+    ["a folder that is not there", ["--listen", "unix:/no/such/folder/x.sock"], {}],
+  ])("%s: one clear line on stderr, and a status that is not 0", (_, args, env) => {
+    const dir = folder()
+    const { status, stderr } = spawnSync(program, args, {
+      env: cleanEnv({ DS_DATABASE: path.join(dir, "streams.db"), ...env }),
+      encoding: "utf8",
+      timeout: 20_000,
+      cwd: dir,
+    })
+    expect(stderr).toMatch(oneLine)
+    expect(status).toBeGreaterThan(0)
+    expect(fs.readdirSync(dir), "nothing was left behind").toEqual([])
+  })
+
+  test("a database that cannot be written: one line and status 1", () => {
+    const dir = folder()
+    const file = path.join(dir, "file")
+    fs.writeFileSync(file, "")
+    // below a file nobody may write, root included
+    const { status, stderr } = run(["--listen", `unix:${dir}/x.sock`], {
+      DS_DATABASE: `${file}/streams.db`,
+    })
+    expect(stderr).toMatch(oneLine)
+    expect(stderr).toContain(file)
+    expect(status).toBe(1)
+  })
+
+  test("somebody else's file as database: one line and status 1, the file untouched", () => {
+    const dir = folder()
+    const file = path.join(dir, "letter.txt")
+    fs.writeFileSync(file, "Dear reader, this is no database. ".repeat(100))
+    const before = fs.readFileSync(file)
+    const { status, stderr } = run(["--listen", `unix:${dir}/x.sock`], { DS_DATABASE: file })
+    expect(stderr).toMatch(oneLine)
+    expect(status).toBe(1)
+    expect(fs.readFileSync(file).equals(before)).toBe(true)
+  })
+
+  test("a taken TCP port: one line and status 1", async () => {
+    const holder = net.createServer()
+    await new Promise((resolve) => holder.listen(0, "127.0.0.1", resolve))
+    undo.push(() => new Promise((resolve) => holder.close(resolve)))
+    const { status, stderr } = run(["--listen", `127.0.0.1:${holder.address().port}`], {
+      DS_DATABASE: path.join(folder(), "streams.db"),
+    })
+    expect(stderr).toMatch(oneLine)
+    expect(status).toBe(1)
+  })
+})
+
+describe("supervisor", () => {
+  test("a responder that dies is started again at once", async () => {
+    const one = await server({ processes: 2 })
+    const path = fresh()
+    await client(one.url).create(path, "text/plain", "x")
+    for (let i = 0; i < 5; i++) {
+      const before = one.pids()
+      expect(before.length).toBe(2)
+      one.kill("SIGKILL")
+      await until(
+        () => one.pids().length === 2 && !one.pids().some((pid) => before.includes(pid)),
+        "both are new",
+        { timeout: 3000 }
+      )
+      expect((await client(one.url).get(path)).text).toBe("x")
+    }
+  })
+
+  test("children die with a supervisor that is killed", async () => {
+    const one = await server({ processes: 3 })
+    const children = one.pids()
+    expect(children.length).toBe(3)
+    await end(one.supervisors[0], "SIGKILL")
+    await until(() => !children.some(isAlive), "they have died", { timeout: 3000 })
+    // what is left of its socket does not hinder the next
+    one.startSupervisor(0)
+    await one.ready()
+  })
+
+  test.each(["SIGTERM", "SIGINT"])(
+    "%s ends it and its children, status 0, and takes the socket away",
+    async (signal) => {
+      const one = await server({ processes: 2 })
+      const children = one.pids()
+      const how = await end(one.supervisors[0], signal)
+      expect(how).toMatchObject({ code: 0, killed: false })
+      expect(children.some(isAlive)).toBe(false)
+      expect(fs.existsSync(one.sockets[0]), "its socket").toBe(false)
+    }
+  )
+
+  test.each(["SIGTERM", "SIGUSR1"])(
+    "a responder ends gracefully on %s, as web servers ask it to",
+    async (signal) => {
+      const one = await server()
+      const api = client(one.url)
+      const path = fresh()
+      await api.create(path)
+      const reader = await api.sse(`${path}?offset=now&live=sse`)
+      await reader.waitFor((event) => event.control)
+      const [pid] = one.pids()
+      one.kill(signal)
+      expect(await reader.ended).toEqual({ complete: true })
+      await until(() => !isAlive(pid) && one.pids().length === 1, "a new one runs", {
+        timeout: 5000,
+      })
+      await api.append(path, "text/plain", "x")
+    }
+  )
+})
+
+/**
+ * Starts a command with a listening socket as descriptor 0, as lighttpd does with bin-path, and
+ * nginx in front of it.
+ */
+async function inherited(command, args, env) {
+  const dir = folder()
+  const socket = path.join(dir, "app.sock")
+  const log = path.join(dir, "log")
+  fs.writeFileSync(log, "")
+  const listener = net.createServer()
+  await new Promise((resolve) => listener.listen(`${socket}.new`, resolve))
+  // node takes the name away that it gave; and only the descriptor is wanted, the child accepts
+  fs.renameSync(`${socket}.new`, socket)
+  const child = launch(command, args, {
+    log,
+    cwd: dir,
+    stdin: listener._handle.fd,
+    env: cleanEnv({ DS_DATABASE: path.join(dir, "streams.db"), ...env }),
+  })
+  listener._handle.close()
+  undo.push(async () => {
+    await end(child, "SIGKILL")
+    expectNoReport(fs.readFileSync(log, "utf8"))
+  })
+  const web = await startNginx({ folder: dir, sockets: [socket], log })
+  undo.push(() => end(web.child))
+  const api = client(web.url)
+  await until(
+    () =>
+      api.get("/health", {}, { timeout: 20_000 }).then(
+        (answer) => answer.status === 200,
+        () => false
+      ),
+    () => fs.readFileSync(log, "utf8").slice(-3000),
+    { timeout: 30_000, every: 100 }
+  )
+  return { child, api, dir }
+}
+
+describe("other ways to start it", () => {
+  test("with a listening socket as descriptor 0 it is a FastCGI responder", async () => {
+    const { child, api } = await inherited(program, [])
+    const name = fresh()
+    await api.create(name, "text/plain", "x")
+    expect((await api.get(name)).text).toBe("x")
+    expect(await end(child, "SIGTERM")).toMatchObject({ code: 0, killed: false })
+  })
+
+  const cgi = (database, method, uri, headers = {}, body = "") =>
+    run(
+      [],
+      {
+        GATEWAY_INTERFACE: "CGI/1.1",
+        SERVER_PROTOCOL: "HTTP/1.1",
+        SERVER_NAME: "streams.example",
+        SERVER_PORT: "80",
+        REQUEST_METHOD: method,
+        REQUEST_URI: uri,
+        QUERY_STRING: uri.split("?")[1] ?? "",
+        CONTENT_LENGTH: body ? String(body.length) : "",
+        DS_DATABASE: database,
+        DS_LONG_POLL_TIMEOUT_MS: "300",
+        DS_SSE_LIFETIME_MS: "500",
+        DS_LOG_LEVEL: "warn",
+        ...headers,
+      },
+      body
+    )
+
+  test("as CGI it answers one request and ends", () => {
+    const database = path.join(folder(), "streams.db")
+    const health = cgi(database, "GET", "/health")
+    expect(health.stderr).toBe("")
+    expect(health.status).toBe(0)
+    expect(health.stdout).toMatch(/^Status: 200 OK\r\n/)
+    expect(cgi(database, "PUT", "/v1/stream/x", { CONTENT_TYPE: "text/plain" }).stdout).toMatch(
+      /^Status: 201 Created\r\n/
+    )
+    expect(
+      cgi(database, "POST", "/v1/stream/x", { CONTENT_TYPE: "text/plain" }, "hello").stdout
+    ).toMatch(/^Status: 204 /)
+    const read = cgi(database, "GET", "/v1/stream/x?offset=-1")
+    expect(read.stdout).toMatch(/\r\n\r\nhello$/)
+    expect(cgi(database, "GET", "/v1/stream/x?offset=now&live=long-poll").stdout).toMatch(
+      /^Status: 204 /
+    )
+    const sse = cgi(database, "GET", "/v1/stream/x?offset=-1&live=sse")
+    expect(sse.stdout).toMatch(/event: data\ndata: ?hello\n\nevent: control\ndata:/)
+    for (const answer of [read, sse]) expect(answer.status).toBe(0)
+  })
+
+  test("as CGI it does not store a body that was cut off", () => {
+    const database = path.join(folder(), "streams.db")
+    cgi(database, "PUT", "/v1/stream/x", { CONTENT_TYPE: "text/plain" })
+    const cut = cgi(
+      database,
+      "POST",
+      "/v1/stream/x",
+      { CONTENT_TYPE: "text/plain", CONTENT_LENGTH: "100" },
+      "hello"
+    )
+    expect(cut.stdout).not.toMatch(/^Status: 2/)
+    expect(cgi(database, "GET", "/v1/stream/x").stdout).toMatch(/\r\n\r\n$/)
+  })
+})
+
+describe("settings", () => {
+  test("DS_DURABILITY=memory serves, and is gone at stop", async () => {
+    const one = await server({ responders: 2, env: { DS_DURABILITY: "memory" } })
+    const api = client(one.url)
+    const path = fresh()
+    await api.create(path)
+    for (let i = 0; i < 10; i++) await api.append(path, "text/plain", "x")
+    expect((await api.get(path)).text).toBe("xxxxxxxxxx")
+    expect(fs.existsSync(one.database), "nothing on the disk").toBe(false)
+    await one.restart()
+    expect((await api.get(path)).status).toBe(404)
+  })
+
+  test("DS_DURABILITY=normal serves, and is there after a restart", async () => {
+    const one = await server({ env: { DS_DURABILITY: "normal" } })
+    const path = fresh()
+    await client(one.url).create(path, "text/plain", "x")
+    await one.restart("SIGKILL")
+    expect((await client(one.url).get(path)).text).toBe("x")
+  })
+
+  test("DS_CORS_ORIGIN empty: no CORS headers", async () => {
+    const one = await server({ env: { DS_CORS_ORIGIN: "" } })
+    const { headers } = await client(one.url).get("/health")
+    expect(Object.keys(headers).filter((name) => name.startsWith("access-control-"))).toEqual([])
+  })
+
+  test("DS_MAX_PARKED: one reader more is 503 with Retry-After", async () => {
+    const one = await server({ env: { DS_MAX_PARKED: "3", DS_LONG_POLL_TIMEOUT_MS: "5000" } })
+    const api = client(one.url)
+    const path = fresh()
+    await api.create(path)
+    const readers = []
+    for (let i = 0; i < 3; i++) readers.push(await api.sse(`${path}?offset=now&live=sse`))
+    for (const reader of readers) await reader.waitFor((event) => event.control)
+    const refused = await api.get(`${path}?offset=now&live=long-poll`)
+    expect(refused.status).toBe(503)
+    expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0)
+    readers.pop().close()
+    await sleep(200)
+    const waiting = api.get(`${path}?offset=now&live=long-poll`)
+    await sleep(200)
+    await api.append(path, "text/plain", "x")
+    expect((await waiting).status).toBe(200)
+    for (const reader of readers) reader.close()
+  })
+
+  test("logs tell events, never a payload", async () => {
+    const one = await server({ env: { DS_LOG_LEVEL: "debug" } })
+    const api = client(one.url)
+    const path = fresh()
+    await api.create(path, "application/json", '["secret-payload-1"]')
+    await api.append(path, "application/json", '"secret-payload-2"')
+    await api.post(path, { "content-type": "application/json" }, '"secret-payload-3" broken')
+    await api.get(path)
+    await api.del(path)
+    await one.restart()
+    expect(one.logs()).not.toContain("secret-payload")
+    expect(one.logs().length).toBeGreaterThan(0)
+  })
+
+  test("a database of a later version is refused, not changed", async () => {
+    const dir = folder()
+    const database = path.join(dir, "streams.db")
+    const one = await startServer({ database })
+    await one.stop()
+    await sqlite(database, "pragma user_version = 9999")
+    const { status, stderr } = run(["--listen", `unix:${dir}/x.sock`], { DS_DATABASE: database })
+    expect(stderr).toMatch(oneLine)
+    expect(status).toBe(1)
+    expect(await sqlite(database, "pragma user_version")).toBe("9999")
+  })
+})
+
+describe("at the sqlite3 prompt", () => {
+  test("stream_overview and message_text show streams as people think of them", async () => {
+    const one = await server()
+    const api = client(one.url)
+    const path = fresh("look")
+    await api.create(path, "text/plain", "hello, ", { "stream-ttl": "3600" })
+    const next = (await api.append(path, "text/plain", "wörld")).headers["stream-next-offset"]
+    const fork = fresh("fork")
+    expect(
+      (await api.put(fork, { "stream-forked-from": path, "stream-closed": "true" })).status
+    ).toBe(201)
+    const row = async (name, columns) =>
+      JSON.parse(
+        await sqlite(
+          one.database,
+          `select json_array(${columns}) from stream_overview where path = '${name}'`
+        )
+      )
+    const [type, messages, bytes, tail, state, created, expires] = await row(
+      path,
+      "content_type, messages, bytes, tail, state, created, expires"
+    )
+    expect([type, messages, bytes, tail, state]).toEqual(["text/plain", 2, 13, next, "open"])
+    expect(Math.abs(Date.parse(created) - Date.now())).toBeLessThan(60_000)
+    expect(Math.abs(Date.parse(expires) - Date.now() - 3_600_000)).toBeLessThan(60_000)
+    expect(await row(fork, "state, forked_from, tail")).toEqual(["closed", path, next])
+    const payloads = await sqlite(
+      one.database,
+      `select payload from message_text where path = '${path}' order by "offset"`
+    )
+    expect(payloads).toBe("hello, \nwörld")
+  })
+})
+
+describe("valgrind", () => {
+  const there = spawnSync("valgrind", ["--version"]).status === 0
+  // a sanitizer and valgrind exclude each other; then the sanitizer looks for leaks
+  test.skipIf(sanitized || !there)(
+    "finds no error and no leak in a responder that served and ended",
+    { timeout: 120_000 },
+    async () => {
+      const report = path.join(folder(), "report")
+      const { child, api } = await inherited(
+        "valgrind",
+        [
+          "--quiet",
+          "--leak-check=full",
+          "--show-leak-kinds=definite,indirect,possible",
+          "--errors-for-leak-kinds=definite,indirect,possible",
+          `--log-file=${report}`,
+          "--error-exitcode=9",
+          program,
+        ],
+        { DS_LONG_POLL_TIMEOUT_MS: "500" }
+      )
+      for (let i = 0; i < 20; i++) {
+        const name = fresh()
+        await api.create(name, "application/json", '[{"a":1}]', {
+          "stream-ttl": i % 2 ? "1" : "60",
+        })
+        const reader = await api.sse(`${name}?offset=-1&live=sse`, {}, { timeout: 20_000 })
+        const waiting = api.get(`${name}?offset=now&live=long-poll`)
+        const idle = i % 5 === 0 ? api.get(`${name}?offset=now&live=long-poll`) : undefined
+        await api.append(name, "application/json", "[1,2,3]", {
+          "producer-id": "p",
+          "producer-epoch": "0",
+          "producer-seq": "0",
+        })
+        await reader.waitFor((event) => event.data.includes("3"), "its event", 20_000)
+        await waiting
+        await idle
+        const { headers } = await api.get(name)
+        await api.get(name, { "if-none-match": headers.etag })
+        await api.put(fresh(), { "stream-forked-from": name })
+        await api.post(name, { "content-type": "application/json" }, "broken")
+        await api.post(name, { "stream-closed": "true" })
+        await reader.ended
+        await api.del(name)
+        await api.get(name)
+        await api.options(name)
+      }
+      const quiet = fresh()
+      await api.create(quiet)
+      const leftWaiting = await api.sse(`${quiet}?offset=now&live=sse`)
+      await sleep(1500) // the sweeper has its turn
+      const how = await end(child, "SIGTERM", 30_000)
+      await leftWaiting.ended
+      const text = fs.existsSync(report) ? fs.readFileSync(report, "utf8") : ""
+      expect(text).toBe("")
+      expect(how).toMatchObject({ code: 0, killed: false })
+    }
+  )
+})

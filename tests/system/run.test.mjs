@@ -1,0 +1,232 @@
+// `make run`, as a person at a terminal has it.
+
+import { afterEach, expect, test } from "vitest"
+import { spawn, spawnSync } from "node:child_process"
+import fs from "node:fs"
+import net from "node:net"
+import os from "node:os"
+import path from "node:path"
+import {
+  build,
+  childrenOf,
+  cleanEnv,
+  freePort,
+  isAlive,
+  processesNaming,
+  root,
+  sqlite,
+  until,
+} from "./harness.mjs"
+import { client, fresh } from "./http.mjs"
+
+const undo = []
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step()
+})
+
+function folder() {
+  const made = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
+  undo.push(() => fs.rmSync(made, { recursive: true, force: true }))
+  return made
+}
+
+const settings = (more) => ({
+  ...cleanEnv(more),
+  TMPDIR: more.TMPDIR,
+  B: path.relative(root, build),
+})
+
+/** Starts `make run` as the leader of a process group, as a shell does; Ctrl-C goes to the group. */
+function makeRun(env) {
+  const child = spawn("make", ["--no-print-directory", "run"], {
+    cwd: root,
+    env: settings(env),
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  })
+  const make = { child, out: "", err: "" }
+  child.stdout.on("data", (data) => (make.out += data))
+  child.stderr.on("data", (data) => (make.err += data))
+  make.ended = new Promise((resolve) =>
+    child.once("close", (code, signal) => resolve({ code, signal }))
+  )
+  undo.push(async () => {
+    try {
+      process.kill(-child.pid, "SIGKILL")
+    } catch {
+      // it has ended
+    }
+    await make.ended
+  })
+  make.said = () => `stdout:\n${make.out}\nstderr:\n${make.err}`
+  return make
+}
+
+async function started() {
+  const dir = folder()
+  const env = { PORT: String(await freePort()), DATA: path.join(dir, "data"), TMPDIR: dir }
+  const make = makeRun({ ...env, DS_LONG_POLL_TIMEOUT_MS: "500", DS_LOG_LEVEL: "warn" })
+  await until(() => make.out.includes("sqlite3 ") || make.child.exitCode !== null, make.said, {
+    timeout: 60_000,
+  })
+  return { make, dir, env, url: `http://127.0.0.1:${env.PORT}` }
+}
+
+/** Nothing of it runs any more, and its temporary files are gone. */
+async function nothingLeft(dir) {
+  await until(
+    () => processesNaming(dir).length === 0,
+    () => processesNaming(dir).join("\n"),
+    { timeout: 5000 }
+  )
+  expect(fs.readdirSync(dir).filter((name) => name !== "data")).toEqual([])
+}
+
+/** The shell line of this name that make run printed. */
+const line = (out, name) => out.match(new RegExp(`^${name} +(.*)$`, "m"))[1]
+
+const shell = (command) =>
+  spawnSync("sh", ["-c", command], { encoding: "utf8", timeout: 20_000, cwd: root })
+
+test("serves, and every line that it prints works as printed", { timeout: 120_000 }, async () => {
+  const { make, dir, env, url } = await started()
+  expect(make.out, make.said()).toContain(url)
+  expect(make.out).toContain(path.join(env.DATA, "streams.db"))
+  expect(make.err).toBe("")
+
+  expect(shell(line(make.out, "create")).stdout).toMatch(/^HTTP\/1.1 201 /)
+  expect(shell(line(make.out, "append")).stdout).toMatch(/^HTTP\/1.1 204 /)
+  const tail = shell(`timeout 2 ${line(make.out, "tail")}`)
+  expect(tail.stdout).toContain("hello, world")
+  const look = shell(line(make.out, "look"))
+  expect(look.stdout, look.stderr).toContain("/v1/stream/hello")
+
+  // settings pass through
+  const waiting = await client(url).get("/v1/stream/hello?offset=now&live=long-poll")
+  expect(waiting.status, make.said()).toBe(204)
+  expect(waiting.ms).toBeLessThan(5000)
+
+  process.kill(-make.child.pid, "SIGINT") // Ctrl-C
+  await make.ended
+  await nothingLeft(dir)
+  expect(await sqlite(path.join(env.DATA, "streams.db"), "PRAGMA integrity_check")).toBe("ok")
+})
+
+test("SIGTERM to make ends it cleanly, and readers with it", { timeout: 120_000 }, async () => {
+  const { make, dir, url } = await started()
+  const api = client(url)
+  const name = fresh()
+  await api.create(name)
+  const reader = await api.sse(`${name}?offset=now&live=sse`)
+  await reader.waitFor((event) => event.control)
+  process.kill(make.child.pid, "SIGTERM")
+  await make.ended
+  expect(await reader.ended).toEqual({ complete: true })
+  await nothingLeft(dir)
+})
+
+test(
+  "a responder that is killed is started again; without nginx or supervisor all of it ends",
+  { timeout: 120_000 },
+  async () => {
+    for (const victim of ["supervisor", "nginx"]) {
+      const { make, dir, url } = await started()
+      const processes = processesNaming(dir)
+      const pid = (test) => Number(processes.find(test)?.split(" ")[0])
+      const supervisor = pid((text) => text.includes("--listen"))
+      const nginx = pid((text) => text.includes("nginx: master"))
+      expect(supervisor && nginx, processes.join("\n")).toBeTruthy()
+
+      const [responder] = childrenOf(supervisor)
+      process.kill(responder, "SIGKILL")
+      await until(
+        () => !isAlive(responder) && childrenOf(supervisor).length === 1,
+        "a new responder"
+      )
+      expect((await client(url).get("/health")).status).toBe(200)
+
+      process.kill(victim === "nginx" ? nginx : supervisor, "SIGKILL")
+      const { code } = await make.ended
+      expect(code, make.said()).not.toBe(0)
+      await nothingLeft(dir)
+    }
+  }
+)
+
+const refusals = [
+  [
+    "a taken port",
+    async () => {
+      const holder = net.createServer()
+      await new Promise((resolve) => holder.listen(0, "127.0.0.1", resolve))
+      undo.push(() => new Promise((resolve) => holder.close(resolve)))
+      return { PORT: String(holder.address().port) }
+    },
+    /taken/,
+  ],
+  [
+    "a folder that cannot be written",
+    async (dir) => {
+      fs.writeFileSync(path.join(dir, "file"), "")
+      return { DATA: path.join(dir, "file", "data") }
+    },
+    /cannot write/,
+  ],
+  ["a port that is no number", async () => ({ PORT: "http" }), /not a number/],
+  ["a port that is none", async () => ({ PORT: "70000" }), /between 1 and 65535/],
+  ["a setting that is wrong", async () => ({ DS_WORKERS: "many" }), /DS_WORKERS/],
+]
+
+test.each(refusals)(
+  "%s: status 1 and one clear line",
+  { timeout: 60_000 },
+  async (_, prepare, reason) => {
+    const dir = folder()
+    const env = {
+      PORT: String(await freePort()),
+      DATA: path.join(dir, "data"),
+      TMPDIR: dir,
+      ...(await prepare(dir)),
+    }
+    // the script itself: make adds a line of its own about the status
+    const { status, stdout, stderr } = spawnSync("sh", [path.join(root, "deploy/run.sh")], {
+      cwd: root,
+      env: settings(env),
+      encoding: "utf8",
+      timeout: 30_000,
+    })
+    expect(stderr).toMatch(reason)
+    expect(stderr).toMatch(/^[^\n]+\n$/)
+    expect(stdout).toBe("")
+    expect(status).toBe(1)
+    await nothingLeft(dir).catch((error) => {
+      if (!fs.existsSync(path.join(dir, "file"))) throw error
+    })
+  }
+)
+
+test("a program that was not built is named: status 1 and one line", async () => {
+  const dir = folder()
+  const env = {
+    ...settings({ PORT: String(await freePort()), DATA: dir, TMPDIR: dir }),
+    B: "build/none",
+  }
+  const { status, stderr } = spawnSync("sh", [path.join(root, "deploy/run.sh")], {
+    env,
+    encoding: "utf8",
+  })
+  expect(stderr).toMatch(/^[^\n]*build\/none\/durable-streams.fcgi is missing[^\n]*\n$/)
+  expect(status).toBe(1)
+})
+
+test("packages.sh says nothing when nothing is missing", () => {
+  const { status, stdout, stderr } = spawnSync(
+    "sh",
+    [path.join(root, "deploy/packages.sh"), "run"],
+    {
+      encoding: "utf8",
+    }
+  )
+  expect([status, stdout, stderr]).toEqual([0, "", ""])
+  expect(spawnSync("sh", [path.join(root, "deploy/packages.sh")]).status).toBe(2)
+})

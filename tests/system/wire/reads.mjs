@@ -1,0 +1,160 @@
+// Offsets and conditional requests.
+
+import { describe, expect, test } from "vitest"
+import { api, CLOSE, expectStatus, stream } from "./context.mjs"
+
+describe("offsets", () => {
+  const malformed = [
+    "",
+    "abc",
+    "-2",
+    "-1x",
+    "NOW",
+    "0",
+    "0_0",
+    "1,2",
+    "a%20b",
+    "%00",
+    "0000000000000000_000000000000000x",
+    "0000000000000000_00000000000000000",
+    "-000000000000001_0000000000000000",
+    "0000000000000000_0000000000000000%0A",
+  ]
+  test.each(malformed)("offset=%s is 400", async (offset) => {
+    const path = await stream("text/plain", "x")
+    for (const live of ["", "&live=long-poll", "&live=sse"])
+      expectStatus(await api.get(`${path}?offset=${offset}${live}`), 400)
+  })
+
+  test("an offset beyond the tail never leads backwards", async () => {
+    const path = await stream("text/plain", "x")
+    const far = "0000000000000000_0000000000009999"
+    const answer = await api.get(`${path}?offset=${far}`)
+    expectStatus(answer, 200, 400)
+    if (answer.status === 200) {
+      expect(answer.body.length).toBe(0)
+      expect(
+        answer.headers["stream-next-offset"] >= far,
+        answer.headers["stream-next-offset"]
+      ).toBe(true)
+    }
+  })
+
+  test("live reads need an offset", async () => {
+    const path = await stream()
+    for (const live of ["long-poll", "sse"])
+      expectStatus(await api.get(`${path}?live=${live}`), 400)
+    expectStatus(await api.get(`${path}?offset=-1&live=carrier-pigeon`), 400)
+  })
+
+  test("every offset ever handed out reads on from there", async () => {
+    const path = await stream()
+    const offsets = [(await api.head(path)).headers["stream-next-offset"]]
+    const words = ["one ", "two ", "three ", "four "]
+    for (const word of words)
+      offsets.push((await api.append(path, "text/plain", word)).headers["stream-next-offset"])
+    expect([...offsets].sort()).toEqual(offsets)
+    expect(new Set(offsets).size).toBe(offsets.length)
+    for (const [i, offset] of offsets.entries())
+      expect((await api.get(`${path}?offset=${offset}`)).text).toBe(words.slice(i).join(""))
+  })
+})
+
+describe("conditional reads", () => {
+  test.each([
+    ["the tag", (tag) => tag],
+    ["a weak form of it", (tag) => `W/${tag}`],
+    ["a list that holds it", (tag) => `"a", W/"b" ,${tag}, "c"`],
+    ["a list with a comma inside a tag", (tag) => `"a,b",${tag}`],
+    ["*", () => "*"],
+    [
+      "what lighttpd and Apache make of it when they compress",
+      (tag) => tag.replace(/"$/, '-gzip"'),
+    ],
+  ])("If-None-Match with %s is 304, complete with its headers", async (_, form) => {
+    const path = await stream("text/plain", "hello")
+    const full = await api.get(`${path}?offset=-1`)
+    expect(full.headers.etag).toMatch(/^"[^"]+"$/)
+    const answer = await api.get(`${path}?offset=-1`, { "if-none-match": form(full.headers.etag) })
+    expectStatus(answer, 304)
+    for (const name of ["etag", "cache-control", "stream-next-offset", "stream-up-to-date", "vary"])
+      expect(answer.headers[name], name).toBe(full.headers[name])
+    expect(answer.headers["access-control-expose-headers"]).toBe(
+      full.headers["access-control-expose-headers"]
+    )
+  })
+
+  test.each([
+    ["another tag", () => '"nope"'],
+    ["a part of the tag", (tag) => tag.slice(0, -2) + '"'],
+    ["the tag without quotes", (tag) => tag.slice(1, -1)],
+    ["the tag inside another one", (tag) => `"x${tag.slice(1)}`],
+  ])("If-None-Match with %s is 200", async (_, form) => {
+    const path = await stream("text/plain", "hello")
+    const { etag } = (await api.get(`${path}?offset=-1`)).headers
+    const answer = await api.get(`${path}?offset=-1`, { "if-none-match": form(etag) })
+    expectStatus(answer, 200)
+    expect(answer.text).toBe("hello")
+  })
+
+  test("the tag changes with an append and with closing alone", async () => {
+    const path = await stream("text/plain", "a")
+    const read = async () => (await api.get(`${path}?offset=-1`)).headers.etag
+    const tags = [await read()]
+    await api.append(path, "text/plain", "b")
+    tags.push(await read())
+    expectStatus(await api.post(path, CLOSE), 204)
+    tags.push(await read())
+    expect(new Set(tags).size).toBe(3)
+    const answer = await api.get(`${path}?offset=-1`, { "if-none-match": tags[1] })
+    expectStatus(answer, 200)
+    expect(answer.headers["stream-closed"]).toBe("true")
+  })
+
+  test("a closed stream's 304 tells that it is closed", async () => {
+    const path = await stream("text/plain", "a")
+    expectStatus(await api.post(path, CLOSE), 204)
+    const { etag } = (await api.get(`${path}?offset=-1`)).headers
+    const answer = await api.get(`${path}?offset=-1`, { "if-none-match": etag })
+    expectStatus(answer, 304)
+    expect(answer.headers["stream-closed"]).toBe("true")
+  })
+
+  test("a stream created again is another one, though it is as long", async () => {
+    const path = await stream("text/plain", "aaaa")
+    const { etag } = (await api.get(`${path}?offset=-1`)).headers
+    expectStatus(await api.del(path), 204)
+    await api.create(path, "text/plain")
+    await api.append(path, "text/plain", "bbbb")
+    const answer = await api.get(`${path}?offset=-1`, { "if-none-match": etag })
+    expectStatus(answer, 200)
+    expect(answer.text).toBe("bbbb")
+  })
+
+  test("offset=now has no tag and is not stored", async () => {
+    const path = await stream("text/plain", "x")
+    const answer = await api.get(`${path}?offset=now`)
+    expectStatus(answer, 200)
+    expect(answer.headers.etag).toBeUndefined()
+    expect(answer.headers["cache-control"]).toContain("no-store")
+    expect(answer.headers["stream-up-to-date"]).toBe("true")
+    expect(answer.body.length).toBe(0)
+  })
+
+  test("catch-up reads may be cached for a minute", async () => {
+    const answer = await api.get(await stream("text/plain", "x"))
+    expect(answer.headers["cache-control"]).toBe("public, max-age=60, stale-while-revalidate=300")
+  })
+
+  test("a client that refuses gzip gets none", async () => {
+    const path = await stream("application/json", JSON.stringify("a".repeat(5000)))
+    const answer = await api.get(path, { "accept-encoding": "gzip;q=0, identity" })
+    expect(answer.headers["content-encoding"]).toBeUndefined()
+  })
+
+  test("Range is not for streams: the whole answer comes", async () => {
+    const answer = await api.get(await stream("text/plain", "hello"), { range: "bytes=0-1" })
+    expectStatus(answer, 200)
+    expect(answer.text).toBe("hello")
+  })
+})
