@@ -156,7 +156,7 @@ static const char *read_escape(const char *at, const char *end)
     if (at == end)
         return NULL;
     if (*at != 'u')
-        return memchr("\"\\/bfnrt", *at, 8) ? at + 1 : NULL;
+        return *at != '\0' && strchr("\"\\/bfnrt", *at) ? at + 1 : NULL;
     if (end - at < 5 || !is_hex(at[1]) || !is_hex(at[2]) || !is_hex(at[3]) || !is_hex(at[4]))
         return NULL;
     return at + 5; /* a lone surrogate too: the grammar allows it */
