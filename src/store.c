@@ -298,14 +298,5 @@ int64_t store_wal_bytes(const struct store_conn *conn)
 
 enum ds_status store_data_version(struct store_conn *conn, int64_t *version)
 {
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, STMT_DATA_VERSION, &status);
-    bool row = false;
-
-    if (!stmt)
-        return status;
-    status = stmt_step(conn, stmt, &row);
-    *version = row ? sqlite3_column_int64(stmt, 0) : 0;
-    (void)sqlite3_reset(stmt);
-    return status;
+    return stmt_query_int(conn, STMT_DATA_VERSION, 0, 0, version);
 }

@@ -65,6 +65,10 @@ enum ds_status stmt_step(struct store_conn *conn, sqlite3_stmt *stmt, bool *row)
 /* Prepares, binds up to two integers, and runs: for the many small ones. */
 enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a, int64_t b);
 
+/* Likewise, for one that gives one number at most: 0 when it gives none, or NULL. */
+enum ds_status stmt_query_int(struct store_conn *conn, enum stmt which, int64_t a, int64_t b,
+                              int64_t *value);
+
 /* Turns an SQLite code into a status, and logs what an operator should know. */
 enum ds_status store_status(struct store_conn *conn, int code, const char *doing);
 

@@ -119,18 +119,40 @@ enum ds_status stmt_run(struct store_conn *conn, sqlite3_stmt *stmt)
     return status;
 }
 
-enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a, int64_t b)
+static sqlite3_stmt *get_bound(struct store_conn *conn, enum stmt which, int64_t a, int64_t b,
+                               enum ds_status *status)
 {
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, which, &status);
-    int wanted;
+    sqlite3_stmt *stmt = stmt_get(conn, which, status);
+    int wanted = stmt ? sqlite3_bind_parameter_count(stmt) : 0;
 
-    if (!stmt)
-        return status;
-    wanted = sqlite3_bind_parameter_count(stmt);
     if (wanted > 0)
         (void)sqlite3_bind_int64(stmt, 1, a);
     if (wanted > 1)
         (void)sqlite3_bind_int64(stmt, 2, b);
-    return stmt_run(conn, stmt);
+    return stmt;
+}
+
+enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a, int64_t b)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = get_bound(conn, which, a, b, &status);
+
+    return stmt ? stmt_run(conn, stmt) : status;
+}
+
+enum ds_status stmt_query_int(struct store_conn *conn, enum stmt which, int64_t a, int64_t b,
+                              int64_t *value)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = get_bound(conn, which, a, b, &status);
+    bool row = false;
+
+    *value = 0;
+    if (!stmt)
+        return status;
+    status = stmt_step(conn, stmt, &row);
+    if (row)
+        *value = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_reset(stmt);
+    return status;
 }

@@ -137,16 +137,10 @@ enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64
 
 enum ds_status store_has_forks(struct store_conn *conn, int64_t id, bool *has)
 {
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_HAS_FORKS, &status);
-    bool row = false;
+    int64_t found;
+    enum ds_status status = stmt_query_int(conn, STMT_STREAM_HAS_FORKS, id, 0, &found);
 
-    if (!stmt)
-        return status;
-    (void)sqlite3_bind_int64(stmt, 1, id);
-    status = stmt_step(conn, stmt, &row);
-    *has = row && sqlite3_column_int(stmt, 0) != 0;
-    (void)sqlite3_reset(stmt);
+    *has = found != 0;
     return status;
 }
 

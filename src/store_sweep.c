@@ -66,20 +66,6 @@ enum ds_status store_sweep_unread(struct store_conn *conn, struct arena *arena, 
     return status;
 }
 
-static enum ds_status next_garbage(struct store_conn *conn, int64_t *stream_id)
-{
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, STMT_GARBAGE_NEXT, &status);
-    bool row = false;
-
-    if (!stmt)
-        return status;
-    status = stmt_step(conn, stmt, &row);
-    *stream_id = row ? sqlite3_column_int64(stmt, 0) : 0;
-    (void)sqlite3_reset(stmt);
-    return status;
-}
-
 /*
  * The last position of a slice: so many rows or bytes as hold up nobody, but one row at least, for
  * a JSON message lies in one whatever its size. -1: no row is left. Payloads are not looked at.
@@ -112,7 +98,7 @@ static enum ds_status end_of_slice(struct store_conn *conn, int64_t stream_id, i
 static enum ds_status clear_garbage(struct store_conn *conn, bool *more)
 {
     int64_t stream_id = 0, last;
-    enum ds_status status = next_garbage(conn, &stream_id);
+    enum ds_status status = stmt_query_int(conn, STMT_GARBAGE_NEXT, 0, 0, &stream_id);
 
     if (status != DS_OK || stream_id == 0)
         return status;
@@ -143,29 +129,14 @@ enum ds_status store_sweep(struct store_conn *conn, struct arena *arena, int64_t
     return status;
 }
 
-/* Does a statement with one number give a row that is not NULL? */
-static enum ds_status any(struct store_conn *conn, enum stmt which, int64_t number, bool *found)
-{
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, which, &status);
-    bool row = false;
-
-    if (!stmt)
-        return status;
-    for (int i = sqlite3_bind_parameter_count(stmt); i > 0; i--)
-        (void)sqlite3_bind_int64(stmt, i, i == 1 ? number : 1);
-    status = stmt_step(conn, stmt, &row);
-    *found = row && sqlite3_column_type(stmt, 0) != SQLITE_NULL;
-    (void)sqlite3_reset(stmt);
-    return status;
-}
-
 enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *needed)
 {
-    enum ds_status status = any(conn, STMT_GARBAGE_NEXT, 0, needed);
+    int64_t id;
+    enum ds_status status = stmt_query_int(conn, STMT_GARBAGE_NEXT, 0, 0, &id);
 
-    if (status == DS_OK && !*needed)
-        status = any(conn, STMT_STREAM_EXPIRED, now, needed);
+    if (status == DS_OK && id == 0)
+        status = stmt_query_int(conn, STMT_STREAM_EXPIRED, now, 1, &id);
+    *needed = id != 0;
     return status;
 }
 

@@ -140,7 +140,9 @@ one_system() {
         --reporter=json --outputFile.json="$scratch/result" --reporter=default) \
         >"$scratch/output" 2>&1 </dev/null
     status=$?
-    totals=$(tally "$scratch/result" 2>"$scratch/notes") || totals='0 0'
+    totals='0 0'
+    : >"$scratch/notes"
+    [ -f "$scratch/result" ] && totals=$(tally "$scratch/result" 2>"$scratch/notes")
     good=${totals% *}
     bad=${totals#* }
     [ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
