@@ -137,11 +137,6 @@ static const struct {
     [DS_FAILED] = {500, "the server failed; its log says why"},
 };
 
-int http_status_of(enum ds_status status)
-{
-    return answers[status].http;
-}
-
 void http_refuse_status(struct ds_exchange *exchange, enum ds_status status)
 {
     http_refuse(exchange, answers[status].http, answers[status].reason);

@@ -2,8 +2,8 @@
  * What can fail returns one of these. 0 is success; on failure the caller owns nothing.
  *
  * The enum is small on purpose: it says what the caller can do about it, not what went wrong.
- * What went wrong is logged once, where it happened. http_status_of() in http_response.c is the
- * one table that turns these into HTTP.
+ * What went wrong is logged once, where it happened. http_refuse_status() in http_response.c
+ * has the one table that turns these into HTTP.
  */
 #ifndef STATUS_H
 #define STATUS_H

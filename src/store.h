@@ -102,8 +102,6 @@ enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_
  */
 enum ds_status store_delete(struct store_conn *conn, const struct stream *stream, int64_t now);
 
-enum ds_status store_has_forks(struct store_conn *conn, int64_t id, bool *has);
-
 /* --- messages --- */
 
 /* Appends at stream->tail, which moves, as does stream->messages. */

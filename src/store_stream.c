@@ -90,6 +90,15 @@ enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64
     return load(conn, arena, stmt, stream);
 }
 
+static enum ds_status has_forks(struct store_conn *conn, int64_t id, bool *has)
+{
+    int64_t found;
+    enum ds_status status = stmt_query_int(conn, STMT_STREAM_HAS_FORKS, id, 0, &found);
+
+    *has = found != 0;
+    return status;
+}
+
 static bool has_expired(struct store_conn *conn, const struct stream *stream, int64_t now)
 {
     if (stream->expires_at == 0 || stream->expires_at > now)
@@ -107,7 +116,7 @@ static enum ds_status life_of(struct store_conn *conn, const struct stream *stre
         return DS_GONE;
     if (!has_expired(conn, stream, now))
         return DS_OK;
-    status = store_has_forks(conn, stream->id, &forks);
+    status = has_forks(conn, stream->id, &forks);
     if (status != DS_OK)
         return status;
     return forks ? DS_GONE : DS_NOT_FOUND;
@@ -133,15 +142,6 @@ enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64
     enum ds_status status = store_load_id(conn, arena, id, stream);
 
     return status == DS_OK ? life_of(conn, stream, now) : status;
-}
-
-enum ds_status store_has_forks(struct store_conn *conn, int64_t id, bool *has)
-{
-    int64_t found;
-    enum ds_status status = stmt_query_int(conn, STMT_STREAM_HAS_FORKS, id, 0, &found);
-
-    *has = found != 0;
-    return status;
 }
 
 static void bind_or_null(sqlite3_stmt *stmt, int index, int64_t value, bool present)
@@ -223,7 +223,7 @@ static enum ds_status collect_sources(struct store_conn *conn, struct arena *are
 enum ds_status store_delete(struct store_conn *conn, const struct stream *stream, int64_t now)
 {
     bool forks = false;
-    enum ds_status status = store_has_forks(conn, stream->id, &forks);
+    enum ds_status status = has_forks(conn, stream->id, &forks);
     struct arena *arena;
 
     if (status != DS_OK)

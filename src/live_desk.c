@@ -1,0 +1,216 @@
+/*
+ * The live desk: what it wakes up for. Sockets, newcomers, changes of streams, and time.
+ */
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "config.h"
+#include "house.h"
+#include "live_private.h"
+#include "server.h"
+#include "sse.h"
+#include "store.h"
+#include "wake.h"
+
+enum { EVENTS = 256, TICKS = 10 };
+
+static void admit(struct live *live, struct parked *parked)
+{
+    bool fresh = false;
+
+    live_watch_socket(live, parked, false, EPOLL_CTL_ADD);
+    if (parked->reader.stream_id != 0) {
+        if (!live_table_add(&live->table, parked, &fresh)) {
+            live_leave(live, parked, false);
+            return;
+        }
+        /* counted before the database is looked at: no wake-up is lost */
+        if (fresh)
+            wake_interest(store_wake(live->server->store), parked->reader.stream_id, 1);
+        if (live->let_go)
+            parked->reader.out_of_time = true;
+        live_table_mark(&live->table, parked->watch);
+    }
+    if (!live_table_reserve(&live->table)) {
+        live_leave(live, parked, false);
+        return;
+    }
+    if (outgoing_is_empty(&parked->out) || live_push(live, parked))
+        live_schedule(live, parked);
+}
+
+void live_empty_inbox(struct live *live)
+{
+    struct parked *parked, *next;
+
+    (void)pthread_mutex_lock(&live->lock);
+    parked = live->inbox;
+    live->inbox = NULL;
+    (void)pthread_mutex_unlock(&live->lock);
+    for (; parked; parked = next) {
+        next = parked->next;
+        parked->next = NULL;
+        admit(live, parked);
+    }
+}
+
+static void hear_changes(struct live *live)
+{
+    struct wake *wake = store_wake(live->server->store);
+    struct watch *watch;
+    int64_t stream_id;
+
+    for (;;) {
+        switch (wake_next(wake, &live->seen, &stream_id)) {
+        case WAKE_NONE:
+            return;
+        case WAKE_LOST:
+            live_table_mark_all(&live->table);
+            break;
+        case WAKE_STREAM:
+            watch = live_table_find(&live->table, stream_id);
+            if (watch)
+                live_table_mark(&live->table, watch);
+            break;
+        }
+    }
+}
+
+static void handle_event(struct live *live, const struct epoll_event *event)
+{
+    struct parked *parked = event->data.ptr;
+    uint64_t count;
+
+    if (!parked) {
+        if (read(live->poke, &count, sizeof count) < 0) {
+            /* nothing was written after all */
+        }
+        return;
+    }
+    if (event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) &&
+        (!parked->peer->framed || peer_is_gone(parked->peer))) {
+        live_leave(live, parked, false);
+        return;
+    }
+    if (event->events & EPOLLOUT && live_push(live, parked)) {
+        live_schedule(live, parked);
+        if (parked->watch && outgoing_is_empty(&parked->out))
+            live_table_mark(&live->table, parked->watch); /* on from its offset */
+    }
+}
+
+static void keep_alive(struct live *live, struct parked *parked)
+{
+    struct buf buf = {0};
+    struct chunk *chunk;
+
+    sse_add_keepalive(&buf);
+    chunk = buf_failed(&buf) ? NULL : chunk_take(&buf);
+    if (!chunk) {
+        buf_close(&buf);
+        live_leave(live, parked, false);
+        return;
+    }
+    outgoing_add(&parked->out, chunk);
+    if (live_push(live, parked))
+        live_schedule(live, parked);
+}
+
+/* Time is up for something. */
+static void handle_due(struct live *live, struct parked *parked, int64_t now)
+{
+    if (!outgoing_is_empty(&parked->out)) {
+        live_leave(live, parked, false); /* it has not read for DS_IO_TIMEOUT_MS */
+    } else if (now >= parked->ends_at) {
+        parked->reader.out_of_time = true;
+        live_table_mark(&live->table, parked->watch);
+        live_table_set_due(&live->table, parked, now + WAKE_RECHECK_MS);
+    } else {
+        keep_alive(live, parked);
+    }
+}
+
+static void handle_timers(struct live *live)
+{
+    int64_t now = clock_monotonic_ms();
+    struct parked *parked;
+
+    while ((parked = live_table_first_due(&live->table)) && parked->due <= now)
+        handle_due(live, parked, now);
+}
+
+/* What no wake-up tells, for one stream. */
+static void look_after(struct live *live, struct watch *watch, int64_t now)
+{
+    if (watch->ttl_seconds >= 0)
+        house_renew(live->server, watch->stream_id, now + watch->ttl_seconds * 1000);
+    if (live->recheck > 0 ||
+        (watch->ttl_seconds < 0 && watch->expires_at != 0 && watch->expires_at <= now))
+        live_table_mark(&live->table, watch);
+}
+
+/*
+ * Once a second for every stream: a write from the sqlite3 prompt or by a process that died before
+ * it could wake us, streams that expire, and TTLs that readers keep from running out. In tenths,
+ * so that many streams do not hold up the readers of one.
+ */
+static void tick(struct live *live)
+{
+    int64_t now = clock_wall_ms(), version = live->data_version;
+    size_t share = live->table.count / TICKS + 1;
+
+    (void)store_data_version(live->conn, &version);
+    if (version != live->data_version)
+        live->recheck = TICKS; /* somebody has committed: once around */
+    live->data_version = version;
+    for (; share > 0; share--)
+        look_after(live, live_table_next(&live->table), now);
+    if (live->recheck > 0)
+        live->recheck--;
+    live->next_tick = clock_monotonic_ms() + WAKE_RECHECK_MS / TICKS;
+}
+
+static void let_everybody_go(struct live *live)
+{
+    live->let_go = true;
+    for (struct watch *watch = live->table.watches; watch; watch = watch->next) {
+        for (struct parked *parked = watch->first; parked; parked = parked->next)
+            parked->reader.out_of_time = true;
+        live_table_mark(&live->table, watch);
+    }
+}
+
+static int sleep_ms(struct live *live)
+{
+    struct parked *first = live_table_first_due(&live->table);
+    int64_t until, now = clock_monotonic_ms();
+
+    if (live->table.marked)
+        return 0;
+    if (!first)
+        return -1; /* nobody here: sleep until somebody is handed over */
+    until = first->due;
+    if (live->table.watches && live->next_tick < until)
+        until = live->next_tick;
+    return until > now ? (int)(until - now) : 0;
+}
+
+void live_turn(struct live *live)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(live->epoll, events, EVENTS, sleep_ms(live));
+
+    /* first the sockets: later steps may end exchanges that these events name */
+    for (int i = 0; i < n; i++)
+        handle_event(live, &events[i]);
+    live_empty_inbox(live);
+    if (atomic_load(&live->letting_go) && !live->let_go)
+        let_everybody_go(live);
+    hear_changes(live);
+    handle_timers(live);
+    if (live->table.watches && clock_monotonic_ms() >= live->next_tick)
+        tick(live);
+    live_visit_marked(live);
+}

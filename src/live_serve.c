@@ -1,0 +1,242 @@
+/*
+ * The live desk: one parked exchange, and serving the readers of one stream.
+ *
+ * Must hold: a stream is read once for all its readers that stand at the same place, and nobody
+ * gets a second slice before the others had their turn.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "config.h"
+#include "live_private.h"
+#include "log.h"
+#include "op_live.h"
+#include "server.h"
+#include "store.h"
+#include "wake.h"
+
+enum { CACHED = 8 };
+
+/* --- one parked exchange --- */
+
+void live_watch_socket(struct live *live, struct parked *parked, bool writable, int op)
+{
+    struct epoll_event event = {.data.ptr = parked};
+
+    /* A CGI process's output is never read from: an error or a hang-up comes unasked, and what
+       looks like input may be a request's body that was shut off behind its end. */
+    event.events = (parked->peer->framed ? EPOLLIN | (uint32_t)EPOLLRDHUP : 0) |
+                   (writable ? (uint32_t)EPOLLOUT : 0);
+    /* EPERM: the output of a CGI process is a file, which is never full and never gone */
+    if (epoll_ctl(live->epoll, op, parked->peer->fd, &event) != 0 && errno != EPERM)
+        log_error("cannot watch a connection: %s", strerror(errno));
+    parked->wants_writable = writable;
+}
+
+void live_count_backlog(struct live *live, struct parked *parked, int64_t bytes)
+{
+    atomic_fetch_add(&live->backlog, bytes - parked->backlog);
+    parked->backlog = bytes;
+}
+
+bool live_is_backed_up(struct live *live)
+{
+    return atomic_load(&live->backlog) > live->server->config->max_queued_bytes;
+}
+
+void live_leave(struct live *live, struct parked *parked, bool ok)
+{
+    struct peer *peer = parked->peer;
+
+    (void)epoll_ctl(live->epoll, EPOLL_CTL_DEL, peer->fd, NULL);
+    live_count_backlog(live, parked, 0);
+    outgoing_clear(&parked->out);
+    free(parked->reader.if_none_match);
+    if (parked->watch && live_table_remove(&live->table, parked))
+        wake_interest(store_wake(live->server->store), parked->reader.stream_id, -1);
+    live_table_set_due(&live->table, parked, 0);
+    free(parked);
+    atomic_fetch_sub(&live->parked, 1);
+    atomic_fetch_sub(&live->server->exchanges, 1);
+    peer->done(peer, ok);
+}
+
+bool live_push(struct live *live, struct parked *parked)
+{
+    bool end = parked->out.end;
+
+    switch (peer_send(parked->peer, &parked->out)) {
+    case PEER_SENT:
+        if (end) {
+            live_leave(live, parked, true);
+            return false;
+        }
+        live_count_backlog(live, parked, 0);
+        if (parked->wants_writable)
+            live_watch_socket(live, parked, false, EPOLL_CTL_MOD);
+        return true;
+    case PEER_AGAIN:
+        live_count_backlog(live, parked, outgoing_bytes(&parked->out));
+        if (!parked->wants_writable)
+            live_watch_socket(live, parked, true, EPOLL_CTL_MOD);
+        return true;
+    case PEER_GONE:
+    default:
+        live_leave(live, parked, false);
+        return false;
+    }
+}
+
+static int64_t next_due(const struct live *live, const struct parked *parked, int64_t now)
+{
+    const struct config *config = live->server->config;
+    int64_t due = parked->ends_at;
+
+    if (!outgoing_is_empty(&parked->out))
+        return now + config->io_timeout_ms;
+    if (parked->watch && parked->reader.kind == LIVE_SSE && now + config->sse_keepalive_ms < due)
+        due = now + config->sse_keepalive_ms;
+    return due;
+}
+
+void live_schedule(struct live *live, struct parked *parked)
+{
+    live_table_set_due(&live->table, parked, next_due(live, parked, clock_monotonic_ms()));
+}
+
+/* --- serving the readers of one stream --- */
+
+/* Answers encoded during one visit, for readers that stand at the same place. */
+struct cache {
+    struct {
+        struct live_reader reader;
+        struct live_answer answer;
+    } entry[CACHED];
+    int used;
+};
+
+static bool is_same(const struct live_reader *a, const struct live_reader *b)
+{
+    return a->kind == b->kind && a->position == b->position && a->cursor == b->cursor &&
+           a->greeted == b->greeted && a->out_of_time == b->out_of_time &&
+           a->only_now == b->only_now && !a->if_none_match && !b->if_none_match;
+}
+
+static void answer_ref(struct live_answer *to, const struct live_answer *from)
+{
+    *to = *from;
+    if (to->head)
+        (void)chunk_ref(to->head);
+    if (to->body)
+        (void)chunk_ref(to->body);
+}
+
+static void cache_clear(struct cache *cache)
+{
+    for (int i = 0; i < cache->used; i++) {
+        chunk_unref(cache->entry[i].answer.head);
+        chunk_unref(cache->entry[i].answer.body);
+    }
+    cache->used = 0;
+}
+
+static enum ds_status encode(struct live *live, struct cache *cache, const struct stream *stream,
+                             enum ds_status life, const struct live_reader *reader,
+                             struct live_answer *answer)
+{
+    enum ds_status status;
+
+    for (int i = 0; i < cache->used; i++)
+        if (is_same(&cache->entry[i].reader, reader)) {
+            answer_ref(answer, &cache->entry[i].answer);
+            return DS_OK;
+        }
+    status = op_live_encode(live->server, live->conn, stream, life, reader, answer);
+    if (status != DS_OK || reader->if_none_match || cache->used == CACHED)
+        return status;
+    cache->entry[cache->used].reader = *reader;
+    answer_ref(&cache->entry[cache->used++].answer, answer);
+    return DS_OK;
+}
+
+/* Gives one reader what there is for it. Returns whether there is more for it at once. */
+static bool serve(struct live *live, struct cache *cache, const struct stream *stream,
+                  enum ds_status life, struct parked *parked)
+{
+    struct live_answer answer = {.next = parked->reader.position};
+    bool progress;
+
+    if (live_is_backed_up(live)) { /* reading on costs memory: later */
+        parked->watch->expires_at = 1;
+        return false;
+    }
+    if (encode(live, cache, stream, life, &parked->reader, &answer) != DS_OK) {
+        chunk_unref(answer.head);
+        chunk_unref(answer.body);
+        live_leave(live, parked, false); /* logged; the client comes back */
+        return false;
+    }
+    if (!answer.head && !answer.body && !answer.end)
+        return false; /* nothing for it yet */
+    progress = answer.next != parked->reader.position;
+    parked->reader.position = answer.next;
+    parked->reader.greeted = true;
+    if (answer.head)
+        outgoing_add(&parked->out, answer.head);
+    if (answer.body)
+        outgoing_add(&parked->out, answer.body);
+    parked->out.end = answer.end;
+    if (!live_push(live, parked))
+        return false;
+    live_schedule(live, parked);
+    return progress && outgoing_is_empty(&parked->out);
+}
+
+/* Looks at a stream once and serves all its readers. */
+static void visit(struct live *live, struct watch *watch)
+{
+    struct arena *arena = arena_new();
+    struct cache cache = {.used = 0};
+    struct stream stream = {0};
+    struct parked *parked, *next;
+    enum ds_status life = arena ? store_begin_read(live->conn) : DS_NO_MEMORY;
+
+    watch->marked = watch->dirty = false;
+    if (life == DS_OK)
+        life = store_find_id(live->conn, arena, watch->stream_id, clock_wall_ms(), &stream);
+    watch->ttl_seconds = life == DS_OK ? stream.ttl_seconds : -1;
+    watch->expires_at = life == DS_OK ? stream.expires_at : 1; /* 1: look again next second */
+    watch->visiting = true; /* or it would go with its last reader */
+    for (parked = watch->first; parked; parked = next) {
+        next = parked->next;
+        if (outgoing_is_empty(&parked->out) && serve(live, &cache, &stream, life, parked))
+            watch->dirty = true; /* another slice, after the others had their turn */
+    }
+    watch->visiting = false;
+    store_end_read(live->conn);
+    cache_clear(&cache);
+    arena_free(arena);
+    if (!watch->first)
+        live_table_drop(&live->table, watch);
+    else if (watch->dirty)
+        live_table_mark(&live->table, watch);
+}
+
+void live_visit_marked(struct live *live)
+{
+    struct watch *watch = live_table_take_marked(&live->table);
+
+    while (watch) {
+        struct watch *next = watch->next_marked;
+
+        if (watch->first)
+            visit(live, watch);
+        else
+            live_table_drop(&live->table, watch);
+        watch = next;
+    }
+}
