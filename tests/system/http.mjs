@@ -4,7 +4,8 @@ import http from "node:http"
 import net from "node:net"
 import { randomBytes } from "node:crypto"
 
-const agent = new http.Agent({ keepAlive: true, maxSockets: 512 })
+// a connection that lay idle for 2 s is not used again: lighttpd ends those of 5 s just when we might
+const agent = new http.Agent({ keepAlive: true, maxSockets: 512, timeout: 2000 })
 
 /** A path for a stream that no other test uses. */
 export const fresh = (name = "s") => `/v1/stream/${name}-${randomBytes(6).toString("hex")}`
