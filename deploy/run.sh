@@ -162,15 +162,16 @@ until curl -s -f -o "$run/health" --max-time 5 --noproxy '*' "$url/health"; do
     sleep 0.1
 done
 
+database=$("$program" --database)
 cat <<TEXT
 
 Durable Streams on $url   (Ctrl-C ends it)
-database: $DS_DATABASE
+database: $database
 
 create   curl -i -X PUT $url/v1/stream/hello -H 'Content-Type: text/plain'
 append   curl -i $url/v1/stream/hello -H 'Content-Type: text/plain' -d 'hello, world'
 tail     curl -N '$url/v1/stream/hello?offset=-1&live=sse'
-look     sqlite3 $DS_DATABASE 'select * from stream_overview'
+look     sqlite3 $database 'select * from stream_overview'
 
 TEXT
 

@@ -27,6 +27,7 @@ static void print_help(FILE *out)
         "\n"
         "  durable-streams.fcgi --listen unix:/run/streams.sock   listen for a web server\n"
         "  durable-streams.fcgi --listen 127.0.0.1:9000           the same over TCP\n"
+        "  durable-streams.fcgi --database                        print where the database lies\n"
         "  durable-streams.fcgi --help | --version\n"
         "\n"
         "Started by a web server, it speaks FastCGI (descriptor 0 is a listening socket) or CGI.\n"
@@ -126,6 +127,8 @@ int main(int argc, char **argv)
     log_open((enum log_level)config.log_level);
     if (argc == 3 && strcmp(argv[1], "--listen") == 0)
         result = supervise(&config, argv[2]);
+    else if (argc == 2 && strcmp(argv[1], "--database") == 0)
+        result = puts(config.database) < 0; /* in memory mode not where DS_DATABASE says */
     else if (argc > 1)
         (void)fprintf(stderr, "durable-streams: unknown arguments, see --help\n");
     else if (gateway_cgi_is_here())
