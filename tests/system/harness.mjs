@@ -49,16 +49,23 @@ export async function until(check, what, { timeout = 10_000, every = 20 } = {}) 
   }
 }
 
-/** The port was free a moment ago; the web servers want a number before they start. */
-export function freePort() {
-  return new Promise((resolve, reject) => {
+function isFree(port) {
+  return new Promise((resolve) => {
     const probe = net.createServer()
-    probe.once("error", reject)
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address()
-      probe.close(() => resolve(port))
-    })
+    probe.once("error", () => resolve(false))
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)))
   })
+}
+
+/**
+ * A port that was free a moment ago; the web servers want a number before they start. Below those
+ * that the kernel gives to clients, or one of a thousand connections might take it meanwhile.
+ */
+export async function freePort() {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    if (await isFree(port)) return port
+  }
 }
 
 /** Does anybody listen on this unix socket? */
