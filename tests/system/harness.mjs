@@ -49,6 +49,20 @@ export async function until(check, what, { timeout = 10_000, every = 20 } = {}) 
   }
 }
 
+/** Steps that undo what a test did, the last one first, and folders that go with them. */
+export function cleanUp(afterEach) {
+  const undo = []
+  const folder = () => {
+    const made = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
+    undo.push(() => fs.rmSync(made, { recursive: true, force: true }))
+    return made
+  }
+  afterEach(async () => {
+    for (const step of undo.splice(0).reverse()) await step()
+  })
+  return { undo, folder }
+}
+
 function isFree(port) {
   return new Promise((resolve) => {
     const probe = net.createServer()

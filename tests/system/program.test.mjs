@@ -8,6 +8,7 @@ import os from "node:os"
 import path from "node:path"
 import {
   cleanEnv,
+  cleanUp,
   end,
   expectNoReport,
   isAlive,
@@ -22,16 +23,7 @@ import {
 } from "./harness.mjs"
 import { client, fresh } from "./http.mjs"
 
-const undo = []
-afterEach(async () => {
-  for (const step of undo.splice(0).reverse()) await step()
-})
-
-function folder() {
-  const made = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
-  undo.push(() => fs.rmSync(made, { recursive: true, force: true }))
-  return made
-}
+const { undo, folder } = cleanUp(afterEach)
 
 async function server(options) {
   const started = await startServer(options)

@@ -4,12 +4,12 @@ import { afterEach, expect, test } from "vitest"
 import { spawn, spawnSync } from "node:child_process"
 import fs from "node:fs"
 import net from "node:net"
-import os from "node:os"
 import path from "node:path"
 import {
   build,
   childrenOf,
   cleanEnv,
+  cleanUp,
   freePort,
   isAlive,
   processesNaming,
@@ -19,16 +19,7 @@ import {
 } from "./harness.mjs"
 import { client, fresh } from "./http.mjs"
 
-const undo = []
-afterEach(async () => {
-  for (const step of undo.splice(0).reverse()) await step()
-})
-
-function folder() {
-  const made = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
-  undo.push(() => fs.rmSync(made, { recursive: true, force: true }))
-  return made
-}
+const { undo, folder } = cleanUp(afterEach)
 
 const settings = (more) => ({
   ...cleanEnv(more),
