@@ -146,7 +146,7 @@ static void look_after(struct live *live, struct watch *watch, int64_t now)
 {
     if (watch->ttl_seconds >= 0)
         house_renew(live->server, watch->stream_id, now + watch->ttl_seconds * 1000);
-    if (live->recheck > 0 ||
+    if (live->recheck > 0 || watch->again ||
         (watch->ttl_seconds < 0 && watch->expires_at != 0 && watch->expires_at <= now))
         live_table_mark(&live->table, watch);
 }

@@ -171,7 +171,7 @@ static bool serve(struct live *live, struct cache *cache, const struct stream *s
     bool progress;
 
     if (live_is_backed_up(live)) { /* reading on costs memory: later */
-        parked->watch->expires_at = 1;
+        parked->watch->again = true;
         return false;
     }
     if (encode(live, cache, stream, life, &parked->reader, &answer) != DS_OK) {
@@ -203,18 +203,20 @@ static void visit(struct live *live, struct watch *watch)
     struct cache cache = {.used = 0};
     struct stream stream = {0};
     struct parked *parked, *next;
+    bool more = false; /* another slice for somebody, after the others had their turn */
     enum ds_status life = arena ? store_begin_read(live->conn) : DS_NO_MEMORY;
 
-    watch->marked = watch->dirty = false;
+    watch->marked = false;
     if (life == DS_OK)
         life = store_find_id(live->conn, arena, watch->stream_id, clock_wall_ms(), &stream);
     watch->ttl_seconds = life == DS_OK ? stream.ttl_seconds : -1;
-    watch->expires_at = life == DS_OK ? stream.expires_at : 1; /* 1: look again next second */
+    watch->expires_at = life == DS_OK ? stream.expires_at : 0;
+    watch->again = life != DS_OK;
     watch->visiting = true; /* or it would go with its last reader */
     for (parked = watch->first; parked; parked = next) {
         next = parked->next;
         if (outgoing_is_empty(&parked->out) && serve(live, &cache, &stream, life, parked))
-            watch->dirty = true; /* another slice, after the others had their turn */
+            more = true;
     }
     watch->visiting = false;
     store_end_read(live->conn);
@@ -222,7 +224,7 @@ static void visit(struct live *live, struct watch *watch)
     arena_free(arena);
     if (!watch->first)
         live_table_drop(&live->table, watch);
-    else if (watch->dirty)
+    else if (more)
         live_table_mark(&live->table, watch);
 }
 

@@ -34,7 +34,8 @@ struct watch {
     struct watch *next_marked;
     int64_t ttl_seconds; /* -1: none; as of the last look */
     int64_t expires_at;  /* 0: never */
-    bool marked, dirty, visiting;
+    bool again;          /* the last look could not serve everybody: another one within a second */
+    bool marked, visiting;
 };
 
 struct live_table {
