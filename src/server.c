@@ -19,7 +19,7 @@ void server_close(struct server *server)
     commit_stop(server->commit);
     live_stop(server->live);
     commit_free(server->commit);
-    store_close(server->store, server->house != NULL);
+    store_close(server->store, server->lasting);
 }
 
 enum ds_status server_start(struct server *server, const struct config *config, bool threads)
@@ -28,6 +28,7 @@ enum ds_status server_start(struct server *server, const struct config *config, 
 
     memset((void *)server, 0, sizeof *server);
     server->config = config;
+    server->lasting = threads;
     status = store_open(&server->store, config, threads);
     if (status == DS_OK)
         status = commit_start(&server->commit, server->store, config, threads);

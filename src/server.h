@@ -20,6 +20,7 @@ struct server {
     struct store *store;
     struct commit *commit;
     struct live *live;
+    bool lasting;         /* has threads and stays; a CGI process does not */
     struct house *house;  /* NULL in a CGI process */
     atomic_int exchanges; /* under way, for a graceful end */
     atomic_bool stopping; /* connections are closed after their answer, nobody is parked */
