@@ -260,7 +260,8 @@ static void *run(void *arg)
             (void)pthread_cond_clockwait(&house->moved, &house->lock, CLOCK_MONOTONIC, &until);
         (void)pthread_mutex_unlock(&house->lock);
     }
-    save_renewals(house); /* the last second's, at a clean end */
+    if (wake_try_duty(store_wake(house->server->store)))
+        save_renewals(house); /* the last second's, at a clean end */
     return NULL;
 }
 
