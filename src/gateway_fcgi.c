@@ -54,7 +54,7 @@ struct connection {
 struct worker {
     struct gateway_fcgi *gateway;
     struct store_conn *conn;
-    struct connection *reading; /* the one it waits for; guarded by the gateway's lock */
+    atomic_int reading; /* descriptor of the connection that it waits for, or -1 */
     pthread_t thread;
     bool started;
 };
@@ -273,22 +273,15 @@ static struct ds_exchange *read_request(struct worker *worker, struct connection
     return exchange;
 }
 
-static void note_reading(struct worker *worker, struct connection *connection)
-{
-    (void)pthread_mutex_lock(&worker->gateway->lock);
-    worker->reading = connection;
-    (void)pthread_mutex_unlock(&worker->gateway->lock);
-}
-
 static void serve(struct worker *worker, struct connection *connection)
 {
     struct server *server = worker->gateway->server;
     struct ds_exchange *exchange;
 
     atomic_fetch_add(&server->exchanges, 1); /* a request that is being read is one already */
-    note_reading(worker, connection);
+    atomic_store(&worker->reading, connection->peer.fd);
     exchange = read_request(worker, connection);
-    note_reading(worker, NULL);
+    atomic_store(&worker->reading, -1);
     atomic_fetch_sub(&server->exchanges, 1);
     if (exchange)
         route(exchange, false);
@@ -369,6 +362,8 @@ struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
     gateway->listening = listening;
     gateway->epoll = gateway->stop = -1;
     gateway->workers = workers;
+    for (int64_t i = 0; i < workers; i++)
+        atomic_init(&gateway->worker[i].reading, -1);
     (void)pthread_mutex_init(&gateway->lock, NULL);
     return gateway;
 }
@@ -392,14 +387,16 @@ void gateway_fcgi_close_door(struct gateway_fcgi *gateway)
     shut_door(gateway);
 }
 
-/* Whoever is still reading a request when time is up reads its end. */
+/* Whoever is still reading a request when time is up reads its end. The door is shut: a descriptor
+   that was closed meanwhile is no other connection's by now. */
 static void cut_off(struct gateway_fcgi *gateway)
 {
-    (void)pthread_mutex_lock(&gateway->lock);
-    for (int64_t i = 0; i < gateway->workers; i++)
-        if (gateway->worker[i].reading)
-            (void)shutdown(gateway->worker[i].reading->peer.fd, SHUT_RD);
-    (void)pthread_mutex_unlock(&gateway->lock);
+    for (int64_t i = 0; i < gateway->workers; i++) {
+        int fd = atomic_load(&gateway->worker[i].reading);
+
+        if (fd >= 0)
+            (void)shutdown(fd, SHUT_RD);
+    }
 }
 
 void gateway_fcgi_stop(struct gateway_fcgi *gateway)
