@@ -44,20 +44,15 @@ void exchange_drop(struct ds_exchange *exchange)
 /* Head and body become chunks of an answer; false when out of memory. */
 static bool load(struct ds_exchange *exchange, struct outgoing *out)
 {
-    struct chunk *head, *body = NULL;
+    bool has_body = !exchange->no_body && (exchange->body.len > 0 || buf_failed(&exchange->body));
+    struct chunk *head = chunk_take(&exchange->head);
+    struct chunk *body = has_body ? chunk_take(&exchange->body) : NULL;
 
-    if (buf_failed(&exchange->head) || buf_failed(&exchange->body))
+    if (!head || (has_body && !body)) {
+        chunk_unref(head);
+        chunk_unref(body);
         return false;
-    head = chunk_take(&exchange->head);
-    if (head && exchange->body.len > 0 && !exchange->no_body) {
-        body = chunk_take(&exchange->body);
-        if (!body) {
-            chunk_unref(head);
-            return false;
-        }
     }
-    if (!head)
-        return false;
     outgoing_add(out, head);
     if (body)
         outgoing_add(out, body);

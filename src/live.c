@@ -192,7 +192,7 @@ bool live_park(struct live *live, struct ds_exchange *exchange, const struct liv
     parked->reader = *reader;
     parked->ends_at = clock_monotonic_ms() + time_for(live->server->config, reader->kind);
     if (exchange->head.len > 0) {
-        struct chunk *head = buf_failed(&exchange->head) ? NULL : chunk_take(&exchange->head);
+        struct chunk *head = chunk_take(&exchange->head);
 
         if (!head) {
             free(parked);

@@ -107,9 +107,8 @@ static void keep_alive(struct live *live, struct parked *parked)
     struct chunk *chunk;
 
     sse_add_keepalive(&buf);
-    chunk = buf_failed(&buf) ? NULL : chunk_take(&buf);
+    chunk = chunk_take(&buf);
     if (!chunk) {
-        buf_close(&buf);
         live_leave(live, parked, false);
         return;
     }

@@ -64,13 +64,8 @@ void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream
 /* A buffer becomes a chunk of the answer. */
 static enum ds_status give(struct buf *buf, struct chunk **chunk)
 {
-    if (!buf_failed(buf)) {
-        *chunk = chunk_take(buf);
-        if (*chunk)
-            return DS_OK;
-    }
-    buf_close(buf);
-    return DS_NO_MEMORY;
+    *chunk = chunk_take(buf);
+    return *chunk ? DS_OK : DS_NO_MEMORY;
 }
 
 /* --- long-poll --- */

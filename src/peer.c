@@ -23,12 +23,14 @@ enum { IOVS = 64, HEADERS = 32 }; /* of one sendmsg: 2 MB of full records */
 
 struct chunk *chunk_take(struct buf *buf)
 {
-    struct chunk *chunk = malloc(sizeof *chunk);
+    struct chunk *chunk = buf_failed(buf) ? NULL : malloc(sizeof *chunk);
 
-    if (chunk) {
-        chunk->refs = 1;
-        chunk->data = buf_take(buf, &chunk->len);
+    if (!chunk) {
+        buf_close(buf);
+        return NULL;
     }
+    chunk->refs = 1;
+    chunk->data = buf_take(buf, &chunk->len);
     return chunk;
 }
 

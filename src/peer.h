@@ -32,7 +32,8 @@ struct chunk {
     char *data; /* malloc'd */
 };
 
-/* The bytes leave the buffer, which is empty afterwards. NULL when out of memory. */
+/* The bytes leave the buffer, which is empty afterwards. NULL when memory ran out, now or while the
+   buffer was written. */
 struct chunk *chunk_take(struct buf *buf);
 struct chunk *chunk_ref(struct chunk *chunk);
 void chunk_unref(struct chunk *chunk); /* NULL is allowed */
