@@ -251,3 +251,24 @@ void config_print_help(FILE *out)
         (void)fprintf(out, "      %s\n", row->help);
     }
 }
+
+int config_passed_sockets(void)
+{
+    const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+
+    return count && pid && strtol(pid, NULL, 10) == getpid() ? atoi(count) : 0;
+}
+
+const char *config_notify_socket(void)
+{
+    return getenv("NOTIFY_SOCKET");
+}
+
+void config_forget_service_manager(void)
+{
+    static const char *const names[] = {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+                                        "NOTIFY_SOCKET"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        (void)unsetenv(names[i]);
+}

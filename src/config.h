@@ -57,4 +57,13 @@ void config_close(struct config *config);
 /* The table as --help prints it. */
 void config_print_help(FILE *out);
 
+/*
+ * What a service manager has put into the environment: how many sockets are meant for this very
+ * process (LISTEN_FDS, LISTEN_PID), where it wants to be told things (NOTIFY_SOCKET, or NULL), and
+ * how to keep all that from a child process.
+ */
+int config_passed_sockets(void);
+const char *config_notify_socket(void);
+void config_forget_service_manager(void);
+
 #endif

@@ -27,6 +27,8 @@ static void print_help(FILE *out)
         "\n"
         "  durable-streams.fcgi --listen unix:/run/streams.sock   listen for a web server\n"
         "  durable-streams.fcgi --listen 127.0.0.1:9000           the same over TCP\n"
+        "  durable-streams.fcgi --listen systemd                  on the socket that it has "
+        "passed\n"
         "  durable-streams.fcgi --database                        print where the database lies\n"
         "  durable-streams.fcgi --help | --version\n"
         "\n"

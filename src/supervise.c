@@ -2,88 +2,27 @@
 #include "supervise.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "config.h"
+#include "listen.h"
 #include "log.h"
 #include "store.h"
 
-enum { BACKLOG = 4096, QUICK_DEATH_MS = 1000, PAUSE_MS = 250 };
+enum { QUICK_DEATH_MS = 1000, PAUSE_MS = 250 };
 
 struct child {
     pid_t pid; /* -1: to be started again */
     int64_t started;
     int quick_deaths; /* in a row, each within QUICK_DEATH_MS of its start */
 };
-
-static int listen_unix(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat info;
-    int fd = -1, probe;
-
-    if (strlen(path) >= sizeof address.sun_path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    (void)strcpy(address.sun_path, path);
-    probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (probe >= 0 && connect(probe, (struct sockaddr *)&address, sizeof address) == 0) {
-        (void)close(probe);
-        errno = EADDRINUSE;
-        return -1;
-    }
-    if (probe >= 0)
-        (void)close(probe);
-    if (lstat(path, &info) == 0 && S_ISSOCK(info.st_mode))
-        (void)unlink(path); /* nobody listens there: left behind */
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-                    chmod(path, 0660) != 0 || listen(fd, BACKLOG) != 0)) {
-        (void)close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-static int listen_inet(const char *address)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    const char *colon = strrchr(address, ':');
-    char host[256];
-    int fd = -1, on = 1;
-
-    if (!colon || (size_t)(colon - address) >= sizeof host) {
-        errno = EINVAL;
-        return -1;
-    }
-    (void)snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
-    if (getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found) != 0) {
-        errno = EADDRNOTAVAIL;
-        return -1;
-    }
-    fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-                    bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0)) {
-        (void)close(fd);
-        fd = -1;
-    }
-    freeaddrinfo(found);
-    return fd;
-}
 
 static void become_responder(int listening)
 {
@@ -97,6 +36,7 @@ static void become_responder(int listening)
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a responder does not outlive its supervisor */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    config_forget_service_manager();
     if (dup2(listening, STDIN_FILENO) == STDIN_FILENO)
         (void)execl(self, "durable-streams.fcgi", (char *)NULL);
     _exit(127);
@@ -178,7 +118,6 @@ static void watch(struct child *children, int64_t n, int listening, const sigset
 
 int supervise(const struct config *config, const char *address)
 {
-    bool is_unix = strncmp(address, "unix:", 5) == 0;
     int64_t n = config->processes;
     struct child *children = calloc((size_t)n, sizeof *children);
     struct store *store = NULL;
@@ -194,9 +133,12 @@ int supervise(const struct config *config, const char *address)
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     if (!children)
         goto end;
-    listening = is_unix ? listen_unix(address + 5) : listen_inet(address);
+    listening = listen_on(address);
     if (listening < 0) {
-        log_error("cannot listen on %s: %s", address, strerror(errno));
+        if (errno == ENOTCONN)
+            log_error("the service manager has passed no socket, or more than one");
+        else
+            log_error("cannot listen on %s: %s", address, strerror(errno));
         goto end;
     }
     /* held open for as long as we live: a restarted responder is never the first one */
@@ -206,11 +148,12 @@ int supervise(const struct config *config, const char *address)
         start_child(&children[i], listening);
     log_info("listening on %s with %lld responder%s, database %s", address, (long long)n,
              n == 1 ? "" : "s", config->database);
+    listen_notify("READY=1");
     watch(children, n, listening, &signals);
+    listen_notify("STOPPING=1");
     result = 0;
 unlisten:
-    if (is_unix)
-        (void)unlink(address + 5);
+    listen_end(address);
     if (store)
         end_children(children, n);
 end:

@@ -8,7 +8,7 @@
 
 struct config;
 
-/* "unix:/path", "host:port" or ":port". Returns the process's exit status, after SIGTERM or so. */
+/* The address is for listen_on(). Returns the process's exit status, after SIGTERM or so. */
 int supervise(const struct config *config, const char *address);
 
 #endif
