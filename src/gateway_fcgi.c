@@ -6,12 +6,17 @@
  * libfcgi, and hands the exchange over; when the answer is out, whichever thread that was arms the
  * connection again (peer_done). So idle connections occupy nobody, and neither do parked readers.
  *
- *     idle ──readable──▶ worker: FCGX_Accept_r, parameters, body ──▶ route() ─ ─ ▶ done ──▶ idle
+ *                            ┌──────── not all there yet ───────┐
+ *                            ▼                                  │
+ *     idle ──readable──▶ spool ──▶ worker: FCGX_Accept_r, parameters, body ──▶ route() ─ ─ ▶ done
+ *      ▲                                                                                     │
+ *      └─────────────────────────────────────────────────────────────────────────────────────┘
  *
- * libfcgi reads the requests. It needs a blocking descriptor for that, so it has a receive time-out
- * against a web server that stops in the middle. Answers are written by peer.c, which never
- * blocks. FCGX_Free after reading gives back libfcgi's 17 KB of buffers, so that an exchange that
- * waits costs only itself.
+ * libfcgi reads the requests, and blocks while it does: a client whose body trickles in through a
+ * web server that passes it on as it comes (Apache) would keep a worker. So libfcgi is given only
+ * what is there to its last byte: on the socket, or collected in a file in memory (spool.c).
+ * Answers are written by peer.c, which never blocks. FCGX_Free after reading gives back libfcgi's
+ * 17 KB of buffers, so that an exchange that waits costs only itself.
  */
 #include "gateway_fcgi.h"
 
@@ -38,15 +43,17 @@
 #include "log.h"
 #include "route.h"
 #include "server.h"
+#include "spool.h"
 #include "store.h"
 
-enum { PIECE = 16 * 1024 };
+enum { PIECE = 16 * 1024, PEEK = 64 * 1024 };
 
 /* An idle or busy connection. */
 struct connection {
     struct peer peer; /* first: done() gets it back */
     struct gateway_fcgi *gateway;
     struct connection *next, *prev; /* all of them, to be closed at the end */
+    struct spool *spool;            /* of a request that comes in bit by bit, or NULL */
     atomic_uint turns; /* requests so far: orders one owner's accesses before the next one's, which
                           epoll does for the machine but not for the language */
 };
@@ -54,7 +61,7 @@ struct connection {
 struct worker {
     struct gateway_fcgi *gateway;
     struct store_conn *conn;
-    atomic_int reading; /* descriptor of the connection that it waits for, or -1 */
+    char *peek; /* PEEK bytes */
     pthread_t thread;
     bool started;
 };
@@ -91,6 +98,13 @@ static void shut_door(struct gateway_fcgi *gateway)
     (void)epoll_ctl(gateway->epoll, EPOLL_CTL_DEL, gateway->listening, NULL);
 }
 
+static void end_spool(struct connection *connection)
+{
+    spool_free(connection->spool);
+    connection->spool = NULL;
+    atomic_fetch_sub(&connection->gateway->server->exchanges, 1);
+}
+
 static void close_connection(struct connection *connection)
 {
     struct gateway_fcgi *gateway = connection->gateway;
@@ -104,6 +118,8 @@ static void close_connection(struct connection *connection)
         connection->next->prev = connection->prev;
     (void)pthread_mutex_unlock(&gateway->lock);
     close_descriptor(connection->peer.fd);
+    if (connection->spool)
+        end_spool(connection);
     free(connection);
     if (atomic_exchange(&gateway->door_shut, false) && !atomic_load(&gateway->server->stopping))
         (void)open_door(gateway);
@@ -248,45 +264,84 @@ static bool read_params(char **params, struct ds_exchange *exchange)
     return true;
 }
 
+/* The request into the exchange. One that was too large for its spool ends in the middle. */
+static bool read_whole(FCGX_Request *fcgi, struct ds_exchange *exchange, bool too_large)
+{
+    if (!read_params(fcgi->envp, exchange))
+        return false;
+    if (read_body(fcgi->in, exchange))
+        return true;
+    exchange->request.body_too_large = too_large;
+    return too_large;
+}
+
 /* Reads one request with libfcgi; NULL when there is none to answer. */
 static struct ds_exchange *read_request(struct worker *worker, struct connection *connection)
 {
+    struct spool *spool = connection->spool;
     struct ds_exchange *exchange = NULL;
     FCGX_Request fcgi; /* never moved: its streams point back to it */
 
     (void)FCGX_InitRequest(&fcgi, -1, 0);
-    fcgi.ipcFd = connection->peer.fd;
-    fcgi.keepConnection = 1; /* or Accept_r would close the descriptor before it reads */
-    FCGX_Detach(&fcgi);      /* no two seconds of lingering if it closes after all */
-    if (FCGX_Accept_r(&fcgi) < 0) {
-        connection->peer.fd = -1; /* libfcgi has closed it */
+    fcgi.ipcFd = spool ? spool_take_fd(spool) : connection->peer.fd;
+    fcgi.keepConnection = 1;        /* or Accept_r would close the descriptor before it reads */
+    FCGX_Detach(&fcgi);             /* no two seconds of lingering if it closes after all */
+    if (FCGX_Accept_r(&fcgi) < 0) { /* and libfcgi has closed what it read from */
+        if (!spool)
+            connection->peer.fd = -1;
         return NULL;
     }
     exchange = exchange_new(worker->gateway->server, &connection->peer, worker->conn);
-    if (exchange && (!read_params(fcgi.envp, exchange) || !read_body(fcgi.in, exchange))) {
+    if (exchange && !read_whole(&fcgi, exchange, spool && spool_is_too_large(spool))) {
         exchange_free(exchange);
         exchange = NULL;
     }
+    if (spool)
+        (void)close(fcgi.ipcFd);
     connection->peer.request_id = (uint16_t)fcgi.requestId;
     connection->peer.keep = fcgi.keepConnection != 0;
     FCGX_Free(&fcgi, 0);
     return exchange;
 }
 
-static void serve(struct worker *worker, struct connection *connection)
+/* Is the request there to its end? If not, what there is of it has gone into the spool. */
+static enum spool_state collect(struct worker *worker, struct connection *connection)
 {
     struct server *server = worker->gateway->server;
-    struct ds_exchange *exchange;
 
-    atomic_fetch_add(&server->exchanges, 1); /* a request that is being read is one already */
-    atomic_store(&worker->reading, connection->peer.fd);
-    exchange = read_request(worker, connection);
-    atomic_store(&worker->reading, -1);
-    atomic_fetch_sub(&server->exchanges, 1);
-    if (exchange)
-        route(exchange, false);
-    else
+    if (!connection->spool) {
+        if (spool_is_whole(connection->peer.fd, worker->peek, PEEK))
+            return SPOOL_WHOLE;
+        connection->spool = spool_new(server->config);
+        if (!connection->spool)
+            return SPOOL_GONE;
+        atomic_fetch_add(&server->exchanges, 1); /* a request that comes in is one already */
+    }
+    return spool_fill(connection->spool, connection->peer.fd, worker->peek, PEEK);
+}
+
+static void serve(struct worker *worker, struct connection *connection)
+{
+    struct ds_exchange *exchange = NULL;
+
+    switch (collect(worker, connection)) {
+    case SPOOL_MORE:
+        if (!arm(connection, EPOLL_CTL_MOD))
+            close_connection(connection);
+        return;
+    case SPOOL_WHOLE:
+        exchange = read_request(worker, connection);
+        break;
+    case SPOOL_GONE:
+        break;
+    }
+    if (!exchange) {
         close_connection(connection);
+        return;
+    }
+    if (connection->spool)
+        end_spool(connection);
+    route(exchange, false);
 }
 
 static bool has_hung_up(struct connection *connection, uint32_t events)
@@ -346,6 +401,9 @@ static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *
     worker->gateway = gateway;
     if (status != DS_OK)
         return status;
+    worker->peek = malloc(PEEK);
+    if (!worker->peek)
+        return DS_NO_MEMORY;
     worker->started = pthread_create(&worker->thread, NULL, run, worker) == 0;
     return worker->started ? DS_OK : DS_NO_MEMORY;
 }
@@ -362,8 +420,6 @@ struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
     gateway->listening = listening;
     gateway->epoll = gateway->stop = -1;
     gateway->workers = workers;
-    for (int64_t i = 0; i < workers; i++)
-        atomic_init(&gateway->worker[i].reading, -1);
     (void)pthread_mutex_init(&gateway->lock, NULL);
     return gateway;
 }
@@ -387,29 +443,17 @@ void gateway_fcgi_close_door(struct gateway_fcgi *gateway)
     shut_door(gateway);
 }
 
-/* Whoever is still reading a request when time is up reads its end. The door is shut: a descriptor
-   that was closed meanwhile is no other connection's by now. */
-static void cut_off(struct gateway_fcgi *gateway)
-{
-    for (int64_t i = 0; i < gateway->workers; i++) {
-        int fd = atomic_load(&gateway->worker[i].reading);
-
-        if (fd >= 0)
-            (void)shutdown(fd, SHUT_RD);
-    }
-}
-
 void gateway_fcgi_stop(struct gateway_fcgi *gateway)
 {
     uint64_t one = 1;
 
     if (gateway->stop >= 0 && write(gateway->stop, &one, sizeof one) < 0)
         log_error("cannot stop the workers: %s", strerror(errno));
-    cut_off(gateway);
     for (int64_t i = 0; i < gateway->workers; i++) {
         if (gateway->worker[i].started)
             (void)pthread_join(gateway->worker[i].thread, NULL);
         store_disconnect(gateway->worker[i].conn);
+        free(gateway->worker[i].peek);
     }
 }
 

@@ -21,7 +21,7 @@ enum ds_status gateway_fcgi_start(struct gateway_fcgi *gateway);
 /* From now on nobody new is let in, and connections are closed after their answer. */
 void gateway_fcgi_close_door(struct gateway_fcgi *gateway);
 
-/* Ends the threads; requests that are still being read are cut off. */
+/* Ends the threads. */
 void gateway_fcgi_stop(struct gateway_fcgi *gateway);
 
 /*
