@@ -75,7 +75,8 @@ static const struct row table[] = {
     {"DS_CACHE", CHOICE, FIELD(cache), "public|private|off", CACHE_PUBLIC, 0, 0,
      "who may cache catch-up reads for a minute"},
     {"DS_BASE_URL", TEXT, FIELD(base_url), "", 0, 0, 0,
-     "scheme://host[:port] in absolute URLs; empty: from the request"},
+     "scheme://host[:port][/prefix] of absolute URLs, the prefix in front of every stream's path; "
+     "empty: from the request"},
     {"DS_TRUST_FORWARDED", NUMBER, FIELD(trust_forwarded), NULL, 0, 0, 1,
      "1: X-Forwarded-Proto and X-Forwarded-Host are believed"},
     {"DS_WORKERS", NUMBER, FIELD(workers), NULL, 4, 1, 256,
@@ -184,6 +185,19 @@ static bool is_header_safe(const char *text)
     return true;
 }
 
+static bool split_base_url(struct config *config)
+{
+    const char *host = strstr(config->base_url, "://");
+
+    config->base_path = "";
+    if (!config->base_url[0])
+        return true;
+    if (!host || host == config->base_url || host[3] == '/' || strpbrk(host, "?#"))
+        return false;
+    config->base_path = host + 3 + strcspn(host + 3, "/");
+    return true;
+}
+
 bool config_load(struct config *config, char *error, size_t size)
 {
     char *path;
@@ -199,6 +213,10 @@ bool config_load(struct config *config, char *error, size_t size)
     }
     for (size_t len = strlen(config->base_url); len > 0 && config->base_url[len - 1] == '/'; len--)
         config->base_url[len - 1] = '\0'; /* a path follows it */
+    if (!split_base_url(config)) {
+        (void)snprintf(error, size, "DS_BASE_URL must be scheme://host[:port][/prefix]");
+        goto fail;
+    }
     if (config->durability == DURABILITY_MEMORY) {
         path = memory_path(config->database);
         if (!path)

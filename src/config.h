@@ -18,9 +18,10 @@ enum durability {
 enum cache_scope { CACHE_PUBLIC, CACHE_PRIVATE, CACHE_OFF };
 
 struct config {
-    char *database;    /* path of the database file; with DURABILITY_MEMORY, where it really lies */
-    char *base_url;    /* scheme://host[:port] for Location; empty: from the request */
-    char *cors_origin; /* "*", an origin, or empty: no CORS headers */
+    char *database; /* path of the database file; with DURABILITY_MEMORY, where it really lies */
+    char *base_url; /* scheme://host[:port][/prefix] for Location; empty: from the request */
+    const char *base_path; /* the prefix in base_url, "" if there is none */
+    char *cors_origin;     /* "*", an origin, or empty: no CORS headers */
     int64_t durability;
     int64_t cache;
     int64_t busy_timeout_ms;

@@ -118,7 +118,7 @@ static bool answer(struct server *server, struct store_conn *conn, struct peer *
         /* The desk must not block on a reader that takes nothing. Only now: standard input may be
            the same socket. */
         (void)fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
-        route(exchange, true);
+        route(exchange);
     }
     live_run(server->live); /* if it was parked there, or the reader is slow */
     return true;

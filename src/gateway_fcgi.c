@@ -341,7 +341,7 @@ static void serve(struct worker *worker, struct connection *connection)
     }
     if (connection->spool)
         end_spool(connection);
-    route(exchange, false);
+    route(exchange);
 }
 
 static bool has_hung_up(struct connection *connection, uint32_t events)

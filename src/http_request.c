@@ -6,7 +6,11 @@
 
 #include "arena.h"
 #include "config.h"
+#include "digits.h"
 #include "path.h"
+
+/* "/v1//v1//v1/…" has many places to look at, each as long as the path */
+enum { LONGEST_PREFIX = 1024 };
 
 #define NAME(text)                                                                                 \
     {                                                                                              \
@@ -20,6 +24,7 @@ static const struct {
     [PARAM_METHOD] = NAME("REQUEST_METHOD"),
     [PARAM_TARGET] = NAME("REQUEST_URI"),
     [PARAM_SCRIPT_NAME] = NAME("SCRIPT_NAME"),
+    [PARAM_PATH_INFO] = NAME("PATH_INFO"),
     [PARAM_SCHEME] = NAME("REQUEST_SCHEME"),
     [PARAM_HTTPS] = NAME("HTTPS"),
     [PARAM_SERVER_NAME] = NAME("SERVER_NAME"),
@@ -51,6 +56,12 @@ static int find_param(const char *name, size_t len)
     return -1;
 }
 
+/* No header of the client; a path has a limit of its own. */
+static bool is_about_path(int param)
+{
+    return param == PARAM_TARGET || param == PARAM_SCRIPT_NAME || param == PARAM_PATH_INFO;
+}
+
 bool http_request_add(struct http_request *request, struct arena *arena,
                       const struct config *config, const char *name, size_t name_len,
                       const char *value)
@@ -62,7 +73,7 @@ bool http_request_add(struct http_request *request, struct arena *arena,
         return true; /* of a header that is sent twice, the first one counts */
     if (len == 0 && (which == PARAM_CONTENT_TYPE || which == PARAM_CONTENT_LENGTH))
         return true; /* web servers send these two empty when the client sent none */
-    if (len > (size_t)config->max_header_bytes && which != PARAM_TARGET) {
+    if (len > (size_t)config->max_header_bytes && !is_about_path(which)) {
         request->too_long = true;
         return true;
     }
@@ -99,13 +110,97 @@ static int64_t parse_length(const char *text)
     return length;
 }
 
-/* Under a CGI prefix, /cgi-bin/streams/v1/x is the stream /v1/x. */
-static bool has_prefix(const char *prefix, const char *path, size_t len)
+/* The URLs that a prefix may stand before: all that a program in a folder answers to. */
+static bool is_own_path(const char *path, size_t len)
 {
-    size_t prefix_len = strlen(prefix);
+    return strncmp(path, "/v1/", 4) == 0 || (len == 7 && strncmp(path, "/health", 7) == 0);
+}
 
-    return prefix_len > 0 && len > prefix_len && strncmp(path, prefix, prefix_len) == 0 &&
-           path[prefix_len] == '/';
+/* Length of prefix if path begins with it and one of our own paths follows, else 0. */
+static size_t match_prefix(const char *prefix, const char *path, size_t len)
+{
+    size_t prefix_len = prefix ? strlen(prefix) : 0;
+
+    if (prefix_len == 0 || len <= prefix_len || strncmp(path, prefix, prefix_len) != 0 ||
+        !is_own_path(path + prefix_len, len - prefix_len))
+        return 0;
+    return prefix_len;
+}
+
+/* The next character of a decoded path, with "%2f" as a slash and runs of slashes as one. */
+static char next_folded(const char **at)
+{
+    bool slash = false;
+
+    for (;; slash = true) {
+        if (**at == '/')
+            *at += 1;
+        else if ((*at)[0] == '%' && (*at)[1] == '2' && ((*at)[2] | 0x20) == 'f')
+            *at += 3;
+        else
+            break;
+    }
+    if (slash)
+        return '/';
+    return **at ? *(*at)++ : '\0';
+}
+
+/*
+ * Are these two the same path? PATH_INFO is decoded, but one server leaves %2f as it was, another
+ * decodes it too, and both merge slashes: so that much is taken for equal.
+ */
+static bool is_path_info(const char *decoded, const char *path_info)
+{
+    for (;;) {
+        char a = next_folded(&decoded), b = next_folded(&path_info);
+
+        if (a != b)
+            return false;
+        if (a == '\0')
+            return true;
+    }
+}
+
+static char *decode(struct arena *arena, const char *path, size_t len)
+{
+    char *decoded = arena_alloc(arena, len + 1), *to = decoded;
+    const char *end = path + len;
+
+    if (!decoded)
+        return NULL;
+    while (path < end) {
+        int byte = *path == '%' ? digits_percent(path, end) : -1;
+
+        *to++ = byte > 0 ? (char)byte : *path;
+        path += byte > 0 ? 3 : 1;
+    }
+    *to = '\0';
+    return decoded;
+}
+
+/*
+ * How much of the path is prefix. REQUEST_URI is what the client sent, so after a rewrite the
+ * prefix is not SCRIPT_NAME; but PATH_INFO is always what follows it. Of several places that fit,
+ * the first: slashes then belong to the stream's path.
+ */
+static size_t find_prefix(const struct http_request *request, struct arena *arena, const char *path,
+                          size_t len)
+{
+    const char *path_info = request->param[PARAM_PATH_INFO];
+    const char *script = request->param[PARAM_SCRIPT_NAME], *at;
+    size_t most = len;
+
+    if (!script || !path_info || path_info[0] != '/')
+        return 0;
+    if (len > LONGEST_PREFIX) /* but its end is still needed */
+        most = LONGEST_PREFIX;
+    at = decode(arena, path, len);
+    for (size_t i = 0; at && i < most; at++) {
+        if (is_own_path(path + i, len - i) && is_path_info(at, path_info))
+            return i;
+        i += path[i] == '%' && digits_percent(path + i, path + len) > 0 ? 3 : 1;
+    }
+    return match_prefix(script, path, len);
 }
 
 const char *http_request_sibling(const struct http_request *request, struct arena *arena,
@@ -113,11 +208,12 @@ const char *http_request_sibling(const struct http_request *request, struct aren
                                  const char **reason)
 {
     size_t len = strlen(url_path);
+    size_t skip = request->prefix[0] ? match_prefix(request->prefix, url_path, len) : 0;
 
-    if (has_prefix(request->prefix, url_path, len)) {
-        url_path += strlen(request->prefix);
-        len = strlen(url_path);
-    }
+    if (request->prefix[0] && skip == 0) /* the same program by its other URL */
+        skip = match_prefix(request->param[PARAM_SCRIPT_NAME], url_path, len);
+    url_path += skip;
+    len -= skip;
     *reason = "the path must begin with a slash";
     if (url_path[0] != '/')
         return NULL;
@@ -129,12 +225,12 @@ const char *http_request_sibling(const struct http_request *request, struct aren
 }
 
 int http_request_parse(struct http_request *request, struct arena *arena,
-                       const struct config *config, bool cgi, const char **reason)
+                       const struct config *config, const char **reason)
 {
     const char *path, *method = request->param[PARAM_METHOD];
-    size_t len;
+    size_t len, skip;
 
-    request->query = "";
+    request->query = request->prefix = "";
     request->method = method ? parse_method(method) : HTTP_METHODS;
     request->content_length = parse_length(request->param[PARAM_CONTENT_LENGTH]);
     if (request->content_length == -2) {
@@ -150,12 +246,15 @@ int http_request_parse(struct http_request *request, struct arena *arena,
         *reason = "the request has no path (is REQUEST_URI passed on?)";
         return 400;
     }
-    request->prefix = "";
-    if (cgi && request->param[PARAM_SCRIPT_NAME] &&
-        has_prefix(request->param[PARAM_SCRIPT_NAME], path, len)) {
-        request->prefix = request->param[PARAM_SCRIPT_NAME];
-        path += strlen(request->prefix);
-        len -= strlen(request->prefix);
+    skip = config->base_url[0] ? match_prefix(config->base_path, path, len)
+                               : find_prefix(request, arena, path, len);
+    *reason = "out of memory";
+    if (skip > 0) {
+        request->prefix = arena_strndup(arena, path, skip);
+        if (!request->prefix)
+            return 503;
+        path += skip;
+        len -= skip;
     }
     if (len > (size_t)config->max_path_bytes) {
         *reason = "the path is too long";
@@ -178,14 +277,14 @@ static bool is_host(const char *host)
                len;
 }
 
-const char *http_request_origin(const struct http_request *request, struct arena *arena,
-                                const struct config *config)
+const char *http_request_url(const struct http_request *request, struct arena *arena,
+                             const struct config *config)
 {
     const char *const *param = request->param;
     const char *scheme = param[PARAM_SCHEME], *host = param[PARAM_HOST];
 
     if (config->base_url[0])
-        return config->base_url;
+        return arena_printf(arena, "%s%s", config->base_url, request->path);
     if (param[PARAM_HTTPS] && strcasecmp(param[PARAM_HTTPS], "on") == 0)
         scheme = "https";
     if (config->trust_forwarded && param[PARAM_FORWARDED_PROTO])
@@ -194,13 +293,14 @@ const char *http_request_origin(const struct http_request *request, struct arena
         host = param[PARAM_FORWARDED_HOST];
     scheme = scheme && strcasecmp(scheme, "https") == 0 ? "https" : "http";
     if (host && is_host(host))
-        return arena_printf(arena, "%s://%s", scheme, host);
+        return arena_printf(arena, "%s://%s%s%s", scheme, host, request->prefix, request->path);
     host = param[PARAM_SERVER_NAME];
     if (!host || !is_host(host))
-        return arena_printf(arena, "%s", ""); /* a path alone is a valid Location */
+        return arena_printf(arena, "%s%s", request->prefix, request->path);
     if (!param[PARAM_SERVER_PORT] || strspn(param[PARAM_SERVER_PORT], "0123456789") == 0)
-        return arena_printf(arena, "%s://%s", scheme, host);
-    return arena_printf(arena, "%s://%s:%.5s", scheme, host, param[PARAM_SERVER_PORT]);
+        return arena_printf(arena, "%s://%s%s%s", scheme, host, request->prefix, request->path);
+    return arena_printf(arena, "%s://%s:%.5s%s%s", scheme, host, param[PARAM_SERVER_PORT],
+                        request->prefix, request->path);
 }
 
 bool http_request_closes(const struct http_request *request)

@@ -27,6 +27,7 @@ enum http_param {
     PARAM_METHOD,
     PARAM_TARGET, /* REQUEST_URI */
     PARAM_SCRIPT_NAME,
+    PARAM_PATH_INFO,
     PARAM_SCHEME,
     PARAM_HTTPS,
     PARAM_SERVER_NAME,
@@ -55,9 +56,9 @@ struct http_request {
     enum http_method method;
     const char *param[HTTP_PARAMS]; /* NULL: absent. An empty Content-Type counts as absent */
     bool too_long;                  /* one of them was longer than DS_MAX_HEADER_BYTES */
-    const char *prefix;             /* of the URL, before the path; "" but for CGI in a folder */
-    const char *path;       /* the stream's name, normalised; NULL before http_request_parse */
-    const char *query;      /* "" if there is none */
+    const char *prefix; /* of the URL, as sent, before the path; "" but for a program in a folder */
+    const char *path;   /* the stream's name, normalised; NULL before http_request_parse */
+    const char *query;  /* "" if there is none */
     int64_t content_length; /* -1: not said */
     char *body;             /* malloc'd by the gateway, freed with the exchange */
     size_t body_len;
@@ -70,11 +71,15 @@ bool http_request_add(struct http_request *request, struct arena *arena,
                       const char *value);
 
 /*
- * Sets method, path, query and content_length from the parameters. 0, or the HTTP status to answer
- * with and a one-line *reason. cgi: paths are relative to SCRIPT_NAME where the URL begins with it.
+ * Sets method, prefix, path, query and content_length from the parameters. 0, or the HTTP status to
+ * answer with and a one-line *reason.
+ *
+ * The path is that of REQUEST_URI, less a prefix: that of DS_BASE_URL, or, without that setting,
+ * what stands before PATH_INFO where the web server knows one (a program in a folder, shared
+ * hosting). /~ann/streams.cgi/v1/stream/x is the stream /v1/stream/x.
  */
 int http_request_parse(struct http_request *request, struct arena *arena,
-                       const struct config *config, bool cgi, const char **reason);
+                       const struct config *config, const char **reason);
 
 /*
  * The name of another stream that a header gives as the path of its URL, in the same normal form;
@@ -84,9 +89,12 @@ const char *http_request_sibling(const struct http_request *request, struct aren
                                  const struct config *config, const char *url_path,
                                  const char **reason);
 
-/* "http://host" of the URL that the client used, or DS_BASE_URL. NULL when out of memory. */
-const char *http_request_origin(const struct http_request *request, struct arena *arena,
-                                const struct config *config);
+/*
+ * The URL of the request's stream, as the client would write it: with scheme and host where they
+ * are known, else a path. NULL when out of memory.
+ */
+const char *http_request_url(const struct http_request *request, struct arena *arena,
+                             const struct config *config);
 
 /* Stream-Closed: true, in any case (protocol section 4.1); anything else is as if it were absent.
  */

@@ -290,7 +290,7 @@ static void answer(struct create *create)
     struct ds_exchange *exchange = create->exchange;
     const struct http_request *request = &exchange->request;
     struct buf *head = &exchange->head;
-    const char *origin;
+    const char *url;
 
     if (create->reason) {
         http_refuse(exchange, create->status, create->reason);
@@ -298,9 +298,8 @@ static void answer(struct create *create)
     }
     http_begin(head, exchange->server->config, create->status);
     if (create->status == 201) { /* some servers make a redirect of a 200 with Location */
-        origin = http_request_origin(request, exchange->arena, exchange->server->config);
-        buf_printf(head, "Location: %s%s%s\r\n", origin ? origin : "", request->prefix,
-                   request->path);
+        url = http_request_url(request, exchange->arena, exchange->server->config);
+        http_add(head, "Location", url ? url : request->path);
     }
     http_add(head, "Content-Type", create->stream.content_type);
     http_add_offset(head, create->stream.tail);

@@ -66,13 +66,12 @@ static void refuse_method(struct ds_exchange *exchange, const struct place *plac
     exchange_finish(exchange);
 }
 
-void route(struct ds_exchange *exchange, bool cgi)
+void route(struct ds_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
     const char *reason = NULL;
     const struct place *place;
-    int status =
-        http_request_parse(request, exchange->arena, exchange->server->config, cgi, &reason);
+    int status = http_request_parse(request, exchange->arena, exchange->server->config, &reason);
 
     exchange->no_body = request->method == HTTP_HEAD;
     if (status != 0) {

@@ -4,10 +4,7 @@
 
 struct ds_exchange;
 
-/*
- * Takes an exchange whose request is complete (parameters and body), and sees it through. cgi:
- * paths are relative to SCRIPT_NAME where the URL begins with it.
- */
-void route(struct ds_exchange *exchange, _Bool cgi);
+/* Takes an exchange whose request is complete (parameters and body), and sees it through. */
+void route(struct ds_exchange *exchange);
 
 #endif

@@ -1,0 +1,136 @@
+/* Which part of a URL is the prefix of a program in a folder, and which one names the stream. */
+#include "arena.h"
+#include "config.h"
+#include "http_request.h"
+#include "unit.h"
+
+static struct arena *arena;
+static struct http_request request;
+
+static void add(const struct config *config, const char *name, const char *value)
+{
+    if (value)
+        ck_assert(http_request_add(&request, arena, config, name, strlen(name), value));
+}
+
+static int parse(const struct config *config, const char *uri, const char *script,
+                 const char *path_info)
+{
+    const char *reason = "";
+
+    memset(&request, 0, sizeof request);
+    add(config, "REQUEST_METHOD", "GET");
+    add(config, "REQUEST_URI", uri);
+    add(config, "SCRIPT_NAME", script);
+    add(config, "PATH_INFO", path_info);
+    add(config, "HTTP_HOST", "h.example");
+    return http_request_parse(&request, arena, config, &reason);
+}
+
+static struct config make_config(const char *base_url, const char *base_path)
+{
+    return (struct config){.base_url = (char *)(uintptr_t)base_url,
+                           .base_path = base_path,
+                           .max_path_bytes = 2048,
+                           .max_header_bytes = 8192};
+}
+
+START_TEST(prefix_is_what_stands_before_path_info)
+{
+    static const struct {
+        const char *uri, *script, *path_info, *prefix, *path;
+    } cases[] = {
+        /* no program in a folder */
+        {"/v1/stream/a", NULL, NULL, "", "/v1/stream/a"},
+        {"/v1/stream/a", "", "/v1/stream/a", "", "/v1/stream/a"},
+        {"/v1/stream/a%2fb%41//c", "/v1/stream/a%2fbA//c", NULL, "", "/v1/stream/a%2FbA//c"},
+        {"/v1/stream/a", "/app.fcgi", NULL, "", "/v1/stream/a"},
+        {"/x/v1/y", NULL, NULL, "", "/x/v1/y"},
+        /* Apache: direct, rewritten, cgi-bin, encoded prefix */
+        {"/~ann/s.cgi/v1/stream/a%2fb%41//c?x", "/~ann/s.cgi", "/v1/stream/a%2fbA/c", "/~ann/s.cgi",
+         "/v1/stream/a%2FbA//c"},
+        {"/~ann/v1/stream/a%2fb%41//c?x", "/~ann/s.cgi", "/v1/stream/a%2fbA/c", "/~ann",
+         "/v1/stream/a%2FbA//c"},
+        {"/v1/stream/a", "/s.cgi", "/v1/stream/a", "", "/v1/stream/a"},
+        {"/cgi-bin/s/v1/stream/a", "/cgi-bin/s", "/v1/stream/a", "/cgi-bin/s", "/v1/stream/a"},
+        {"/%7Eann/s%2ecgi/v1/a", "/~ann/s.cgi", "/v1/a", "/%7Eann/s%2ecgi", "/v1/a"},
+        {"/~ann/s.cgi/v1/a%252fb", "/~ann/s.cgi", "/v1/a%2fb", "/~ann/s.cgi", "/v1/a%252fb"},
+        {"/~ann/s.cgi/health", "/~ann/s.cgi", "/health", "/~ann/s.cgi", "/health"},
+        /* lighttpd decodes %2f as well */
+        {"/~ann/v1/stream/a%2Fb", "/~ann/s.cgi", "/v1/stream/a/b", "/~ann", "/v1/stream/a%2Fb"},
+        /* /v1/ in the prefix, in the name, and both */
+        {"/v1/x/v1/y", "/v1/x", "/v1/y", "/v1/x", "/v1/y"},
+        {"/s.cgi/v1/x/v1/y", "/s.cgi", "/v1/x/v1/y", "/s.cgi", "/v1/x/v1/y"},
+        {"/s.cgi//v1/x", "/s.cgi", "/v1/x", "/s.cgi/", "/v1/x"},
+        /* a server that walked the document root knows nothing of prefixes */
+        {"/v1/stream/a", "/v1", "/stream/a", "", "/v1/stream/a"},
+        {"/s.cgi", "/s.cgi", NULL, "", "/s.cgi"},
+    };
+    const struct config config = make_config("", "");
+
+    arena = arena_new();
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        ck_assert_msg(parse(&config, cases[i].uri, cases[i].script, cases[i].path_info) == 0, "%s",
+                      cases[i].uri);
+        ck_assert_msg(strcmp(request.prefix, cases[i].prefix) == 0, "%s: prefix \"%s\"",
+                      cases[i].uri, request.prefix);
+        ck_assert_msg(strcmp(request.path, cases[i].path) == 0, "%s: path \"%s\"", cases[i].uri,
+                      request.path);
+    }
+    arena_free(arena);
+}
+END_TEST
+
+START_TEST(base_url_says_the_prefix_itself)
+{
+    const struct config config = make_config("https://h.example/streams", "/streams");
+
+    arena = arena_new();
+    ck_assert_int_eq(parse(&config, "/streams/v1/stream/a", NULL, NULL), 0);
+    ck_assert_str_eq(request.path, "/v1/stream/a");
+    ck_assert_str_eq(http_request_url(&request, arena, &config),
+                     "https://h.example/streams/v1/stream/a");
+    /* a web server that has taken it off already */
+    ck_assert_int_eq(parse(&config, "/v1/stream/a", "/x", "/v1/stream/a"), 0);
+    ck_assert_str_eq(http_request_url(&request, arena, &config),
+                     "https://h.example/streams/v1/stream/a");
+    arena_free(arena);
+}
+END_TEST
+
+START_TEST(location_and_fork_sources_are_urls_of_the_client)
+{
+    const struct config config = make_config("", "");
+    const char *reason;
+
+    arena = arena_new();
+    ck_assert_int_eq(parse(&config, "/~ann/v1/a", "/~ann/s.cgi", "/v1/a"), 0);
+    ck_assert_str_eq(http_request_url(&request, arena, &config), "http://h.example/~ann/v1/a");
+    ck_assert_str_eq(http_request_sibling(&request, arena, &config, "/~ann/v1/b", &reason),
+                     "/v1/b");
+    ck_assert_str_eq(http_request_sibling(&request, arena, &config, "/~ann/s.cgi/v1/b", &reason),
+                     "/v1/b");
+    ck_assert_str_eq(http_request_sibling(&request, arena, &config, "/v1/b", &reason), "/v1/b");
+    ck_assert_ptr_null(http_request_sibling(&request, arena, &config, "v1/b", &reason));
+    arena_free(arena);
+}
+END_TEST
+
+START_TEST(many_places_for_a_prefix_cost_little)
+{
+    const struct config config = make_config("", "");
+    static char uri[60000], path_info[60000];
+
+    for (size_t i = 0; i + 4 < sizeof uri; i += 3) {
+        memcpy(uri + i, "/v1", 4);
+        memcpy(path_info + i, "/v1", 4);
+    }
+    strcat(path_info, "/x");
+    arena = arena_new();
+    ck_assert_int_eq(parse(&config, uri, "/s.cgi", path_info), 414);
+    arena_free(arena);
+}
+END_TEST
+
+UNIT_MAIN(http_request, prefix_is_what_stands_before_path_info, base_url_says_the_prefix_itself,
+          location_and_fork_sources_are_urls_of_the_client, many_places_for_a_prefix_cost_little)
