@@ -82,6 +82,8 @@ static const struct row table[] = {
     {"DS_WORKERS", NUMBER, FIELD(workers), NULL, 4, 1, 256,
      "threads that read requests; waiting readers need none"},
     {"DS_PROCESSES", NUMBER, FIELD(processes), NULL, 1, 1, 64, "responder processes with --listen"},
+    {"DS_CHECKPOINT", CHOICE, FIELD(checkpoint), "off|on", 1, 0, 0,
+     "off: another program, such as Litestream, checkpoints the write-ahead log"},
     {"DS_WAL_BYTES", NUMBER, FIELD(wal_bytes), NULL, 16 * MIB, 64 * KIB, 64 * GIB,
      "the write-ahead log is checkpointed when it has grown to this"},
     {"DS_LOG_LEVEL", CHOICE, FIELD(log_level), "error|warn|info|debug", LOG_INFO_, 0, 0,

@@ -43,6 +43,7 @@ struct config {
     int64_t trust_forwarded;
     int64_t workers;
     int64_t processes;
+    int64_t checkpoint; /* 0: another program does it, 1: we do */
     int64_t wal_bytes;
     int64_t log_level;
 };

@@ -217,7 +217,8 @@ static void checkpoint(struct house *house)
     struct server *server = house->server;
     int64_t now = clock_monotonic_ms();
 
-    if (commit_wal_bytes(server->commit) < server->config->wal_bytes ||
+    if (!server->config->checkpoint ||
+        commit_wal_bytes(server->commit) < server->config->wal_bytes ||
         now < house->next_checkpoint)
         return;
     if (store_checkpoint(house->conn) == DS_OK) {
@@ -320,7 +321,7 @@ void house_once(struct server *server)
     }
     if (store_sweep_needed(conn, clock_wall_ms(), &needed) == DS_OK && needed)
         commit_submit(server->commit, &write.write);
-    if (commit_wal_bytes(server->commit) >= server->config->wal_bytes)
+    if (server->config->checkpoint && commit_wal_bytes(server->commit) >= server->config->wal_bytes)
         (void)store_checkpoint(conn);
     store_disconnect(conn);
 }

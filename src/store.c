@@ -60,7 +60,8 @@ static enum ds_status configure(struct store_conn *conn)
     (void)snprintf(sql, sizeof sql,
                    "PRAGMA synchronous = %s; PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; "
                    "PRAGMA journal_size_limit = %lld; PRAGMA trusted_schema = OFF;",
-                   synchronous[config->durability], CACHE_KIB, (long long)config->wal_bytes);
+                   synchronous[config->durability], CACHE_KIB,
+                   config->checkpoint ? (long long)config->wal_bytes : -1LL);
     code = sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
     if (code != SQLITE_OK)
         return store_status(conn, code, "setting up a connection");
