@@ -141,7 +141,7 @@ static enum ds_status migrate(struct store_conn *conn)
 static enum ds_status check_schema(struct store_conn *conn)
 {
     const char *database = conn->store->config->database;
-    int64_t application = 0, version = 0, objects = 0;
+    int64_t application = 0, version = 0, objects = 0, wal = 0;
     enum ds_status status = query_int(conn, "PRAGMA application_id", &application);
 
     if (status == DS_OK)
@@ -158,12 +158,13 @@ static enum ds_status check_schema(struct store_conn *conn)
         log_error("%s was made by a newer version of this program", database);
         return DS_FAILED;
     }
-    if (version == schema_version)
-        return DS_OK;
-    status =
-        store_status(conn, sqlite3_exec(conn->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL),
-                     "switching to WAL");
-    return status == DS_OK ? migrate(conn) : status;
+    /* a copy by VACUUM INTO comes with a rollback journal */
+    status = query_int(conn, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &wal);
+    if (status == DS_OK && !wal)
+        status = store_status(conn,
+                              sqlite3_exec(conn->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL),
+                              "switching to WAL");
+    return status == DS_OK && version < schema_version ? migrate(conn) : status;
 }
 
 static void delete_file(const char *database, const char *suffix)

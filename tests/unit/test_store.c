@@ -78,6 +78,35 @@ END_TEST
 
 /* --- messages in parts --- */
 
+START_TEST(switches_a_restored_copy_to_wal)
+{
+    struct fixture f;
+    struct store *second = NULL;
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+
+    open_fixture(&f);
+    store_disconnect(f.conn);
+    f.conn = NULL;
+    store_close(f.store, true);
+    f.store = NULL;
+    /* as a copy by VACUUM INTO has it */
+    ck_assert_int_eq(sqlite3_open(f.config.database, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+
+    ck_assert_int_eq(store_open(&second, &f.config, true), DS_OK);
+    ck_assert_int_eq(sqlite3_open(f.config.database, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &stmt, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
+    ck_assert_str_eq((const char *)sqlite3_column_text(stmt, 0), "wal");
+    (void)sqlite3_finalize(stmt);
+    (void)sqlite3_close(db);
+    store_close(second, true);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(reads_a_large_body_from_any_byte_in_any_pieces)
 {
     enum { SIZE = 700 * 1000 };
@@ -508,8 +537,9 @@ START_TEST(survives_every_failing_allocation)
 END_TEST
 
 UNIT_MAIN(store, prepares_every_statement_and_scans_no_table, has_views_that_a_person_can_read,
-          refuses_a_database_of_another_program, reads_a_large_body_from_any_byte_in_any_pieces,
-          reads_forks_of_forks_as_copies_would_read, keeps_json_messages_whole,
-          resolves_sub_offsets_to_places, says_so_where_rows_were_deleted_by_hand,
-          collects_a_chain_when_its_last_fork_goes, sweeps_every_row_of_a_deleted_stream_in_slices,
-          lets_no_prompt_delete_what_forks_read, survives_every_failing_allocation)
+          refuses_a_database_of_another_program, switches_a_restored_copy_to_wal,
+          reads_a_large_body_from_any_byte_in_any_pieces, reads_forks_of_forks_as_copies_would_read,
+          keeps_json_messages_whole, resolves_sub_offsets_to_places,
+          says_so_where_rows_were_deleted_by_hand, collects_a_chain_when_its_last_fork_goes,
+          sweeps_every_row_of_a_deleted_stream_in_slices, lets_no_prompt_delete_what_forks_read,
+          survives_every_failing_allocation)
