@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,18 @@ static size_t expected_length(const struct http_request *request)
     return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ? SIZE_MAX : 0;
 }
 
+/*
+ * A chunked body may come without a length, and its end looks like that of one that was cut off.
+ * But a web server that gives a request up closes our output as well: nobody is there to take an
+ * answer. Apache's mod_cgid does so with one close(), before its SIGTERM comes.
+ */
+static bool output_is_closed(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO};
+
+    return poll(&output, 1, 0) > 0 && (output.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 /* False when it was cut short. */
 static bool read_body(struct ds_exchange *exchange)
 {
@@ -90,7 +103,8 @@ static bool read_body(struct ds_exchange *exchange)
             buf_add(&body, piece, (size_t)n);
     }
     request->body_too_large = total > most;
-    if (n < 0 || (said && total < expected) || buf_failed(&body)) {
+    if (n < 0 || (said ? total < expected : expected > 0 && output_is_closed()) ||
+        buf_failed(&body)) {
         buf_close(&body);
         return false;
     }
