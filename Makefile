@@ -6,14 +6,27 @@
 #   make help       the other targets
 #
 # Options: V=1 shows the commands, SANITIZE=address,undefined (or thread) builds into a folder of
-# its own with these sanitizers, WERROR=1 makes warnings errors.
+# its own with these sanitizers, WERROR=1 makes warnings errors, STATIC=1 links libfcgi and sqlite3
+# into the program.
 
 VERSION = 0.1.0
 PROGRAM = durable-streams.fcgi
 
 prefix     ?= /usr/local
 libexecdir ?= $(prefix)/lib/durable-streams
-datadir    ?= $(prefix)/share/durable-streams
+mandir     ?= $(prefix)/share/man
+docdir     ?= $(prefix)/share/doc/durable-streams
+# what belongs to the distribution has its settings in /etc
+sysconfdir ?= $(if $(filter /usr,$(prefix)),/etc,$(prefix)/etc)
+# systemd looks into that of /usr/local as well
+unitdir    ?= $(prefix)/lib/systemd/system
+
+INSTALLATION = program='$B/$(PROGRAM)' DESTDIR='$(DESTDIR)' \
+               libexecdir='$(libexecdir)' mandir='$(mandir)' docdir='$(docdir)' \
+               sysconfdir='$(sysconfdir)' unitdir='$(unitdir)'
+DIST = durable-streams-$(VERSION)
+
+comma    := ,
 
 CC       ?= cc
 OPT      ?= -O2 -g
@@ -23,11 +36,11 @@ HARDEN    = -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2
 DS_CFLAGS = -std=c11 -D_GNU_SOURCE -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) -MMD -MP
 DS_LDFLAGS = -pie -Wl,-z,relro,-z,now -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
-DS_LDLIBS = -lfcgi -lsqlite3
+# STATIC=1: for hosts that lack these two libraries
+DS_LDLIBS = $(if $(STATIC),-Wl$(comma)-Bstatic) -lfcgi -lsqlite3 $(if $(STATIC),-Wl$(comma)-Bdynamic) -lm
 
 # a build with other flags lives in another folder, so that objects never mix
-comma := ,
-B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
+B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))$(if $(STATIC),/static)
 Q := $(if $(V),,@)
 
 SOURCES := $(wildcard src/*.c)
@@ -92,6 +105,12 @@ test:
 	@$(MAKE) --no-print-directory $(if $(SANITIZE),,WERROR=1) test-programs
 	@SANITIZE=$(SANITIZE) sh tests/run.sh
 
+# every web server: the conformance suite, the gateway cases, and a matrix of both
+test-doors:
+	@sh deploy/packages.sh test
+	@$(MAKE) --no-print-directory all
+	@SANITIZE=$(SANITIZE) sh tests/run.sh doors
+
 # unit tests alone
 check: $(UNIT) $(FUZZ)
 	$(Q)SANITIZE=$(SANITIZE) sh tests/run.sh unit
@@ -101,25 +120,56 @@ lint:
 	@sh tests/lint.sh
 
 install: all
-	install -D -m 755 $B/$(PROGRAM) $(DESTDIR)$(libexecdir)/$(PROGRAM)
-	install -D -m 644 deploy/nginx.conf $(DESTDIR)$(datadir)/nginx.conf
-	install -D -m 644 README.md $(DESTDIR)$(datadir)/README.md
+	$(Q)$(INSTALLATION) sh deploy/install.sh install
 
 uninstall:
-	rm -f $(DESTDIR)$(libexecdir)/$(PROGRAM) $(DESTDIR)$(datadir)/nginx.conf \
-		$(DESTDIR)$(datadir)/README.md
+	$(Q)$(INSTALLATION) sh deploy/install.sh uninstall
+
+# the tree as it is, without what is ignored or was built
+$B/dist/$(DIST):
+	$(Q)rm -rf $@ && mkdir -p $@
+	$(Q){ git ls-files -co --exclude-standard 2>/dev/null | grep . || find . -type f \
+		! -path './build/*' ! -path './data/*' ! -path '*/node_modules/*' ! -path './.git/*'; } | \
+		while read -r file; do [ ! -f "$$file" ] || echo "$$file"; done | \
+		tar -cf - -T - | tar -xf - -C $@
+
+# a tarball that builds by itself
+dist:
+	$(Q)rm -rf $B/dist/$(DIST)
+	$(Q)$(MAKE) --no-print-directory $B/dist/$(DIST)
+	$(Q)tar -czf $B/$(DIST).tar.gz -C $B/dist $(DIST)
+	$(Q)echo $B/$(DIST).tar.gz
+
+# a Debian package into build/deb/
+deb:
+	@sh deploy/packages.sh deb
+	@rm -rf $B/dist/$(DIST) $B/deb && mkdir -p $B/deb
+	@$(MAKE) --no-print-directory $B/dist/$(DIST)
+	@mv $B/dist/$(DIST) $B/deb/
+	@cp -R $B/deb/$(DIST)/deploy/debian $B/deb/$(DIST)/debian
+	@cd $B/deb/$(DIST) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -us -uc -b
+	@ls $B/deb/*.deb
+
+# the package in a clean Debian: built, installed, upgraded, removed, purged (see the script)
+test-package:
+	@sh deploy/packages.sh package
+	@sh tests/package.sh
 
 clean:
 	rm -rf build
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
+	@echo '  make test-doors every web server by the same tests, and what it can do'
 	@echo '  make check      unit tests alone'
 	@echo '  make lint       clang-format, cppcheck and clang-tidy, all clean'
 	@echo '  make install    DESTDIR= and prefix= as usual; uninstall takes it away'
+	@echo '  make deb        a Debian package into build/deb/'
+	@echo '  make test-package   that package in a clean Debian root, as root'
+	@echo '  make dist       a tarball into build/'
 	@echo '  make clean      delete build/'
 
-.PHONY: all run test test-programs check lint install uninstall clean help
+.PHONY: all run test test-doors test-programs check lint install uninstall dist deb test-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -4,6 +4,8 @@
 #   deploy/packages.sh run     what building and `make run` need
 #   deploy/packages.sh test    that, and what the tests need
 #   deploy/packages.sh lint    what `make lint` needs
+#   deploy/packages.sh deb     what `make deb` needs
+#   deploy/packages.sh package what `make test-package` needs, which builds the package first
 #
 # Says nothing when nothing is missing. Exit status 1, with one line on stderr, when something is
 # missing and it is neither root nor able to use sudo.
@@ -13,7 +15,11 @@ set -u
 # libc6-dev stands here because it is only recommended by gcc, and recommendations are left out.
 build='gcc:cc libc6-dev make:make libfcgi-dev libsqlite3-dev'
 run="$build nginx-light:nginx sqlite3:sqlite3 curl:curl"
-test="$run check libsubunit-dev lighttpd:lighttpd valgrind:valgrind procps:ps ca-certificates"
+# apache2-bin is Apache without a service of the system
+servers='lighttpd:lighttpd apache2-bin:apache2 libapache2-mod-fcgid apache2-utils:htpasswd
+    openssl:openssl'
+test="$run check libsubunit-dev valgrind:valgrind procps:ps ca-certificates $servers"
+deb="$build dpkg-dev:dpkg-buildpackage debhelper:dh check libsubunit-dev"
 lint="$build clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck"
 
 case ${1-} in
@@ -26,8 +32,11 @@ test)
     command -v npm >/dev/null || wanted="$wanted npm"
     ;;
 lint) wanted=$lint ;;
+deb) wanted=$deb ;;
+package) wanted="$deb debootstrap:debootstrap systemd-container:systemd-nspawn
+        lintian:lintian curl:curl" ;;
 *)
-    echo "usage: $0 run|test|lint" >&2
+    echo "usage: $0 run|test|lint|deb|package" >&2
     exit 2
     ;;
 esac

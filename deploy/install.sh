@@ -1,0 +1,88 @@
+#!/bin/sh
+# `make install` and `make uninstall`: one list of files, walked in both.
+#
+#   deploy/install.sh install|uninstall
+#
+# From the environment: program, DESTDIR, libexecdir, sysconfdir, mandir, docdir, unitdir,
+# as in the Makefile. The files of deploy/ name the places of a distribution's package
+# (/usr/lib/durable-streams, /etc/durable-streams, /etc/default/durable-streams); on their way they
+# get those of this installation.
+#
+# Option files are a person's to edit: an edited one is neither overwritten nor taken away.
+set -eu
+cd "$(dirname "$0")/.."
+action=$1
+: "${program:?}" "${DESTDIR?}" "${libexecdir:?}" "${sysconfdir:?}" "${mandir:?}" "${docdir:?}" "${unitdir:?}"
+name=${program##*/}
+scratch=$(mktemp)
+trap 'rm -f "$scratch"' EXIT
+
+# with the places of this installation
+place() {
+    sed -e "s|/usr/lib/durable-streams|$libexecdir|g" \
+        -e "s|/etc/durable-streams|$sysconfdir/durable-streams|g" \
+        -e "s|/etc/default/durable-streams|$sysconfdir/default/durable-streams|g" \
+        -e "s|/usr/share/doc/durable-streams|$docdir|g" "$1" >"$scratch"
+}
+
+# one MODE SOURCE TARGET: installs or removes it
+one() {
+    target=$DESTDIR$3
+    if [ "$action" = uninstall ]; then
+        rm -f "$target"
+        return
+    fi
+    install -d "$(dirname "$target")"
+    case $2 in
+    "$program") install -m "$1" "$2" "$target" ;;
+    *)
+        place "$2"
+        install -m "$1" "$scratch" "$target"
+        ;;
+    esac
+}
+
+# edited SOURCE TARGET: the same for a file that belongs to the person
+edited() {
+    target=$DESTDIR$2
+    place "$1"
+    if [ -e "$target" ] && ! cmp -s "$scratch" "$target"; then
+        echo "$target was edited: it stays as it is" >&2
+    elif [ "$action" = uninstall ]; then
+        rm -f "$target"
+    else
+        install -d "$(dirname "$target")"
+        install -m 644 "$scratch" "$target"
+    fi
+}
+
+one 755 "$program" "$libexecdir/$name"
+one 644 "deploy/man/$name.8" "$mandir/man8/$name.8"
+for unit in durable-streams.service durable-streams.socket; do
+    one 644 "deploy/systemd/$unit" "$unitdir/$unit"
+done
+edited deploy/systemd/durable-streams.default "$sysconfdir/default/durable-streams"
+
+one 644 README.md "$docdir/README.md"
+# main.conf files are for `make run` and the tests: with words in them that those fill in
+find deploy/nginx deploy/lighttpd deploy/apache deploy/shared-hosting deploy/systemd deploy/*.md \
+    deploy/litestream.yml -type f ! -name main.conf ! -name '*.service' ! -name '*.socket' \
+    ! -name '*.default' 2>/dev/null | sort | while read -r file; do
+    case $file in
+    deploy/*/options/*.conf)
+        server=${file#deploy/}
+        server=${server%%/*}
+        edited "$file" "$sysconfdir/durable-streams/$server/${file##*/}"
+        ;;
+    *.cgi | *.sh) one 755 "$file" "$docdir/examples/${file#deploy/}" ;;
+    *) one 644 "$file" "$docdir/examples/${file#deploy/}" ;;
+    esac
+done
+
+if [ "$action" = uninstall ]; then
+    for folder in "$docdir" "$sysconfdir/durable-streams" "$libexecdir"; do
+        if [ -d "$DESTDIR$folder" ]; then
+            find "$DESTDIR$folder" -depth -type d -empty -delete
+        fi
+    done
+fi

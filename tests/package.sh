@@ -1,0 +1,565 @@
+#!/bin/sh
+# The Debian package: built, looked at, and put through its life in a clean Debian 12 root:
+# installed, served through nginx, killed, upgraded under load, removed, installed again, purged.
+# Closes with the line `N passed, N failed`.
+#
+# Anybody can run it. The root needs root, debootstrap, systemd-nspawn and a Debian mirror, which is
+# the one of this machine's apt; what is missing is said, and its part left out. In that root runs a
+# real systemd where the machine allows it. Where it does not, the service is started by hand with
+# what the installed unit says (BOOT=no: without trying).
+# shellcheck disable=SC2317,SC2016 # check and within call the functions; $ in quotes is awk's or dpkg's
+set -u
+cd "$(dirname "$0")/.." || exit 1
+top=$PWD
+PATH=$PATH:/usr/sbin:/sbin
+suite=bookworm
+version=$(sed -n 's/^VERSION *= *//p' Makefile)
+
+scratch=$(mktemp -d)
+root=$scratch/root
+passed=0 failed=0 nspawn='' leader='' writer='' by_hand=''
+
+say() {
+    echo "package: $*"
+}
+
+# check WHAT COMMAND ...: one test
+check() {
+    what=$1
+    shift
+    if "$@" >"$scratch/output" 2>&1; then
+        passed=$((passed + 1))
+        echo "  passed  $what"
+    else
+        failed=$((failed + 1))
+        echo "  FAILED  $what"
+        tail -n 30 "$scratch/output" | sed 's/^/          /'
+        return 1
+    fi
+}
+
+alive() {
+    [ -n "$1" ] && read -r _ _ state _ 2>/dev/null <"/proc/$1/stat" && [ "$state" != Z ]
+}
+
+# within SECONDS COMMAND ...: until it succeeds
+within() {
+    tries=$(($1 * 5))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 0.2
+    done
+}
+
+dead() {
+    ! alive "$1"
+}
+
+end_processes() {
+    for pid in $by_hand $writer; do
+        kill "$pid" 2>/dev/null
+        within 15 dead "$pid" || kill -9 "$pid" 2>/dev/null
+    done
+    by_hand='' writer=''
+    if alive "$nspawn"; then
+        [ -n "$leader" ] && inside systemctl poweroff >/dev/null 2>&1
+        within 30 dead "$nspawn" || kill "$nspawn" 2>/dev/null
+        within 10 dead "$nspawn" || kill -9 "$nspawn" 2>/dev/null
+    fi
+    nspawn='' leader=''
+}
+
+finish() {
+    end_processes
+    for mounted in proc sys dev; do
+        if mountpoint -q "$root/$mounted" 2>/dev/null; then
+            umount -l "$root/$mounted"
+        fi
+    done
+    rm -rf "$scratch"
+}
+trap finish EXIT
+trap 'exit 1' HUP INT TERM
+
+close() {
+    echo "$passed passed, $failed failed"
+    [ $failed -eq 0 ] && [ $passed -gt 0 ]
+    exit
+}
+
+# --- what anybody can check ---
+
+same_settings() {
+    settings() {
+        grep -oE "$1" | grep -oE 'DS_[A-Z_]+' | sort -u
+    }
+    build/durable-streams.fcgi --help | settings '^  DS_[A-Z_]+=' >"$scratch/help"
+    settings '^\.It Ev DS_[A-Z_]+' <deploy/man/durable-streams.fcgi.8 >"$scratch/man"
+    [ -s "$scratch/help" ] && diff "$scratch/help" "$scratch/man"
+}
+
+man_is_clean() {
+    complaints=$(man -l --warnings -Tutf8 deploy/man/durable-streams.fcgi.8 2>&1 >/dev/null)
+    [ -z "$complaints" ] || { echo "$complaints" && false; }
+}
+
+same_version() {
+    [ "$(sed -n '1s/^durable-streams (\(.*\)) .*/\1/p' deploy/debian/changelog)" = "$version" ]
+}
+
+# what is installed is taken away again, and names its own places
+install_and_uninstall() {
+    rm -rf "$scratch/tree"
+    make -s install DESTDIR="$scratch/tree" prefix=/opt/ds || return 1
+    grep -q '^ExecStart=/opt/ds/lib/durable-streams/durable-streams.fcgi --listen systemd$' \
+        "$scratch/tree/opt/ds/lib/systemd/system/durable-streams.service" || return 1
+    "$scratch/tree/opt/ds/lib/durable-streams/durable-streams.fcgi" --version || return 1
+    grep -rlE '/usr/lib/durable-streams|[ "=]/etc/(default/)?durable-streams' "$scratch/tree" &&
+        return 1
+    edited=$scratch/tree/opt/ds/etc/default/durable-streams
+    echo DS_WORKERS=2 >>"$edited"
+    make -s install uninstall DESTDIR="$scratch/tree" prefix=/opt/ds || return 1
+    left=$(find "$scratch/tree" -type f)
+    [ "$left" = "$edited" ] || { echo "left: $left" && false; }
+}
+
+units_are_clean() {
+    mkdir -p "$scratch/units"
+    for unit in service socket; do
+        sed "s|^ExecStart=/usr/lib/durable-streams|ExecStart=$top/build|" \
+            "deploy/systemd/durable-streams.$unit" >"$scratch/units/durable-streams.$unit"
+    done
+    complaints=$(systemd-analyze verify --man=no "$scratch"/units/durable-streams.* 2>&1)
+    [ -z "$complaints" ] || { echo "$complaints" && false; }
+}
+
+# 0.0 is safe, 10.0 is a program without any protection
+exposure() {
+    systemd-analyze security --offline=true --threshold=10 "$scratch/units/durable-streams.service" |
+        tail -n 1 | tee "$scratch/exposure"
+    awk '{ for (i = 1; i < NF; i++) if ($i ~ /^[0-9.]+$/ && $i + 0 <= 1.0) ok = 1 } END { exit !ok }' \
+        "$scratch/exposure"
+}
+
+has_files() {
+    dpkg-deb -c "$deb" | awk '{ print $6 }' >"$scratch/list"
+    for file in ./usr/lib/durable-streams/durable-streams.fcgi \
+        ./lib/systemd/system/durable-streams.service ./lib/systemd/system/durable-streams.socket \
+        ./usr/share/man/man8/durable-streams.fcgi.8.gz ./etc/default/durable-streams \
+        ./usr/share/doc/durable-streams/copyright ./usr/lib/sysusers.d/durable-streams.conf \
+        ./usr/share/doc/durable-streams/examples/nginx/site.conf \
+        ./usr/share/doc/durable-streams/examples/backup.md \
+        ./usr/share/doc/durable-streams/examples/litestream.yml; do
+        grep -qxF "$file" "$scratch/list" || { echo "missing: $file" && return 1; }
+    done
+    # every example and option that the tree has
+    for file in deploy/nginx/*.conf deploy/lighttpd/*.conf deploy/apache/*.conf \
+        deploy/*/options/*.conf deploy/shared-hosting/* deploy/shared-hosting/.htaccess; do
+        [ -f "$file" ] || continue
+        name=${file#deploy/}
+        case $file in
+        */main.conf) continue ;;
+        */options/*) name=./etc/durable-streams/${name%%/*}/${file##*/} ;;
+        *) name=./usr/share/doc/durable-streams/examples/$name ;;
+        esac
+        grep -qxF "$name" "$scratch/list" || { echo "missing: $name" && return 1; }
+    done
+    # what a person edits is asked about in an upgrade
+    dpkg-deb -I "$deb" conffiles >"$scratch/conffiles"
+    grep '^\./etc/.*[^/]$' "$scratch/list" | sed 's/^\.//' | sort >"$scratch/etc"
+    sort "$scratch/conffiles" | diff - "$scratch/etc"
+}
+
+check 'the program is built' make -s all || close
+check 'the manual page has the settings of --help' same_settings
+if command -v man >/dev/null; then
+    check 'the manual page is clean' man_is_clean
+else
+    say 'NOT DONE: a look at the manual page (no man)'
+fi
+check "the changelog's version is the Makefile's" same_version
+check 'make install and make uninstall' install_and_uninstall
+if command -v systemd-analyze >/dev/null; then
+    check 'the units are clean' units_are_clean
+    check 'the service is locked in' exposure && sed 's/^/          /' "$scratch/exposure"
+else
+    say 'NOT DONE: checks of the units (no systemd-analyze)'
+fi
+
+if ! command -v dpkg-buildpackage >/dev/null || ! command -v dh >/dev/null; then
+    say 'NOT DONE: the package (no dpkg-buildpackage and debhelper)'
+    close
+fi
+check 'the package is built, unit tests included' make deb || close
+deb=$(echo build/deb/durable-streams_"$version"_*.deb)
+check 'the package has what it should' has_files
+if command -v lintian >/dev/null; then
+    check 'lintian finds no error and no warning' lintian --allow-root --fail-on error,warning \
+        build/deb/durable-streams_"$version"_*.changes
+else
+    say 'NOT DONE: lintian is not installed'
+fi
+
+# --- the life of a package ---
+
+# the mirror of this machine's apt, for Debian 12
+mirror() {
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ -f "$file" ] || continue
+        sed -n "s/^deb  *\(\[[^]]*\]  *\)\{0,1\}\([^ ]*\)  *$suite  *main.*/\2/p" "$file"
+    done
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [ -f "$file" ] || continue
+        awk -v suite="$suite" 'BEGIN { RS = ""; FS = "\n" } {
+            uri = ""; has = 0
+            for (i = 1; i <= NF; i++) {
+                n = split($i, word, " ")
+                if (word[1] == "URIs:") uri = word[2]
+                if (word[1] == "Suites:") for (j = 2; j <= n; j++) if (word[j] == suite) has = 1
+            }
+            if (has && uri) print uri }' "$file"
+    done
+}
+
+inside() {
+    if [ -n "$leader" ]; then
+        nsenter -t "$leader" -m -u -i -p -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+            LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+            LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+    fi
+}
+
+# the first process of the container, as this machine counts
+find_leader() {
+    leader=
+    for status in /proc/[0-9]*/status; do
+        pid=${status#/proc/}
+        pid=${pid%/status}
+        if [ "$(awk '/^NSpid:/ { print NF, $NF }' "$status" 2>/dev/null)" = '3 1' ] &&
+            [ "$(awk '/^PPid:/ { print $2 }' "$status" 2>/dev/null)" = "$nspawn" ]; then
+            leader=$pid
+            return 0
+        fi
+    done
+    return 1
+}
+
+booted() {
+    find_leader && inside systemctl is-active multi-user.target
+}
+
+# its network is ours: nginx in there listens on a free port of this machine
+boot() {
+    keep=
+    [ -d /run/systemd/system ] || keep=--keep-unit # nobody to ask for a scope of its own
+    # shellcheck disable=SC2086 # one word or none
+    systemd-nspawn -q -b -D "$root" --private-users=no --register=no $keep --console=pipe \
+        </dev/null >"$scratch/console" 2>&1 &
+    nspawn=$!
+    within 60 booted && return
+    tail -n 5 "$scratch/console"
+    find_leader
+    end_processes
+    return 1
+}
+
+free_port() {
+    while :; do
+        port=$(shuf -i 10000-29999 -n 1)
+        cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+            awk '{ print $2 }' | grep -q "$(printf ':%04X$' "$port")" || break
+    done
+}
+
+stream() { # PATH CURL-OPTIONS ...
+    path=$1
+    shift
+    curl -s -S -f --noproxy '*' --max-time 20 "http://127.0.0.1:$port$path" "$@"
+}
+
+answers() {
+    stream /health
+}
+
+holds() { # PATH TEXT: the stream has exactly that
+    [ "$(stream "$1")" = "$2" ] || { stream "$1" && false; }
+}
+
+make_stream() {
+    stream "$1" -X PUT -H 'Content-Type: text/plain' &&
+        stream "$1" -H 'Content-Type: text/plain' -d "$2" && holds "$1" "$2"
+}
+
+main_pid() {
+    inside systemctl show -P MainPID durable-streams.service
+}
+
+# what the unit says, in place of systemd
+start_by_hand() {
+    unit=$root/lib/systemd/system/durable-streams.service
+    exec_start=$(sed -n 's/^ExecStart=//p' "$unit")
+    environment=$(sed -n 's/^Environment=//p' "$unit")
+    inside install -d -m 700 -o durable-streams -g durable-streams /var/lib/durable-streams
+    inside install -d -m 755 -o durable-streams /run/durable-streams
+    rm -f "$root/run/durable-streams/app.sock"
+    # shellcheck disable=SC2086 # words
+    chroot "$root" setpriv --reuid durable-streams --regid www-data --clear-groups \
+        systemd-socket-activate -E "$environment" -l /run/durable-streams/app.sock $exec_start \
+        >>"$scratch/console" 2>&1 &
+    server=$!
+    by_hand="$by_hand $server"
+    # systemd-socket-activate makes it 0644; the mode is the socket unit's
+    within 10 inside test -S /run/durable-streams/app.sock &&
+        inside chmod "$(sed -n 's/^SocketMode=//p' "${unit%.service}.socket")" \
+            /run/durable-streams/app.sock
+}
+
+stop_by_hand() {
+    kill "$server"
+    within 15 dead "$server"
+}
+
+# an append every 50 ms, repeated until it is acknowledged; a retry is told by its number
+write_on() {
+    number=0
+    while [ ! -e "$scratch/enough" ]; do
+        until stream /v1/stream/load -o "$scratch/answer" -H 'Content-Type: application/json' \
+            -H 'Producer-Id: p' -H 'Producer-Epoch: 0' -H "Producer-Seq: $number" -d "$number" \
+            2>>"$scratch/retries"; do
+            sleep 0.05
+        done
+        number=$((number + 1))
+        echo "$number" >"$scratch/written.new"
+        mv "$scratch/written.new" "$scratch/written"
+        sleep 0.05
+    done
+}
+
+wrote() {
+    [ "$(cat "$scratch/written")" -gt "$1" ]
+}
+
+install_package() {
+    cp "$1" "$root/var/cache/package.deb" || return 1
+    inside apt-get install -y -q --no-install-recommends -o Dpkg::Options::=--force-confold \
+        /var/cache/package.deb || return 1
+    if [ -z "$leader" ]; then
+        start_by_hand
+    fi
+    within 20 answers && return
+    [ -n "$leader" ] && inside journalctl -q -n 30 -u 'durable-streams.*'
+    return 1
+}
+
+# the next version: the same files under a higher number
+next_version() {
+    dpkg-deb -R "$deb" "$scratch/next" &&
+        sed -i "s/^Version: .*/Version: $version+1/" "$scratch/next/DEBIAN/control" &&
+        dpkg-deb --root-owner-group -b "$scratch/next" "$scratch/next.deb"
+}
+
+front() {
+    site=$root/etc/nginx/sites-available/durable-streams
+    inside cp /usr/share/doc/durable-streams/examples/nginx/site.conf \
+        /etc/nginx/sites-available/durable-streams
+    grep -q '^ *listen 80;' "$site" || return 1
+    sed -i -e "s/^\( *\)listen 80;/\1listen 127.0.0.1:$port;/" -e '/listen \[::\]:80;/d' "$site"
+    inside ln -s ../sites-available/durable-streams /etc/nginx/sites-enabled/durable-streams
+    inside nginx -t || return 1
+    if [ -n "$leader" ]; then
+        inside systemctl reload-or-restart nginx
+    else
+        chroot "$root" nginx -g 'daemon off;' >>"$scratch/console" 2>&1 &
+        by_hand="$by_hand $!"
+    fi
+    within 20 answers || { tail -n 10 "$scratch/console" && false; }
+}
+
+door_is_right() {
+    [ "$(inside stat -c '%a %G' /run/durable-streams/app.sock)" = '660 www-data' ]
+}
+
+is_enabled() {
+    inside systemctl is-active durable-streams.service durable-streams.socket &&
+        inside systemctl is-enabled durable-streams.service durable-streams.socket
+}
+
+runs_as_user() {
+    pid=$(main_pid)
+    [ "$(inside stat -c %U "/proc/$pid")" = durable-streams ] &&
+        [ "$(inside awk '/^NoNewPrivs:/ { print $2 }' "/proc/$pid/status")" = 1 ] &&
+        [ "$(inside awk '/^CapBnd:/ { print $2 }' "/proc/$pid/status")" = 0000000000000000 ]
+}
+
+survives_kill() {
+    before=$(main_pid)
+    inside sh -c "kill -9 $before"
+    within 20 answers && [ "$(main_pid)" != "$before" ] && holds /v1/stream/first hello
+}
+
+in_memory() {
+    echo DS_DURABILITY=memory >>"$root/etc/default/durable-streams"
+    inside systemctl restart durable-streams && within 20 answers &&
+        make_stream /v1/stream/fleeting gone || return 1
+    sed -i '/^DS_DURABILITY=memory$/d' "$root/etc/default/durable-streams"
+    inside systemctl restart durable-streams && holds /v1/stream/first hello
+}
+
+without_socket() {
+    drop=/etc/systemd/system/durable-streams.service.d
+    inside systemctl mask --now durable-streams.socket
+    inside mkdir -p "$drop"
+    inside cp /usr/share/doc/durable-streams/examples/systemd/without-socket.conf "$drop/"
+    inside systemctl daemon-reload
+    inside systemctl restart durable-streams || { inside journalctl -n 20 -u durable-streams && return 1; }
+    within 20 answers && door_is_right && runs_as_user && holds /v1/stream/first hello || return 1
+    inside rm -r "$drop"
+    inside systemctl stop durable-streams
+    inside systemctl unmask durable-streams.socket
+    inside systemctl daemon-reload
+    inside systemctl start durable-streams.socket durable-streams.service
+    within 20 answers && is_enabled
+}
+
+# the commands of the page, as they stand there
+page() {
+    awk -v heading="## $1" '$0 == heading { here = 1; next } here && /^```sh/ { code = 1; next }
+        code && /^```/ { exit } code' deploy/backup.md >"$root/var/cache/page.sh"
+    [ -s "$root/var/cache/page.sh" ] && inside sh -e /var/cache/page.sh
+}
+
+backup_and_restore() {
+    page 'A copy, while clients write' || return 1
+    stream /v1/stream/first -H 'Content-Type: text/plain' -d ' and more' || return 1
+    holds /v1/stream/first 'hello and more' || return 1
+    page Restore || return 1
+    within 20 answers && holds /v1/stream/first hello &&
+        [ "$(inside stat -c '%a %U' /var/lib/durable-streams/streams.db)" = '600 durable-streams' ]
+}
+
+upgrade() {
+    stream /v1/stream/load -X PUT -H 'Content-Type: application/json' || return 1
+    echo '#DS_WORKERS=8 edited' >>"$root/etc/default/durable-streams"
+    write_on &
+    writer=$!
+    within 20 wrote 20 || return 1
+    [ -n "$leader" ] && before=$(main_pid)
+    [ -z "$leader" ] && stop_by_hand
+    install_package "$scratch/next.deb" || return 1
+    within 20 wrote $(($(cat "$scratch/written") + 20)) || return 1
+    : >"$scratch/enough"
+    wait "$writer"
+    writer=
+    echo "$(cat "$scratch/written") appends, of which $(grep -c . "$scratch/retries") were repeated" |
+        tee "$scratch/upgrade"
+    [ "$(inside dpkg-query -W -f '${Version}' durable-streams)" = "$version+1" ] || return 1
+    if [ -n "$leader" ] && [ "$(main_pid)" = "$before" ]; then
+        echo 'the service was not restarted'
+        return 1
+    fi
+    grep -q 'DS_WORKERS=8 edited' "$root/etc/default/durable-streams"
+}
+
+all_there_once() {
+    count=$(cat "$scratch/written")
+    expected=$(seq -s , 0 $((count - 1)))
+    holds /v1/stream/load "[$expected]" && holds /v1/stream/first hello
+}
+
+remove() {
+    [ -z "$leader" ] && stop_by_hand
+    inside apt-get remove -y -q durable-streams || return 1
+    ! inside test -e /usr/lib/durable-streams/durable-streams.fcgi || return 1
+    if [ -n "$leader" ] && inside systemctl is-active durable-streams.service; then
+        return 1
+    fi
+    inside test -s /var/lib/durable-streams/streams.db && inside getent passwd durable-streams
+}
+
+purge() {
+    [ -z "$leader" ] && stop_by_hand
+    inside apt-get purge -y -q durable-streams || return 1
+    for path in /var/lib/durable-streams /var/lib/private/durable-streams /etc/durable-streams \
+        /etc/default/durable-streams /run/durable-streams /usr/lib/durable-streams; do
+        if inside test -e "$path" || inside test -L "$path"; then
+            echo "left: $path"
+            return 1
+        fi
+    done
+    ! inside getent passwd durable-streams && ! inside getent group durable-streams
+}
+
+missing=
+[ "$(id -u)" = 0 ] || missing="$missing root"
+for command in debootstrap curl nsenter; do
+    command -v $command >/dev/null || missing="$missing $command"
+done
+mirror=$(mirror | head -n 1)
+[ -n "$mirror" ] || missing="$missing an-apt-mirror-for-$suite"
+if [ -n "$missing" ]; then
+    say "NOT DONE: install, upgrade, removal and purge in a clean Debian (missing:$missing)"
+    close
+fi
+
+clean_root() {
+    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,nginx-light,sqlite3 \
+        "$suite" "$root" "$mirror" || return 1
+    # nothing may take port 80, which is this machine's
+    rm -f "$root/etc/nginx/sites-enabled/default"
+    cp /etc/resolv.conf "$root/etc/resolv.conf"
+    # how this machine reaches its mirror, if by a detour
+    grep -hsiE '^ *Acquire::(http|https)::Proxy' /etc/apt/apt.conf /etc/apt/apt.conf.d/* \
+        >"$root/etc/apt/apt.conf.d/90proxy"
+    chroot "$root" apt-get update -q
+}
+check 'a clean Debian 12 root' clean_root || close
+free_port
+
+if [ "${BOOT-}" = no ] || ! command -v systemd-nspawn >/dev/null; then
+    say 'NOT DONE: systemd in that root; the service is started by hand'
+elif boot >"$scratch/output" 2>&1; then
+    say 'systemd runs in that root'
+else
+    sed 's/^/          /' "$scratch/output"
+    say 'NOT DONE: systemd does not start in that root; the service is started by hand'
+fi
+if [ -z "$leader" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+    chmod 755 "$root/usr/sbin/policy-rc.d"
+    mount -t proc proc "$root/proc"
+    mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev"
+fi
+
+first_install() {
+    cp "$deb" "$root/var/cache/package.deb"
+    inside apt-get install -y -q --no-install-recommends /var/cache/package.deb || return 1
+    if [ -z "$leader" ]; then
+        start_by_hand
+    fi
+}
+check 'installed' first_install || close
+check 'its user is there' inside getent passwd durable-streams
+check 'its socket is for the web server alone' door_is_right
+check 'nginx in front, from the example' front || close
+check 'a stream' make_stream /v1/stream/first hello
+if [ -n "$leader" ]; then
+    check 'service and socket are active and enabled' is_enabled
+    check 'it runs as its user and can become nobody else' runs_as_user
+    check 'killed, it comes back with the data' survives_kill
+    check 'in memory mode' in_memory
+    check 'without socket activation' without_socket
+    check 'backup and restore, by the page' backup_and_restore
+fi
+check 'the next version' next_version
+check 'upgraded while clients write; edited settings stay' upgrade &&
+    sed 's/^/          /' "$scratch/upgrade"
+check 'every append is there, once' all_there_once
+check 'removed; data and user stay' remove
+check 'installed again' install_package "$scratch/next.deb"
+check 'the data is there' all_there_once
+check 'purged: data, settings and user are gone' purge
+close
