@@ -146,9 +146,10 @@ static void peer_done(struct peer *peer, bool ok)
         close_connection(connection);
 }
 
-static void set_options(int fd, int64_t ms)
+static void set_options(int fd)
 {
-    struct timeval timeout = {ms / 1000, ms % 1000 * 1000};
+    /* libfcgi reads only what is there: were it to want more, then because the records are wrong */
+    struct timeval timeout = {0, 1000};
     int on = 1;
 
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
@@ -164,7 +165,7 @@ static void admit(struct gateway_fcgi *gateway, int fd)
         (void)close(fd);
         return;
     }
-    set_options(fd, gateway->server->config->io_timeout_ms);
+    set_options(fd);
     connection->gateway = gateway;
     connection->peer.fd = fd;
     connection->peer.framed = true;
@@ -439,12 +440,33 @@ enum ds_status gateway_fcgi_start(struct gateway_fcgi *gateway)
 
 void gateway_fcgi_close_door(struct gateway_fcgi *gateway)
 {
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
     atomic_store(&gateway->server->stopping, true);
     shut_door(gateway);
+    if (nothing < 0)
+        return;
+    /* a successor cannot listen on the address while we still hold the socket */
+    (void)dup3(nothing, gateway->listening, O_CLOEXEC);
+    (void)close(nothing);
+}
+
+/* A request that was still coming in when time was up; nobody reads it any more. */
+static struct connection *find_half_read(struct gateway_fcgi *gateway)
+{
+    struct connection *connection;
+
+    (void)pthread_mutex_lock(&gateway->lock);
+    connection = gateway->connections;
+    while (connection && !connection->spool)
+        connection = connection->next;
+    (void)pthread_mutex_unlock(&gateway->lock);
+    return connection;
 }
 
 void gateway_fcgi_stop(struct gateway_fcgi *gateway)
 {
+    struct connection *half_read;
     uint64_t one = 1;
 
     if (gateway->stop >= 0 && write(gateway->stop, &one, sizeof one) < 0)
@@ -455,6 +477,8 @@ void gateway_fcgi_stop(struct gateway_fcgi *gateway)
         store_disconnect(gateway->worker[i].conn);
         free(gateway->worker[i].peek);
     }
+    while ((half_read = find_half_read(gateway)))
+        close_connection(half_read);
 }
 
 void gateway_fcgi_free(struct gateway_fcgi *gateway)

@@ -20,7 +20,7 @@ enum { BESIDE_BODY = 1024 * 1024 };
 
 struct spool {
     int fd; /* of the file; -1: taken */
-    int64_t size, most, most_of_all;
+    int64_t size, most_of_body, most_of_all;
     bool too_large;
     struct spool_scan scan;
 };
@@ -33,7 +33,9 @@ static void end_of_header(struct spool_scan *scan)
 
     scan->header_len = 0;
     scan->left = content + scan->header[6];
-    /* a question about us stands alone: libfcgi answers it, and reads on */
+    if (scan->header[1] == FCGI_STDIN)
+        scan->body += (int64_t)content;
+    /* a question about us stands alone; none of our servers asks, and libfcgi ends on it */
     scan->last =
         (scan->header[1] == FCGI_STDIN && content == 0) || scan->header[1] == FCGI_GET_VALUES;
     scan->whole = scan->last && scan->left == 0;
@@ -75,7 +77,7 @@ struct spool *spool_new(const struct config *config)
 
     if (!spool)
         return NULL;
-    spool->most = config->max_body_bytes + BESIDE_BODY;
+    spool->most_of_body = config->max_body_bytes;
     spool->most_of_all = config->max_queued_bytes + BESIDE_BODY;
     spool->fd = memfd_create("request", MFD_CLOEXEC);
     if (spool->fd >= 0)
@@ -97,7 +99,7 @@ void spool_free(struct spool *spool)
 
 static bool keep(struct spool *spool, const char *data, size_t len)
 {
-    if (spool->size + (int64_t)len > spool->most)
+    if (spool->scan.body > spool->most_of_body)
         spool->too_large = true;
     if (spool->too_large)
         return true;

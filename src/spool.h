@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct config;
 struct spool;
@@ -33,6 +34,7 @@ struct spool_scan {
     unsigned char header[8];
     size_t header_len; /* bytes of it so far */
     size_t left;       /* bytes of the record that are still to come */
+    int64_t body;      /* bytes of it that the headers have announced */
     bool last;         /* it is the one that ends the request */
     bool whole;
 };
