@@ -194,7 +194,10 @@ static bool split_base_url(struct config *config)
     config->base_path = "";
     if (!config->base_url[0])
         return true;
-    if (!host || host == config->base_url || host[3] == '/' || strpbrk(host, "?#"))
+    if (strncmp(config->base_url, "http://", 7) != 0 &&
+        strncmp(config->base_url, "https://", 8) != 0)
+        return false;
+    if (strchr("/:", host[3]) || strpbrk(host, "?#\"<>\\"))
         return false;
     config->base_path = host + 3 + strcspn(host + 3, "/");
     return true;
@@ -216,7 +219,7 @@ bool config_load(struct config *config, char *error, size_t size)
     for (size_t len = strlen(config->base_url); len > 0 && config->base_url[len - 1] == '/'; len--)
         config->base_url[len - 1] = '\0'; /* a path follows it */
     if (!split_base_url(config)) {
-        (void)snprintf(error, size, "DS_BASE_URL must be scheme://host[:port][/prefix]");
+        (void)snprintf(error, size, "DS_BASE_URL must be http[s]://host[:port][/prefix]");
         goto fail;
     }
     if (config->durability == DURABILITY_MEMORY) {

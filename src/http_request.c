@@ -10,7 +10,7 @@
 #include "path.h"
 
 /* "/v1//v1//v1/…" has many places to look at, each as long as the path */
-enum { LONGEST_PREFIX = 1024 };
+enum { LONGEST_PREFIX = 1024, MOST_PLACES = 16 };
 
 #define NAME(text)                                                                                 \
     {                                                                                              \
@@ -189,6 +189,7 @@ static size_t find_prefix(const struct http_request *request, struct arena *aren
     const char *path_info = request->param[PARAM_PATH_INFO];
     const char *script = request->param[PARAM_SCRIPT_NAME], *at;
     size_t most = len;
+    int places = 0;
 
     if (!script || !path_info || path_info[0] != '/')
         return 0;
@@ -196,7 +197,7 @@ static size_t find_prefix(const struct http_request *request, struct arena *aren
         most = LONGEST_PREFIX;
     at = decode(arena, path, len);
     for (size_t i = 0; at && i < most; at++) {
-        if (is_own_path(path + i, len - i) && is_path_info(at, path_info))
+        if (is_own_path(path + i, len - i) && places++ < MOST_PLACES && is_path_info(at, path_info))
             return i;
         i += path[i] == '%' && digits_percent(path + i, path + len) > 0 ? 3 : 1;
     }
@@ -246,8 +247,8 @@ int http_request_parse(struct http_request *request, struct arena *arena,
         *reason = "the request has no path (is REQUEST_URI passed on?)";
         return 400;
     }
-    skip = config->base_url[0] ? match_prefix(config->base_path, path, len)
-                               : find_prefix(request, arena, path, len);
+    skip = config->base_path[0] ? match_prefix(config->base_path, path, len)
+                                : find_prefix(request, arena, path, len);
     *reason = "out of memory";
     if (skip > 0) {
         request->prefix = arena_strndup(arena, path, skip);
@@ -284,7 +285,8 @@ const char *http_request_url(const struct http_request *request, struct arena *a
     const char *scheme = param[PARAM_SCHEME], *host = param[PARAM_HOST];
 
     if (config->base_url[0])
-        return arena_printf(arena, "%s%s", config->base_url, request->path);
+        return arena_printf(arena, "%s%s%s", config->base_url,
+                            config->base_path[0] ? "" : request->prefix, request->path);
     if (param[PARAM_HTTPS] && strcasecmp(param[PARAM_HTTPS], "on") == 0)
         scheme = "https";
     if (config->trust_forwarded && param[PARAM_FORWARDED_PROTO])

@@ -74,7 +74,7 @@ bool http_request_add(struct http_request *request, struct arena *arena,
  * Sets method, prefix, path, query and content_length from the parameters. 0, or the HTTP status to
  * answer with and a one-line *reason.
  *
- * The path is that of REQUEST_URI, less a prefix: that of DS_BASE_URL, or, without that setting,
+ * The path is that of REQUEST_URI, less a prefix: that of DS_BASE_URL, or, where it has none,
  * what stands before PATH_INFO where the web server knows one (a program in a folder, shared
  * hosting). /~ann/streams.cgi/v1/stream/x is the stream /v1/stream/x.
  */

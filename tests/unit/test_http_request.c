@@ -98,6 +98,18 @@ START_TEST(base_url_says_the_prefix_itself)
 }
 END_TEST
 
+START_TEST(base_url_without_a_prefix_changes_no_names)
+{
+    const struct config config = make_config("https://h.example", "");
+
+    arena = arena_new();
+    ck_assert_int_eq(parse(&config, "/y/v1/stream/a", "/y", "/v1/stream/a"), 0);
+    ck_assert_str_eq(request.path, "/v1/stream/a");
+    ck_assert_str_eq(http_request_url(&request, arena, &config), "https://h.example/y/v1/stream/a");
+    arena_free(arena);
+}
+END_TEST
+
 START_TEST(location_and_fork_sources_are_urls_of_the_client)
 {
     const struct config config = make_config("", "");
@@ -133,4 +145,5 @@ START_TEST(many_places_for_a_prefix_cost_little)
 END_TEST
 
 UNIT_MAIN(http_request, prefix_is_what_stands_before_path_info, base_url_says_the_prefix_itself,
+          base_url_without_a_prefix_changes_no_names,
           location_and_fork_sources_are_urls_of_the_client, many_places_for_a_prefix_cost_little)
