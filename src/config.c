@@ -279,7 +279,9 @@ int config_passed_sockets(void)
 {
     const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
 
-    return count && pid && strtol(pid, NULL, 10) == getpid() ? atoi(count) : 0;
+    if (!count || !pid || strtol(pid, NULL, 10) != getpid())
+        return 0;
+    return strcmp(count, "1") == 0 ? 1 : 2; /* one is what we can use */
 }
 
 const char *config_notify_socket(void)

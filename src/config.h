@@ -61,8 +61,8 @@ void config_print_help(FILE *out);
 
 /*
  * What a service manager has put into the environment: how many sockets are meant for this very
- * process (LISTEN_FDS, LISTEN_PID), where it wants to be told things (NOTIFY_SOCKET, or NULL), and
- * how to keep all that from a child process.
+ * process (LISTEN_FDS, LISTEN_PID; 2 stands for more than one, or nonsense), where it wants to be
+ * told things (NOTIFY_SOCKET, or NULL), and how to keep all that from a child process.
  */
 int config_passed_sockets(void);
 const char *config_notify_socket(void);

@@ -2,6 +2,7 @@
 #include "supervise.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,11 +34,12 @@ static void become_responder(int listening)
     if (len <= 0)
         _exit(127);
     self[len] = '\0';
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a responder does not outlive its supervisor */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     config_forget_service_manager();
-    if (dup2(listening, STDIN_FILENO) == STDIN_FILENO)
+    /* dup2() onto itself would leave it close-on-exec */
+    if (listening == STDIN_FILENO ? fcntl(listening, F_SETFD, 0) == 0
+                                  : dup2(listening, STDIN_FILENO) == STDIN_FILENO)
         (void)execl(self, "durable-streams.fcgi", (char *)NULL);
     _exit(127);
 }
@@ -49,6 +51,7 @@ static void start_child(struct child *child, int listening)
     child->started = clock_monotonic_ms();
     child->pid = fork();
     if (child->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a responder does not outlive its supervisor */
         if (getppid() == parent)
             become_responder(listening);
         _exit(1);
