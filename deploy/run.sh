@@ -132,9 +132,13 @@ trap 'finish 0' HUP INT TERM
 user=
 [ "$(id -u)" = 0 ] && user='user root;'
 sed -e "s|@USER@|$user|" -e "s|@FILES@|$files|" -e "s|@CONNECTIONS@|$connections|" \
-    -e "s|@RUN@|$run|g" -e "s|@SOCKET@|$run/app.sock|" \
-    -e "/^ *#/!s|@HOST@|$HOST|" -e "/^ *#/!s|@PORT@|$PORT|" \
-    "$here/deploy/nginx.conf" >"$run/nginx.conf"
+    -e "s|@RUN@|$run|g" -e "/^ *#/!s|@SITE@|$run/site.conf|" \
+    "$here/deploy/nginx/main.conf" >"$run/nginx.conf"
+# the site that people copy, with our own socket, address and port
+sed -e '/^ *#/d' -e '/listen \[::\]:80;/d' -e "s|listen 80;|listen $HOST:$PORT;|" \
+    -e "s|server_name streams.example.org;|server_name $HOST;|" \
+    -e "s|unix:/run/durable-streams/app.sock|\"unix:$run/app.sock\"|" \
+    "$here/deploy/nginx/site.conf" >"$run/site.conf"
 
 "$program" --listen "unix:$run/app.sock" &
 app=$!

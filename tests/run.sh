@@ -4,9 +4,11 @@
 #   tests/run.sh                    everything
 #   tests/run.sh unit               the Check programs and the replay of the fuzz corpora
 #   tests/run.sh system             the system tests
-#   tests/run.sh wire conformance:cgi crash     these of them
+#   tests/run.sh doors              the conformance suite and the gateway cases at every door
+#   tests/run.sh wire conformance:lighttpd-cgi crash     these of them
 #
 # A system test is tests/system/NAME.test.mjs; NAME:SETUP runs it in a setup of harness.mjs.
+#   JOBS=4                          so many suites of the doors at a time
 #   B=build/address-undefined       the programs of that build; SANITIZE= means the same
 #   FULL=1                          longer runs of what needs time to show itself
 #   DS_TEST_KEEP=1                  the servers' folders with their logs stay
@@ -24,8 +26,11 @@ export B
 export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp ${TSAN_OPTIONS-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
-system='program conformance:one conformance:three conformance:cgi wire:one wire:cgi
-    client crash contention parked housekeeping run'
+system='program conformance:three wire:nginx wire:lighttpd-cgi
+    client crash contention parked housekeeping front front-apache hosting run'
+# doors/list.mjs has them
+doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
+    apache-cgi lighttpd-cgi hosting mixed'
 
 passed=0
 failed=0
@@ -151,15 +156,50 @@ one_system() {
     else # what the tests measured
         grep -E '^(conformance|crash|parked|contention|housekeeping): ' "$scratch/output" | sed 's/^/    /'
     fi
+    case $1 in
+    conformance:*) # for the matrix
+        mkdir -p "$B/doors"
+        echo "$good $bad" >"$B/doors/conformance-$SETUP"
+        ;;
+    esac
     count "$1" "$good" "$bad"
+}
+
+# Every door, several suites at a time: most of it is waiting. The longest ones first.
+run_doors() {
+    rm -rf "$B/doors" "$B/doors.md"
+    suites=doors:idle
+    for door in $doors; do suites="$suites doors:$door"; done
+    for door in $doors; do suites="$suites conformance:$door"; done
+    # each is a run of this script for itself, whose last line has its counts
+    # shellcheck disable=SC2016 # expanded by that sh
+    printf '%s\n' $suites | xargs -P "${JOBS:-4}" -I{} sh -c '
+        sh tests/run.sh "$1" >"$2/doors-$1" 2>&1 </dev/null
+        sed "\$d" "$2/doors-$1"' - {} "$scratch"
+    for suite in $suites; do
+        totals=$(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$scratch/doors-$suite")
+        [ -n "$totals" ] || totals='0 1'
+        passed=$((passed + ${totals% *}))
+        failed=$((failed + ${totals#* }))
+    done
+    echo
+    node tests/system/doors/matrix.mjs
+    echo
 }
 
 run_suite() {
     case $1 in
     unit) unit ;;
     system) for suite in $system; do run_suite "$suite"; done ;;
-    conformance) for setup in one three cgi; do run_suite conformance:$setup; done ;;
-    wire) for setup in one cgi; do run_suite wire:$setup; done ;;
+    doors)
+        if modules; then
+            run_doors
+        else
+            count doors 0 1
+        fi
+        ;;
+    conformance) for setup in three $doors; do run_suite conformance:"$setup"; done ;;
+    wire) for setup in nginx lighttpd-cgi; do run_suite wire:$setup; done ;;
     *)
         if modules; then
             one_system "$1"
@@ -170,7 +210,7 @@ run_suite() {
     esac
 }
 
-[ $# -eq 0 ] && set -- unit system
+[ $# -eq 0 ] && set -- unit system doors
 for suite in "$@"; do
     run_suite "$suite"
 done

@@ -1,30 +1,32 @@
 // Real servers for the tests: web server, supervisors and responders in a folder of their own
-// under the system's temporary folder, on ports that the system chose.
+// under the system's temporary folder, on ports that were free.
 //
 //   const server = await startServer({ responders: 3, env: { DS_LONG_POLL_TIMEOUT_MS: "500" } })
 //   ...
 //   await server.stop()            // in afterAll: throws if a log holds a sanitizer's report
 //
 // Doors:
-//   "nginx"   nginx in front of so many supervisors ("responders"), each with a socket of its own and
-//             `processes` responder processes, all in one upstream and on one database
-//   "cgi"     lighttpd that starts the program anew for every request (mod_cgi)
+//   doors/list.mjs has them. Where the door's responder is a service, there are so many supervisors
+//   ("responders"), each with a socket of its own and `processes` responder processes, all in one
+//   upstream and on one database.
 //   "none"    no web server: supervisors alone, for tests that bring their own
 //
 // Nothing outlives a test: children get SIGTERM when their parent dies (setpriv), and whatever is
 // left when node exits is killed.
 
-import { spawn, spawnSync, execFile, execFileSync } from "node:child_process"
+import { spawn, spawnSync, execFile } from "node:child_process"
 import fs from "node:fs"
 import net from "node:net"
 import os from "node:os"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
+import { doors } from "./doors/list.mjs"
 import { request } from "./http.mjs"
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..")
 export const build = path.resolve(root, process.env.B || "build")
 export const program = path.join(build, "durable-streams.fcgi")
+const activate = path.join(root, "tests/system/doors/activate.pl")
 export const hookedProgram = path.join(build, "hooked/durable-streams.fcgi")
 
 /** Built with a sanitizer, everything is several times slower and larger. */
@@ -95,7 +97,9 @@ function listened(socket) {
 
 const started = new Set()
 process.on("exit", () => {
-  for (const child of started) if (child.exitCode === null) tryKill(child.pid, "SIGKILL")
+  // killed, Apache would leave its own children behind
+  for (const child of started)
+    if (child.exitCode === null) tryKill(child.pid, setpriv ? "SIGTERM" : "SIGKILL")
 })
 
 function tryKill(pid, signal) {
@@ -190,6 +194,35 @@ export function processesNaming(text) {
 
 export const isAlive = (pid) => processTable().has(pid)
 
+/** Processes of the program that were started with a setting below this folder. */
+function programsOf(folder) {
+  return [...processTable().keys()].filter((pid) => {
+    try {
+      return (
+        path.basename(fs.readlinkSync(`/proc/${pid}/exe`)).startsWith("durable-streams.fcgi") &&
+        !fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("--listen") &&
+        fs.readFileSync(`/proc/${pid}/environ`, "utf8").includes(folder)
+      )
+    } catch {
+      return false // it ended meanwhile, or is somebody else's
+    }
+  })
+}
+
+/** The sockets of a process, as `socket:[inode]`. */
+function socketsOf(pid) {
+  const found = []
+  try {
+    for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
+      const name = fs.readlinkSync(`/proc/${pid}/fd/${fd}`)
+      if (name.startsWith("socket:")) found.push(name)
+    }
+  } catch {
+    // it ended meanwhile, or a descriptor did
+  }
+  return found
+}
+
 /** Threads and resident KiB of a process, and how many descriptors it holds. */
 export function usage(pid) {
   const status = fs.readFileSync(`/proc/${pid}/status`, "utf8")
@@ -220,79 +253,8 @@ export function sqlite(database, sql, { timeoutMs = 5000 } = {}) {
 
 // --------------------------------------------------------------------------------- web servers
 
-function nginxConfig({ folder, port, sockets }) {
-  const files = Number(execFileSync("sh", ["-c", "ulimit -n"]).toString()) || 65536
-  const values = {
-    "@USER@": process.getuid() === 0 ? "user root;" : "",
-    "@FILES@": String(files),
-    "@CONNECTIONS@": String(Math.min(32768, files - 100)),
-    "@RUN@": folder,
-    "@HOST@": "127.0.0.1",
-    "@PORT@": String(port),
-  }
-  return fs
-    .readFileSync(path.join(root, "deploy/nginx.conf"), "utf8")
-    .split("\n")
-    .filter((line) => !/^\s*#/.test(line))
-    .flatMap((line) =>
-      line.includes("@SOCKET@") ? sockets.map((socket) => line.replace("@SOCKET@", socket)) : [line]
-    )
-    .join("\n")
-    .replace(/@[A-Z]+@/g, (word) => values[word] ?? word)
-}
-
-/** nginx on a port of its own in front of these sockets. */
-export async function startNginx({ folder, sockets, log }) {
-  const port = await freePort()
-  const own = path.join(folder, `nginx-${port}`)
-  fs.mkdirSync(own)
-  fs.writeFileSync(path.join(own, "nginx.conf"), nginxConfig({ folder: own, port, sockets }))
-  const child = launch(
-    "nginx",
-    ["-e", "stderr", "-p", `${own}/`, "-c", path.join(own, "nginx.conf")],
-    { log }
-  )
-  return { child, url: `http://127.0.0.1:${port}` }
-}
-
-/** lighttpd with the program as plain CGI for every path. */
-async function startLighttpd({ folder, program, env, log }) {
-  const port = await freePort()
-  const www = path.join(folder, "www")
-  fs.mkdirSync(www)
-  fs.symlinkSync(program, path.join(www, "app.fcgi"))
-  const quote = (text) => `"${String(text).replace(/[\\"]/g, "\\$&")}"`
-  const config = `
-server.document-root = ${quote(www)}
-server.bind = "127.0.0.1"
-server.name = "127.0.0.1"
-server.port = ${port}
-server.errorlog = "/dev/stderr"
-server.modules = ("mod_rewrite", "mod_setenv", "mod_cgi")
-server.upload-dirs = (${quote(folder)})
-server.max-fds = 8192
-server.max-connections = 2048
-server.max-keep-alive-requests = 100000
-server.max-request-field-size = 65535
-# streams are named by their path as the client sent it
-server.http-parseopts = ("url-normalize" => "disable", "url-ctrls-reject" => "disable")
-server.range-requests = "disable"
-# live answers leave as they come
-server.stream-response-body = 1
-# every path is the program's; it reads REQUEST_URI, which stays what the client sent
-url.rewrite-once = ("" => "/app.fcgi\${qsa}")
-cgi.assign = (".fcgi" => "")
-setenv.set-environment = (
-${Object.entries(env)
-  .map(([name, value]) => `  ${quote(name)} => ${quote(value)}`)
-  .join(",\n")}
-)
-`
-  const file = path.join(folder, "lighttpd.conf")
-  fs.writeFileSync(file, config)
-  const child = launch("lighttpd", ["-D", "-f", file], { log, env: cleanEnv(env) })
-  return { child, url: `http://127.0.0.1:${port}` }
-}
+// The modules of the web servers need this one: they are loaded when one is wanted.
+export const startNginx = async (given) => (await import("./web/nginx.mjs")).startNginx(given)
 
 async function answers(url, children, logs) {
   await until(
@@ -318,6 +280,8 @@ async function answers(url, children, logs) {
  */
 export async function startServer(options = {}) {
   const { door = "nginx", responders = 1, processes = 1, direct = false } = options
+  const { responder, open } = door === "none" ? { responder: "service" } : doors[door]
+  const managed = responder === "service" || responder === "activated"
   const executable = options.program ?? program
   if (!fs.existsSync(executable))
     throw new Error(`${executable} is missing: run make test-programs first`)
@@ -336,14 +300,21 @@ export async function startServer(options = {}) {
     ...options.env,
   }
 
-  const sockets = Array.from({ length: responders }, (_, i) => path.join(folder, `app-${i}.sock`))
+  const sockets = managed
+    ? Array.from({ length: responders }, (_, i) => path.join(folder, `app-${i}.sock`))
+    : []
+  // service managers in "activated"
   const supervisors = []
   const webServers = []
   const logs = () => fs.readFileSync(log, "utf8")
   const recent = () => logs().slice(-3000)
 
   const startSupervisor = (i) => {
-    supervisors[i] = launch(executable, ["--listen", `unix:${sockets[i]}`], {
+    const [command, ...args] =
+      responder === "activated"
+        ? ["perl", activate, sockets[i], executable, "--listen", "systemd"]
+        : [executable, "--listen", `unix:${sockets[i]}`]
+    supervisors[i] = launch(command, args, {
       log,
       cwd: folder,
       env: cleanEnv({ ...env, ...options.envOf?.(i) }),
@@ -352,6 +323,7 @@ export async function startServer(options = {}) {
 
   const server = {
     door,
+    responder,
     folder,
     database,
     sockets,
@@ -361,10 +333,27 @@ export async function startServer(options = {}) {
     logs,
     startSupervisor,
 
-    /** Pids of the responder processes, supervisor by supervisor. */
-    pids: () => supervisors.flatMap((supervisor) => childrenOf(supervisor.pid)),
+    /** Pids of the processes that answer requests; of plain CGI those that answer one just now. */
+    pids() {
+      if (!managed) return programsOf(folder)
+      const managers = supervisors.map((child) => child.pid)
+      const parents = responder === "activated" ? managers.flatMap(childrenOf) : managers
+      return parents.flatMap(childrenOf)
+    },
 
-    /** Sends a signal to every responder process; their supervisors start them again. */
+    /**
+     * What readers that wait keep occupied: with plain CGI a process each, else a socket each, by
+     * names that are not used again.
+     */
+    held() {
+      if (responder === "request") return new Set(server.pids())
+      const names = new Set(server.pids().flatMap(socketsOf))
+      if (door === "mixed")
+        for (const pid of programsOf(folder)) if (!server.pids().includes(pid)) names.add(pid)
+      return names
+    },
+
+    /** Sends a signal to every such process; who started it does so again. */
     kill(signal = "SIGKILL") {
       const pids = server.pids()
       for (const pid of pids) tryKill(pid, signal)
@@ -373,9 +362,16 @@ export async function startServer(options = {}) {
 
     /**
      * Sends a signal to the supervisors themselves, waits until they and their responders have
-     * ended, as a service manager does, and starts new ones.
+     * ended, as a service manager does, and starts new ones. A service manager that holds the
+     * socket does so by itself.
      */
     async restart(signal = "SIGTERM") {
+      if (responder === "activated") {
+        const before = server.pids()
+        supervisors.forEach((child) => tryKill(child.pid, "SIGHUP"))
+        await until(() => !before.some(isAlive) && server.pids().length > 0, "new responders")
+        return []
+      }
       const how = await Promise.all(supervisors.map((supervisor) => end(supervisor, signal)))
       for (const socket of sockets)
         await until(
@@ -389,12 +385,13 @@ export async function startServer(options = {}) {
 
     async ready() {
       const children = [...supervisors, ...webServers.map((web) => web.child)]
-      await until(
-        () =>
-          server.pids().length === supervisors.length * processes ||
-          children.some((child) => child.exitCode),
-        () => `all responders run\n${recent()}`
-      )
+      if (managed)
+        await until(
+          () =>
+            server.pids().length === supervisors.length * processes ||
+            children.some((child) => child.exitCode),
+          () => `all responders run\n${recent()}`
+        )
       for (const url of [server.url, ...server.urls]) if (url) await answers(url, children, recent)
     },
 
@@ -426,24 +423,18 @@ export async function startServer(options = {}) {
   }
 
   try {
-    if (door === "cgi") {
-      const web = await startLighttpd({ folder, program: executable, env: cleanEnv(env), log })
-      webServers.push(web)
-      server.url = web.url
-    } else {
-      sockets.forEach((_, i) => startSupervisor(i))
-      if (door === "nginx") {
-        const web = await startNginx({ folder, sockets, log })
-        webServers.push(web)
-        server.url = web.url
-        if (direct) {
-          for (const socket of sockets) {
-            const own = await startNginx({ folder, sockets: [socket], log })
-            webServers.push(own)
-            server.urls.push(own.url)
-          }
+    sockets.forEach((_, i) => startSupervisor(i))
+    if (open) {
+      const given = { folder, program: executable, database, env: settings(env), log }
+      webServers.push(...(await open({ ...given, sockets })))
+      server.url = webServers[0].url
+      server.database = webServers[0].database ?? database
+      if (direct)
+        for (const socket of sockets) {
+          const [own] = await open({ ...given, sockets: [socket] })
+          webServers.push(own)
+          server.urls.push(own.url)
         }
-      }
     }
     await server.ready()
   } catch (error) {
@@ -453,6 +444,12 @@ export async function startServer(options = {}) {
   return server
 }
 
+/** Of an environment, what a web server must hand on to a program that it starts. */
+const settings = (env) =>
+  Object.fromEntries(
+    Object.entries(cleanEnv(env)).filter(([name]) => /^DS_|SAN_OPTIONS$/.test(name))
+  )
+
 /** Throws if a sanitizer reported something to this log, with what stands around the first of it. */
 export function expectNoReport(text) {
   const at = text.search(SANITIZER_REPORT)
@@ -460,15 +457,14 @@ export function expectNoReport(text) {
     throw new Error(`a sanitizer reported:\n${text.slice(Math.max(0, at - 300), at + 4000)}`)
 }
 
-/** The setups that the conformance suite and the table of wire cases run in: SETUP=one|three|cgi */
-export const setups = {
-  one: { name: "one responder behind nginx", options: {} },
-  three: { name: "three responders on one database behind nginx", options: { responders: 3 } },
-  cgi: { name: "plain CGI under lighttpd", options: { door: "cgi" } },
-}
-
+/**
+ * The setups that the conformance suite, the table of wire cases and that of the doors run in:
+ * SETUP=three|NAME OF A DOOR
+ */
 export function chosenSetup() {
-  const name = process.env.SETUP || "one"
-  if (!setups[name]) throw new Error(`SETUP=${name}: one of ${Object.keys(setups).join(", ")}`)
-  return setups[name]
+  const name = process.env.SETUP || "nginx"
+  if (name === "three")
+    return { name: "three responders on one database behind nginx", options: { responders: 3 } }
+  if (!doors[name]) throw new Error(`SETUP=${name}: three, or one of ${Object.keys(doors)}`)
+  return { name: doors[name].server, options: { door: name } }
 }

@@ -7,12 +7,17 @@ import { randomBytes } from "node:crypto"
 // a connection that lay idle for 2 s is not used again: lighttpd ends those of 5 s just when we might
 const agent = new http.Agent({ keepAlive: true, maxSockets: 512, timeout: 2000 })
 
+/** Where the server at this address begins: its own path is a prefix of all others. */
+const target = (url, path) =>
+  path.startsWith("/") ? new URL(url).pathname.replace(/\/$/, "") + path : path
+
 /** A path for a stream that no other test uses. */
 export const fresh = (name = "s") => `/v1/stream/${name}-${randomBytes(6).toString("hex")}`
 
 /**
- * One request. `path` is sent as it is, nothing is normalised. The answer has status, reason,
- * headers (lower case; repeated ones joined), rawHeaders, body (Buffer), text, ms.
+ * One request. `path` is sent as it is, behind the path of the url; nothing is normalised. A body that
+ * is a list of pieces goes out chunked. The answer has status, reason, headers (lower case; repeated
+ * ones joined), rawHeaders, body (Buffer), text, ms.
  */
 export function request(
   url,
@@ -24,7 +29,15 @@ export function request(
   const began = performance.now()
   return new Promise((resolve, reject) => {
     const outgoing = http.request(
-      { hostname, port, method, path, headers, agent: fresh ? false : agent, signal },
+      {
+        hostname,
+        port,
+        method,
+        path: target(url, path),
+        headers,
+        agent: fresh ? false : agent,
+        signal,
+      },
       (answer) => {
         const chunks = []
         answer.on("data", (chunk) => chunks.push(chunk))
@@ -52,7 +65,12 @@ export function request(
       clearTimeout(timer)
       reject(error)
     })
-    outgoing.end(body)
+    if (Array.isArray(body)) {
+      for (const piece of body) outgoing.write(piece)
+      outgoing.end()
+    } else {
+      outgoing.end(body)
+    }
   })
 }
 
@@ -146,6 +164,119 @@ export function raw(url, text, { timeout = 5000, enough = () => false } = {}) {
 }
 
 /**
+ * A connection on which requests are written by hand and answers read one by one, as RFC 9112
+ * divides them.
+ *
+ *   send(text)       writes; latin1
+ *   answer(method)   the next answer {status, head, headers, body, cut}; method: of its request, HEAD
+ *                    has no body. Undefined when the connection ends before one, throws when the time
+ *                    is up.
+ *   over             is true when the server has ended the connection
+ *   finish()         ends our half; drop() cuts the connection
+ */
+export async function connect(url, { timeout = 10_000 } = {}) {
+  const { hostname, port } = new URL(url)
+  const socket = net.connect({ host: hostname, port: Number(port), allowHalfOpen: true })
+  let received = Buffer.alloc(0)
+  let wake = () => {}
+  const wire = {
+    over: false,
+    send: (text) => socket.write(Buffer.from(text, "latin1")),
+    finish: () => socket.end(),
+    drop: () => socket.destroy(),
+    received: () => received.toString("latin1"),
+    answer,
+  }
+  await new Promise((resolve, reject) => {
+    socket.once("connect", resolve)
+    socket.once("error", reject)
+  })
+  const ended = () => {
+    wire.over = true
+    wake()
+  }
+  socket.on("error", ended)
+  socket.on("end", ended)
+  socket.on("close", ended)
+  socket.on("data", (data) => {
+    received = Buffer.concat([received, data])
+    wake()
+  })
+  return wire
+
+  /** More bytes than there are, or the end; false when the time is up. */
+  function more(until) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), Math.max(0, until - Date.now()))
+      wake = () => {
+        clearTimeout(timer)
+        resolve(true)
+      }
+    })
+  }
+
+  async function answer(method = "GET") {
+    const until = Date.now() + timeout
+    for (;;) {
+      const found = split(received, method, wire.over)
+      if (found) {
+        received = received.subarray(found.length)
+        return found
+      }
+      if (wire.over) {
+        if (received.length === 0) return undefined
+        throw new Error(`the connection ended within an answer: ${wire.received().slice(0, 500)}`)
+      }
+      if (!(await more(until)))
+        throw new Error(`no whole answer within ${timeout} ms: ${wire.received().slice(0, 500)}`)
+    }
+  }
+}
+
+/** The first whole answer in these bytes, and its length. */
+function split(bytes, method, over) {
+  const headEnd = bytes.indexOf("\r\n\r\n")
+  if (headEnd < 0) return undefined
+  const head = bytes.subarray(0, headEnd).toString("latin1")
+  const status = Number(head.match(/^HTTP\/1\.[01] (\d{3})/)?.[1])
+  if (!status) throw new Error(`this is no answer: ${head.slice(0, 300)}`)
+  const headers = {}
+  for (const line of head.split("\r\n").slice(1)) {
+    const colon = line.indexOf(":")
+    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
+  }
+  const result = (body, length) => ({
+    status,
+    head,
+    headers,
+    body: body.toString("latin1"),
+    length,
+  })
+  const start = headEnd + 4
+  const none = Buffer.alloc(0)
+  if (method === "HEAD" || status < 200 || status === 204 || status === 304)
+    return result(none, start)
+  if (/chunked/i.test(headers["transfer-encoding"] ?? "")) {
+    const pieces = []
+    for (let at = start; ;) {
+      const lineEnd = bytes.indexOf("\r\n", at)
+      if (lineEnd < 0) return undefined
+      const size = parseInt(bytes.subarray(at, lineEnd).toString("latin1"), 16)
+      const next = lineEnd + 2 + size + 2
+      if (next > bytes.length) return undefined
+      if (size === 0) return result(Buffer.concat(pieces), next)
+      pieces.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + size))
+      at = next
+    }
+  }
+  if (headers["content-length"] !== undefined) {
+    const end = start + Number(headers["content-length"])
+    return end <= bytes.length ? result(bytes.subarray(start, end), end) : undefined
+  }
+  return over ? result(bytes.subarray(start), bytes.length) : undefined
+}
+
+/**
  * An SSE reader. Parses as the WHATWG standard says, from bytes, and refuses what is not UTF-8.
  *
  *   events            {type, data, control} as they came; control is the parsed JSON of a control event
@@ -157,7 +288,8 @@ export function raw(url, text, { timeout = 5000, enough = () => false } = {}) {
 export function sse(url, path, headers = {}, { timeout = 10_000 } = {}) {
   const { hostname, port } = new URL(url)
   return new Promise((resolve, reject) => {
-    const outgoing = http.request({ hostname, port, path, headers, agent: false }, (answer) => {
+    const options = { hostname, port, path: target(url, path), headers, agent: false }
+    const outgoing = http.request(options, (answer) => {
       clearTimeout(timer)
       const decoder = new TextDecoder("utf-8", { fatal: true })
       const waiting = new Set()

@@ -1,0 +1,35 @@
+#!/usr/bin/perl
+# What a service manager does for a socket-activated service, for tests on machines without one:
+#
+#   perl activate.pl SOCKET PROGRAM ARGUMENT ...
+#
+# Listens on SOCKET and starts the program with it as descriptor 3 (sd_listen_fds(3)); starts it
+# again when it ends. The socket stays meanwhile: who connects, waits.
+# HUP restarts the program, TERM ends both.
+use strict;
+use warnings;
+use IO::Socket::UNIX;
+use POSIX ();
+
+my ($path, @program) = @ARGV;
+$^F = 100;    # what is opened from here on stays open in the program
+my $socket = IO::Socket::UNIX->new(Local => $path, Type => SOCK_STREAM, Listen => 4096)
+    or die "cannot listen on $path: $!\n";
+my ($pid, $over) = (0, 0);
+
+$SIG{HUP}  = sub { kill TERM => $pid if $pid };
+$SIG{TERM} = sub { $over = 1; kill TERM => $pid if $pid };
+while (!$over) {
+    $pid = fork // die "cannot fork: $!\n";
+    if ($pid == 0) {
+        $SIG{HUP} = $SIG{TERM} = 'DEFAULT';
+        POSIX::dup2(fileno($socket), 3) or die "dup2: $!\n" if fileno($socket) != 3;
+        @ENV{qw(LISTEN_FDS LISTEN_PID LISTEN_FDNAMES)} = (1, $$, 'durable-streams.socket');
+        # the program does not outlive this one, whatever ends it
+        unshift @program, qw(setpriv --pdeathsig TERM) if -x '/usr/bin/setpriv';
+        exec @program or die "cannot start $program[0]: $!\n";
+    }
+    1 while waitpid($pid, 0) < 0 && $!{EINTR};
+    select undef, undef, undef, 0.1 unless $over;    # one that dies at once is not started at once
+}
+unlink $path;

@@ -1,0 +1,173 @@
+// The doors: every way from a web server to the program. startServer({ door }) opens one.
+//
+//   server      what stands in front, for people to read
+//   responder   who starts the program:
+//                 "service"    we do, as a service manager would: a supervisor on a unix socket
+//                 "activated"  the same, and the service manager holds the socket
+//                 "spawned"    the web server does
+//                 "request"    the web server does, anew for each request (CGI)
+//   oneProcess  all requests come to the same process; by default where we start it
+//   open        starts the web servers; the first one is where clients come in. It is given
+//               { folder, sockets, program, database, env, log } and answers with
+//               [{ child, url, database }], the last one where it is another than it was given
+//
+// To add a door: a row here, its name in tests/run.sh.
+
+import { execFileSync } from "node:child_process"
+import fs from "node:fs"
+import path from "node:path"
+import { cleanEnv, freePort, launch, root } from "../harness.mjs"
+
+// these modules need harness.mjs, which needs this one: they are loaded when they are wanted
+const nginx = async (given) => [await (await import("../web/nginx.mjs")).startNginx(given)]
+const lighttpd = (kind) => async (given) => [
+  await (await import("../web/lighttpd.mjs")).startLighttpd({ ...given, kind }),
+]
+const apache = (kind) => async (given) => [
+  await (await import("../web/apache.mjs")).startApache({ ...given, kind }),
+]
+
+export const doors = {
+  nginx: {
+    server: "nginx, FastCGI to a service",
+    responder: "service",
+    open: nginx,
+  },
+  "nginx-activated": {
+    server: "nginx, FastCGI to a socket-activated service",
+    responder: "activated",
+    open: nginx,
+  },
+  lighttpd: {
+    server: "lighttpd, FastCGI to a service",
+    responder: "service",
+    open: lighttpd("service"),
+  },
+  "lighttpd-spawn": {
+    server: "lighttpd, FastCGI, started by lighttpd",
+    responder: "spawned",
+    oneProcess: true,
+    open: lighttpd("spawn"),
+  },
+  "apache-proxy": {
+    server: "Apache mod_proxy_fcgi",
+    responder: "service",
+    open: apache("proxy"),
+  },
+  "apache-fcgid": {
+    server: "Apache mod_fcgid",
+    responder: "spawned",
+    open: apache("fcgid"),
+  },
+  "apache-cgi": {
+    server: "Apache mod_cgid, plain CGI",
+    responder: "request",
+    open: apache("cgi"),
+  },
+  "lighttpd-cgi": {
+    server: "lighttpd mod_cgi, plain CGI",
+    responder: "request",
+    open: lighttpd("cgi"),
+  },
+  hosting: {
+    server: "shared hosting: Apache, plain CGI under a path prefix",
+    responder: "request",
+    open: openHosting,
+  },
+  mixed: {
+    server: "every other request to nginx with FastCGI and to lighttpd with plain CGI",
+    responder: "service",
+    oneProcess: false,
+    open: openMixed,
+  },
+}
+
+// Debian's number of the user that scripts run as where root starts Apache
+const WWW_DATA = 33
+
+/** What a person without rights does in a home folder, on a host that shows ~/public_html. */
+async function openHosting({ folder, program, env, log }) {
+  const home = path.join(folder, "home/alice")
+  const isRoot = process.getuid() === 0
+  fs.mkdirSync(home, { recursive: true })
+  execFileSync("sh", [path.join(root, "deploy/shared-hosting/install.sh")], {
+    env: cleanEnv({ HOME: home, PROGRAM: program }),
+  })
+  const { DS_DATABASE: _, ...settings } = env
+  fs.appendFileSync(
+    path.join(home, "durable-streams/settings"),
+    Object.entries(settings)
+      .map(([name, value]) => `${name}='${value}'\n`)
+      .join("")
+  )
+  if (isRoot) {
+    execFileSync("chown", ["-R", `${WWW_DATA}:${WWW_DATA}`, home])
+    fs.chmodSync(folder, 0o711)
+    fs.chmodSync(log, 0o666)
+  }
+  const user = isRoot ? WWW_DATA : undefined
+  const [web] = await apache("shared")({ folder, home, user, log })
+  return [
+    {
+      ...web,
+      url: `${web.url}/streams.cgi`,
+      database: path.join(home, "durable-streams/data/streams.db"),
+    },
+  ]
+}
+
+async function openMixed(given) {
+  const behind = [...(await nginx(given)), ...(await lighttpd("cgi")(given))]
+  return [await startRoundRobin({ ...given, urls: behind.map(({ url }) => url) }), ...behind]
+}
+
+/** A web server that gives each request to the next one of `urls` and adds nothing of its own. */
+async function startRoundRobin({ folder, log, urls }) {
+  const port = await freePort()
+  const own = path.join(folder, `front-${port}`)
+  fs.mkdirSync(own)
+  const servers = urls.map((url) => `server ${new URL(url).host} max_fails=0;`)
+  fs.writeFileSync(
+    path.join(own, "nginx.conf"),
+    `daemon off;
+pid "${own}/nginx.pid";
+error_log stderr error;
+${process.getuid() === 0 ? "user root;" : ""}
+worker_processes 1;
+events { worker_connections 4096; }
+http {
+    access_log off;
+    client_body_temp_path "${own}/body";
+    fastcgi_temp_path "${own}/unused-fastcgi";
+    proxy_temp_path "${own}/proxy";
+    scgi_temp_path "${own}/unused-scgi";
+    uwsgi_temp_path "${own}/unused-uwsgi";
+    # lighttpd ends connections that were idle for 5 s just when one might be taken
+    upstream either { ${servers.join(" ")} keepalive 64; keepalive_timeout 2s; }
+    server {
+        listen 127.0.0.1:${port};
+        keepalive_requests 100000;
+        merge_slashes off;
+        large_client_header_buffers 8 32k;
+        client_max_body_size 0;
+        location / {
+            proxy_pass http://either;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_buffering off;
+            proxy_read_timeout 3600s;
+            # a request that one of them lost is not given to the other one: clients retry
+            proxy_next_upstream off;
+        }
+    }
+}
+`
+  )
+  const child = launch(
+    "nginx",
+    ["-e", "stderr", "-p", `${own}/`, "-c", path.join(own, "nginx.conf")],
+    { log, env: cleanEnv() }
+  )
+  return { child, url: `http://127.0.0.1:${port}` }
+}

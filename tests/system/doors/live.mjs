@@ -1,0 +1,206 @@
+// Cases of the table (table.mjs): readers that wait.
+
+import { expect } from "vitest"
+import { sleep, until } from "../harness.mjs"
+import { client, connect, fresh } from "../http.mjs"
+import { TEXT, expectStatus, median } from "./context.mjs"
+import { LONG_POLL_MS } from "./settings.mjs"
+
+const EVENTS = 50
+const POLLS = 64
+const READERS = 3
+
+/** Readers that ask and then say nothing more. */
+async function park(t, path, live) {
+  const wires = []
+  for (let i = 0; i < READERS; i++) {
+    const wire = await connect(t.url, { timeout: 60_000 })
+    wire.send(`GET ${t.at(path)}?offset=now&live=${live} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    wires.push(wire)
+  }
+  if (live === "sse")
+    await until(
+      () => wires.every((wire) => wire.received().includes("event: control")),
+      "greetings"
+    )
+  // mod_fcgid takes its time to start so many processes
+  else await settled(t)
+  return wires
+}
+
+/** Until what is held has been the same for a second. */
+async function settled(t) {
+  const held = () => [...t.server.held()].sort().join(" ")
+  for (let before = held(), since = Date.now(); Date.now() - since < 1000; await sleep(50)) {
+    const now = held()
+    if (now !== before) [before, since] = [now, Date.now()]
+  }
+}
+
+/**
+ * Readers go away without a word. How long until the program has given up what they occupied?
+ * With one process: until it has room for another reader, of which it takes only so many. With many:
+ * of what is held while they wait, so much vanishes.
+ */
+async function goneWithin(t, live, timeout) {
+  const server = t.oneProcess ? await t.start({ DS_MAX_PARKED: String(READERS) }) : t.server
+  const u = { ...t, server, url: server.url, api: client(server.url) }
+  try {
+    const path = fresh("gone")
+    await u.api.create(path)
+    const wires = await park(u, path, live)
+    const freed = t.oneProcess ? room(u, path) : vanished(u)
+    expect(await freed(), "readers occupy something").toBe(false)
+    const began = performance.now()
+    for (const wire of wires) wire.drop()
+    await until(freed, `${READERS} readers are freed`, { timeout, every: 5 })
+    return performance.now() - began
+  } finally {
+    if (t.oneProcess) await server.stop()
+  }
+}
+
+const room = (u, path) => async () => {
+  const probe = await u.api.sse(`${path}?offset=now&live=sse`)
+  probe.close()
+  expect([200, 503]).toContain(probe.status)
+  return probe.status === 200
+}
+
+function vanished(u) {
+  const held = u.server.held()
+  return async () => {
+    const now = u.server.held()
+    return [...held].filter((name) => now.has(name)).length <= held.size - READERS
+  }
+}
+
+/** For servers that learn of a client's end by writing to it: silence keeps the reader. */
+const heldInSilence = (why) => () => ({
+  why,
+  instead: (t) => goneWithin(t, "long-poll", LONG_POLL_MS + 20_000),
+})
+
+const TELLS_LATE =
+  "the web server notices that a client left when it writes to it: a silent long-poll stays until its time is up"
+const TELLS_SOME =
+  "lighttpd ends the process of a client that left, but misses some when several leave at once: these stay until their time is up"
+
+const shown = (ms) =>
+  ms < 10
+    ? `${ms.toFixed(1)} ms`
+    : ms < 1000
+      ? `${ms.toFixed(0)} ms`
+      : `${(ms / 1000).toFixed(1)} s`
+
+export const live = [
+  {
+    name: "SSE, event by event",
+    async run(t) {
+      const path = fresh("events")
+      await t.api.create(path)
+      const reader = await t.api.sse(`${path}?offset=-1&live=sse`)
+      await reader.waitFor((event) => event.control, "the greeting")
+      const times = []
+      for (let i = 0; i < EVENTS; i++) {
+        let came
+        const event = reader
+          .waitFor((found) => found.type === "data" && found.data === `<${i}>`, `event ${i}`)
+          .then(() => (came = performance.now()))
+        await t.api.append(path, "text/plain", `<${i}>`)
+        const answered = performance.now()
+        // this is the assertion: it is here before the next one is sent
+        await event
+        times.push(Math.max(0, came - answered))
+        await sleep(20)
+      }
+      reader.close()
+      return `${shown(median(times))} (${shown(Math.max(...times))})`
+    },
+  },
+  {
+    name: "long-poll is answered by an append",
+    async run(t) {
+      const path = fresh("poll")
+      await t.api.create(path)
+      const times = []
+      let offset = "-1"
+      for (let i = 0; i < 10; i++) {
+        const waiting = t.api.get(`${path}?offset=${offset}&live=long-poll`).then((answer) => ({
+          answer,
+          came: performance.now(),
+        }))
+        await sleep(50)
+        await t.api.append(path, "text/plain", `<${i}>`)
+        const answered = performance.now()
+        const { answer, came } = await waiting
+        expectStatus(answer, 200)
+        expect(answer.text).toBe(`<${i}>`)
+        offset = answer.headers["stream-next-offset"]
+        times.push(Math.max(0, came - answered))
+      }
+      return `${shown(median(times))} (${shown(Math.max(...times))})`
+    },
+  },
+  {
+    name: "long-poll without news: 204 in time",
+    async run(t) {
+      const path = fresh("poll")
+      await t.api.create(path)
+      const answer = await t.api.get(`${path}?offset=now&live=long-poll`, {}, { timeout: 60_000 })
+      expectStatus(answer, 204)
+      expect(answer.headers["stream-up-to-date"]).toBe("true")
+      expect(answer.headers["stream-cursor"]).toBeDefined()
+    },
+  },
+  {
+    name: `${POLLS} waiting at once, writes go on`,
+    async run(t) {
+      const paths = Array.from({ length: 8 }, () => fresh("many"))
+      const busy = fresh("busy")
+      for (const path of [...paths, busy]) await t.api.create(path)
+      let over = 0
+      const waiting = Array.from({ length: POLLS }, async (_, i) => {
+        const path = paths[i % paths.length]
+        for (;;) {
+          const answer = await t.api.get(
+            `${path}?offset=0000000000000000_0000000000000000&live=long-poll`,
+            {},
+            { timeout: 60_000, fresh: true }
+          )
+          over++
+          if (answer.status !== 204) return answer // its time was up before all were there
+        }
+      })
+      await sleep(1000)
+      // Apache closes idle connections when its threads run out, perhaps the one we would take
+      const append = (path, text) => t.api.post(path, TEXT, text, { fresh: true })
+      for (let i = 0; i < 20; i++) expectStatus(await append(busy, "x"), 204)
+      const before = over
+      for (const path of paths) expectStatus(await append(path, "now"), 204)
+      for (const answer of await Promise.all(waiting)) {
+        expectStatus(answer, 200)
+        expect(answer.text).toBe("now")
+      }
+      expect(before, "none came back before there was something").toBeLessThan(POLLS)
+    },
+  },
+  {
+    name: "SSE reader gone: freed",
+    run: async (t) => shown(await goneWithin(t, "sse", 30_000)),
+  },
+  {
+    name: "long-poll reader gone: freed",
+    cannot: {
+      lighttpd: heldInSilence(TELLS_LATE),
+      "lighttpd-spawn": heldInSilence(TELLS_LATE),
+      "lighttpd-cgi": heldInSilence(TELLS_SOME),
+      mixed: heldInSilence(TELLS_SOME),
+      "apache-proxy": heldInSilence(TELLS_LATE),
+      "apache-fcgid": heldInSilence(TELLS_LATE),
+      "apache-cgi": heldInSilence(TELLS_LATE),
+      hosting: heldInSilence(TELLS_LATE),
+    },
+    run: async (t) => shown(await goneWithin(t, "long-poll", LONG_POLL_MS - 2000)),
+  },
+]

@@ -1,0 +1,14 @@
+// Settings of the servers that the table of cases runs on.
+
+/** A long-poll waits so long: longer than a case needs, but a reader that is lost costs no minute. */
+export const LONG_POLL_MS = 6000
+export const SSE_LIFETIME_MS = 60_000
+/** Where a web server tells of a client's end by a failing write only, this is how soon. */
+export const HEARTBEAT_MS = 1000
+
+export const SETTINGS = {
+  DS_LONG_POLL_TIMEOUT_MS: String(LONG_POLL_MS),
+  DS_SSE_LIFETIME_MS: String(SSE_LIFETIME_MS),
+  DS_SSE_KEEPALIVE_MS: String(HEARTBEAT_MS),
+  DS_MAX_BODY_BYTES: String(20 * 1024 * 1024),
+}

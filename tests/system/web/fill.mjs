@@ -1,0 +1,27 @@
+// Configuration files for the tests: the very ones that people copy, with other values in them.
+
+/**
+ * Replaces every occurrence of each key of `values` by its value: the longest keys first, and never
+ * inside what was just put in; a key without a value (undefined) is left out. Throws when a key does
+ * not occur: then the file no longer says what the test believes, and the test would start
+ * something else.
+ */
+export function fill(text, values) {
+  const keys = Object.keys(values)
+    .filter((key) => values[key] !== undefined)
+    .sort((a, b) => b.length - a.length)
+  if (keys.length === 0) return text
+  const seen = new Set()
+  const pattern = new RegExp(
+    keys.map((key) => key.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|"),
+    "g"
+  )
+  const result = text.replace(pattern, (key) => {
+    seen.add(key)
+    return String(values[key])
+  })
+  const missing = keys.filter((key) => !seen.has(key))
+  if (missing.length > 0)
+    throw new Error(`not found in the configuration: ${missing.join(", ")}\n${text.slice(0, 300)}`)
+  return result
+}
