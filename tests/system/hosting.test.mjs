@@ -1,0 +1,194 @@
+// Shared hosting: an ordinary user, a fresh home folder, no root, and a web server that belongs to
+// somebody else. The commands are the README's; every form of URL must work, and lead back to itself.
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { execFileSync } from "node:child_process"
+import fs from "node:fs"
+import os from "node:os"
+import path from "node:path"
+import { end, program, root, until } from "./harness.mjs"
+import { client, fresh } from "./http.mjs"
+import { asUser, startApache } from "./web/apache.mjs"
+
+const NOBODY = 65534
+const TEXT = { "content-type": "text/plain" }
+
+let folder, home, log, apache
+
+const logs = () => fs.readFileSync(log, "utf8").slice(-3000)
+
+/** Runs a command as the user, in the user's copy of the source, with nothing but HOME. */
+function asPerson(...argv) {
+  const all = [...asUser(NOBODY), ...argv]
+  return execFileSync(all[0], all.slice(1), {
+    cwd: path.join(home, "source"),
+    env: { HOME: home, PATH: process.env.PATH },
+    encoding: "utf8",
+  })
+}
+
+beforeAll(async () => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
+  fs.chmodSync(folder, 0o755)
+  home = path.join(folder, "home/alice")
+  log = path.join(folder, "log")
+  fs.writeFileSync(log, "")
+  // the source as a person would have it, after `make`
+  for (const name of ["streams.cgi", ".htaccess", "install.sh"]) {
+    const to = path.join(home, "source/deploy/shared-hosting", name)
+    fs.mkdirSync(path.dirname(to), { recursive: true })
+    fs.copyFileSync(path.join(root, "deploy/shared-hosting", name), to)
+  }
+  fs.mkdirSync(path.join(home, "source/build"))
+  fs.copyFileSync(program, path.join(home, "source/build/durable-streams.fcgi"))
+  if (process.getuid() === 0) execFileSync("chown", ["-R", `${NOBODY}:${NOBODY}`, home, log])
+
+  asPerson("sh", "deploy/shared-hosting/install.sh")
+  fs.appendFileSync(
+    path.join(home, "durable-streams/settings"),
+    "DS_LONG_POLL_TIMEOUT_MS=1500\nDS_LOG_LEVEL=warn\n"
+  )
+  apache = await startApache({ folder, kind: "shared", home, user: NOBODY, log })
+  await until(
+    () => {
+      if (apache.child.exitCode !== null) throw new Error(`Apache did not start:\n${logs()}`)
+      return client(apache.url)
+        .get("/health")
+        .then(
+          (answer) => answer.status === 200,
+          () => false
+        )
+    },
+    logs,
+    { timeout: 15_000 }
+  )
+})
+
+afterAll(async () => {
+  if (apache) await end(apache.child)
+  fs.rmSync(folder, { recursive: true, force: true })
+})
+
+describe.each([
+  ["/~alice/streams.cgi/v1/…", () => `${apache.url}/streams.cgi`],
+  ["/~alice/v1/…, rewritten", () => apache.url],
+  ["/streams.cgi/v1/… where the folder is a site", () => `${apache.atRoot}/streams.cgi`],
+  ["/v1/… where the folder is a site, rewritten", () => apache.atRoot],
+  ["/%7Ealice/streams%2Ecgi/v1/…, encoded", () => apache.url.replace("~", "%7E") + "/streams%2Ecgi"],
+])("%s", (_, base) => {
+  const api = () => client(base())
+  /** the address that a Location names, as a client without a base */
+  const follow = (location) => {
+    const { origin } = new URL(location)
+    return [client(origin), location.slice(origin.length)]
+  }
+
+  test("create, append, read, and the Location leads back", async () => {
+    const name = fresh()
+    const { status, headers } = await api().put(name, TEXT, "one ")
+    expect(status).toBe(201)
+    expect(headers.location).toBe(base() + name)
+    const [there, target] = follow(headers.location)
+    expect((await there.post(target, TEXT, "two")).status).toBe(204)
+    expect((await api().get(`${name}?offset=-1`)).text).toBe("one two")
+    expect((await api().head(name)).status).toBe(200)
+    expect((await api().del(name)).status).toBe(204)
+    expect((await there.get(target)).status).toBe(404)
+  })
+
+  test("long-poll and SSE", async () => {
+    const name = fresh()
+    await api().create(name)
+    const waiting = api().get(`${name}?offset=now&live=long-poll`)
+    const reader = await api().sse(`${name}?offset=-1&live=sse`)
+    await reader.waitFor((event) => event.control)
+    await api().append(name, "text/plain", "news")
+    await reader.waitFor((event) => event.data === "news", "the message", 5000)
+    expect((await waiting).status).toBe(200)
+    await api().post(name, { "stream-closed": "true" })
+    expect(await reader.ended).toMatchObject({ complete: true })
+  })
+
+  test("a fork names its source as the client sees it, or without the prefix", async () => {
+    const name = fresh()
+    await api().create(name, "text/plain", "source")
+    for (const source of [new URL(base()).pathname.replace(/\/$/, "") + name, name]) {
+      const fork = fresh("fork")
+      const made = await api().put(fork, { "stream-forked-from": source })
+      expect([made.status, made.headers.location]).toEqual([201, base() + fork])
+      expect((await api().get(fork)).text).toBe("source")
+    }
+  })
+
+  test.each(["a%2Fb", "a%25b", "a%23b", "a%3Fb", "a%20b", "%C3%A4", "a%252Fb", "a+b;c=d", "a%26b%3D"])(
+    "a stream called %s is that one and no other",
+    async (odd) => {
+      const name = `${fresh()}-${odd}`
+      const made = await api().put(name, TEXT, odd)
+      expect(made.status).toBe(201)
+      const [there, target] = follow(made.headers.location)
+      expect((await there.get(target)).text).toBe(odd)
+      expect((await api().get(name)).text).toBe(odd)
+    }
+  )
+
+  test("a second PUT is 200, not a redirect", async () => {
+    const name = fresh()
+    await api().create(name)
+    expect((await api().put(name, TEXT)).status).toBe(200)
+  })
+})
+
+test("all forms of URL mean the same stream, for a fork as well", async () => {
+  const name = fresh()
+  await client(apache.url).create(name, "text/plain", "x")
+  expect((await client(`${apache.url}/streams.cgi`).get(name)).text).toBe("x")
+  expect((await client(apache.atRoot).get(name)).text).toBe("x")
+  const fork = fresh("fork")
+  const source = `/~alice/streams.cgi${name}`
+  expect((await client(apache.url).put(fork, { "stream-forked-from": source })).status).toBe(201)
+  expect((await client(apache.url).get(fork)).text).toBe("x")
+})
+
+test("the database belongs to the user alone, and no URL reaches it", async () => {
+  const database = path.join(home, "durable-streams/data/streams.db")
+  expect(fs.statSync(path.join(home, "durable-streams")).mode & 0o777).toBe(0o700)
+  expect(fs.statSync(database).mode & 0o077).toBe(0)
+  const magic = "SQLite format 3"
+  expect(fs.readFileSync(database, "latin1").startsWith(magic)).toBe(true)
+  for (const target of [
+    "/~alice/durable-streams/data/streams.db",
+    "/~alice/../durable-streams/data/streams.db",
+    "/~alice/%2e%2e/durable-streams/data/streams.db",
+    "/~alice/..%2fdurable-streams/data/streams.db",
+    "/~alice/streams.cgi/../../durable-streams/data/streams.db",
+  ]) {
+    const answer = await client(new URL(apache.url).origin).get(target)
+    expect(answer.status, target).toBeGreaterThanOrEqual(400)
+    expect(answer.text, target).not.toContain(magic)
+  }
+})
+
+test("the script is run, never shown", async () => {
+  const answer = await client(apache.url).get("/streams.cgi")
+  expect(answer.status).toBe(404)
+  expect(answer.text).not.toContain("#!/bin/sh")
+})
+
+test("an update leaves settings, database and the rest of .htaccess alone", async () => {
+  const name = fresh()
+  await client(apache.url).create(name, "text/plain", "kept")
+  const settings = path.join(home, "durable-streams/settings")
+  const htaccess = path.join(home, "public_html/.htaccess")
+  const before = fs.readFileSync(settings, "utf8")
+  fs.appendFileSync(htaccess, "\n# mine\n")
+  const rules = fs.readFileSync(htaccess, "utf8")
+  asPerson("sh", "deploy/shared-hosting/install.sh")
+  expect(fs.readFileSync(settings, "utf8")).toBe(before)
+  expect(fs.readFileSync(htaccess, "utf8")).toBe(rules)
+  expect((await client(apache.url).get(name)).text).toBe("kept")
+})
+
+test("a folder that would show the database is refused", () => {
+  expect(() => asPerson("sh", "deploy/shared-hosting/install.sh", home)).toThrow(/database would lie/)
+})
