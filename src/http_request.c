@@ -204,15 +204,32 @@ static size_t find_prefix(const struct http_request *request, struct arena *aren
     return match_prefix(script, path, len);
 }
 
+/*
+ * How much of another stream's URL is prefix. A program in a folder has several: the one that this
+ * request came by, its own name, and after a rewrite that of its folder.
+ */
+static size_t strip_length(const struct http_request *request, struct arena *arena,
+                           const char *url_path, size_t len)
+{
+    const char *script = request->param[PARAM_SCRIPT_NAME], *slash;
+    size_t skip = match_prefix(request->prefix, url_path, len);
+
+    if (skip > 0 || !script || !request->param[PARAM_PATH_INFO])
+        return skip;
+    skip = match_prefix(script, url_path, len);
+    slash = strrchr(script, '/');
+    if (skip == 0 && slash)
+        skip = match_prefix(arena_strndup(arena, script, (size_t)(slash - script)), url_path, len);
+    return skip;
+}
+
 const char *http_request_sibling(const struct http_request *request, struct arena *arena,
                                  const struct config *config, const char *url_path,
                                  const char **reason)
 {
     size_t len = strlen(url_path);
-    size_t skip = request->prefix[0] ? match_prefix(request->prefix, url_path, len) : 0;
+    size_t skip = strip_length(request, arena, url_path, len);
 
-    if (request->prefix[0] && skip == 0) /* the same program by its other URL */
-        skip = match_prefix(request->param[PARAM_SCRIPT_NAME], url_path, len);
     url_path += skip;
     len -= skip;
     *reason = "the path must begin with a slash";

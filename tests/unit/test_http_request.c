@@ -123,6 +123,12 @@ START_TEST(location_and_fork_sources_are_urls_of_the_client)
     ck_assert_str_eq(http_request_sibling(&request, arena, &config, "/~ann/s.cgi/v1/b", &reason),
                      "/v1/b");
     ck_assert_str_eq(http_request_sibling(&request, arena, &config, "/v1/b", &reason), "/v1/b");
+    ck_assert_int_eq(parse(&config, "/~ann/s.cgi/v1/a", "/~ann/s.cgi", "/v1/a"), 0);
+    ck_assert_str_eq(http_request_sibling(&request, arena, &config, "/~ann/v1/b", &reason),
+                     "/v1/b");
+    ck_assert_int_eq(parse(&config, "/v1/a", "/s.cgi", "/v1/a"), 0);
+    ck_assert_str_eq(http_request_sibling(&request, arena, &config, "/s.cgi/v1/b", &reason),
+                     "/v1/b");
     ck_assert_ptr_null(http_request_sibling(&request, arena, &config, "v1/b", &reason));
     arena_free(arena);
 }
