@@ -5,11 +5,13 @@
 #
 # The program, its settings and the database go to ~/durable-streams, outside of what the web server
 # shows. Run it again after an update: the program is replaced, settings and database stay.
-# PROGRAM= names another one than build/durable-streams.fcgi.
+# PROGRAM= names another one than that of `make STATIC=1` or `make`.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-program=${PROGRAM:-$here/../../build/durable-streams.fcgi}
+built=$here/../../build/static/durable-streams.fcgi
+[ -x "$built" ] || built=$here/../../build/durable-streams.fcgi
+program=${PROGRAM:-$built}
 base=$HOME/durable-streams
 web=${1:-$HOME/public_html}
 
