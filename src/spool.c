@@ -99,10 +99,10 @@ void spool_free(struct spool *spool)
 
 static bool keep(struct spool *spool, const char *data, size_t len)
 {
-    if (spool->scan.body > spool->most_of_body)
-        spool->too_large = true;
     if (spool->too_large)
         return true;
+    /* the piece that goes over the limit is kept: it may hold the parameters as well */
+    spool->too_large = spool->scan.body > spool->most_of_body;
     if (atomic_fetch_add(&spooled, (int64_t)len) + (int64_t)len > spool->most_of_all) {
         atomic_fetch_sub(&spooled, (int64_t)len);
         log_warn("requests on their way in take more than DS_MAX_QUEUED_BYTES: one is cut off");
