@@ -172,7 +172,7 @@ run_doors() {
     for door in $doors; do suites="$suites doors:$door"; done
     for door in $doors; do suites="$suites conformance:$door"; done
     # each is a run of this script for itself, whose last line has its counts
-    # shellcheck disable=SC2016 # expanded by that sh
+    # shellcheck disable=SC2016,SC2086 # expanded by that sh; words are meant to split
     printf '%s\n' $suites | xargs -P "${JOBS:-4}" -I{} sh -c '
         sh tests/run.sh "$1" >"$2/doors-$1" 2>&1 </dev/null
         sed "\$d" "$2/doors-$1"' - {} "$scratch"

@@ -2,7 +2,7 @@
 
 import { expect } from "vitest"
 import { sleep } from "../harness.mjs"
-import { connect, fresh } from "../http.mjs"
+import { client, connect, fresh } from "../http.mjs"
 import { TEXT, bytes, expectStatus, ofLength } from "./context.mjs"
 
 const MIB = 1024 * 1024
@@ -209,6 +209,18 @@ export const requests = [
         expectStatus(answer, 413)
       }
       expect((await t.api.readAll(path)).body.toString()).toBe("before")
+
+      // and a small limit: the web server sends all of the request at once
+      const narrow = await t.start({ DS_MAX_BODY_BYTES: "65536" })
+      try {
+        const api = client(narrow.url)
+        await api.create(path)
+        for (const length of [65_537, 200_000])
+          expectStatus(await api.post(path, TEXT, bytes(length)), 413)
+        expectStatus(await api.post(path, TEXT, bytes(65_536)), 204)
+      } finally {
+        await narrow.stop()
+      }
     },
   },
   {
