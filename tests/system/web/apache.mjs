@@ -109,6 +109,15 @@ function sharedSite(home, port, rootPort, allow) {
   const web = path.join(home, "public_html")
   return `# a2enmod userdir rewrite mime cgid dir
 Listen 127.0.0.1:${rootPort}
+# Room for readers: a process without an idle thread closes kept connections, and a client that sends
+# in that very moment sees a failure which is not ours.
+ServerLimit 4
+ThreadLimit 512
+ThreadsPerChild 512
+MaxRequestWorkers 2048
+StartServers 1
+MaxSpareThreads 2048
+KeepAliveTimeout 60
 UserDir ${quote(path.join(path.dirname(home), "*", "public_html"))}
 
 <Directory ${quote(web)}>
