@@ -46,7 +46,7 @@ beforeAll(async () => {
   asPerson("sh", "deploy/shared-hosting/install.sh")
   fs.appendFileSync(
     path.join(home, "durable-streams/settings"),
-    "DS_LONG_POLL_TIMEOUT_MS=1500\nDS_LOG_LEVEL=warn\n"
+    "DS_LONG_POLL_TIMEOUT_MS=10000\nDS_LOG_LEVEL=warn\n"
   )
   apache = await startApache({ folder, kind: "shared", home, user: NOBODY, log })
   await until(
@@ -99,7 +99,8 @@ describe.each([
   test("long-poll and SSE", async () => {
     const name = fresh()
     await api().create(name)
-    const waiting = api().get(`${name}?offset=now&live=long-poll`)
+    // not offset=now: a process may begin to read after the append
+    const waiting = api().get(`${name}?offset=-1&live=long-poll`, {}, { timeout: 15_000 })
     const reader = await api().sse(`${name}?offset=-1&live=sse`)
     await reader.waitFor((event) => event.control)
     await api().append(name, "text/plain", "news")
