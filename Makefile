@@ -32,8 +32,8 @@ CC       ?= cc
 OPT      ?= -O2 -g
 WARN      = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wformat=2 -Wundef \
             -Wstrict-prototypes $(if $(WERROR),-Werror)
-HARDEN    = -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
-DS_CFLAGS = -std=c11 -D_GNU_SOURCE -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
+HARDEN    = -fstack-protector-strong -fPIC -fvisibility=hidden $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) -MMD -MP
 DS_LDFLAGS = -pie -Wl,-z,relro,-z,now -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 # STATIC=1: for hosts that lack these two libraries
@@ -77,18 +77,18 @@ $B/schema.c: sql/embed.sh $(wildcard sql/*.sql)
 	$(Q)sh sql/embed.sh sql/*.sql >$@.tmp && mv $@.tmp $@
 
 $B/schema.o: $B/schema.c
-	$(Q)$(CC) $(DS_CFLAGS) -Isrc $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 $B/unit/%: tests/unit/%.c $(LIBRARY)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(DS_CFLAGS) -Isrc -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
+	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
 		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) -lcheck -lsubunit -lm -lrt $(DS_LDLIBS)
 
 $B/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(DS_CFLAGS) -Isrc $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c \
+	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c \
 		$(LIBRARY) $(DS_LDLIBS)
 
 # what a test needs built; tests/run calls it

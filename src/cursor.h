@@ -10,8 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CURSOR_DEFAULT_INTERVAL_S INT64_C(20)
-#define CURSOR_DEFAULT_EPOCH_S    INT64_C(1728432000) /* 2024-10-09T00:00:00Z, in Unix seconds */
+#include "durable_streams.h"
 
 /* The number of the interval of interval_s (>= 1) seconds that now_ms (Unix) lies in; never < 0. */
 int64_t cursor_calculate(int64_t now_ms, int64_t interval_s, int64_t epoch_s);

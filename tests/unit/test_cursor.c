@@ -3,7 +3,7 @@
 
 #include "unit.h"
 
-#define EPOCH_MS (CURSOR_DEFAULT_EPOCH_S * 1000)
+#define EPOCH_MS (DS_CURSOR_DEFAULT_EPOCH * 1000)
 
 /* The answer to a client that sent this text, or none where it is NULL. */
 static int64_t respond(int64_t current, const char *client, int64_t interval_s, uint32_t random)
@@ -26,11 +26,11 @@ START_TEST(counts_intervals_from_the_epoch)
     static const struct {
         int64_t now_ms, interval_s, epoch_s, cursor;
     } cases[] = {
-        {EPOCH_MS, 20, CURSOR_DEFAULT_EPOCH_S, 0},
-        {EPOCH_MS + 19999, 20, CURSOR_DEFAULT_EPOCH_S, 0},
-        {EPOCH_MS + 20000, 20, CURSOR_DEFAULT_EPOCH_S, 1},
-        {EPOCH_MS + 20000 * INT64_C(123456), 20, CURSOR_DEFAULT_EPOCH_S, 123456},
-        {EPOCH_MS + 5000, 1, CURSOR_DEFAULT_EPOCH_S, 5},
+        {EPOCH_MS, 20, DS_CURSOR_DEFAULT_EPOCH, 0},
+        {EPOCH_MS + 19999, 20, DS_CURSOR_DEFAULT_EPOCH, 0},
+        {EPOCH_MS + 20000, 20, DS_CURSOR_DEFAULT_EPOCH, 1},
+        {EPOCH_MS + 20000 * INT64_C(123456), 20, DS_CURSOR_DEFAULT_EPOCH, 123456},
+        {EPOCH_MS + 5000, 1, DS_CURSOR_DEFAULT_EPOCH, 5},
         {7000, 1, 0, 7},
         {7000, 100, 0, 0},
         {INT64_MAX, 1, 0, INT64_MAX / 1000},
@@ -45,8 +45,8 @@ END_TEST
 
 START_TEST(is_never_negative)
 {
-    ck_assert_int_eq(cursor_calculate(EPOCH_MS - 1000, 20, CURSOR_DEFAULT_EPOCH_S), 0);
-    ck_assert_int_eq(cursor_calculate(0, 20, CURSOR_DEFAULT_EPOCH_S), 0);
+    ck_assert_int_eq(cursor_calculate(EPOCH_MS - 1000, 20, DS_CURSOR_DEFAULT_EPOCH), 0);
+    ck_assert_int_eq(cursor_calculate(0, 20, DS_CURSOR_DEFAULT_EPOCH), 0);
     ck_assert_int_eq(cursor_calculate(INT64_MIN, 1, INT64_MAX), 0);
     ck_assert_int_eq(cursor_calculate(INT64_MAX, 1, INT64_MIN), 0);
 }
