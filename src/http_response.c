@@ -143,6 +143,11 @@ static const struct {
     [DS_TIMEOUT] = {503, "nothing happened in time, try again"},
 };
 
+int http_status_of(enum ds_status status)
+{
+    return answers[status].http;
+}
+
 void http_refuse_status(struct ds_exchange *exchange, enum ds_status status)
 {
     http_refuse(exchange, answers[status].http, answers[status].reason);

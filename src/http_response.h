@@ -34,7 +34,8 @@ void http_refuse(struct ds_exchange *exchange, int status, const char *reason);
 void http_refuse_begin(struct ds_exchange *exchange, int status);
 void http_refuse_end(struct ds_exchange *exchange, const char *reason);
 
-/* http_refuse for what the store said: the one table from ds_status to HTTP. */
+/* The one table from ds_status to HTTP, and http_refuse by it. */
+int http_status_of(enum ds_status status);
 void http_refuse_status(struct ds_exchange *exchange, enum ds_status status);
 
 #endif

@@ -1,36 +1,20 @@
-/* DELETE (protocol section 5.4): takes effect at once; rows go later, see store_sweep.c. */
+/* DELETE (protocol section 5.4). */
 #include "arena.h"
-#include "commit.h"
 #include "gateway.h"
 #include "http_response.h"
 #include "op.h"
 #include "server.h"
+#include "stream_write.h"
 
 struct deletion {
     struct write write;
+    struct stream_delete asked;
     struct ds_exchange *exchange;
-    enum ds_status outcome;
 };
 
 static enum ds_status apply(struct batch *batch, struct write *write)
 {
-    struct deletion *deletion = (struct deletion *)write;
-    const char *path = deletion->exchange->request.path;
-    struct stream *stream;
-    enum ds_status status = batch_find(batch, path, &stream);
-
-    deletion->outcome = status;
-    if (status == DS_NOT_FOUND || status == DS_GONE)
-        return DS_OK;
-    if (status == DS_OK)
-        status = batch_flush(batch);
-    if (status == DS_OK)
-        status = store_delete(batch->conn, stream, batch->now);
-    if (status == DS_OK) {
-        batch_ended(batch, stream->id);
-        batch_forget(batch, path);
-    }
-    return status;
+    return stream_delete(batch, &((struct deletion *)write)->asked);
 }
 
 static void finish(struct write *write, enum ds_status status)
@@ -39,7 +23,7 @@ static void finish(struct write *write, enum ds_status status)
     struct ds_exchange *exchange = deletion->exchange;
 
     if (status == DS_OK)
-        status = deletion->outcome;
+        status = deletion->asked.verdict;
     if (status == DS_OK) {
         http_begin(&exchange->head, exchange->server->config, 204);
         http_add(&exchange->head, "Cache-Control", "no-store");
@@ -60,6 +44,7 @@ void op_delete(struct ds_exchange *exchange)
     }
     deletion->write.apply = apply;
     deletion->write.finish = finish;
+    deletion->asked.path = exchange->request.path;
     deletion->exchange = exchange;
     commit_submit(exchange->server->commit, &deletion->write);
 }

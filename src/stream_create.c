@@ -1,0 +1,183 @@
+/*
+ * Creating streams and forks: see stream_write.h.
+ *
+ * Idempotent: the same request again finds it done, one that asks for anything else is a conflict.
+ * For a fork the same holds of its source, offset and sub-offset; what it inherits (type, expiry)
+ * may be left out again. A body only counts when the stream is made.
+ */
+#include <string.h>
+
+#include "arena.h"
+#include "stream_write.h"
+
+#define DEFAULT_TYPE "application/octet-stream"
+
+static enum ds_status refuse(struct stream_create *create, enum ds_status verdict,
+                             const char *reason)
+{
+    create->verdict = verdict;
+    create->reason = reason;
+    return DS_OK;
+}
+
+/* The answer's texts outlive the batch. */
+static enum ds_status keep_texts(struct stream_create *create)
+{
+    struct stream *stream = &create->stream;
+
+    stream->path = create->path;
+    stream->content_type =
+        arena_strndup(create->arena, stream->content_type, strlen(stream->content_type));
+    stream->closed_producer = stream->last_seq = NULL;
+    return stream->content_type ? DS_OK : DS_NO_MEMORY;
+}
+
+/* --- the same again? --- */
+
+static bool same_expiry(const struct stream_create *create, const struct stream *stream,
+                        const struct stream *source)
+{
+    int64_t ttl = create->ttl_seconds, expires = create->expires_at;
+
+    if (ttl < 0 && expires < 0 && source) { /* as inherited */
+        ttl = source->ttl_seconds;
+        expires = source->ttl_seconds < 0 && source->expires_at != 0 ? source->expires_at : -1;
+    }
+    if (ttl != stream->ttl_seconds)
+        return false;
+    return ttl >= 0 || (expires < 0 ? stream->expires_at == 0 : stream->expires_at == expires);
+}
+
+/* source: the row that the existing stream was forked from, NULL if it is no fork. */
+static bool same_config(const struct stream_create *create, const struct stream *stream,
+                        const struct stream *source)
+{
+    const char *type = create->content_type;
+
+    if (!type && !create->source)
+        type = DEFAULT_TYPE;
+    if (!create->source != !source)
+        return false;
+    if (source && (strcmp(create->source, source->path) != 0 ||
+                   (create->fork_offset >= 0 && create->fork_offset != stream->fork_offset) ||
+                   create->fork_sub_offset != stream->fork_sub_offset))
+        return false;
+    return (!type || http_type_matches(type, stream->content_type)) &&
+           create->closed == (stream->closed_at != 0) && same_expiry(create, stream, source);
+}
+
+static enum ds_status compare(struct batch *batch, struct stream_create *create,
+                              const struct stream *stream)
+{
+    struct stream source;
+    enum ds_status status = DS_OK;
+
+    if (stream->source_id != 0)
+        status = store_load_id(batch->conn, batch->arena, stream->source_id, &source);
+    if (status != DS_OK)
+        return status == DS_NOT_FOUND ? DS_FAILED : status;
+    if (!same_config(create, stream, stream->source_id != 0 ? &source : NULL))
+        return refuse(create, DS_CONFLICT, "the stream exists with another configuration");
+    create->stream = *stream;
+    return keep_texts(create);
+}
+
+/* --- making it --- */
+
+/* Fills in what a fork gets from its source (the table of section 4.2). */
+static enum ds_status inherit(struct batch *batch, struct stream_create *create,
+                              struct stream *stream)
+{
+    struct stream source;
+    enum ds_status status =
+        store_find(batch->conn, batch->arena, create->source, batch->now, &source);
+
+    if (status == DS_NOT_FOUND)
+        return refuse(create, status, "there is no stream at Stream-Forked-From");
+    if (status == DS_GONE)
+        return refuse(create, DS_CONFLICT, "the stream at Stream-Forked-From was deleted");
+    if (status != DS_OK)
+        return status;
+    if (create->content_type && !http_type_matches(create->content_type, source.content_type))
+        return refuse(create, DS_CONFLICT, "the Content-Type is not the source's");
+    stream->source_id = source.id;
+    stream->fork_offset = create->fork_offset >= 0 ? create->fork_offset : source.tail;
+    stream->fork_sub_offset = create->fork_sub_offset;
+    status = store_resolve(batch->conn, &source, stream->fork_offset, create->fork_sub_offset,
+                           &stream->fork_position);
+    if (status == DS_INVALID)
+        return refuse(create, status, "there is no such place in the source to fork from");
+    if (!create->content_type)
+        stream->content_type = source.content_type;
+    stream->tail = stream->fork_position;
+    if (create->ttl_seconds < 0 && create->expires_at < 0) {
+        stream->ttl_seconds = source.ttl_seconds;
+        stream->expires_at = source.ttl_seconds < 0 ? source.expires_at : 0;
+    }
+    return status;
+}
+
+/* Writes the row, and the first messages. */
+static enum ds_status write_rows(struct batch *batch, struct stream_create *create,
+                                 struct stream *stream)
+{
+    enum ds_status status = store_insert(batch->conn, stream);
+
+    if (status != DS_OK || create->body.len == 0)
+        return status;
+    status = stream_body_append(batch, stream, &create->body);
+    return status == DS_OK ? store_update(batch->conn, stream) : status;
+}
+
+static enum ds_status make(struct batch *batch, struct stream_create *create)
+{
+    struct stream *stream = &create->stream;
+    struct stream_body *body = &create->body;
+    enum ds_status status = DS_OK;
+
+    *stream = (struct stream){
+        .path = create->path,
+        .content_type = create->content_type ? create->content_type : DEFAULT_TYPE,
+        .created_at = batch->now,
+        .ttl_seconds = create->ttl_seconds,
+        .expires_at = create->expires_at < 0 ? 0 : create->expires_at,
+        .closed_at = create->closed ? batch->now : 0,
+    };
+    if (create->source)
+        status = inherit(batch, create, stream);
+    if (status != DS_OK || create->verdict != DS_OK)
+        return status;
+    stream->kind = http_type_kind(stream->content_type);
+    if (stream->ttl_seconds >= 0)
+        stream->expires_at = batch->now + stream->ttl_seconds * 1000;
+    if (body->len > 0 && stream->kind == HTTP_TYPE_JSON) { /* a fork that inherits it: only now */
+        stream_body_check_json(body);
+        if (body->verdict != DS_OK)
+            return refuse(create, body->verdict, body->reason);
+    }
+    create->created = true;
+    status = keep_texts(create);
+    return status == DS_OK ? write_rows(batch, create, stream) : status;
+}
+
+enum ds_status stream_create(struct batch *batch, struct stream_create *create)
+{
+    struct stream *stream;
+    enum ds_status status = batch_find(batch, create->path, &stream);
+
+    create->created = false;
+    (void)refuse(create, DS_OK, NULL);
+    if (status == DS_OK)
+        return compare(batch, create, stream);
+    if (status == DS_GONE)
+        return refuse(create, DS_CONFLICT,
+                      "a stream of this path was deleted, but forks still read it");
+    if (status != DS_NOT_FOUND)
+        return status;
+    status = batch_flush(batch);              /* the source may be among the changed ones */
+    if (status == DS_OK && stream->id != 0) { /* an expired one is in the way */
+        batch_ended(batch, stream->id);
+        status = store_delete(batch->conn, stream, batch->now);
+    }
+    return status == DS_OK ? make(batch, create) : status;
+}
