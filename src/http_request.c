@@ -295,15 +295,14 @@ static bool is_host(const char *host)
                len;
 }
 
-const char *http_request_url(const struct http_request *request, struct arena *arena,
-                             const struct config *config)
+/* scheme://host[:port]; "" where no host is known. NULL when out of memory. */
+static const char *find_origin(const struct http_request *request, struct arena *arena,
+                               const struct config *config)
 {
     const char *const *param = request->param;
     const char *scheme = param[PARAM_SCHEME], *host = param[PARAM_HOST];
+    const char *port = param[PARAM_SERVER_PORT];
 
-    if (config->base_url[0])
-        return arena_printf(arena, "%s%s%s", config->base_url,
-                            config->base_path[0] ? "" : request->prefix, request->path);
     if (param[PARAM_HTTPS] && strcasecmp(param[PARAM_HTTPS], "on") == 0)
         scheme = "https";
     if (config->trust_forwarded && param[PARAM_FORWARDED_PROTO])
@@ -311,15 +310,28 @@ const char *http_request_url(const struct http_request *request, struct arena *a
     if (config->trust_forwarded && param[PARAM_FORWARDED_HOST])
         host = param[PARAM_FORWARDED_HOST];
     scheme = scheme && strcasecmp(scheme, "https") == 0 ? "https" : "http";
-    if (host && is_host(host))
-        return arena_printf(arena, "%s://%s%s%s", scheme, host, request->prefix, request->path);
-    host = param[PARAM_SERVER_NAME];
-    if (!host || !is_host(host))
-        return arena_printf(arena, "%s%s", request->prefix, request->path);
-    if (!param[PARAM_SERVER_PORT] || strspn(param[PARAM_SERVER_PORT], "0123456789") == 0)
-        return arena_printf(arena, "%s://%s%s%s", scheme, host, request->prefix, request->path);
-    return arena_printf(arena, "%s://%s:%.5s%s%s", scheme, host, param[PARAM_SERVER_PORT],
-                        request->prefix, request->path);
+    if (host && is_host(host)) {
+        port = NULL; /* it stands in there */
+    } else {
+        host = param[PARAM_SERVER_NAME];
+        if (!host || !is_host(host))
+            return "";
+        if (port && strspn(port, "0123456789") == 0)
+            port = NULL;
+    }
+    return arena_printf(arena, "%s://%s%s%.5s", scheme, host, port ? ":" : "", port ? port : "");
+}
+
+const char *http_request_url(const struct http_request *request, struct arena *arena,
+                             const struct config *config)
+{
+    const char *origin =
+        config->base_url[0] ? config->base_url : find_origin(request, arena, config);
+
+    if (!origin)
+        return NULL;
+    return arena_printf(arena, "%s%s%s", origin, config->base_path[0] ? "" : request->prefix,
+                        request->path);
 }
 
 bool http_request_closes(const struct http_request *request)
