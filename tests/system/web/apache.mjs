@@ -6,7 +6,7 @@ import fs from "node:fs"
 import path from "node:path"
 import { cleanEnv, freePort, launch, processesNaming, root, sleep } from "../harness.mjs"
 import { request } from "../http.mjs"
-import { fill } from "./fill.mjs"
+import { fill, writer } from "./fill.mjs"
 
 const deploy = path.join(root, "deploy/apache")
 const read = (name) => fs.readFileSync(path.join(deploy, name), "utf8")
@@ -162,7 +162,7 @@ export async function startApache({
   log,
   options = [],
   values = {},
-  edit = (_, text) => text,
+  edit,
   home,
   user,
   allow = "FileInfo Options=ExecCGI",
@@ -170,11 +170,7 @@ export async function startApache({
   const port = await freePort()
   const own = path.join(folder, `apache-${port}`)
   const bin = path.join(own, "bin")
-  const write = (name, text) => {
-    const file = path.join(own, name)
-    fs.writeFileSync(file, edit(name, text))
-    return file
-  }
+  const write = writer(own, edit)
   fs.mkdirSync(own)
   fs.mkdirSync(path.join(own, "fcgid"))
 

@@ -1,5 +1,8 @@
 // Configuration files for the tests: the very ones that people copy, with other values in them.
 
+import fs from "node:fs"
+import path from "node:path"
+
 /**
  * Replaces every occurrence of each key of `values` by its value: the longest keys first, and never
  * inside what was just put in; a key without a value (undefined) is left out. Throws when a key does
@@ -24,4 +27,11 @@ export function fill(text, values) {
   if (missing.length > 0)
     throw new Error(`not found in the configuration: ${missing.join(", ")}\n${text.slice(0, 300)}`)
   return result
+}
+
+/** Writes the files of one server's folder, each after a test's `edit`; says where it lies. */
+export const writer = (folder, edit = (name, text) => text) => (name, text) => {
+  const file = path.join(folder, name)
+  fs.writeFileSync(file, edit(name, text))
+  return file
 }

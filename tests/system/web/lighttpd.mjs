@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
 import { freePort, launch, root } from "../harness.mjs"
-import { fill } from "./fill.mjs"
+import { fill, writer } from "./fill.mjs"
 
 const deploy = path.join(root, "deploy/lighttpd")
 const read = (name) => fs.readFileSync(path.join(deploy, name), "utf8")
@@ -49,11 +49,7 @@ export async function startLighttpd({
   if (!sites[kind]) throw new Error(`lighttpd: no kind ${kind}`)
   const port = await freePort()
   const own = path.join(folder, `lighttpd-${port}`)
-  const write = (name, text) => {
-    const file = path.join(own, name)
-    fs.writeFileSync(file, edit ? edit(name, text) : text)
-    return file
-  }
+  const write = writer(own, edit)
   fs.mkdirSync(own)
 
   let site = read(sites[kind])

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
 import { freePort, launch, root } from "../harness.mjs"
-import { fill } from "./fill.mjs"
+import { fill, writer } from "./fill.mjs"
 
 const deploy = path.join(root, "deploy/nginx")
 const read = (name) => fs.readFileSync(path.join(deploy, name), "utf8")
@@ -43,11 +43,7 @@ function switchOn(site, options) {
 export async function startNginx({ folder, sockets, log, options = [], values = {}, edit }) {
   const port = await freePort()
   const own = path.join(folder, `nginx-${port}`)
-  const write = (name, text) => {
-    const file = path.join(own, name)
-    fs.writeFileSync(file, edit ? edit(name, text) : text)
-    return file
-  }
+  const write = writer(own, edit)
   fs.mkdirSync(own)
 
   let { site, files } = switchOn(read("site.conf"), options)
