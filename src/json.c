@@ -10,53 +10,10 @@
  */
 #include "json.h"
 
+#include "json_scan.h"
 #include "utf8.h"
 
-#include <stdint.h>
 #include <string.h>
-
-#define ONES UINT64_C(0x0101010101010101)
-
-static bool has_byte(uint64_t word, char byte)
-{
-    word ^= ONES * (unsigned char)byte; /* turns the byte sought into zero */
-    return ((word - ONES) & ~word & (ONES << 7)) != 0;
-}
-
-/* '[' and '{' differ in one bit, and so do ']' and '}': one comparison asks for both. */
-static bool opens(char c)
-{
-    return (c | 0x20) == '{';
-}
-
-static bool closes(char c)
-{
-    return (c | 0x20) == '}';
-}
-
-/* From behind the opening quote to behind the closing one, or to the end where that is missing. */
-static const char *skip_string(const char *at, const char *end)
-{
-    uint64_t word;
-
-    for (;;) {
-        /* strings are the bulk of JSON: pass over the inside of long ones a word at a time */
-        while (end - at >= (ptrdiff_t)sizeof word) {
-            memcpy(&word, at, sizeof word);
-            if (has_byte(word, '"') || has_byte(word, '\\'))
-                break;
-            at += sizeof word;
-        }
-        while (at < end && *at != '"' && *at != '\\')
-            at++;
-        if (at == end)
-            return end;
-        if (*at++ == '"')
-            return at;
-        if (at < end) /* whatever a backslash stands before does not end the string */
-            at++;
-    }
-}
 
 static bool is_too_deep(const char *at, const char *end)
 {
@@ -70,10 +27,10 @@ static bool is_too_deep(const char *at, const char *end)
         char c = *at++;
 
         if (c == '"')
-            at = skip_string(at, end);
-        else if (opens(c) && ++depth > JSON_DEPTH_MAX)
+            at = json_skip_string(at, end);
+        else if (json_opens(c) && ++depth > JSON_DEPTH_MAX)
             return true;
-        else if (closes(c) && depth > 0)
+        else if (json_closes(c) && depth > 0)
             depth--;
     }
     return false;
@@ -93,18 +50,6 @@ const char *json_precheck(const char *text, size_t len)
     if (is_too_deep(text, text + len))
         return "JSON nested too deeply";
     return NULL;
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t'; /* RFC 8259 section 2, no others */
-}
-
-static const char *skip_space(const char *at, const char *end)
-{
-    while (at < end && is_space(*at))
-        at++;
-    return at;
 }
 
 /* --- the grammar of RFC 8259 --- */
@@ -211,10 +156,10 @@ static const char *read_begin(struct nest *nest, const char *at, const char *end
 {
     if (nest->depth > 0 && nest->open[nest->depth - 1] == '{') {
         at = read_string(at, end);
-        at = at ? skip_space(at, end) : end;
+        at = at ? json_skip_space(at, end) : end;
         if (at == end || *at != ':')
             return NULL;
-        at = skip_space(at + 1, end);
+        at = json_skip_space(at + 1, end);
     }
     if (at == end)
         return NULL;
@@ -231,7 +176,7 @@ static const char *read_ends(struct nest *nest, const char *at, const char *end,
 {
     *more = false;
     while (nest->depth > 0) {
-        at = skip_space(at, end);
+        at = json_skip_space(at, end);
         if (at == end)
             return NULL;
         if (*at == ',') {
@@ -256,11 +201,11 @@ bool json_is_valid(const char *text, size_t len)
     while (more) {
         int depth = nest.depth;
 
-        at = read_begin(&nest, skip_space(at, end), end);
+        at = read_begin(&nest, json_skip_space(at, end), end);
         if (!at)
             return false;
         if (nest.depth > depth) { /* empty, or a first value follows */
-            const char *next = skip_space(at, end);
+            const char *next = json_skip_space(at, end);
 
             if (next == end || *next != nest.open[depth] + 2)
                 continue;
@@ -269,7 +214,7 @@ bool json_is_valid(const char *text, size_t len)
         if (!at)
             return false;
     }
-    return skip_space(at, end) == end;
+    return json_skip_space(at, end) == end;
 }
 
 /* --- messages --- */
@@ -283,14 +228,14 @@ static const char *skip_element(const char *at, const char *end)
         char c = *at;
 
         if (c == '"') {
-            at = skip_string(at + 1, end);
+            at = json_skip_string(at + 1, end);
             continue;
         }
         if (depth == 0 && (c == ',' || c == ']'))
             break;
-        if (opens(c))
+        if (json_opens(c))
             depth++;
-        else if (closes(c) && depth > 0)
+        else if (json_closes(c) && depth > 0)
             depth--;
         at++;
     }
@@ -302,14 +247,14 @@ void json_split_init(struct json_split *split, const char *text, size_t len)
     const char *at = len > 0 ? text : "", *end = at + len; /* an empty buf's data is NULL */
     bool array;
 
-    at = skip_space(at, end);
+    at = json_skip_space(at, end);
     array = at < end && *at == '[';
     *split = (struct json_split){.at = at + array, .end = end, .array = array};
 }
 
 bool json_split_next(struct json_split *split, const char **message, size_t *len)
 {
-    const char *start = skip_space(split->at, split->end), *stop;
+    const char *start = json_skip_space(split->at, split->end), *stop;
 
     if (split->done || start == split->end || (split->array && *start == ']')) {
         split->done = true;
@@ -318,7 +263,7 @@ bool json_split_next(struct json_split *split, const char **message, size_t *len
     stop = split->array ? skip_element(start, split->end) : split->end;
     split->done = stop == split->end;
     split->at = stop + (stop < split->end && *stop == ',');
-    while (stop > start && is_space(stop[-1]))
+    while (stop > start && json_is_space(stop[-1]))
         stop--;
     *message = start;
     *len = (size_t)(stop - start);

@@ -16,6 +16,8 @@
 
 #include "arena.h"
 #include "buf.h"
+#include "json_state.h"
+#include "offset.h"
 #include "store_private.h"
 
 enum { PART_SIZE = 256 * 1024 }; /* a larger body of a byte stream lies in several rows */
@@ -119,6 +121,22 @@ struct reading {
     struct buf *out;
 };
 
+/* A JSON message, with the offset after it where the state protocol wants it. */
+static void add_message(struct buf *out, const char *payload, size_t len, int64_t next)
+{
+    struct json_place place;
+    char offset[OFFSET_TEXT_SIZE];
+
+    if (!json_state_place(payload, len, &place)) {
+        buf_add(out, payload, len);
+        return;
+    }
+    offset_format(next, offset);
+    buf_add(out, payload, place.at);
+    buf_printf(out, "%s\"%s\"", place.member ? ",\"offset\":" : "", offset);
+    buf_add(out, payload + place.at + place.cut, len - place.at - place.cut);
+}
+
 /* Takes one row, or of a byte stream's row the part that is asked for. */
 static enum ds_status take_row(struct reading *reading, const struct segment *segment,
                                sqlite3_stmt *stmt)
@@ -135,15 +153,15 @@ static enum ds_status take_row(struct reading *reading, const struct segment *se
         if (skip != 0) /* not a place between messages: no offset of ours */
             return DS_INVALID;
         buf_addc(reading->out, reading->taken == 0 ? '[' : ',');
+        add_message(reading->out, payload, len, position + (int64_t)len);
     } else {
         if (position + (int64_t)len > segment->to)
             len = (size_t)(segment->to - position); /* the fork took a part of this message */
         if (len - skip > reading->limit - reading->taken)
             len = skip + reading->limit - reading->taken;
-        payload += skip;
         len -= skip;
+        buf_add(reading->out, payload + skip, len);
     }
-    buf_add(reading->out, payload, len);
     reading->taken += len;
     reading->next += (int64_t)len;
     return buf_failed(reading->out) ? DS_NO_MEMORY : DS_OK;

@@ -270,6 +270,54 @@ START_TEST(keeps_json_messages_whole)
 }
 END_TEST
 
+START_TEST(tells_readers_of_state_messages_the_offset_after_each)
+{
+    static const char *const messages[] = {
+        "{\"headers\":{\"operation\":\"insert\"}}", "{\"headers\":{}}",
+        "{\"headers\":{\"control\":\"reset\",\"offset\":\"x\"}}"};
+    struct fixture f;
+    struct stream stream, fork;
+    int64_t next;
+    char *text;
+
+    open_fixture(&f);
+    stream = make_stream(&f, "/json", "application/json");
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    for (size_t i = 0; i < COUNT(messages); i++)
+        ck_assert_int_eq(store_append(f.conn, &stream, messages[i], strlen(messages[i]), T), DS_OK);
+    fork = (struct stream){.path = "/fork",
+                           .content_type = "application/json",
+                           .kind = HTTP_TYPE_JSON,
+                           .ttl_seconds = -1,
+                           .source_id = stream.id,
+                           .fork_position = 34,
+                           .fork_offset = 34,
+                           .tail = 34};
+    ck_assert_int_eq(store_insert(f.conn, &fork), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &fork, messages[0], 34, T), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    text = read_text(&f, &stream, 0, 1000, &next);
+    ck_assert_str_eq(text, "[{\"headers\":{\"operation\":\"insert\","
+                           "\"offset\":\"0000000000000000_0000000000000034\"}},{\"headers\":{}},"
+                           "{\"headers\":{\"control\":\"reset\","
+                           "\"offset\":\"0000000000000000_0000000000000092\"}}]");
+    ck_assert_int_eq(next, 92);
+    free(text);
+    text = read_text(&f, &fork, 0, 1000, &next);
+    ck_assert_str_eq(text, "[{\"headers\":{\"operation\":\"insert\","
+                           "\"offset\":\"0000000000000000_0000000000000034\"}},"
+                           "{\"headers\":{\"operation\":\"insert\","
+                           "\"offset\":\"0000000000000000_0000000000000068\"}}]");
+    ck_assert_int_eq(next, 68);
+    free(text);
+    stream.kind = HTTP_TYPE_TEXT; /* the same bytes: what other streams hold is nobody's JSON */
+    text = read_text(&f, &stream, 0, 34, &next);
+    ck_assert_str_eq(text, messages[0]);
+    free(text);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(resolves_sub_offsets_to_places)
 {
     struct fixture f;
@@ -539,7 +587,7 @@ END_TEST
 UNIT_MAIN(store, prepares_every_statement_and_scans_no_table, has_views_that_a_person_can_read,
           refuses_a_database_of_another_program, switches_a_restored_copy_to_wal,
           reads_a_large_body_from_any_byte_in_any_pieces, reads_forks_of_forks_as_copies_would_read,
-          keeps_json_messages_whole, resolves_sub_offsets_to_places,
-          says_so_where_rows_were_deleted_by_hand, collects_a_chain_when_its_last_fork_goes,
-          sweeps_every_row_of_a_deleted_stream_in_slices, lets_no_prompt_delete_what_forks_read,
-          survives_every_failing_allocation)
+          keeps_json_messages_whole, tells_readers_of_state_messages_the_offset_after_each,
+          resolves_sub_offsets_to_places, says_so_where_rows_were_deleted_by_hand,
+          collects_a_chain_when_its_last_fork_goes, sweeps_every_row_of_a_deleted_stream_in_slices,
+          lets_no_prompt_delete_what_forks_read, survives_every_failing_allocation)
