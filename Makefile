@@ -1,6 +1,6 @@
 # durable-streams-fcgi
 #
-#   make            build the program into build/
+#   make            build the program and the C library into build/
 #   make run        install what is missing, build, serve on http://127.0.0.1:4437
 #   make test       install what is missing, build, run every test
 #   make help       the other targets
@@ -11,9 +11,15 @@
 
 VERSION = 0.1.0
 PROGRAM = durable-streams.fcgi
+# the C library: the number of its binary interface, and of the file
+SONAME  = libdurablestreams.so.0
+SOFILE  = $(SONAME).1.0
 
 prefix     ?= /usr/local
 libexecdir ?= $(prefix)/lib/durable-streams
+includedir ?= $(prefix)/include
+libdir     ?= $(prefix)/lib
+pkgconfigdir ?= $(libdir)/pkgconfig
 mandir     ?= $(prefix)/share/man
 docdir     ?= $(prefix)/share/doc/durable-streams
 # what belongs to the distribution has its settings in /etc
@@ -21,7 +27,9 @@ sysconfdir ?= $(if $(filter /usr,$(prefix)),/etc,$(prefix)/etc)
 # systemd looks into that of /usr/local as well
 unitdir    ?= $(prefix)/lib/systemd/system
 
-INSTALLATION = program='$B/$(PROGRAM)' DESTDIR='$(DESTDIR)' \
+INSTALLATION = program='$B/$(PROGRAM)' library='$B/libdurablestreams' soname='$(SONAME)' \
+               sofile='$(SOFILE)' version='$(VERSION)' DESTDIR='$(DESTDIR)' prefix='$(prefix)' \
+               includedir='$(includedir)' libdir='$(libdir)' pkgconfigdir='$(pkgconfigdir)' \
                libexecdir='$(libexecdir)' mandir='$(mandir)' docdir='$(docdir)' \
                sysconfdir='$(sysconfdir)' unitdir='$(unitdir)'
 DIST = durable-streams-$(VERSION)
@@ -29,6 +37,7 @@ DIST = durable-streams-$(VERSION)
 comma    := ,
 
 CC       ?= cc
+OBJCOPY  ?= objcopy
 OPT      ?= -O2 -g
 WARN      = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wformat=2 -Wundef \
             -Wstrict-prototypes $(if $(WERROR),-Werror)
@@ -36,8 +45,13 @@ HARDEN    = -fstack-protector-strong -fPIC -fvisibility=hidden $(if $(SANITIZE),
 DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) -MMD -MP
 DS_LDFLAGS = -pie -Wl,-z,relro,-z,now -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+# a sanitizer's own symbols are the program's to bring along
+SO_LDFLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,relro,-z,now -pthread \
+             $(if $(SANITIZE),-fsanitize=$(SANITIZE),-Wl$(comma)-z$(comma)defs)
 # STATIC=1: for hosts that lack these two libraries
 DS_LDLIBS = $(if $(STATIC),-Wl$(comma)-Bstatic) -lfcgi -lsqlite3 $(if $(STATIC),-Wl$(comma)-Bdynamic) -lm
+# of the library and of what is linked with its objects; libmd has SHA-256
+LIB_LDLIBS = -lsqlite3 -lmd
 
 # a build with other flags lives in another folder, so that objects never mix
 B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))$(if $(STATIC),/static)
@@ -45,22 +59,40 @@ Q := $(if $(V),,@)
 
 SOURCES := $(wildcard src/*.c)
 OBJECTS := $(SOURCES:src/%.c=$B/%.o) $B/schema.o
+# rooms of the public library alone, and of dsctl
+NO_SERVER := $B/lib_%.o $B/cli%.o
+SERVER  := $(filter-out $(NO_SERVER),$(OBJECTS))
 LIBRARY := $(filter-out $B/main.o,$(OBJECTS))
+# libdurablestreams is everything that needs no web server
+NO_LIB  := $(addprefix $B/,main.o cli%.o gateway% exchange.o peer.o route.o op_%.o live%.o http_query.o \
+           http_request.o http_response.o http_etag.o sse.o spool.o listen.o server.o supervise.o)
+LIB     := $(filter-out $(NO_LIB),$(OBJECTS))
 # the same program with the hooks that let a test kill it at a chosen moment
-HOOKED  := $(SOURCES:src/%.c=$B/hooked/%.o) $B/schema.o
+HOOKED  := $(patsubst $B/%,$B/hooked/%,$(filter-out $B/schema.o,$(SERVER))) $B/schema.o
 UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 # parsers of foreign input over the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-all: $B/$(PROGRAM)
+all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE)
 
-$B/$(PROGRAM): $(OBJECTS)
+$B/$(PROGRAM): $(SERVER)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DS_LDLIBS)
 
 $B/hooked/$(PROGRAM): $(HOOKED)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DS_LDLIBS)
+
+# one object in which nothing is visible but ds_*
+$B/libdurablestreams.a: $(LIB)
+	$(Q)echo "  AR    $@"
+	$(Q)$(LD) -r -o $B/libdurablestreams.o $^
+	$(Q)$(OBJCOPY) --localize-hidden $B/libdurablestreams.o
+	$(Q)rm -f $@ && $(AR) rcs $@ $B/libdurablestreams.o
+
+$B/$(SOFILE): $(LIB)
+	$(Q)echo "  LD    $@"
+	$(Q)$(CC) $(SO_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
 
 $B/%.o: src/%.c
 	$(Q)echo "  CC    $<"
@@ -79,20 +111,28 @@ $B/schema.c: sql/embed.sh $(wildcard sql/*.sql)
 $B/schema.o: $B/schema.c
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) -c -o $@ $<
 
+# the public library as its users have it: one header, one archive
+$B/unit/test_lib_%: tests/unit/test_lib_%.c $B/libdurablestreams.a
+	$(Q)echo "  CC    $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -Isrc,$(DS_CFLAGS)) -Wno-missing-prototypes -Wno-sign-conversion \
+		$(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $B/libdurablestreams.a \
+		-lcheck -lsubunit -lm -lrt $(LIB_LDLIBS)
+
 $B/unit/%: tests/unit/%.c $(LIBRARY)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
-		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) -lcheck -lsubunit -lm -lrt $(DS_LDLIBS)
+		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) -lcheck -lsubunit -lm -lrt $(DS_LDLIBS) -lmd
 
 $B/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c \
-		$(LIBRARY) $(DS_LDLIBS)
+		$(LIBRARY) $(DS_LDLIBS) -lmd
 
 # what a test needs built; tests/run calls it
-test-programs: $B/$(PROGRAM) $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ)
+test-programs: all $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ)
 
 run:
 	@sh deploy/packages.sh run

@@ -3,7 +3,8 @@
 #
 #   deploy/install.sh install|uninstall
 #
-# From the environment: program, DESTDIR, libexecdir, sysconfdir, mandir, docdir, unitdir,
+# From the environment: program, library (its files without their endings), soname, sofile, version,
+# DESTDIR, prefix, includedir, libdir, pkgconfigdir, libexecdir, sysconfdir, mandir, docdir, unitdir,
 # as in the Makefile. The files of deploy/ name the places of a distribution's package
 # (/usr/lib/durable-streams, /etc/durable-streams, /etc/default/durable-streams); on their way they
 # get those of this installation.
@@ -12,6 +13,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 action=$1
+: "${library:?}" "${soname:?}" "${sofile:?}" "${version:?}" "${prefix?}"
+: "${includedir:?}" "${libdir:?}" "${pkgconfigdir:?}"
 : "${program:?}" "${DESTDIR?}" "${libexecdir:?}" "${sysconfdir:?}" "${mandir:?}" "${docdir:?}" "${unitdir:?}"
 name=${program##*/}
 scratch=$(mktemp)
@@ -22,7 +25,9 @@ place() {
     sed -e "s|/usr/lib/durable-streams|$libexecdir|g" \
         -e "s|/etc/durable-streams|$sysconfdir/durable-streams|g" \
         -e "s|/etc/default/durable-streams|$sysconfdir/default/durable-streams|g" \
-        -e "s|/usr/share/doc/durable-streams|$docdir|g" "$1" >"$scratch"
+        -e "s|/usr/share/doc/durable-streams|$docdir|g" \
+        -e "s|@PREFIX@|$prefix|" -e "s|@VERSION@|$version|" \
+        -e "s|@LIBDIR@|$libdir|" -e "s|@INCLUDEDIR@|$includedir|" "$1" >"$scratch"
 }
 
 # one MODE SOURCE TARGET: installs or removes it
@@ -34,12 +39,21 @@ one() {
     fi
     install -d "$(dirname "$target")"
     case $2 in
-    "$program") install -m "$1" "$2" "$target" ;;
+    "$program" | "$library".*) install -m "$1" "$2" "$target" ;;
     *)
         place "$2"
         install -m "$1" "$scratch" "$target"
         ;;
     esac
+}
+
+# link NAME TARGET: a symbolic link
+link() {
+    if [ "$action" = uninstall ]; then
+        rm -f "$DESTDIR$2"
+    else
+        ln -sf "$1" "$DESTDIR$2"
+    fi
 }
 
 # edited SOURCE TARGET: the same for a file that belongs to the person
@@ -62,6 +76,17 @@ for unit in durable-streams.service durable-streams.socket; do
     one 644 "deploy/systemd/$unit" "$unitdir/$unit"
 done
 edited deploy/systemd/durable-streams.default "$sysconfdir/default/durable-streams"
+
+one 644 include/durable_streams.h "$includedir/durable_streams.h"
+one 644 "$library.a" "$libdir/libdurablestreams.a"
+one 644 "${library%/*}/$sofile" "$libdir/$sofile"
+link "$sofile" "$libdir/$soname"
+link "$soname" "$libdir/libdurablestreams.so"
+one 644 deploy/durable-streams.pc.in "$pkgconfigdir/durable-streams.pc"
+# else the loader would not find it where nothing was installed before
+if [ -z "$DESTDIR" ] && [ "$(id -u)" = 0 ]; then
+    PATH=$PATH:/usr/sbin:/sbin ldconfig 2>/dev/null || :
+fi
 
 one 644 README.md "$docdir/README.md"
 # main.conf files are for `make run` and the tests: with words in them that those fill in

@@ -292,8 +292,8 @@ DS_API enum ds_status ds_fault_list(struct ds_store *store, ds_fault_fn *fn, voi
 
 /* NULL means the defaults. */
 struct ds_cursor_options {
-    int64_t interval_seconds; /* >= 1 */
-    int64_t epoch;            /* Unix seconds */
+    int64_t interval_seconds; /* below 1: the default */
+    int64_t epoch;            /* Unix seconds; 0 is 1970 */
 };
 
 /* The number of the interval of this moment; never below 0. */
@@ -314,12 +314,13 @@ DS_API int64_t ds_cursor_generate_response(const char *client,
 
 /*
  * A path as a file name: base64url without padding; one that would be longer than 200 characters
- * becomes its first 180, "~", and 16 hexadecimal digits of the path's SHA-256. NULL when out of
- * memory. The caller frees it with free().
+ * becomes its first 180, "~", and 16 hexadecimal digits of the path's SHA-256. The path's bytes are
+ * taken as they are, without normalising. NULL when out of memory. The caller frees it with free().
  */
 DS_API char *ds_path_encode(const char *path);
 
-/* The way back, exact but for what a hash has replaced: then the beginning of the path. */
+/* The way back, exact but for what a hash has replaced: then the beginning of the path. What is no
+   base64 is passed over, what is no UTF-8 becomes U+FFFD. */
 DS_API char *ds_path_decode(const char *encoded);
 
 /* ----------------------------------------------------------------------------- test server -- */

@@ -1,0 +1,114 @@
+/*
+ * Paths as file names: base64url (RFC 4648 section 5) without padding, in the form that the
+ * protocol's Node server gives to the folders of its streams, so that tools for those agree.
+ *
+ *     up to 150 bytes   base64url, up to 200 characters
+ *     longer            its first 180 characters  ~  16 hexadecimal digits of the path's SHA-256
+ *
+ * '~' is in no base64url text. Must hold: decode(encode(path)) is path where it was not hashed.
+ */
+#include <sha2.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "durable_streams.h"
+#include "utf8.h"
+
+enum { WHOLE_MAX = 200, KEPT = 180, KEPT_BYTES = KEPT / 4 * 3, HASH_DIGITS = 16 };
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* The text of a buffer, which ends with it; NULL when memory ran out. */
+static char *take_text(struct buf *buf)
+{
+    size_t unused;
+
+    buf_addc(buf, '\0');
+    if (!buf_failed(buf))
+        return buf_take(buf, &unused);
+    buf_close(buf);
+    return NULL;
+}
+
+static void encode(struct buf *out, const unsigned char *bytes, size_t len)
+{
+    uint32_t bits = 0;
+    int held = 0; /* bits that are not written yet */
+
+    for (size_t i = 0; i < len; i++) {
+        bits = bits << 8 | bytes[i];
+        for (held += 8; held >= 6; held -= 6)
+            buf_addc(out, alphabet[bits >> (held - 6) & 63]);
+    }
+    if (held > 0)
+        buf_addc(out, alphabet[bits << (6 - held) & 63]);
+}
+
+char *ds_path_encode(const char *path)
+{
+    const unsigned char *bytes = (const unsigned char *)path;
+    size_t len = strlen(path);
+    bool hashed = (len * 4 + 2) / 3 > WHOLE_MAX;
+    char digest[SHA256_DIGEST_STRING_LENGTH];
+    struct buf out = {0};
+
+    encode(&out, bytes, hashed ? KEPT_BYTES : len);
+    if (hashed) {
+        (void)SHA256Data(bytes, len, digest);
+        buf_addc(&out, '~');
+        buf_add(&out, digest, HASH_DIGITS);
+    }
+    return take_text(&out);
+}
+
+/* The length without "~" and a hash, if that is how it ends. */
+static size_t without_hash(const char *encoded)
+{
+    const char *tilde = strrchr(encoded, '~');
+
+    if (tilde && strlen(tilde + 1) == HASH_DIGITS &&
+        strspn(tilde + 1, "0123456789abcdef") == HASH_DIGITS)
+        return (size_t)(tilde - encoded);
+    return strlen(encoded);
+}
+
+/* The six bits of a character of either alphabet of base64; -1 for any other. */
+static int sextet(char c)
+{
+    const char *at = c == '\0' ? NULL : strchr(alphabet, c == '+' ? '-' : c == '/' ? '_' : c);
+
+    return at ? (int)(at - alphabet) : -1;
+}
+
+/* Tolerant, as that server is: what is no base64 is passed over, '=' ends it. */
+static void decode(struct buf *out, const char *text, size_t len)
+{
+    uint32_t bits = 0;
+    int held = 0;
+
+    for (size_t i = 0; i < len && text[i] != '='; i++) {
+        int value = sextet(text[i]);
+
+        if (value < 0)
+            continue;
+        bits = bits << 6 | (uint32_t)value;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            buf_addc(out, (char)(bits >> held & 255));
+        }
+    }
+}
+
+char *ds_path_decode(const char *encoded)
+{
+    struct buf bytes = {0}, out = {0};
+
+    decode(&bytes, encoded, without_hash(encoded));
+    utf8_add_lossy(&out, bytes.data, bytes.len); /* a hashed one may end within a character */
+    out.failed |= buf_failed(&bytes);
+    buf_close(&bytes);
+    return take_text(&out);
+}
