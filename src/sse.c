@@ -9,6 +9,7 @@
  */
 #include "sse.h"
 
+#include "base64.h"
 #include "buf.h"
 #include "offset.h"
 #include "utf8.h"
@@ -59,42 +60,12 @@ static void add_lines(struct buf *buf, enum sse_encoding encoding, const char *p
     }
 }
 
-static void add_base64(struct buf *buf, const char *payload, size_t len)
-{
-    static const char digit[64] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *at = (const unsigned char *)payload;
-    size_t size = (len + 2) / 3 * 4;
-    char *to;
-
-    if (size == 0 || !buf_reserve(buf, size))
-        return;
-    to = buf->data + buf->len;
-    buf->len += size;
-    for (; len >= 3; len -= 3, at += 3) {
-        unsigned bits = (unsigned)at[0] << 16 | (unsigned)at[1] << 8 | at[2];
-
-        *to++ = digit[bits >> 18];
-        *to++ = digit[bits >> 12 & 63];
-        *to++ = digit[bits >> 6 & 63];
-        *to++ = digit[bits & 63];
-    }
-    if (len > 0) { /* one or two bytes left: RFC 4648 section 4, padded */
-        unsigned bits = (unsigned)at[0] << 16 | (len == 2 ? (unsigned)at[1] << 8 : 0);
-
-        *to++ = digit[bits >> 18];
-        *to++ = digit[bits >> 12 & 63];
-        *to++ = len == 2 ? digit[bits >> 6 & 63] : '=';
-        *to++ = '=';
-    }
-}
-
 void sse_add_data(struct buf *buf, enum sse_encoding encoding, const char *payload, size_t len)
 {
     buf_adds(buf, "event: data\n");
     if (encoding == SSE_BASE64) {
         buf_adds(buf, "data:");
-        add_base64(buf, payload, len);
+        base64_add(buf, payload, len);
         buf_addc(buf, '\n');
     } else {
         add_lines(buf, encoding, payload, len);
