@@ -1,6 +1,6 @@
 /*
  * How the parts of JSON mode walk over a text: by brackets, commas and quotes, never into values.
- * Included by json*.c alone.
+ * Included by json*.c and dump_line.c alone.
  *
  * Must hold: on any bytes whatever, no byte outside the text is read.
  */

@@ -1,0 +1,373 @@
+/* The lines of an export: see dump_line.h. */
+#include "dump_line.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base64.h"
+#include "buf.h"
+#include "digits.h"
+#include "json.h"
+#include "json_scan.h"
+#include "utf8.h"
+
+#define BASE64_SUFFIX "_base64"
+
+enum { NAME_MAX_ = 40 }; /* longer than any name */
+
+static const struct {
+    const char *name;
+    bool text;
+} fields[DUMP_FIELDS] = {
+    [DUMP_F_FORMAT] = {"format", true},
+    [DUMP_F_VERSION] = {"version", false},
+    [DUMP_F_PROGRAM] = {"program", true},
+    [DUMP_F_WRITTEN_AT] = {"written_at", false},
+    [DUMP_F_STREAM] = {"stream", true},
+    [DUMP_F_CONTENT_TYPE] = {"content_type", true},
+    [DUMP_F_TAIL] = {"tail", false},
+    [DUMP_F_MESSAGES] = {"messages", false},
+    [DUMP_F_CREATED_AT] = {"created_at", false},
+    [DUMP_F_CLOSED_AT] = {"closed_at", false},
+    [DUMP_F_CLOSED_PRODUCER] = {"closed_producer", true},
+    [DUMP_F_CLOSED_EPOCH] = {"closed_epoch", false},
+    [DUMP_F_CLOSED_SEQ] = {"closed_seq", false},
+    [DUMP_F_TTL_SECONDS] = {"ttl_seconds", false},
+    [DUMP_F_EXPIRES_AT] = {"expires_at", false},
+    [DUMP_F_LAST_SEQ] = {"last_seq", true},
+    [DUMP_F_SOURCE] = {"source", true},
+    [DUMP_F_SOURCE_CREATED_AT] = {"source_created_at", false},
+    [DUMP_F_FORK_POSITION] = {"fork_position", false},
+    [DUMP_F_FORK_OFFSET] = {"fork_offset", false},
+    [DUMP_F_FORK_SUB_OFFSET] = {"fork_sub_offset", false},
+    [DUMP_F_DELETED_AT] = {"deleted_at", false},
+    [DUMP_F_FORKS] = {"forks", false},
+    [DUMP_F_REGISTRY] = {"registry", false},
+    [DUMP_F_POSITION] = {"position", false},
+    [DUMP_F_PART] = {"part", false},
+    [DUMP_F_APPENDED_AT] = {"appended_at", false},
+    [DUMP_F_BYTES] = {"bytes", false},
+    [DUMP_F_DATA] = {"data", true},
+    [DUMP_F_PRODUCER] = {"producer", true},
+    [DUMP_F_EPOCH] = {"epoch", false},
+    [DUMP_F_SEQ] = {"seq", false},
+    [DUMP_F_UPDATED_AT] = {"updated_at", false},
+    [DUMP_F_END_OF] = {"end_of", true},
+    [DUMP_F_END] = {"end", true},
+    [DUMP_F_STREAMS] = {"streams", false},
+    [DUMP_F_ROWS] = {"rows", false},
+    [DUMP_F_PRODUCERS] = {"producers", false},
+};
+
+static_assert(DUMP_FIELDS <= 64, "a bit for each field");
+
+#define BIT(field) (UINT64_C(1) << DUMP_F_##field)
+
+/* What each line must have, and may have. */
+static const struct {
+    enum dump_field first;
+    uint64_t needed, allowed;
+} kinds[DUMP_KINDS] = {
+    [DUMP_HEAD] = {DUMP_F_FORMAT, BIT(VERSION), BIT(PROGRAM) | BIT(WRITTEN_AT)},
+    [DUMP_STREAM] = {DUMP_F_STREAM, BIT(CONTENT_TYPE) | BIT(TAIL) | BIT(MESSAGES) | BIT(CREATED_AT),
+                     BIT(CLOSED_AT) | BIT(CLOSED_PRODUCER) | BIT(CLOSED_EPOCH) | BIT(CLOSED_SEQ) |
+                         BIT(TTL_SECONDS) | BIT(EXPIRES_AT) | BIT(LAST_SEQ) | BIT(SOURCE) |
+                         BIT(SOURCE_CREATED_AT) | BIT(FORK_POSITION) | BIT(FORK_OFFSET) |
+                         BIT(FORK_SUB_OFFSET) | BIT(DELETED_AT) | BIT(FORKS) | BIT(REGISTRY)},
+    [DUMP_MESSAGE] = {DUMP_F_POSITION, BIT(APPENDED_AT) | BIT(BYTES) | BIT(DATA), BIT(PART)},
+    [DUMP_PRODUCER] = {DUMP_F_PRODUCER, BIT(EPOCH) | BIT(SEQ) | BIT(UPDATED_AT), 0},
+    [DUMP_END_OF] = {DUMP_F_END_OF, BIT(ROWS) | BIT(PRODUCERS), 0},
+    [DUMP_END] = {DUMP_F_END, BIT(STREAMS) | BIT(ROWS) | BIT(PRODUCERS), 0},
+};
+
+/* --- writing --- */
+
+static void add_name(struct buf *buf, enum dump_field field, const char *suffix)
+{
+    bool first = buf->len == 0 || buf->data[buf->len - 1] == '\n';
+
+    buf_addc(buf, first ? '{' : ',');
+    buf_addc(buf, '"');
+    buf_adds(buf, fields[field].name);
+    buf_adds(buf, suffix);
+    buf_adds(buf, "\":");
+}
+
+void dump_add_number(struct buf *buf, enum dump_field field, int64_t value)
+{
+    add_name(buf, field, "");
+    buf_printf(buf, "%" PRId64, value);
+}
+
+/* Behind a backslash; 0: the character needs none, or \u00XX. */
+static char short_escape(char c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+        return c;
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return 0;
+    }
+}
+
+static void add_string(struct buf *buf, const char *text, size_t len)
+{
+    size_t start = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        char escape = short_escape(text[i]);
+
+        if (!escape && (unsigned char)text[i] >= 0x20)
+            continue;
+        buf_add(buf, text + start, i - start);
+        start = i + 1;
+        buf_addc(buf, '\\');
+        if (escape)
+            buf_addc(buf, escape);
+        else
+            buf_printf(buf, "u%04x", (unsigned)(unsigned char)text[i]);
+    }
+    buf_add(buf, text + start, len - start);
+}
+
+void dump_add_text(struct buf *buf, enum dump_field field, const char *text, size_t len)
+{
+    bool plain = len == 0 || (!memchr(text, '\0', len) && utf8_is_valid(text, len));
+
+    add_name(buf, field, plain ? "" : BASE64_SUFFIX);
+    (void)buf_reserve(buf, len + len / 2 + 64); /* one growth for most */
+    buf_addc(buf, '"');
+    if (plain)
+        add_string(buf, text, len);
+    else
+        base64_add(buf, text, len);
+    buf_addc(buf, '"');
+}
+
+void dump_end_line(struct buf *buf)
+{
+    buf_adds(buf, "}\n");
+}
+
+/* --- reading: of a text that is valid JSON --- */
+
+static unsigned hex_digit(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c | 0x20) - 'a' + 10;
+}
+
+static unsigned read_unit(const char *at)
+{
+    return hex_digit(at[0]) << 12 | hex_digit(at[1]) << 8 | hex_digit(at[2]) << 4 |
+           hex_digit(at[3]);
+}
+
+static char *put_utf8(char *to, unsigned code)
+{
+    if (code < 0x80) {
+        *to++ = (char)code;
+        return to;
+    }
+    if (code < 0x800) {
+        *to++ = (char)(0xc0 | code >> 6);
+    } else {
+        if (code < 0x10000) {
+            *to++ = (char)(0xe0 | code >> 12);
+        } else {
+            *to++ = (char)(0xf0 | code >> 18);
+            *to++ = (char)(0x80 | (code >> 12 & 0x3f));
+        }
+        *to++ = (char)(0x80 | (code >> 6 & 0x3f));
+    }
+    *to++ = (char)(0x80 | (code & 0x3f));
+    return to;
+}
+
+/* \uXXXX, or two of them, at *at behind the 'u'; false for NUL and for half a surrogate pair. */
+static bool read_unicode(const char **at, const char *end, char **to)
+{
+    unsigned code = read_unit(*at);
+
+    *at += 4;
+    if (code >= 0xd800 && code <= 0xdfff) {
+        unsigned low =
+            end - *at >= 6 && (*at)[0] == '\\' && (*at)[1] == 'u' ? read_unit(*at + 2) : 0;
+
+        if (code > 0xdbff || low < 0xdc00 || low > 0xdfff)
+            return false;
+        *at += 6;
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    }
+    *to = put_utf8(*to, code);
+    return code != 0;
+}
+
+/* What a backslash and this character stand for. */
+static char read_escape(char c)
+{
+    switch (c) {
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return c; /* quote, backslash, slash: nothing else is valid */
+    }
+}
+
+/*
+ * Decodes what stands between the quotes where it lies (it never gets longer), and ends it with a
+ * NUL, in place of the closing quote at the latest.
+ */
+static bool decode_string(char *text, size_t *len)
+{
+    const char *at = text, *end = text + *len;
+    char *to = memchr(text, '\\', *len);
+
+    if (!to) {
+        text[*len] = '\0';
+        return true;
+    }
+    for (at = to; at < end;) {
+        if (*at != '\\') {
+            *to++ = *at++;
+        } else if (at[1] != 'u') {
+            *to++ = read_escape(at[1]);
+            at += 2;
+        } else {
+            at += 2;
+            if (!read_unicode(&at, end, &to))
+                return false;
+        }
+    }
+    *to = '\0';
+    *len = (size_t)(to - text);
+    return true;
+}
+
+/* The field of a name as it is written; *base64: with that suffix. */
+static bool find_field(const char *name, size_t len, enum dump_field *field, bool *base64)
+{
+    size_t suffix = strlen(BASE64_SUFFIX);
+
+    *base64 = len > suffix && memcmp(name + len - suffix, BASE64_SUFFIX, suffix) == 0;
+    if (*base64)
+        len -= suffix;
+    for (int i = 0; i < DUMP_FIELDS; i++)
+        if (strlen(fields[i].name) == len && memcmp(fields[i].name, name, len) == 0 &&
+            (fields[i].text || !*base64)) {
+            *field = (enum dump_field)i;
+            return true;
+        }
+    return false;
+}
+
+/* The value at *at, which moves behind it. */
+static const char *read_value(struct dump_value *value, bool text, bool base64, char **at,
+                              char *end)
+{
+    char *start = *at;
+
+    if (text) {
+        if (*start != '"')
+            return "a text is expected where there is something else";
+        *at = start + (json_skip_string(start + 1, end) - start);
+        value->text = start + 1;
+        value->len = (size_t)(*at - start) - 2;
+        if (!decode_string(start + 1, &value->len))
+            return "a text holds NUL or half a surrogate pair";
+        if (base64 && !base64_decode(value->text, value->len, start + 1, &value->len))
+            return "this is not base64";
+        start[1 + value->len] = '\0';
+        return NULL;
+    }
+    while (*at < end && **at >= '0' && **at <= '9')
+        ++*at;
+    if (!digits_parse(start, (size_t)(*at - start), INT64_MAX, &value->number) ||
+        (**at != ',' && **at != '}' && !json_is_space(**at))) /* 1.5, 1e3 */
+        return "a whole number is expected where there is something else";
+    return NULL;
+}
+
+/* One name and its value; *at moves behind them. The text is a valid object. */
+static const char *read_member(struct dump_line *line, char **at, char *end)
+{
+    char *name = *at + 1; /* behind the quote */
+    size_t len = (size_t)(json_skip_string(name, end) - name) - 1;
+    struct dump_value *value;
+    enum dump_field field;
+    bool base64;
+    const char *reason;
+
+    if (len > NAME_MAX_ || !find_field(name, len, &field, &base64))
+        return "there is a name that this version does not know";
+    value = &line->value[field];
+    if (value->present)
+        return "a name occurs twice";
+    *at = name + len + 1;
+    *at += json_skip_space(*at, end) - *at + 1; /* behind the colon */
+    *at += json_skip_space(*at, end) - *at;
+    reason = read_value(value, fields[field].text, base64, at, end);
+    value->present = !reason;
+    *at += json_skip_space(*at, end) - *at;
+    return reason;
+}
+
+/* Which line is it, and has it what it must have? */
+static const char *judge_kind(struct dump_line *line)
+{
+    uint64_t present = 0;
+
+    for (int i = 0; i < DUMP_FIELDS; i++)
+        if (line->value[i].present)
+            present |= UINT64_C(1) << i;
+    for (int i = 0; i < DUMP_KINDS; i++) {
+        uint64_t needed = kinds[i].needed | UINT64_C(1) << kinds[i].first;
+
+        if (!line->value[kinds[i].first].present)
+            continue;
+        line->kind = (enum dump_kind)i;
+        if ((present & needed) != needed)
+            return "something is missing in this line";
+        return (present & ~(needed | kinds[i].allowed)) == 0 ? NULL
+                                                             : "there is a name of another line";
+    }
+    return "this is no line of an export";
+}
+
+const char *dump_line_parse(struct dump_line *line, char *text, size_t len)
+{
+    char *at = text, *end = text + len;
+    const char *reason = json_precheck(text, len);
+
+    memset(line, 0, sizeof *line);
+    if (reason)
+        return reason;
+    if (!json_is_valid(text, len))
+        return "this is not JSON";
+    at += json_skip_space(at, end) - at;
+    if (*at != '{')
+        return "this is no JSON object";
+    do {
+        at++; /* behind the bracket or a comma */
+        at += json_skip_space(at, end) - at;
+        if (*at == '}')
+            break;
+        reason = read_member(line, &at, end);
+    } while (!reason && *at == ',');
+    return reason ? reason : judge_kind(line);
+}
