@@ -56,6 +56,9 @@ extern const char *const stmt_sql[STMT_COUNT];
 /* The statement, ready for binding; NULL, logged, when it can't be prepared (*status says why). */
 sqlite3_stmt *stmt_get(struct store_conn *conn, enum stmt which, enum ds_status *status);
 
+/* One that is no request's, for the caller to finalize. sql is a constant. NULL as above. */
+sqlite3_stmt *stmt_prepare(struct store_conn *conn, const char *sql, enum ds_status *status);
+
 /* Steps a statement that gives no rows, and resets it. */
 enum ds_status stmt_run(struct store_conn *conn, sqlite3_stmt *stmt);
 

@@ -102,6 +102,14 @@ sqlite3_stmt *stmt_get(struct store_conn *conn, enum stmt which, enum ds_status 
     return conn->stmt[which];
 }
 
+sqlite3_stmt *stmt_prepare(struct store_conn *conn, const char *sql, enum ds_status *status)
+{
+    sqlite3_stmt *stmt = NULL;
+
+    *status = store_status(conn, sqlite3_prepare_v2(conn->db, sql, -1, &stmt, NULL), sql);
+    return stmt;
+}
+
 enum ds_status stmt_step(struct store_conn *conn, sqlite3_stmt *stmt, bool *row)
 {
     int code = sqlite3_step(stmt);
