@@ -193,6 +193,7 @@ static void run_batch(struct commit *commit, struct write *first)
         next = write->next; /* finish() ends the write */
         write->finish(write, write->status);
     }
+    store_tell(commit->conn);
 }
 
 /* --- queue and thread --- */

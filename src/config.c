@@ -11,8 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "cursor.h"
 #include "log.h"
+#include "path.h"
 
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
@@ -82,6 +84,10 @@ static const struct row table[] = {
     {"DS_WORKERS", NUMBER, FIELD(workers), NULL, 4, 1, 256,
      "threads that read requests; waiting readers need none"},
     {"DS_PROCESSES", NUMBER, FIELD(processes), NULL, 1, 1, 64, "responder processes with --listen"},
+    {"DS_REGISTRY", TEXT, FIELD(registry), "", 0, 0, 0,
+     "path of a stream that says which streams there are, /v1/stream/__registry__ for example; "
+     "off; "
+     "empty: as the database has it"},
     {"DS_CHECKPOINT", CHOICE, FIELD(checkpoint), "off|on", 1, 0, 0,
      "off: another program, such as Litestream, checkpoints the write-ahead log"},
     {"DS_WAL_BYTES", NUMBER, FIELD(wal_bytes), NULL, 16 * MIB, 64 * KIB, 64 * GIB,
@@ -203,6 +209,20 @@ static bool split_base_url(struct config *config)
     return true;
 }
 
+/* A path in the form that requests get: else it would name a stream that nobody can ask for. */
+static bool is_path(const char *path)
+{
+    struct arena *arena = arena_new();
+    const char *reason, *normal = NULL;
+    bool same;
+
+    if (arena && path[0] == '/' && !strpbrk(path, "?#"))
+        normal = path_normalize(arena, path, strlen(path), &reason);
+    same = normal && strcmp(normal, path) == 0;
+    arena_free(arena);
+    return same;
+}
+
 bool config_load(struct config *config, char *error, size_t size)
 {
     char *path;
@@ -220,6 +240,10 @@ bool config_load(struct config *config, char *error, size_t size)
         config->base_url[len - 1] = '\0'; /* a path follows it */
     if (!split_base_url(config)) {
         (void)snprintf(error, size, "DS_BASE_URL must be http[s]://host[:port][/prefix]");
+        goto fail;
+    }
+    if (config->registry[0] && strcmp(config->registry, "off") != 0 && !is_path(config->registry)) {
+        (void)snprintf(error, size, "DS_REGISTRY must be off or the path of a stream");
         goto fail;
     }
     if (config->durability == DURABILITY_MEMORY) {
@@ -240,7 +264,8 @@ void config_close(struct config *config)
     free(config->database);
     free(config->base_url);
     free(config->cors_origin);
-    config->database = config->base_url = config->cors_origin = NULL;
+    free(config->registry);
+    config->database = config->base_url = config->cors_origin = config->registry = NULL;
 }
 
 /* The default of a CHOICE within its list. */

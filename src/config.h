@@ -21,6 +21,7 @@ struct config {
     char *database; /* path of the database file; with DURABILITY_MEMORY, where it really lies */
     char *base_url; /* scheme://host[:port][/prefix] for Location; empty: from the request */
     const char *base_path; /* the prefix in base_url, "" if there is none */
+    char *registry;        /* path of the registry, "off", or empty: as the database has it */
     char *cors_origin;     /* "*", an origin, or empty: no CORS headers */
     int64_t durability;
     int64_t cache;

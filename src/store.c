@@ -81,6 +81,7 @@ enum ds_status store_connect(struct store_conn **out, struct store *store)
     if (!conn)
         return DS_NO_MEMORY;
     conn->store = store;
+    conn->noted_end = &conn->noted;
     code = sqlite3_open_v2(store->config->database, &conn->db, flags, NULL);
     if (code != SQLITE_OK) {
         log_error("cannot open %s: %s", store->config->database, sqlite3_errstr(code));
@@ -103,6 +104,7 @@ void store_disconnect(struct store_conn *conn)
         return;
     for (int i = 0; i < STMT_COUNT; i++)
         (void)sqlite3_finalize(conn->stmt[i]);
+    life_close(conn);
     (void)sqlite3_close(conn->db);
     free(conn);
 }
@@ -216,6 +218,8 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
     status = store_connect(&conn, store);
     if (status == DS_OK)
         status = check_schema(conn);
+    if (status == DS_OK)
+        status = store_settle_registry(conn);
     store_disconnect(conn);
     if (status != DS_OK)
         goto fail;
@@ -278,12 +282,20 @@ static void end_write(struct store_conn *conn)
 
 enum ds_status store_commit(struct store_conn *conn)
 {
-    enum ds_status status = stmt_run_ids(conn, STMT_COMMIT, 0, 0);
+    int64_t registry_id = 0;
+    enum ds_status status = DS_OK;
 
-    if (status != DS_OK)
+    if (conn->lives_changed)
+        status = stmt_query_int(conn, STMT_REGISTRY, 0, 0, &registry_id);
+    if (status == DS_OK)
+        status = stmt_run_ids(conn, STMT_COMMIT, 0, 0);
+    if (status != DS_OK) {
         store_rollback(conn);
+        return status;
+    }
     end_write(conn);
-    return status;
+    life_committed(conn, registry_id);
+    return DS_OK;
 }
 
 void store_rollback(struct store_conn *conn)
@@ -291,6 +303,7 @@ void store_rollback(struct store_conn *conn)
     if (!sqlite3_get_autocommit(conn->db)) /* some errors have rolled back already */
         (void)stmt_run_ids(conn, STMT_ROLLBACK, 0, 0);
     end_write(conn);
+    life_forget(conn);
 }
 
 int64_t store_wal_bytes(const struct store_conn *conn)

@@ -43,6 +43,7 @@ struct stream {
     int64_t source_id; /* 0: not a fork */
     int64_t fork_position, fork_offset, fork_sub_offset;
     int64_t deleted_at; /* 0: not deleted */
+    bool is_registry;   /* written by the store itself, and by nobody else */
     bool changed;       /* for the committer: to be saved before the commit */
 };
 
@@ -58,6 +59,12 @@ void store_close(struct store *store, bool lasting);
 
 struct wake *store_wake(struct store *store);
 
+/*
+ * Who is told which streams began and ended, by store_tell(). Once, before the store is used by
+ * more than one thread.
+ */
+void store_listen(struct store *store, ds_event_fn *listener, void *arg);
+
 enum ds_status store_connect(struct store_conn **conn, struct store *store);
 void store_disconnect(struct store_conn *conn);
 
@@ -70,6 +77,9 @@ void store_end_read(struct store_conn *conn);
 enum ds_status store_begin_write(struct store_conn *conn);
 enum ds_status store_commit(struct store_conn *conn);
 void store_rollback(struct store_conn *conn);
+
+/* Tells the listener what this connection's commits have begun and ended since the last call. */
+void store_tell(struct store_conn *conn);
 
 /* --- streams --- */
 
@@ -101,6 +111,9 @@ enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_
  * was the last fork of; else it is marked deleted. Messages go later (store_sweep).
  */
 enum ds_status store_delete(struct store_conn *conn, const struct stream *stream, int64_t now);
+
+/* Is this the path that DS_REGISTRY names, whether there is such a stream or not? */
+bool store_reserves(const struct store_conn *conn, const char *path);
 
 /* --- messages --- */
 

@@ -34,6 +34,9 @@ enum stmt {
     STMT_PRODUCER_DELETE,
     STMT_GARBAGE_NEXT,
     STMT_GARBAGE_DONE,
+    STMT_REGISTRY,
+    STMT_REGISTRY_ON,
+    STMT_REGISTRY_OFF,
     STMT_DATA_VERSION,
     STMT_COUNT
 };
@@ -41,14 +44,21 @@ enum stmt {
 struct store {
     const struct config *config;
     struct wake *wake;
+    ds_event_fn *listener; /* NULL: nobody wants to know of lives that begin and end */
+    void *listener_arg;
 };
+
+struct life; /* store_life.c */
 
 struct store_conn {
     struct store *store;
     sqlite3 *db;
-    int64_t wal_bytes;              /* after the last commit */
-    bool writing;                   /* holds the write lock of all processes */
-    sqlite3_stmt *stmt[STMT_COUNT]; /* prepared when first used, kept */
+    int64_t wal_bytes;               /* after the last commit */
+    bool writing;                    /* holds the write lock of all processes */
+    bool lives_changed;              /* streams began or ended in this transaction */
+    struct life *noted, **noted_end; /* in this transaction */
+    struct life *committed;          /* to be told */
+    sqlite3_stmt *stmt[STMT_COUNT];  /* prepared when first used, kept */
 };
 
 extern const char *const stmt_sql[STMT_COUNT];
@@ -71,6 +81,18 @@ enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a,
 /* Likewise, for one that gives one number at most: 0 when it gives none, or NULL. */
 enum ds_status stmt_query_int(struct store_conn *conn, enum stmt which, int64_t a, int64_t b,
                               int64_t *value);
+
+/* A stream was made or deleted, in the transaction under way. */
+void life_note(struct store_conn *conn, enum ds_event_kind kind, const struct stream *stream,
+               int64_t at);
+
+/* What becomes of the notes: registry_id is the registry's, 0 without one. */
+void life_committed(struct store_conn *conn, int64_t registry_id);
+void life_forget(struct store_conn *conn);
+void life_close(struct store_conn *conn);
+
+/* Makes the registry what DS_REGISTRY says: once at start. */
+enum ds_status store_settle_registry(struct store_conn *conn);
 
 /* Turns an SQLite code into a status, and logs what an operator should know. */
 enum ds_status store_status(struct store_conn *conn, int code, const char *doing);

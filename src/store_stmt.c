@@ -10,7 +10,7 @@
 #define STREAM_COLUMNS                                                                             \
     "SELECT id, path, content_type, tail, messages, created_at, closed_at, closed_producer, "      \
     "closed_epoch, closed_seq, ttl_seconds, expires_at, last_seq, source_id, fork_position, "      \
-    "fork_offset, fork_sub_offset, deleted_at FROM stream "
+    "fork_offset, fork_sub_offset, deleted_at, registry FROM stream "
 
 /* from the row that holds position ?2 up to position ?3 */
 #define MESSAGES_FROM                                                                              \
@@ -64,6 +64,9 @@ const char *const stmt_sql[STMT_COUNT] = {
                              "(SELECT producer_id FROM producer WHERE stream_id = ?1 LIMIT ?2)",
     [STMT_GARBAGE_NEXT] = "SELECT min(stream_id) FROM garbage",
     [STMT_GARBAGE_DONE] = "DELETE FROM garbage WHERE stream_id = ?1",
+    [STMT_REGISTRY] = "SELECT id FROM stream WHERE registry = 1",
+    [STMT_REGISTRY_ON] = "UPDATE stream SET registry = 1 WHERE id = ?1",
+    [STMT_REGISTRY_OFF] = "UPDATE stream SET registry = NULL WHERE registry = 1",
     [STMT_DATA_VERSION] = "PRAGMA data_version",
 };
 

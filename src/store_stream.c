@@ -57,6 +57,7 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct s
     stream->fork_offset = sqlite3_column_int64(stmt, 15);
     stream->fork_sub_offset = sqlite3_column_int64(stmt, 16);
     stream->deleted_at = int_or(stmt, 17, 0);
+    stream->is_registry = sqlite3_column_int(stmt, 18) == 1;
     if (!stream->path || !stream->content_type) {
         stream->id = 0;
         return DS_NO_MEMORY;
@@ -172,8 +173,10 @@ enum ds_status store_insert(struct store_conn *conn, struct stream *stream)
     bind_or_null(stmt, 10, stream->fork_offset, fork);
     bind_or_null(stmt, 11, stream->fork_sub_offset, fork);
     status = stmt_run(conn, stmt);
-    if (status == DS_OK)
+    if (status == DS_OK) {
         stream->id = sqlite3_last_insert_rowid(conn->db);
+        life_note(conn, DS_EVENT_CREATED, stream, stream->created_at);
+    }
     return status;
 }
 
@@ -226,11 +229,13 @@ enum ds_status store_delete(struct store_conn *conn, const struct stream *stream
     enum ds_status status = has_forks(conn, stream->id, &forks);
     struct arena *arena;
 
-    if (status != DS_OK)
-        return status;
+    if (status == DS_OK)
+        status = forks ? stmt_run_ids(conn, STMT_STREAM_MARK_DELETED, stream->id, now)
+                       : stmt_run_ids(conn, STMT_STREAM_DELETE, stream->id, 0);
+    if (status == DS_OK && stream->deleted_at == 0) /* else it was told then */
+        life_note(conn, DS_EVENT_DELETED, stream, now);
     if (forks)
-        return stmt_run_ids(conn, STMT_STREAM_MARK_DELETED, stream->id, now);
-    status = stmt_run_ids(conn, STMT_STREAM_DELETE, stream->id, 0);
+        return status;
     if (status != DS_OK || stream->source_id == 0)
         return status;
     arena = arena_new();

@@ -157,6 +157,8 @@ enum ds_status stream_append(struct batch *batch, struct stream_append *append)
         return refuse(append, status, "this stream was deleted; forks still read it");
     if (status != DS_OK)
         return status;
+    if (stream->is_registry)
+        return refuse(append, DS_FORBIDDEN, "this is the registry: only the server writes it");
     append->tail = stream->tail;
     append->closed = stream->closed_at != 0;
     if (append->closed)

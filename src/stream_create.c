@@ -174,6 +174,9 @@ enum ds_status stream_create(struct batch *batch, struct stream_create *create)
                       "a stream of this path was deleted, but forks still read it");
     if (status != DS_NOT_FOUND)
         return status;
+    if (store_reserves(batch->conn, create->path)) /* somebody has deleted it at the prompt */
+        return refuse(create, DS_FORBIDDEN,
+                      "this is the registry's path: only the server makes it");
     status = batch_flush(batch);              /* the source may be among the changed ones */
     if (status == DS_OK && stream->id != 0) { /* an expired one is in the way */
         batch_ended(batch, stream->id);

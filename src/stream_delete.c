@@ -9,6 +9,10 @@ enum ds_status stream_delete(struct batch *batch, struct stream_delete *deletion
     deletion->verdict = status;
     if (status == DS_NOT_FOUND || status == DS_GONE)
         return DS_OK;
+    if (status == DS_OK && stream->is_registry) {
+        deletion->verdict = DS_FORBIDDEN;
+        return DS_OK;
+    }
     if (status == DS_OK)
         status = batch_flush(batch);
     if (status == DS_OK)

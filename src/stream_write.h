@@ -34,12 +34,12 @@ struct stream_append {
     struct producer producer; /* id NULL: none */
     bool closes;
 
-    enum ds_status
-        verdict; /* DS_OK, INVALID, NOT_FOUND, GONE, TOO_LARGE, CONFLICT, CLOSED, FENCED, GAP */
-    const char *reason;          /* one line, static; NULL with DS_OK */
-    bool duplicate;              /* DS_OK because this very request was carried out before */
-    int64_t tail;                /* where there is a stream */
-    bool closed;                 /* the stream is, now */
+    enum ds_status verdict; /* DS_OK, INVALID, NOT_FOUND, GONE, TOO_LARGE, CONFLICT, CLOSED, FENCED,
+                               GAP, FORBIDDEN */
+    const char *reason;     /* one line, static; NULL with DS_OK */
+    bool duplicate;         /* DS_OK because this very request was carried out before */
+    int64_t tail;           /* where there is a stream */
+    bool closed;            /* the stream is, now */
     struct producer_state state; /* the producer's, after this */
 };
 
@@ -58,7 +58,7 @@ struct stream_create {
     struct stream_body body;
     struct arena *arena; /* for the texts of `stream`, which outlive the batch */
 
-    enum ds_status verdict; /* DS_OK, INVALID, NOT_FOUND, TOO_LARGE, CONFLICT */
+    enum ds_status verdict; /* DS_OK, INVALID, NOT_FOUND, TOO_LARGE, CONFLICT, FORBIDDEN */
     const char *reason;     /* one line, static; NULL with DS_OK */
     bool created;           /* false: it was there, just like this */
     struct stream stream;   /* with DS_OK */
@@ -70,7 +70,7 @@ enum ds_status stream_create(struct batch *batch, struct stream_create *create);
 struct stream_delete {
     const char *path; /* normalised */
 
-    enum ds_status verdict; /* DS_OK, NOT_FOUND, GONE */
+    enum ds_status verdict; /* DS_OK, NOT_FOUND, GONE, FORBIDDEN */
 };
 
 enum ds_status stream_delete(struct batch *batch, struct stream_delete *deletion);

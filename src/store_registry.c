@@ -1,0 +1,146 @@
+/*
+ * The registry: a stream that says which streams there are. Triggers write it (in sql/);
+ * here it is switched on and off, and its readers are woken.
+ */
+#include <string.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "log.h"
+#include "store_private.h"
+
+/*
+ * What streams there are against what the registry says, last of each: it may be new, or have been
+ * off for a while. The one look at all streams that there is, at the moment of switching on.
+ */
+static const char catch_up_sql[] =
+    "CREATE TEMP TABLE said AS "
+    "SELECT CASE WHEN key GLOB '/*' THEN key ELSE '/v1/stream/' || key END AS path, operation, "
+    "max(position) FROM (SELECT position, json_extract(event, '$.key') AS key, "
+    "json_extract(event, '$.headers.operation') AS operation "
+    "FROM (SELECT position, CAST(payload AS TEXT) AS event FROM message WHERE stream_id = "
+    "(SELECT id FROM stream WHERE registry = 1)) "
+    "WHERE CASE WHEN json_valid(event) THEN json_extract(event, '$.type') = 'stream' END) "
+    "WHERE typeof(key) = 'text' GROUP BY 1 HAVING operation = 'insert';"
+    "INSERT INTO registry_event (operation, path) "
+    "SELECT 'delete', path FROM said WHERE path NOT IN "
+    "(SELECT path FROM stream WHERE deleted_at IS NULL AND registry IS NULL);"
+    "INSERT INTO registry_event (operation, path, content_type, created_at) "
+    "SELECT 'insert', path, content_type, created_at FROM stream "
+    "WHERE deleted_at IS NULL AND registry IS NULL AND path NOT IN (SELECT path FROM said) "
+    "ORDER BY id;"
+    "DROP TABLE said;";
+
+static bool is_off(const char *wanted)
+{
+    return strcmp(wanted, "off") == 0;
+}
+
+bool store_reserves(const struct store_conn *conn, const char *path)
+{
+    const char *registry = conn->store->config->registry;
+
+    return registry && strcmp(registry, path) == 0;
+}
+
+/* Is it as the settings say? With a row of id 0 there is no registry. */
+static enum ds_status is_settled(struct store_conn *conn, struct arena *arena, const char *wanted,
+                                 bool *settled)
+{
+    struct stream stream = {.id = 0};
+    int64_t id;
+    enum ds_status status = stmt_query_int(conn, STMT_REGISTRY, 0, 0, &id);
+
+    if (status == DS_OK && id != 0)
+        status = store_load_id(conn, arena, id, &stream);
+    *settled = stream.id == 0 ? is_off(wanted) : strcmp(stream.path, wanted) == 0;
+    return status;
+}
+
+/* What keeps a stream from becoming the registry, or NULL. */
+static const char *unfit(const struct stream *stream, enum ds_status life)
+{
+    if (life == DS_GONE)
+        return "was deleted, and forks still read it";
+    if (stream->kind != HTTP_TYPE_JSON)
+        return "exists and is not of application/json";
+    if (stream->closed_at != 0)
+        return "exists and is closed";
+    return stream->expires_at != 0 ? "exists and expires" : NULL;
+}
+
+/* The stream that is to be the registry: the one that is there, or a new one. */
+static enum ds_status find_or_make(struct store_conn *conn, struct arena *arena, const char *path,
+                                   int64_t now, struct stream *stream)
+{
+    enum ds_status status = store_find(conn, arena, path, now, stream);
+    const char *reason;
+
+    if (status == DS_OK || status == DS_GONE) {
+        reason = unfit(stream, status);
+        if (reason)
+            log_error("DS_REGISTRY: the stream %s %s", path, reason);
+        return reason ? DS_FAILED : DS_OK;
+    }
+    if (status == DS_NOT_FOUND && stream->id != 0) /* an expired one is in the way */
+        status = store_delete(conn, stream, now);
+    if (status != DS_OK && status != DS_NOT_FOUND)
+        return status;
+    *stream = (struct stream){
+        .path = path, .content_type = "application/json", .created_at = now, .ttl_seconds = -1};
+    return store_insert(conn, stream);
+}
+
+static enum ds_status switch_on(struct store_conn *conn, struct arena *arena, const char *path)
+{
+    struct stream stream;
+    enum ds_status status = find_or_make(conn, arena, path, clock_wall_ms(), &stream);
+
+    if (status == DS_OK)
+        status = stmt_run_ids(conn, STMT_REGISTRY_ON, stream.id, 0);
+    if (status == DS_OK)
+        status = store_status(conn, sqlite3_exec(conn->db, catch_up_sql, NULL, NULL, NULL),
+                              "writing the registry");
+    conn->lives_changed = true;
+    return status;
+}
+
+static enum ds_status settle(struct store_conn *conn, struct arena *arena, const char *wanted)
+{
+    bool settled = false;
+    enum ds_status status = is_settled(conn, arena, wanted, &settled);
+
+    if (status != DS_OK || settled)
+        return status;
+    status = store_begin_write(conn);
+    if (status != DS_OK)
+        return status;
+    status = is_settled(conn, arena, wanted, &settled); /* another process may have been first */
+    if (status == DS_OK && !settled)
+        status = stmt_run_ids(conn, STMT_REGISTRY_OFF, 0, 0);
+    if (status == DS_OK && !settled && !is_off(wanted))
+        status = switch_on(conn, arena, wanted);
+    if (status == DS_OK)
+        status = store_commit(conn);
+    else
+        store_rollback(conn);
+    if (status == DS_OK && !settled)
+        log_info("the registry is %s", wanted);
+    return status;
+}
+
+enum ds_status store_settle_registry(struct store_conn *conn)
+{
+    const char *wanted = conn->store->config->registry;
+    struct arena *arena;
+    enum ds_status status;
+
+    if (!wanted || !wanted[0])
+        return DS_OK;
+    arena = arena_new();
+    if (!arena)
+        return DS_NO_MEMORY;
+    status = settle(conn, arena, wanted);
+    arena_free(arena);
+    return status;
+}

@@ -1,0 +1,411 @@
+/* The registry: what its triggers write, switching it on and off, and who is told. */
+#include <sqlite3.h>
+
+#include "store_private.h"
+#include "store_unit.h"
+#include "wake.h"
+
+enum { T = 1000 };
+
+#define REGISTRY "/v1/stream/__registry__"
+
+static void open_with(struct fixture *f, const char *registry)
+{
+    (void)setenv("DS_REGISTRY", registry, 1);
+    open_fixture(f);
+}
+
+/* Another start of the program on the same database. */
+static enum ds_status start_again(struct fixture *f, const char *registry)
+{
+    enum ds_status status;
+    char error[160];
+
+    store_disconnect(f->conn);
+    store_close(f->store, false);
+    config_close(&f->config);
+    f->conn = NULL;
+    f->store = NULL;
+    (void)setenv("DS_REGISTRY", registry, 1);
+    ck_assert_msg(config_load(&f->config, error, sizeof error), "%s", error);
+    status = store_open(&f->store, &f->config, true);
+    if (status == DS_OK)
+        ck_assert_int_eq(store_connect(&f->conn, f->store), DS_OK);
+    return status;
+}
+
+/* One text from the database; static. */
+static const char *ask(struct fixture *f, const char *sql)
+{
+    static char text[8192];
+    sqlite3_stmt *stmt;
+
+    ck_assert_msg(sqlite3_prepare_v2(f->conn->db, sql, -1, &stmt, NULL) == SQLITE_OK, "%s",
+                  sqlite3_errmsg(f->conn->db));
+    ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
+    (void)snprintf(text, sizeof text, "%s",
+                   sqlite3_column_text(stmt, 0) ? (const char *)sqlite3_column_text(stmt, 0) : "");
+    (void)sqlite3_finalize(stmt);
+    return text;
+}
+
+/* The registry's events in order, "+a" for an insertion and "-a" for a deletion. */
+static const char *said(struct fixture *f)
+{
+    return ask(f, "SELECT group_concat(CASE json_extract(event, '$.headers.operation') "
+                  "WHEN 'insert' THEN '+' WHEN 'delete' THEN '-' ELSE '?' END || "
+                  "json_extract(event, '$.key'), ' ') FROM (SELECT CAST(payload AS TEXT) AS event "
+                  "FROM message WHERE stream_id = (SELECT id FROM stream WHERE registry = 1) "
+                  "ORDER BY position)");
+}
+
+static void prompt(struct fixture *f, const char *sql)
+{
+    char *error = NULL;
+
+    ck_assert_msg(sqlite3_exec(f->conn->db, sql, NULL, NULL, &error) == SQLITE_OK, "%s: %s", sql,
+                  error);
+}
+
+static struct stream make_fork(struct fixture *f, const char *path, const struct stream *source)
+{
+    struct stream fork = *source;
+
+    fork.path = path;
+    fork.source_id = source->id;
+    ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
+    ck_assert_int_eq(store_insert(f->conn, &fork), DS_OK);
+    ck_assert_int_eq(store_commit(f->conn), DS_OK);
+    return fork;
+}
+
+static void delete_stream(struct fixture *f, const char *path)
+{
+    struct stream stream;
+
+    ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
+    ck_assert_int_eq(store_find(f->conn, f->arena, path, T, &stream), DS_OK);
+    ck_assert_int_eq(store_delete(f->conn, &stream, T), DS_OK);
+    ck_assert_int_eq(store_commit(f->conn), DS_OK);
+}
+
+START_TEST(holds_an_event_of_the_state_protocol_for_each_life)
+{
+    struct fixture f;
+    struct stream registry;
+    int64_t next;
+    char *text;
+
+    open_with(&f, REGISTRY);
+    (void)make_stream(&f, "/v1/stream/a/b%20c", "text/plain; x=\"a\\\"b\"");
+    delete_stream(&f, "/v1/stream/a/b%20c");
+    ck_assert_int_eq(store_find(f.conn, f.arena, REGISTRY, T, &registry), DS_OK);
+    ck_assert(registry.is_registry);
+    ck_assert_int_eq(registry.messages, 2);
+    text = read_text(&f, &registry, 0, 10000, &next);
+    ck_assert_str_eq(text, "[{\"type\":\"stream\",\"key\":\"a/b%20c\",\"value\":{\"path\":"
+                           "\"a/b%20c\",\"contentType\":\"text/plain; x=\\\"a\\\\\\\"b\\\"\","
+                           "\"createdAt\":1},\"headers\":{\"operation\":\"insert\","
+                           "\"offset\":\"0000000000000000_0000000000000148\"}},"
+                           "{\"type\":\"stream\",\"key\":\"a/b%20c\",\"headers\":{\"operation\":"
+                           "\"delete\",\"offset\":\"0000000000000000_0000000000000214\"}}]");
+    ck_assert_int_eq(next, registry.tail);
+    free(text);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(announces_a_deleted_source_once)
+{
+    struct fixture f;
+    struct stream a, b;
+
+    open_with(&f, REGISTRY);
+    a = make_stream(&f, "/v1/stream/a", "text/plain");
+    b = make_fork(&f, "/v1/stream/b", &a);
+    (void)make_fork(&f, "/v1/stream/c", &b);
+    delete_stream(&f, "/v1/stream/a");
+    delete_stream(&f, "/v1/stream/b");
+    ck_assert_str_eq(said(&f), "+a +b +c -a -b");
+    delete_stream(&f, "/v1/stream/c"); /* and with it the rows of the others */
+    ck_assert_str_eq(said(&f), "+a +b +c -a -b -c");
+    ck_assert_str_eq(ask(&f, "SELECT count(*) FROM stream"), "1");
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(follows_what_happens_at_the_prompt)
+{
+    struct fixture f;
+    struct stream a;
+
+    open_with(&f, REGISTRY);
+    a = make_stream(&f, "/v1/stream/a", "text/plain");
+    (void)make_fork(&f, "/v1/stream/f", &a);
+    (void)make_stream(&f, "/x", "text/plain");
+    (void)make_stream(&f, "/v1/stream//x", "text/plain"); /* another one than /x */
+    (void)make_stream(&f, "/v1/stream/", "text/plain");
+    ck_assert_str_eq(said(&f), "+a +f +/x +/v1/stream//x +/v1/stream/");
+    prompt(&f, "DELETE FROM stream WHERE path IN ('/x', '/v1/stream//x', '/v1/stream/')");
+    prompt(&f, "UPDATE stream SET deleted_at = 5 WHERE path = '/v1/stream/a'");
+    prompt(&f, "UPDATE stream SET deleted_at = 6 WHERE path = '/v1/stream/a'");
+    prompt(&f, "UPDATE stream SET deleted_at = NULL WHERE path = '/v1/stream/a'");
+    prompt(&f, "UPDATE stream SET path = '/v1/stream/b' WHERE path = '/v1/stream/a'");
+    prompt(&f, "UPDATE stream SET tail = tail, closed_at = 7");
+    ck_assert_str_eq(ask(&f, "SELECT closed_at FROM stream WHERE registry = 1"), "7");
+    prompt(&f, "INSERT INTO stream (path, content_type, created_at) VALUES ('/no', 'a/b', 1)");
+    ck_assert_msg(!strstr(said(&f), "+/no"), "nothing is added to a closed registry: %s", said(&f));
+    prompt(&f, "UPDATE stream SET closed_at = NULL WHERE registry = 1");
+    prompt(&f, "INSERT INTO stream (path, content_type, created_at) VALUES "
+               "('/v1/stream/q\"\\', 'a/b; c=\"\xC3\xA9\"', 1), ('/v1/stream/\xC3\xA9', 'a/b', 1), "
+               "('/v1/stream/line\n', 'a/b', 1)");
+    ck_assert_str_eq(said(&f), "+a +f +/x +/v1/stream//x +/v1/stream/ -/x -/v1/stream//x "
+                               "-/v1/stream/ -a +a -a +b +q\"\\");
+    ck_assert_str_eq(ask(&f, "SELECT json_extract(CAST(payload AS TEXT), '$.value.contentType') "
+                             "FROM message ORDER BY position DESC LIMIT 1"),
+                     "a/b");
+    prompt(&f, "DELETE FROM stream WHERE source_id IS NOT NULL");
+    prompt(&f, "DELETE FROM stream"); /* the registry goes as well, in the middle */
+    ck_assert_str_eq(ask(&f, "SELECT count(*) FROM stream"), "0");
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(is_off_where_nobody_has_switched_it_on)
+{
+    struct fixture f;
+
+    (void)unsetenv("DS_REGISTRY");
+    open_fixture(&f);
+    (void)make_stream(&f, "/v1/stream/a", "text/plain");
+    delete_stream(&f, "/v1/stream/a");
+    ck_assert_str_eq(ask(&f, "SELECT count(*) FROM message"), "0");
+    ck_assert_str_eq(ask(&f, "SELECT count(*) FROM stream"), "0");
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(catches_up_when_it_is_switched_on)
+{
+    struct fixture f;
+    struct stream a;
+
+    open_with(&f, "");
+    a = make_stream(&f, "/v1/stream/a", "text/plain");
+    (void)make_stream(&f, "/v1/stream/b", "text/plain");
+    (void)make_fork(&f, "/v1/stream/fork", &a);
+    delete_stream(&f, "/v1/stream/a");
+    ck_assert_int_eq(start_again(&f, REGISTRY), DS_OK);
+    ck_assert_str_eq(said(&f), "+b +fork");
+    (void)make_stream(&f, "/v1/stream/c", "text/plain");
+    ck_assert_int_eq(start_again(&f, REGISTRY), DS_OK);
+    ck_assert_int_eq(start_again(&f, ""), DS_OK); /* stays as it is */
+    (void)make_stream(&f, "/v1/stream/d", "text/plain");
+    ck_assert_str_eq(said(&f), "+b +fork +c +d");
+    ck_assert_int_eq(start_again(&f, "off"), DS_OK);
+    ck_assert_str_eq(ask(&f, "SELECT count(*) FROM stream WHERE registry = 1"), "0");
+    (void)make_stream(&f, "/v1/stream/e", "text/plain");
+    delete_stream(&f, "/v1/stream/b");
+    delete_stream(&f, "/v1/stream/d");
+    (void)make_stream(&f, "/v1/stream/d", "text/plain");
+    ck_assert_int_eq(start_again(&f, REGISTRY), DS_OK);
+    ck_assert_str_eq(said(&f), "+b +fork +c +d -b +e");
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(moves_to_another_path)
+{
+    struct fixture f;
+
+    open_with(&f, REGISTRY);
+    (void)make_stream(&f, "/v1/stream/a", "text/plain");
+    ck_assert_int_eq(start_again(&f, "/all"), DS_OK);
+    ck_assert_str_eq(said(&f), "+__registry__ +a");
+    delete_stream(&f, REGISTRY); /* which is a stream like others now */
+    ck_assert_str_eq(said(&f), "+__registry__ +a -__registry__");
+    ck_assert_str_eq(ask(&f, "SELECT path FROM stream WHERE registry = 1"), "/all");
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(takes_over_an_open_json_stream_and_no_other)
+{
+    static const char *const unfit[] = {
+        "UPDATE stream SET content_type = 'text/plain'",
+        "UPDATE stream SET closed_at = 5",
+        "UPDATE stream SET expires_at = 9999999999999",
+        "UPDATE stream SET deleted_at = 5",
+    };
+    struct fixture f;
+    struct stream mine;
+
+    for (size_t i = 0; i < COUNT(unfit); i++) {
+        open_with(&f, "");
+        (void)make_stream(&f, "/mine", "application/json");
+        prompt(&f, unfit[i]);
+        ck_assert_int_eq(start_again(&f, "/mine"), DS_FAILED);
+        ck_assert_int_eq(start_again(&f, ""), DS_OK);
+        ck_assert_str_eq(ask(&f, "SELECT count(*) FROM stream WHERE registry = 1"), "0");
+        close_fixture(&f);
+    }
+    open_with(&f, "");
+    mine = make_stream(&f, "/mine", "application/json; charset=utf-8");
+    (void)make_stream(&f, "/v1/stream/a", "text/plain");
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &mine, "7", 1, T), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &mine, "{\"type\":\"user\",\"key\":\"u\"}", 25, T),
+                     DS_OK);
+    ck_assert_int_eq(store_update(f.conn, &mine), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    ck_assert_int_eq(start_again(&f, "/mine"), DS_OK);
+    ck_assert_str_eq(ask(&f, "SELECT json_extract(CAST(payload AS TEXT), '$.key') FROM message "
+                             "WHERE position = 26"),
+                     "a");
+    ck_assert_str_eq(ask(&f, "SELECT messages FROM stream WHERE registry = 1"), "3");
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(adds_no_scan_to_any_statement)
+{
+    static const enum stmt writes[] = {STMT_STREAM_INSERT, STMT_STREAM_DELETE, STMT_STREAM_COLLECT,
+                                       STMT_STREAM_MARK_DELETED, STMT_STREAM_UPDATE};
+    struct fixture f;
+    bool triggers = false;
+
+    open_with(&f, REGISTRY);
+    ck_assert_int_eq(sqlite3_db_config(f.conn->db, SQLITE_DBCONFIG_TRIGGER_EQP, 1, NULL),
+                     SQLITE_OK);
+    for (size_t i = 0; i < COUNT(writes); i++) {
+        sqlite3_stmt *plan = NULL;
+        char *sql = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", stmt_sql[writes[i]]);
+
+        ck_assert_int_eq(sqlite3_prepare_v2(f.conn->db, sql, -1, &plan, NULL), SQLITE_OK);
+        while (sqlite3_step(plan) == SQLITE_ROW) {
+            const char *detail = (const char *)sqlite3_column_text(plan, 3);
+
+            triggers |= strstr(detail, "stream_registry") != NULL;
+            ck_assert_msg(strncmp(detail, "SCAN", 4) != 0 || strstr(detail, "CONSTANT ROW"),
+                          "%s: %s", stmt_sql[writes[i]], detail);
+        }
+        (void)sqlite3_finalize(plan);
+        sqlite3_free(sql);
+    }
+    ck_assert(triggers);
+    close_fixture(&f);
+}
+END_TEST
+
+/* --- who is told --- */
+
+struct heard {
+    char text[512];
+};
+
+static void hear(void *arg, const struct ds_event *event)
+{
+    struct heard *heard = arg;
+    size_t used = strlen(heard->text);
+
+    (void)snprintf(heard->text + used, sizeof heard->text - used, "%s%s(%s,%d,%d) ",
+                   event->kind == DS_EVENT_CREATED ? "+" : "-", event->path, event->content_type,
+                   (int)event->created_at, (int)event->at);
+}
+
+START_TEST(tells_a_listener_what_was_committed)
+{
+    struct fixture f;
+    struct heard heard = {""};
+    struct stream a, gone = {.path = "/gone", .content_type = "a/b", .ttl_seconds = -1};
+
+    open_with(&f, "");
+    store_listen(f.store, hear, &heard);
+    a = make_stream(&f, "/a", "text/plain");
+    (void)make_fork(&f, "/f", &a);
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_insert(f.conn, &gone), DS_OK);
+    store_rollback(f.conn);
+    ck_assert_str_eq(heard.text, "");
+    store_tell(f.conn);
+    ck_assert_str_eq(heard.text, "+/a(text/plain,1,1) +/f(text/plain,1,1) ");
+    heard.text[0] = '\0';
+    delete_stream(&f, "/a");
+    delete_stream(&f, "/f"); /* and the row of /a with it */
+    store_tell(f.conn);
+    ck_assert_str_eq(heard.text, "-/a(text/plain,1,1000) -/f(text/plain,1,1000) ");
+    heard.text[0] = '\0';
+    store_tell(f.conn);
+    ck_assert_str_eq(heard.text, "");
+    (void)make_stream(&f, "/untold", "text/plain"); /* goes with the connection */
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(announces_what_expires)
+{
+    struct fixture f;
+    struct heard heard = {""};
+    struct stream source;
+    int64_t ended[SWEEP_STREAMS];
+    size_t n;
+    bool more;
+
+    open_with(&f, REGISTRY);
+    store_listen(f.store, hear, &heard);
+    (void)make_stream(&f, "/v1/stream/plain", "a/b");
+    source = make_stream(&f, "/v1/stream/source", "a/b");
+    (void)make_fork(&f, "/v1/stream/fork", &source);
+    prompt(&f, "UPDATE stream SET expires_at = 900 WHERE path LIKE '/v1/stream/_%e' OR "
+               "path LIKE '%plain'");
+    store_tell(f.conn);
+    heard.text[0] = '\0';
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_sweep(f.conn, f.arena, T, ended, &n, &more), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    store_tell(f.conn);
+    ck_assert_uint_eq(n, 2);
+    ck_assert_str_eq(said(&f), "+plain +source +fork -plain -source");
+    ck_assert_str_eq(heard.text, "-/v1/stream/plain(a/b,1,1000) -/v1/stream/source(a/b,1,1000) ");
+    prompt(&f, "DELETE FROM stream WHERE path LIKE '%fork'"); /* tells nobody, but is announced */
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_sweep_unread(f.conn, f.arena, T), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    heard.text[0] = '\0';
+    store_tell(f.conn);
+    ck_assert_str_eq(heard.text, "");
+    ck_assert_str_eq(said(&f), "+plain +source +fork -plain -source -fork");
+    ck_assert_str_eq(ask(&f, "SELECT count(*) FROM stream"), "1");
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(wakes_readers_of_the_registry)
+{
+    struct fixture f;
+    struct wake *wake;
+    struct stream registry;
+    uint64_t seen;
+    int64_t id = 0;
+
+    open_with(&f, REGISTRY);
+    wake = store_wake(f.store);
+    ck_assert_int_eq(store_find(f.conn, f.arena, REGISTRY, T, &registry), DS_OK);
+    seen = wake_head(wake);
+    (void)make_stream(&f, "/v1/stream/a", "a/b");
+    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_STREAM);
+    ck_assert_int_eq(id, registry.id);
+    delete_stream(&f, "/v1/stream/a");
+    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_STREAM);
+    ck_assert_int_eq(id, registry.id);
+    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_NONE);
+    close_fixture(&f);
+}
+END_TEST
+
+UNIT_MAIN(store_registry, holds_an_event_of_the_state_protocol_for_each_life,
+          announces_a_deleted_source_once, follows_what_happens_at_the_prompt,
+          is_off_where_nobody_has_switched_it_on, catches_up_when_it_is_switched_on,
+          moves_to_another_path, takes_over_an_open_json_stream_and_no_other,
+          adds_no_scan_to_any_statement, tells_a_listener_what_was_committed,
+          announces_what_expires, wakes_readers_of_the_registry)
