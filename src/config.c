@@ -137,21 +137,26 @@ static bool parse_choice(const struct row *row, const char *value, int64_t *numb
     return false;
 }
 
+static char *absolute_path(const char *path)
+{
+    char cwd[4096], *absolute;
+
+    if (path[0] == '/')
+        return strdup(path);
+    if (!getcwd(cwd, sizeof cwd) || asprintf(&absolute, "%s/%s", cwd, path) < 0)
+        return NULL;
+    return absolute;
+}
+
 /* Memory mode: the file lies on tmpfs, under a name that is the same for every process of it. */
 static char *memory_path(const char *database)
 {
     uint32_t hash = 2166136261U; /* FNV-1a: short and stable is all it must be */
-    char *path;
-    char *absolute = NULL;
+    char *path, *absolute = absolute_path(database);
 
-    if (database[0] != '/') {
-        char cwd[4096];
-
-        if (!getcwd(cwd, sizeof cwd) || asprintf(&absolute, "%s/%s", cwd, database) < 0)
-            return NULL;
-        database = absolute;
-    }
-    for (const char *c = database; *c; c++)
+    if (!absolute)
+        return NULL;
+    for (const char *c = absolute; *c; c++)
         hash = (hash ^ (unsigned char)*c) * 16777619U;
     free(absolute);
     if (asprintf(&path, "/dev/shm/durable-streams-%u-%08x.db", (unsigned)geteuid(), hash) < 0)
@@ -159,10 +164,10 @@ static char *memory_path(const char *database)
     return path;
 }
 
-static bool load_row(struct config *config, const struct row *row, char *error, size_t size)
+/* value NULL: the default. */
+static bool load_row(struct config *config, const struct row *row, const char *value, char *error,
+                     size_t size)
 {
-    const char *value = getenv(row->name);
-
     switch (row->kind) {
     case TEXT:
         *text_field(config, row) = strdup(value ? value : row->preset);
@@ -230,7 +235,7 @@ bool config_load(struct config *config, char *error, size_t size)
     memset(config, 0, sizeof *config);
     (void)snprintf(error, size, "out of memory");
     for (int i = 0; i < ROWS; i++)
-        if (!load_row(config, &table[i], error, size))
+        if (!load_row(config, &table[i], getenv(table[i].name), error, size))
             goto fail;
     if (!is_header_safe(config->base_url) || !is_header_safe(config->cors_origin)) {
         (void)snprintf(error, size, "DS_BASE_URL and DS_CORS_ORIGIN must be printable ASCII");
@@ -298,6 +303,31 @@ void config_print_help(FILE *out)
             (void)fprintf(out, "  %s=%s\n", row->name, row->preset);
         (void)fprintf(out, "      %s\n", row->help);
     }
+}
+
+bool config_init(struct config *config, const char *database)
+{
+    char unused[1];
+
+    memset(config, 0, sizeof *config);
+    for (int i = 0; i < ROWS; i++)
+        if (!load_row(config, &table[i], NULL, unused, sizeof unused))
+            goto fail;
+    config->base_path = "";
+    free(config->database);
+    config->database = absolute_path(database);
+    if (config->database)
+        return true;
+fail:
+    config_close(config);
+    return false;
+}
+
+const char *config_temporary_folder(void)
+{
+    const char *folder = getenv("TMPDIR");
+
+    return folder && folder[0] ? folder : "/tmp";
 }
 
 int config_passed_sockets(void)

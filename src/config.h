@@ -55,10 +55,19 @@ struct config {
  */
 bool config_load(struct config *config, char *error, size_t size);
 
+/*
+ * The defaults, whatever the environment says, for a database of the library. Its path is made
+ * absolute: connections are opened later too. False when out of memory.
+ */
+bool config_init(struct config *config, const char *database);
+
 void config_close(struct config *config);
 
 /* The table as --help prints it. */
 void config_print_help(FILE *out);
+
+/* TMPDIR, or the system's. */
+const char *config_temporary_folder(void);
 
 /*
  * What a service manager has put into the environment: how many sockets are meant for this very

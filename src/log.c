@@ -25,6 +25,12 @@ void log_open(enum log_level least)
         openlog("durable-streams", LOG_PID, LOG_DAEMON);
 }
 
+void log_open_quietly(void)
+{
+    least_level = LOG_ERR_;
+    to_syslog = false;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};

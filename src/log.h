@@ -14,6 +14,9 @@ enum log_level { LOG_ERR_, LOG_WARN_, LOG_INFO_, LOG_DEBUG_ };
 /* Where lines go, and from which level on. Call once at start. */
 void log_open(enum log_level least);
 
+/* For the library: errors alone, and nowhere but to stderr. Syslog is its user's. */
+void log_open_quietly(void);
+
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_line(LOG_ERR_, __VA_ARGS__)

@@ -50,6 +50,15 @@ const char *producer_parse(struct producer *producer, const char *id, const char
     return NULL;
 }
 
+const char *producer_check(const struct producer *producer)
+{
+    if (producer->epoch < 0 || producer->epoch > PRODUCER_NUMBER_MAX)
+        return "Producer-Epoch is not an integer from 0 to 2^53-1";
+    if (producer->seq < 0 || producer->seq > PRODUCER_NUMBER_MAX)
+        return "Producer-Seq is not an integer from 0 to 2^53-1";
+    return check_id(producer->id, producer->id_len);
+}
+
 enum producer_verdict producer_judge(const struct producer *producer,
                                      const struct producer_state *state)
 {

@@ -53,6 +53,9 @@ enum producer_verdict {
 const char *producer_parse(struct producer *producer, const char *id, const char *epoch,
                            const char *seq);
 
+/* The same rules for values that came without headers; id is not NULL. */
+const char *producer_check(const struct producer *producer);
+
 enum producer_verdict producer_judge(const struct producer *producer,
                                      const struct producer_state *state);
 

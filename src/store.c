@@ -71,6 +71,14 @@ static enum ds_status configure(struct store_conn *conn)
     return DS_OK;
 }
 
+/* SQLite opens the log with the first read; a store of the library takes its name away by then. */
+static enum ds_status open_files(struct store_conn *conn)
+{
+    int64_t unused;
+
+    return query_int(conn, "SELECT count(*) FROM sqlite_schema", &unused);
+}
+
 enum ds_status store_connect(struct store_conn **out, struct store *store)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
@@ -90,6 +98,8 @@ enum ds_status store_connect(struct store_conn **out, struct store *store)
     }
     (void)sqlite3_busy_timeout(conn->db, (int)store->config->busy_timeout_ms);
     status = configure(conn);
+    if (status == DS_OK && store->config->durability == DURABILITY_MEMORY)
+        status = open_files(conn);
     if (status != DS_OK) {
         store_disconnect(conn);
         return status;

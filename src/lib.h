@@ -1,0 +1,56 @@
+/*
+ * What the rooms of the library (lib_*.c) share. A ds_store is what a responder is made of, without
+ * gateway and live desk: store, committer, housekeeping, and a few connections for reading.
+ *
+ *     ds_append ──▶ lib_write ──▶ committer's queue ──▶ … ──▶ finish: the caller goes on
+ *     ds_read   ──▶ lib_take  ──▶ read transaction  ──▶ lib_give
+ *     ds_wait   ──▶ interest, look, sleep on the bell (wake.h)
+ *
+ * No thread holds two connections, so nobody waits for one in a circle.
+ */
+#ifndef LIB_H
+#define LIB_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config.h"
+#include "durable_streams.h"
+#include "server.h"
+
+struct arena;
+struct batch;
+struct store_conn;
+
+enum { LIB_CONNECTIONS = 8 }; /* for reads; more threads take turns */
+
+struct ds_store {
+    struct config config;
+    struct server server; /* no live desk */
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t given;
+    struct store_conn *idle[LIB_CONNECTIONS];
+    int idles, connections; /* waiting in idle; all that there are */
+};
+
+/* A connection of one's own until lib_give(); waits while all are taken. */
+enum ds_status lib_take(struct ds_store *store, struct store_conn **conn);
+void lib_give(struct ds_store *store, struct store_conn *conn);
+
+/*
+ * Has apply(batch, asked) called in the committer's transaction (see struct write in commit.h) and
+ * waits for the commit. bytes: payload, counted against the queue's limit.
+ */
+typedef enum ds_status lib_apply_fn(struct batch *batch, void *asked);
+enum ds_status lib_write(struct ds_store *store, lib_apply_fn *apply, void *asked, size_t bytes);
+
+/* The name of a stream in its normal form, in the arena; *reason (static) where it is refused. */
+enum ds_status lib_path(const struct ds_store *store, struct arena *arena, const char *path,
+                        const char **normal, const char **reason);
+
+/* Takes a store in memory's files out of sight: for lib_store.c. */
+enum ds_status lib_memory_folder(char **folder);
+void lib_memory_hide(const char *folder);
+
+#endif

@@ -1,0 +1,247 @@
+/*
+ * Opening and closing a store, and what its operations stand on: see lib.h.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commit.h"
+#include "house.h"
+#include "lib.h"
+#include "log.h"
+#include "path.h"
+#include "store.h"
+
+/* --- connections --- */
+
+enum ds_status lib_take(struct ds_store *store, struct store_conn **conn)
+{
+    enum ds_status status;
+
+    (void)pthread_mutex_lock(&store->lock);
+    while (store->idles == 0 && store->connections == LIB_CONNECTIONS)
+        (void)pthread_cond_wait(&store->given, &store->lock);
+    if (store->idles > 0) {
+        *conn = store->idle[--store->idles];
+        (void)pthread_mutex_unlock(&store->lock);
+        return DS_OK;
+    }
+    store->connections++;
+    (void)pthread_mutex_unlock(&store->lock);
+    status = store_connect(conn, store->server.store);
+    if (status == DS_OK)
+        return DS_OK;
+    (void)pthread_mutex_lock(&store->lock);
+    store->connections--;
+    (void)pthread_cond_signal(&store->given);
+    (void)pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
+void lib_give(struct ds_store *store, struct store_conn *conn)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->idle[store->idles++] = conn;
+    (void)pthread_cond_signal(&store->given);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+/* A store in memory can open none later. */
+static enum ds_status connect_all(struct ds_store *store)
+{
+    enum ds_status status = DS_OK;
+
+    while (status == DS_OK && store->idles < LIB_CONNECTIONS) {
+        status = store_connect(&store->idle[store->idles], store->server.store);
+        if (status == DS_OK)
+            store->connections = ++store->idles;
+    }
+    return status;
+}
+
+/* --- writes --- */
+
+struct waiting {
+    struct write write; /* first: the committer knows it by this */
+    lib_apply_fn *apply;
+    void *asked;
+    pthread_mutex_t lock;
+    pthread_cond_t finished;
+    bool done;
+    enum ds_status status;
+};
+
+static enum ds_status apply(struct batch *batch, struct write *write)
+{
+    struct waiting *waiting = (struct waiting *)write;
+
+    return waiting->apply(batch, waiting->asked);
+}
+
+static void finish(struct write *write, enum ds_status status)
+{
+    struct waiting *waiting = (struct waiting *)write;
+
+    (void)pthread_mutex_lock(&waiting->lock);
+    waiting->status = status;
+    waiting->done = true;
+    (void)pthread_cond_signal(&waiting->finished); /* under the lock: it is gone afterwards */
+    (void)pthread_mutex_unlock(&waiting->lock);
+}
+
+enum ds_status lib_write(struct ds_store *store, lib_apply_fn *fn, void *asked, size_t bytes)
+{
+    struct waiting waiting = {
+        .write = {.apply = apply, .finish = finish, .bytes = bytes},
+        .apply = fn,
+        .asked = asked,
+    };
+
+    (void)pthread_mutex_init(&waiting.lock, NULL);
+    (void)pthread_cond_init(&waiting.finished, NULL);
+    commit_submit(store->server.commit, &waiting.write);
+    (void)pthread_mutex_lock(&waiting.lock);
+    while (!waiting.done)
+        (void)pthread_cond_wait(&waiting.finished, &waiting.lock);
+    (void)pthread_mutex_unlock(&waiting.lock);
+    (void)pthread_cond_destroy(&waiting.finished);
+    (void)pthread_mutex_destroy(&waiting.lock);
+    return waiting.status;
+}
+
+enum ds_status lib_path(const struct ds_store *store, struct arena *arena, const char *path,
+                        const char **normal, const char **reason)
+{
+    size_t len = path ? strlen(path) : 0;
+
+    *reason = "the path must begin with a slash";
+    if (len == 0 || path[0] != '/')
+        return DS_INVALID;
+    *reason = "the path is too long";
+    if (len > (size_t)store->config.max_path_bytes)
+        return DS_TOO_LARGE;
+    *normal = path_normalize(arena, path, len, reason);
+    return *normal ? DS_OK : DS_INVALID;
+}
+
+/* --- opening and closing --- */
+
+/* Sets *field from an option; false when it is out of range. 0 leaves the default. */
+static bool take_option(int64_t value, int64_t most, int64_t *field)
+{
+    if (value < 0 || value > most)
+        return false;
+    if (value > 0)
+        *field = value;
+    return true;
+}
+
+static enum ds_status take_options(struct config *config, const struct ds_store_options *options)
+{
+    if (!options)
+        return DS_OK;
+    if (options->durability != DS_DURABILITY_FULL && options->durability != DS_DURABILITY_NORMAL)
+        return DS_INVALID;
+    config->durability =
+        options->durability == DS_DURABILITY_NORMAL ? DURABILITY_NORMAL : DURABILITY_FULL;
+    if (!take_option(options->busy_timeout_ms, 600000, &config->busy_timeout_ms) ||
+        !take_option(options->read_chunk_bytes, INT64_C(1) << 30, &config->read_chunk_bytes) ||
+        !take_option(options->max_body_bytes, INT64_C(900) << 20, &config->max_body_bytes))
+        return DS_INVALID;
+    return DS_OK;
+}
+
+/* The threads of the store leave the signals of the program to its own. */
+static enum ds_status start(struct ds_store *store)
+{
+    struct server *server = &store->server;
+    sigset_t all, before;
+    enum ds_status status;
+
+    server->config = &store->config;
+    server->lasting = true;
+    status = store_open(&server->store, server->config, true);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (status == DS_OK)
+        status = commit_start(&server->commit, server->store, server->config, true);
+    if (status == DS_OK)
+        status = house_start(&server->house, server);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
+
+static enum ds_status open_file(struct ds_store *store, const char *path,
+                                const struct ds_store_options *options)
+{
+    enum ds_status status;
+
+    if (!config_init(&store->config, path))
+        return DS_NO_MEMORY;
+    status = take_options(&store->config, options);
+    return status == DS_OK ? start(store) : status;
+}
+
+static enum ds_status open_memory(struct ds_store *store, const struct ds_store_options *options)
+{
+    char *folder, *path;
+    enum ds_status status = lib_memory_folder(&folder);
+
+    if (status != DS_OK)
+        return status;
+    if (asprintf(&path, "%s/streams.db", folder) < 0 || !config_init(&store->config, path)) {
+        status = DS_NO_MEMORY;
+    } else {
+        status = take_options(&store->config, options);
+        store->config.durability = DURABILITY_MEMORY;
+        if (status == DS_OK)
+            status = start(store);
+        if (status == DS_OK)
+            status = connect_all(store);
+        free(path);
+    }
+    lib_memory_hide(folder);
+    free(folder);
+    return status;
+}
+
+enum ds_status ds_store_open(const char *path, const struct ds_store_options *options,
+                             struct ds_store **out)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct ds_store *store;
+    enum ds_status status;
+
+    if (!path || !path[0])
+        return DS_INVALID;
+    (void)pthread_once(&once, log_open_quietly);
+    store = calloc(1, sizeof *store);
+    if (!store)
+        return DS_NO_MEMORY;
+    (void)pthread_mutex_init(&store->lock, NULL);
+    (void)pthread_cond_init(&store->given, NULL);
+    status = strcmp(path, ":memory:") == 0 ? open_memory(store, options)
+                                           : open_file(store, path, options);
+    if (status == DS_OK)
+        *out = store;
+    else
+        ds_store_close(store);
+    return status;
+}
+
+void ds_store_close(struct ds_store *store)
+{
+    if (!store)
+        return;
+    house_stop(store->server.house);
+    commit_stop(store->server.commit);
+    commit_free(store->server.commit);
+    while (store->idles > 0)
+        store_disconnect(store->idle[--store->idles]);
+    store_close(store->server.store, true);
+    (void)pthread_cond_destroy(&store->given);
+    (void)pthread_mutex_destroy(&store->lock);
+    config_close(&store->config);
+    free(store);
+}

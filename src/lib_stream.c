@@ -1,0 +1,241 @@
+/*
+ * Streams as wholes: creating, forking, describing, deleting.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "lib.h"
+#include "lib_stream.h"
+#include "offset.h"
+#include "stream_write.h"
+
+/* --- descriptions --- */
+
+/* A stream and its texts behind it, in one block. */
+struct block {
+    struct ds_stream stream; /* first: what the caller frees */
+    char texts[];
+};
+
+/* Copies a text, or NULL, to *at, which moves on. */
+static const char *put_text(char **at, const char *text)
+{
+    char *copy = *at;
+
+    if (!text)
+        return NULL;
+    *at = stpcpy(copy, text) + 1;
+    return copy;
+}
+
+enum ds_status lib_describe(const struct stream *stream, const char *source, struct ds_stream **out)
+{
+    size_t texts = strlen(stream->path) + strlen(stream->content_type) + 2;
+    struct block *block = malloc(sizeof *block + texts + (source ? strlen(source) + 1 : 0));
+    char *at;
+
+    if (!block)
+        return DS_NO_MEMORY;
+    at = block->texts;
+    block->stream = (struct ds_stream){
+        .path = put_text(&at, stream->path),
+        .content_type = put_text(&at, stream->content_type),
+        .bytes = stream->tail,
+        .messages = stream->messages,
+        .created_at = stream->created_at,
+        .closed = stream->closed_at != 0,
+        .ttl_seconds = stream->ttl_seconds,
+        .expires_at = stream->expires_at,
+        .forked_from = put_text(&at, source),
+    };
+    offset_format(stream->tail, block->stream.tail);
+    *out = &block->stream;
+    return DS_OK;
+}
+
+void ds_stream_free(struct ds_stream *stream)
+{
+    free(stream);
+}
+
+/* The path of the stream that this one was forked from, in the arena; NULL if it is no fork. */
+static enum ds_status find_source(struct store_conn *conn, struct arena *arena,
+                                  const struct stream *stream, const char **path)
+{
+    struct stream source;
+    enum ds_status status = DS_OK;
+
+    *path = NULL;
+    if (stream->source_id == 0)
+        return DS_OK;
+    status = store_load_id(conn, arena, stream->source_id, &source);
+    *path = status == DS_OK ? source.path : NULL;
+    return status == DS_NOT_FOUND ? DS_OK : status;
+}
+
+/* Within a read transaction. */
+static enum ds_status look(struct store_conn *conn, struct arena *arena, const char *path,
+                           struct ds_stream **out)
+{
+    struct stream stream;
+    const char *source;
+    enum ds_status status = store_find(conn, arena, path, clock_wall_ms(), &stream);
+
+    if (status == DS_OK)
+        status = find_source(conn, arena, &stream, &source);
+    return status == DS_OK ? lib_describe(&stream, source, out) : status;
+}
+
+enum ds_status ds_get(struct ds_store *store, const char *path, struct ds_stream **out)
+{
+    struct arena *arena = arena_new();
+    struct store_conn *conn = NULL;
+    const char *normal, *reason;
+    enum ds_status status = arena ? lib_path(store, arena, path, &normal, &reason) : DS_NO_MEMORY;
+
+    if (status == DS_OK)
+        status = lib_take(store, &conn);
+    if (status == DS_OK) {
+        status = store_begin_read(conn);
+        if (status == DS_OK)
+            status = look(conn, arena, normal, out);
+        store_end_read(conn);
+        lib_give(store, conn);
+    }
+    arena_free(arena);
+    return status;
+}
+
+/* --- creating --- */
+
+static enum ds_status apply_create(struct batch *batch, void *asked)
+{
+    return stream_create(batch, asked);
+}
+
+static bool is_number(int64_t value)
+{
+    return value >= 0 && value <= PRODUCER_NUMBER_MAX; /* 2^53-1, as over HTTP */
+}
+
+static enum ds_status take_expiry(const struct ds_create_options *options,
+                                  struct stream_create *create)
+{
+    create->ttl_seconds = create->expires_at = -1;
+    if (options->has_ttl) {
+        if (!is_number(options->ttl_seconds) || options->expires_at != 0)
+            return DS_INVALID;
+        create->ttl_seconds = options->ttl_seconds;
+    } else if (options->expires_at != 0) {
+        create->expires_at = options->expires_at < 1 ? 1 : options->expires_at; /* long ago */
+    }
+    return DS_OK;
+}
+
+static enum ds_status take_fork(const struct ds_store *store, struct arena *arena,
+                                const struct ds_create_options *options,
+                                struct stream_create *create)
+{
+    const char *offset = options->fork_offset, *reason;
+
+    create->fork_offset = -1;
+    if (!options->fork_of)
+        return offset || options->fork_sub_offset ? DS_INVALID : DS_OK;
+    /* DS_NOW leaves it at the tail */
+    if (offset && offset_parse(offset, strlen(offset), &create->fork_offset) == OFFSET_INVALID)
+        return DS_INVALID;
+    if (!is_number(options->fork_sub_offset))
+        return DS_INVALID;
+    create->fork_sub_offset = options->fork_sub_offset;
+    return lib_path(store, arena, options->fork_of, &create->source, &reason);
+}
+
+static enum ds_status take_body(const struct ds_store *store,
+                                const struct ds_create_options *options,
+                                struct stream_create *create)
+{
+    const char *type = options->content_type;
+
+    if (options->len > (size_t)store->config.max_body_bytes ||
+        (type && strlen(type) > (size_t)store->config.max_header_bytes))
+        return DS_TOO_LARGE;
+    if (options->len > 0 && !options->data)
+        return DS_INVALID;
+    create->body.data = options->data;
+    create->body.len = options->len;
+    create->body.max_messages = store->config.max_messages;
+    if (create->body.len > 0 && type && http_type_kind(type) == HTTP_TYPE_JSON)
+        stream_body_check_json(&create->body);
+    return create->body.reason ? create->body.verdict : DS_OK;
+}
+
+static enum ds_status ask(struct ds_store *store, struct arena *arena, const char *path,
+                          const struct ds_create_options *options, struct stream_create *create)
+{
+    const char *type = options->content_type, *reason;
+    enum ds_status status = lib_path(store, arena, path, &create->path, &reason);
+
+    if (status == DS_OK && type && !http_type_is_valid(type))
+        status = DS_INVALID;
+    if (status == DS_OK)
+        status = take_expiry(options, create);
+    if (status == DS_OK)
+        status = take_fork(store, arena, options, create);
+    if (status == DS_OK)
+        status = take_body(store, options, create);
+    create->content_type = type;
+    create->closed = options->closed;
+    create->arena = arena;
+    if (status == DS_OK)
+        status = lib_write(store, apply_create, create, create->body.len);
+    return status == DS_OK ? create->verdict : status;
+}
+
+enum ds_status ds_create(struct ds_store *store, const char *path,
+                         const struct ds_create_options *options, bool *created,
+                         struct ds_stream **stream)
+{
+    static const struct ds_create_options none;
+    struct stream_create create = {.path = NULL};
+    struct arena *arena = arena_new();
+    enum ds_status status =
+        arena ? ask(store, arena, path, options ? options : &none, &create) : DS_NO_MEMORY;
+
+    if (status == DS_OK && stream)
+        status = lib_describe(&create.stream, create.source, stream);
+    if (status == DS_OK && created)
+        *created = create.created;
+    arena_free(arena);
+    return status;
+}
+
+enum ds_status ds_fork(struct ds_store *store, const char *source, const char *path,
+                       const char *offset, struct ds_stream **stream)
+{
+    const struct ds_create_options options = {.fork_of = source, .fork_offset = offset};
+
+    return source ? ds_create(store, path, &options, NULL, stream) : DS_INVALID;
+}
+
+/* --- deleting --- */
+
+static enum ds_status apply_delete(struct batch *batch, void *asked)
+{
+    return stream_delete(batch, asked);
+}
+
+enum ds_status ds_delete(struct ds_store *store, const char *path)
+{
+    struct arena *arena = arena_new();
+    struct stream_delete deletion = {.path = NULL};
+    const char *reason;
+    enum ds_status status =
+        arena ? lib_path(store, arena, path, &deletion.path, &reason) : DS_NO_MEMORY;
+
+    if (status == DS_OK)
+        status = lib_write(store, apply_delete, &deletion, 0);
+    arena_free(arena);
+    return status == DS_OK ? deletion.verdict : status;
+}

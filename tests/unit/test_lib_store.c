@@ -1,0 +1,260 @@
+/* Opening, closing, limits, and what is wrong with an input: the store of the library as a whole.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+
+#include "lib_unit.h"
+
+START_TEST(a_store_is_made_where_there_is_none_and_found_again)
+{
+    struct ds_store *store = lib_begin();
+
+    lib_create(store, "/v1/stream/a", "text/plain");
+    lib_append(store, "/v1/stream/a", "kept");
+    ds_store_close(store);
+    store = lib_open();
+    lib_expect(store, "/v1/stream/a", NULL, "kept");
+    lib_end(store);
+    ds_store_close(NULL);
+}
+END_TEST
+
+START_TEST(what_cannot_be_opened_says_so_and_leaves_the_handle_alone)
+{
+    struct ds_store *store = NULL;
+    char path[80];
+    FILE *file;
+
+    lib_make_folder();
+    (void)close(STDERR_FILENO); /* the reason goes there */
+    ck_assert_int_eq(ds_store_open("", NULL, &store), DS_INVALID);
+    ck_assert_int_eq(ds_store_open(NULL, NULL, &store), DS_INVALID);
+    (void)snprintf(path, sizeof path, "%s/no/such/folder.db", lib_folder);
+    ck_assert_int_eq(ds_store_open(path, NULL, &store), DS_FAILED);
+    (void)snprintf(path, sizeof path, "%s/other", lib_folder);
+    file = fopen(path, "w");
+    for (int i = 0; i < 1000; i++)
+        (void)fputs("this is no database\n", file);
+    (void)fclose(file);
+    ck_assert_int_eq(ds_store_open(path, NULL, &store), DS_FAILED);
+    ck_assert_ptr_null(store);
+    lib_clean();
+}
+END_TEST
+
+START_TEST(options_out_of_range_are_refused)
+{
+    const struct ds_store_options wrong[] = {
+        {.durability = (enum ds_durability)7}, {.busy_timeout_ms = -1},
+        {.busy_timeout_ms = INT64_MAX},        {.read_chunk_bytes = -1},
+        {.read_chunk_bytes = INT64_MAX},       {.max_body_bytes = -5},
+        {.max_body_bytes = INT64_MAX},
+    };
+    struct ds_store *store = NULL;
+
+    lib_make_folder();
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        ck_assert_int_eq(ds_store_open(lib_database, &wrong[i], &store), DS_INVALID);
+        ck_assert_int_eq(ds_store_open(":memory:", &wrong[i], &store), DS_INVALID);
+    }
+    ck_assert_ptr_null(store);
+    lib_clean();
+}
+END_TEST
+
+START_TEST(a_relative_path_stays_the_same_file_when_the_program_goes_elsewhere)
+{
+    struct ds_store *store = NULL;
+
+    lib_make_folder();
+    ck_assert_int_eq(chdir(lib_folder), 0);
+    ck_assert_int_eq(ds_store_open("streams.db", NULL, &store), DS_OK);
+    ck_assert_int_eq(chdir("/"), 0);
+    lib_create(store, "/a", "text/plain");
+    lib_append(store, "/a", "here");
+    lib_expect(store, "/a", NULL, "here"); /* by a connection that was opened after that */
+    ck_assert_int_eq(access(lib_database, F_OK), 0);
+    lib_end(store);
+}
+END_TEST
+
+START_TEST(the_environment_of_a_server_means_nothing_to_the_library)
+{
+    struct ds_store *store;
+
+    (void)setenv("DS_MAX_BODY_BYTES", "1", 1);
+    (void)setenv("DS_DATABASE", "/no/such/folder/x.db", 1);
+    (void)setenv("DS_BUSY_TIMEOUT_MS", "nonsense", 1);
+    store = lib_begin();
+    lib_create(store, "/a", "text/plain");
+    lib_append(store, "/a", "more than a byte");
+    lib_end(store);
+}
+END_TEST
+
+/* How many files of stores in memory this process has open; each has lost its name already. */
+static int count_hidden(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    char target[300], *end;
+    int count = 0;
+
+    while ((entry = readdir(folder))) {
+        ssize_t len = readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1);
+
+        target[len > 0 ? len : 0] = '\0';
+        if (!strstr(target, "/durable-streams-"))
+            continue;
+        count++;
+        end = strstr(target, " (deleted)");
+        ck_assert_msg(end != NULL, "%s has a name", target);
+        *strrchr(target, '/') = '\0';
+        ck_assert_int_ne(access(target, F_OK), 0);
+    }
+    (void)closedir(folder);
+    return count;
+}
+
+START_TEST(a_store_in_memory_is_of_one_handle_and_leaves_nothing)
+{
+    struct ds_store *one = NULL, *other = NULL;
+    struct ds_stream *stream;
+    char *data = calloc(1, 1 << 20);
+
+    ck_assert_int_eq(ds_store_open(":memory:", NULL, &one), DS_OK);
+    ck_assert_int_eq(ds_store_open(":memory:", NULL, &other), DS_OK);
+    lib_create(one, "/a", "text/plain");
+    lib_append(one, "/a", "mine");
+    ck_assert_int_eq(ds_get(other, "/a", &stream), DS_NOT_FOUND);
+    ck_assert_int_gt(count_hidden(), 2 * 4); /* whatever ends the process takes them along */
+
+    /* its log comes to a checkpoint, and it still reads what it wrote */
+    lib_create(one, "/b", NULL);
+    for (int i = 0; i < 40; i++)
+        ck_assert_int_eq(ds_append(one, "/b", data, 1 << 20, NULL, NULL), DS_OK);
+    (void)usleep(300 * 1000);
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq(ds_append(one, "/b", data, 1 << 20, NULL, NULL), DS_OK);
+    ck_assert_int_eq(ds_get(one, "/b", &stream), DS_OK);
+    ck_assert_int_eq(stream->bytes, 48 << 20);
+    ds_stream_free(stream);
+    lib_expect(one, "/a", NULL, "mine");
+    ds_store_close(one);
+    ds_store_close(other);
+    ck_assert_int_eq(count_hidden(), 0);
+    free(data);
+}
+END_TEST
+
+START_TEST(paths_are_normalised_and_what_is_none_is_refused)
+{
+    static const char *const wrong[] = {
+        "",          "a",  "v1/stream/a", "/a b", "/a?b", "/a#b",      "/a/../b", "/.",
+        "/%2e%2E/x", "/%", "/%zz",        "/%00", "/a\n", "/\xC3\xA4", "/a\\b",
+    };
+    struct ds_store *store = lib_begin();
+    struct ds_stream *stream = NULL;
+    struct ds_read_result read;
+    char *path = calloc(1, 4096);
+
+    lib_create(store, "/%41%2fb", "text/plain");
+    ck_assert_int_eq(ds_get(store, "/A%2Fb", &stream), DS_OK);
+    ck_assert_str_eq(stream->path, "/A%2Fb");
+    ds_stream_free(stream);
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        struct ds_append_result result;
+
+        ck_assert_int_eq(ds_create(store, wrong[i], NULL, NULL, NULL), DS_INVALID);
+        ck_assert_int_eq(ds_get(store, wrong[i], &stream), DS_INVALID);
+        ck_assert_int_eq(ds_delete(store, wrong[i]), DS_INVALID);
+        ck_assert_int_eq(ds_append(store, wrong[i], "x", 1, NULL, &result), DS_INVALID);
+        ck_assert_ptr_nonnull(result.reason);
+        ck_assert_str_eq(result.next_offset, "");
+        ck_assert_int_eq(ds_read(store, wrong[i], NULL, &read), DS_INVALID);
+        ck_assert_int_eq(ds_wait(store, wrong[i], DS_START, 0), DS_INVALID);
+        ck_assert_int_eq(ds_fork(store, "/A%2Fb", wrong[i], NULL, NULL), DS_INVALID);
+        ck_assert_int_eq(ds_fork(store, wrong[i], "/f", NULL, NULL), DS_INVALID);
+    }
+    ck_assert_int_eq(ds_create(store, NULL, NULL, NULL, NULL), DS_INVALID);
+    memset(path, 'a', 2049);
+    path[0] = '/';
+    ck_assert_int_eq(ds_create(store, path, NULL, NULL, NULL), DS_TOO_LARGE);
+    path[2048] = '\0';
+    ck_assert_int_eq(ds_create(store, path, NULL, NULL, NULL), DS_OK);
+    free(path);
+    lib_end(store);
+}
+END_TEST
+
+START_TEST(limits_are_the_options)
+{
+    const struct ds_store_options options = {.max_body_bytes = 10, .read_chunk_bytes = 4};
+    const struct ds_create_options full = {.data = "0123456789a", .len = 11};
+    struct ds_append_result result;
+    struct ds_read_result read;
+    struct ds_store *store = NULL;
+
+    lib_make_folder();
+    ck_assert_int_eq(ds_store_open(lib_database, &options, &store), DS_OK);
+    ck_assert_int_eq(ds_create(store, "/a", &full, NULL, NULL), DS_TOO_LARGE);
+    lib_create(store, "/a", "text/plain");
+    ck_assert_int_eq(ds_append(store, "/a", "0123456789a", 11, NULL, &result), DS_TOO_LARGE);
+    lib_append(store, "/a", "0123456789");
+    ck_assert_int_eq(ds_read(store, "/a", NULL, &read), DS_OK);
+    ck_assert_str_eq(read.data, "0123");
+    ck_assert(!read.up_to_date);
+    lib_expect(store, "/a", read.next_offset, "4567");
+    ds_read_free(&read);
+    lib_end(store);
+}
+END_TEST
+
+START_TEST(a_database_that_another_program_has_locked_is_busy_for_so_long)
+{
+    const struct ds_store_options options = {.busy_timeout_ms = 100};
+    struct ds_store *store = NULL;
+    char command[200];
+    FILE *holder;
+    char line[8];
+
+    lib_make_folder();
+    ck_assert_int_eq(ds_store_open(lib_database, &options, &store), DS_OK);
+    lib_create(store, "/a", "text/plain");
+    (void)snprintf(command, sizeof command,
+                   "(echo 'BEGIN IMMEDIATE;'; echo '.print held'; sleep 3) | "
+                   "sqlite3 -batch %s 2>&1",
+                   lib_database);
+    holder = popen(command, "r");
+    ck_assert_ptr_nonnull(holder);
+    ck_assert_ptr_nonnull(fgets(line, sizeof line, holder));
+    ck_assert_int_eq(ds_append(store, "/a", "x", 1, NULL, NULL), DS_BUSY);
+    lib_expect(store, "/a", NULL, ""); /* readers do not mind */
+    (void)pclose(holder);
+    lib_append(store, "/a", "x");
+    lib_end(store);
+}
+END_TEST
+
+START_TEST(every_status_has_its_words)
+{
+    for (int i = DS_OK; i <= DS_TIMEOUT; i++) {
+        ck_assert_str_ne(ds_status_text((enum ds_status)i), "unknown status");
+        for (int other = DS_OK; other < i; other++)
+            ck_assert_str_ne(ds_status_text((enum ds_status)i),
+                             ds_status_text((enum ds_status)other));
+    }
+    ck_assert_str_eq(ds_status_text((enum ds_status)1000), "unknown status");
+    ck_assert_str_ne(ds_version(), "");
+}
+END_TEST
+
+UNIT_MAIN(lib_store, a_store_is_made_where_there_is_none_and_found_again,
+          what_cannot_be_opened_says_so_and_leaves_the_handle_alone,
+          options_out_of_range_are_refused,
+          a_relative_path_stays_the_same_file_when_the_program_goes_elsewhere,
+          the_environment_of_a_server_means_nothing_to_the_library,
+          a_store_in_memory_is_of_one_handle_and_leaves_nothing,
+          paths_are_normalised_and_what_is_none_is_refused, limits_are_the_options,
+          a_database_that_another_program_has_locked_is_busy_for_so_long,
+          every_status_has_its_words)
