@@ -1,13 +1,13 @@
 # durable-streams-fcgi
 #
-#   make            build the program and the C library into build/
+#   make            build the program, dsctl and the C library into build/
 #   make run        install what is missing, build, serve on http://127.0.0.1:4437
 #   make test       install what is missing, build, run every test
 #   make help       the other targets
 #
 # Options: V=1 shows the commands, SANITIZE=address,undefined (or thread) builds into a folder of
 # its own with these sanitizers, WERROR=1 makes warnings errors, STATIC=1 links libfcgi and sqlite3
-# into the program.
+# into the program and leaves dsctl out.
 
 VERSION = 0.1.0
 PROGRAM = durable-streams.fcgi
@@ -52,6 +52,8 @@ SO_LDFLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,relro,-z,now -pthread \
 DS_LDLIBS = $(if $(STATIC),-Wl$(comma)-Bstatic) -lfcgi -lsqlite3 $(if $(STATIC),-Wl$(comma)-Bdynamic) -lm
 # of the library and of what is linked with its objects; libmd has SHA-256
 LIB_LDLIBS = -lsqlite3 -lmd
+# of dsctl alone: the server needs no HTTP client
+CLI_LDLIBS = -lcurl $(LIB_LDLIBS) -lm
 
 # a build with other flags lives in another folder, so that objects never mix
 B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))$(if $(STATIC),/static)
@@ -62,7 +64,8 @@ OBJECTS := $(SOURCES:src/%.c=$B/%.o) $B/schema.o
 # rooms of the public library alone, and of dsctl
 NO_SERVER := $B/lib_%.o $B/cli%.o
 SERVER  := $(filter-out $(NO_SERVER),$(OBJECTS))
-LIBRARY := $(filter-out $B/main.o,$(OBJECTS))
+LIBRARY := $(filter-out $B/main.o $B/cli%.o,$(OBJECTS))
+CLI     := $(filter $B/cli%.o,$(OBJECTS))
 # libdurablestreams is everything that needs no web server
 NO_LIB  := $(addprefix $B/,main.o cli%.o gateway% exchange.o peer.o route.o op_%.o live%.o http_query.o \
            http_request.o http_response.o http_etag.o sse.o spool.o listen.o server.o supervise.o)
@@ -73,11 +76,15 @@ UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 # parsers of foreign input over the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE)
+all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE) $(if $(STATIC),,$B/dsctl)
 
 $B/$(PROGRAM): $(SERVER)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DS_LDLIBS)
+
+$B/dsctl: $(CLI) $(LIB)
+	$(Q)echo "  LD    $@"
+	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LDLIBS)
 
 $B/hooked/$(PROGRAM): $(HOOKED)
 	$(Q)echo "  LD    $@"
@@ -118,6 +125,14 @@ $B/unit/test_lib_%: tests/unit/test_lib_%.c $B/libdurablestreams.a
 	$(Q)$(CC) $(filter-out -Isrc,$(DS_CFLAGS)) -Wno-missing-prototypes -Wno-sign-conversion \
 		$(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $B/libdurablestreams.a \
 		-lcheck -lsubunit -lm -lrt $(LIB_LDLIBS)
+
+# rooms of dsctl, without the one that has main()
+$B/unit/test_cli_%: tests/unit/test_cli_%.c $(CLI) $(LIBRARY)
+	$(Q)echo "  CC    $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
+		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $B/cli_args.o $B/cli_json.o $B/cli_lines.o \
+		$B/cli_sse.o $(LIBRARY) -lcheck -lsubunit -lm -lrt $(DS_LDLIBS) -lmd
 
 $B/unit/%: tests/unit/%.c $(LIBRARY)
 	$(Q)echo "  CC    $<"

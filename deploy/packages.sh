@@ -13,7 +13,7 @@ set -u
 
 # A word is a Debian package, or package:command where any such command on the PATH will do.
 # libc6-dev stands here because it is only recommended by gcc, and recommendations are left out.
-build='gcc:cc libc6-dev make:make libfcgi-dev libsqlite3-dev libmd-dev'
+build='gcc:cc libc6-dev make:make libfcgi-dev libsqlite3-dev libcurl4-openssl-dev libmd-dev'
 run="$build nginx-light:nginx sqlite3:sqlite3 curl:curl"
 # apache2-bin is Apache without a service of the system
 servers='lighttpd:lighttpd apache2-bin:apache2 libapache2-mod-fcgid apache2-utils:htpasswd

@@ -1,0 +1,323 @@
+/*
+ * dsctl append: standard input as one message, or in batches of lines.
+ *
+ * Idle means immediate, busy means large: a batch is sent when it is full, or when for IDLE_MS
+ * nothing more has come. With --resume, batches are cut by count and size alone, so that the same
+ * input makes the same batches again and those that the server has already are told by number.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli_backend.h"
+#include "cli_commands.h"
+#include "cli_input.h"
+#include "cli_lines.h"
+#include "http_type.h"
+#include "json.h"
+#include "producer.h"
+
+enum { IDLE_MS = 10, BATCH_LINES = 1000, BATCH_MOST = 65536, BATCH_BYTES = 1 << 20 };
+
+const struct cli_option cli_append_options[] = {
+    {"data", 'd', "TEXT", "append this instead of standard input"},
+    {"json", 'j', NULL, "each line is a JSON message, or all of it one over several lines"},
+    {"lines", 'l', NULL, "lines of text, sent as they come"},
+    {"batch", 'b', "N", "at most so many lines in a request (default 1000, or 1 MiB)"},
+    {"content-type", 't', "TYPE", "of the data (default: ask for the stream's)"},
+    {"producer", 'p', "ID", "idempotent: nothing is stored twice when it is sent again"},
+    {"epoch", 0, "N", "of the producer; a higher one locks out older ones (default 0)"},
+    {"resume", 0, NULL, "with --producer: skip what an earlier run of the same input has stored"},
+    {"seq", 0, "TEXT", "Stream-Seq: refused unless greater than the last one"},
+    {"close", 0, NULL, "close the stream behind it"},
+    {0},
+};
+
+struct append {
+    struct cli *cli;
+    const char *path;
+    struct ds_append_options options; /* producer_seq: of the next batch */
+    bool is_json;                     /* --json: messages go into an array */
+    bool resume;
+    int64_t stored; /* with resume: batches that the server has */
+    int64_t most;   /* lines of a batch */
+    struct buf batch;
+    int64_t count; /* lines in it */
+    int64_t lines, skipped;
+    struct cli_appended last;
+};
+
+static enum cli_exit send(struct append *append, const char *data, size_t len)
+{
+    enum cli_exit exit = CLI_DONE;
+
+    if (append->resume && append->options.producer_seq < append->stored)
+        append->skipped++;
+    else
+        exit = append->cli->backend->append(append->cli, append->path, data, len, &append->options,
+                                            &append->last);
+    append->options.producer_seq++;
+    return exit;
+}
+
+static enum cli_exit send_batch(struct append *append)
+{
+    enum cli_exit exit;
+
+    if (append->count == 0)
+        return CLI_DONE;
+    if (append->is_json)
+        buf_addc(&append->batch, ']');
+    if (buf_failed(&append->batch))
+        return cli_no_memory(append->cli);
+    exit = send(append, append->batch.data, append->batch.len);
+    buf_clear(&append->batch);
+    append->count = 0;
+    return exit;
+}
+
+static enum cli_exit add_line(struct append *append, const char *line, size_t len)
+{
+    const char *reason = NULL;
+    enum cli_exit exit = CLI_DONE;
+
+    append->lines++;
+    if (append->is_json) {
+        cli_lines_trim(&line, &len);
+        if (len == 0)
+            return CLI_DONE;
+        reason = json_precheck(line, len);
+        if (!reason && !json_is_valid(line, len))
+            reason = "not JSON";
+        if (reason)
+            return cli_fail(append->cli, CLI_FAILED, "line %lld: %s; what stands before it is %s",
+                            (long long)append->lines, reason,
+                            append->options.producer_seq > 0 ? "stored up to the last batch"
+                                                             : "not stored either");
+    }
+    if (append->count > 0 && append->batch.len + len + 2 > BATCH_BYTES)
+        exit = send_batch(append);
+    if (append->is_json)
+        buf_addc(&append->batch, append->count ? ',' : '[');
+    buf_add(&append->batch, line, len);
+    append->count++;
+    if (exit == CLI_DONE && append->count >= append->most)
+        exit = send_batch(append);
+    return exit;
+}
+
+/* All lines that are whole. */
+static enum cli_exit add_lines(struct append *append, struct cli_lines *lines)
+{
+    enum cli_exit exit = CLI_DONE;
+    const char *line;
+    size_t len;
+
+    while (exit == CLI_DONE && cli_lines_next(lines, &line, &len))
+        exit = add_line(append, line, len);
+    return exit;
+}
+
+/* Is what has come so far the beginning of one JSON value over several lines? Then all of it. */
+static bool is_one_value(const struct append *append, const struct buf *input)
+{
+    const char *line = input->data, *end = input->len ? memchr(line, '\n', input->len) : NULL;
+    size_t len = end ? (size_t)(end - line) : input->len;
+
+    if (!append->is_json || !end)
+        return false;
+    cli_lines_trim(&line, &len);
+    return len > 0 && (json_precheck(line, len) || !json_is_valid(line, len));
+}
+
+static enum cli_exit send_value(struct append *append, struct buf *input)
+{
+    const char *value = input->data;
+    size_t len = input->len;
+
+    if (!cli_input_all(append->cli, input))
+        return CLI_FAILED;
+    value = input->data;
+    len = input->len;
+    cli_lines_trim(&value, &len);
+    if (json_precheck(value, len) || !json_is_valid(value, len))
+        return cli_fail(append->cli, CLI_FAILED,
+                        "line 1 is no JSON, nor is standard input as a whole");
+    append->lines++;
+    append->count = 1;
+    buf_addc(&append->batch, '[');
+    buf_add(&append->batch, value, len);
+    return send_batch(append);
+}
+
+/* Until there is a whole first line. */
+static enum cli_exit first_lines(struct append *append, struct buf *input, bool *is_ended)
+{
+    enum cli_input state = CLI_INPUT_DATA;
+
+    while (state == CLI_INPUT_DATA && (input->len == 0 || !memchr(input->data, '\n', input->len)))
+        state = cli_input_some(append->cli, input, -1);
+    *is_ended = state == CLI_INPUT_END;
+    return state == CLI_INPUT_FAILED ? CLI_FAILED : CLI_DONE;
+}
+
+static enum cli_exit append_lines(struct append *append)
+{
+    struct cli_lines lines = {0};
+    struct buf input = {0};
+    bool is_ended;
+    enum cli_exit exit = first_lines(append, &input, &is_ended);
+
+    if (exit == CLI_DONE && is_one_value(append, &input)) {
+        exit = send_value(append, &input);
+        goto end;
+    }
+    while (exit == CLI_DONE) {
+        enum cli_input state;
+
+        if (!cli_lines_feed(&lines, input.data, input.len)) {
+            exit = cli_no_memory(append->cli);
+            break;
+        }
+        buf_clear(&input);
+        if (is_ended)
+            cli_lines_end(&lines);
+        exit = add_lines(append, &lines);
+        if (exit != CLI_DONE || is_ended)
+            break;
+        state = cli_input_some(append->cli, &input,
+                               append->count > 0 && !append->resume ? IDLE_MS : -1);
+        if (state == CLI_INPUT_IDLE)
+            exit = send_batch(append);
+        else if (state == CLI_INPUT_FAILED)
+            exit = CLI_FAILED;
+        is_ended = state == CLI_INPUT_END;
+    }
+    if (exit == CLI_DONE)
+        exit = send_batch(append);
+end:
+    cli_lines_close(&lines);
+    buf_close(&input);
+    return exit;
+}
+
+static enum cli_exit append_whole(struct append *append)
+{
+    const char *data = cli_value(append->cli, "data");
+    struct buf input = {0};
+    enum cli_exit exit = CLI_FAILED;
+
+    if (data) {
+        buf_adds(&input, data);
+        exit = buf_failed(&input) ? cli_no_memory(append->cli) : CLI_DONE;
+    } else if (cli_input_all(append->cli, &input)) {
+        exit = CLI_DONE;
+    }
+    if (exit == CLI_DONE && input.len == 0 && !append->options.close)
+        exit = cli_fail(append->cli, CLI_USAGE, "there is nothing to append");
+    if (exit == CLI_DONE && append->is_json) {
+        exit = add_line(append, input.data, input.len);
+        if (exit == CLI_DONE)
+            exit = send_batch(append);
+    } else if (exit == CLI_DONE) {
+        exit = send(append, input.data, input.len);
+    }
+    buf_close(&input);
+    return exit;
+}
+
+static bool read_options(struct append *append)
+{
+    struct cli *cli = append->cli;
+    struct ds_append_options *options = &append->options;
+    bool batches = cli_has(cli, "json") || cli_has(cli, "lines");
+
+    options->producer_id = cli_value(cli, "producer");
+    options->seq = cli_value(cli, "seq");
+    options->content_type = cli_value(cli, "content-type");
+    append->is_json = cli_has(cli, "json");
+    append->resume = cli_has(cli, "resume");
+    if (!cli_number(cli, "epoch", 0, PRODUCER_NUMBER_MAX, &options->producer_epoch) ||
+        !cli_number(cli, "batch", 1, BATCH_MOST, &append->most))
+        return false;
+    if (cli_has(cli, "json") && cli_has(cli, "lines"))
+        (void)cli_fail(cli, CLI_USAGE, "--json and --lines exclude each other");
+    else if ((cli_has(cli, "epoch") || append->resume) && !options->producer_id)
+        (void)cli_fail(cli, CLI_USAGE, "--epoch and --resume belong to a --producer");
+    else if (options->seq && batches && !cli_has(cli, "data"))
+        (void)cli_fail(cli, CLI_USAGE, "--seq is for one message, not for --json or --lines");
+    else
+        return true;
+    return false;
+}
+
+/* The stream's content type, and whether the options fit it. */
+static enum cli_exit look_at_stream(struct append *append)
+{
+    struct cli *cli = append->cli;
+    struct cli_state state;
+    enum cli_exit exit;
+    bool is_json;
+
+    if (!append->options.content_type) {
+        exit = cli->backend->get(cli, append->path, &state);
+        if (exit != CLI_DONE)
+            return exit;
+        if (state.stream.closed && !append->resume && !append->options.producer_id)
+            return cli_fail(cli, CLI_CONFLICT, "%s: the stream is closed", append->path);
+        append->options.content_type = state.stream.content_type;
+    }
+    is_json = http_type_kind(append->options.content_type) == HTTP_TYPE_JSON;
+    if (append->is_json && !is_json)
+        return cli_fail(cli, CLI_USAGE, "%s holds %s: --json is for application/json", append->path,
+                        append->options.content_type);
+    if (cli_has(cli, "lines") && is_json)
+        return cli_fail(cli, CLI_USAGE, "%s holds JSON: --json instead of --lines", append->path);
+    return CLI_DONE;
+}
+
+static enum cli_exit find_sequence(struct append *append)
+{
+    int64_t seq = 0;
+    enum cli_exit exit = CLI_DONE;
+
+    if (!append->options.producer_id)
+        return CLI_DONE;
+    exit = append->cli->backend->expected(append->cli, append->path, append->options.content_type,
+                                          &append->options, &seq);
+    if (append->resume)
+        append->stored = seq;
+    else
+        append->options.producer_seq = seq;
+    return exit;
+}
+
+enum cli_exit cli_append(struct cli *cli)
+{
+    struct append append = {.cli = cli, .most = BATCH_LINES};
+    enum cli_exit exit;
+    bool batches;
+
+    append.path = cli_path(cli, cli_operand(cli, 0));
+    if (!append.path || !read_options(&append))
+        return CLI_USAGE;
+    exit = look_at_stream(&append);
+    if (exit == CLI_DONE)
+        exit = find_sequence(&append);
+    if (exit != CLI_DONE)
+        return exit;
+    batches = (cli_has(cli, "json") || cli_has(cli, "lines")) && !cli_has(cli, "data");
+    append.options.close = cli_has(cli, "close") && !batches;
+    exit = batches ? append_lines(&append) : append_whole(&append);
+    if (exit == CLI_DONE && batches && cli_has(cli, "close")) {
+        struct ds_append_options closing = {.close = true};
+
+        exit = cli->backend->append(cli, append.path, NULL, 0, &closing, &append.last);
+    }
+    buf_close(&append.batch);
+    if (append.skipped > 0)
+        cli_note(cli, "%lld batch%s stored before", (long long)append.skipped,
+                 append.skipped == 1 ? " was" : "es were");
+    if (exit == CLI_DONE && append.last.tail[0])
+        (void)printf("%s\n", append.last.tail);
+    return exit;
+}

@@ -1,0 +1,66 @@
+/*
+ * The operations behind dsctl's commands. Two sets of them: cli_remote over HTTP, cli_local on a
+ * database file. The commands read options and input and print results; these do the work, and
+ * say on standard error what went wrong.
+ *
+ * Texts that come back live in the arena of cli.
+ */
+#ifndef CLI_BACKEND_H
+#define CLI_BACKEND_H
+
+#include "cli.h"
+#include "durable_streams.h"
+
+/* What is known of a stream. Over HTTP, bytes and messages (-1) are not, nor forked_from; the
+   registry knows created_at, HEAD the rest. */
+struct cli_state {
+    struct ds_stream stream;
+};
+
+struct cli_appended {
+    char tail[DS_OFFSET_SIZE * 2];
+    bool closed;
+    bool duplicate; /* it was there already */
+};
+
+struct cli_reading {
+    const char *offset; /* where to begin */
+    bool follow;
+    bool long_poll; /* rather than SSE */
+    bool sse;       /* rather than long-poll, where the server may change bytes of text */
+};
+
+/*
+ * Takes what was read: a piece of the stream's bytes, or of JSON an array of messages, and the
+ * offset behind it. len may be 0. NULL is written to no state. False ends the reading.
+ */
+typedef bool cli_read_fn(void *arg, const char *data, size_t len, const char *next);
+
+typedef bool cli_list_fn(void *arg, const struct cli_state *state);
+typedef bool cli_fault_fn(void *arg, const char *path, const struct ds_fault *fault);
+
+struct cli_backend {
+    enum cli_exit (*open)(struct cli *cli);
+    void (*close)(struct cli *cli);
+    enum cli_exit (*create)(struct cli *cli, const char *path,
+                            const struct ds_create_options *options, bool *created,
+                            struct cli_state *state);
+    enum cli_exit (*append)(struct cli *cli, const char *path, const void *data, size_t len,
+                            const struct ds_append_options *options, struct cli_appended *appended);
+    /* the sequence that the store expects next of this producer in this epoch */
+    enum cli_exit (*expected)(struct cli *cli, const char *path, const char *type,
+                              const struct ds_append_options *options, int64_t *seq);
+    enum cli_exit (*get)(struct cli *cli, const char *path, struct cli_state *state);
+    enum cli_exit (*remove)(struct cli *cli, const char *path);
+    enum cli_exit (*read)(struct cli *cli, const struct cli_state *state,
+                          const struct cli_reading *reading, cli_read_fn *fn, void *arg);
+    enum cli_exit (*list)(struct cli *cli, cli_list_fn *fn, void *arg);
+    enum cli_exit (*fault_set)(struct cli *cli, const char *path, const struct ds_fault *fault);
+    enum cli_exit (*fault_clear)(struct cli *cli, const char *path); /* NULL: all */
+    enum cli_exit (*fault_list)(struct cli *cli, cli_fault_fn *fn, void *arg);
+};
+
+extern const struct cli_backend cli_remote;
+extern const struct cli_backend cli_local;
+
+#endif

@@ -1,0 +1,41 @@
+/* The commands of dsctl and their options, for the table in cli.c. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli.h"
+#include "durable_streams.h"
+
+struct buf;
+
+enum cli_exit cli_create(struct cli *cli);
+enum cli_exit cli_show(struct cli *cli);
+enum cli_exit cli_close(struct cli *cli);
+enum cli_exit cli_rm(struct cli *cli);
+enum cli_exit cli_fork(struct cli *cli);
+extern const struct cli_option cli_create_options[], cli_show_options[], cli_close_options[],
+    cli_fork_options[];
+
+enum cli_exit cli_append(struct cli *cli);
+extern const struct cli_option cli_append_options[];
+
+enum cli_exit cli_tail(struct cli *cli);
+extern const struct cli_option cli_tail_options[];
+
+enum cli_exit cli_ls(struct cli *cli);
+extern const struct cli_option cli_ls_options[];
+
+enum cli_exit cli_fault_add(struct cli *cli);
+enum cli_exit cli_fault_ls(struct cli *cli);
+enum cli_exit cli_fault_clear(struct cli *cli);
+extern const struct cli_option cli_fault_add_options[], cli_fault_ls_options[];
+
+enum cli_exit cli_serve(struct cli *cli);
+extern const struct cli_option cli_serve_options[];
+
+/* One line of JSON, for show and ls; what is not known is left out. */
+bool cli_state_print_json(const struct cli *cli, const struct ds_stream *stream);
+
+/* A fault as the server takes it. */
+void cli_fault_add_json(struct buf *buf, const char *path, const struct ds_fault *fault);
+
+#endif

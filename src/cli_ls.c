@@ -1,0 +1,216 @@
+/* dsctl ls: the streams, sorted, in columns or as JSON. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "cli_backend.h"
+#include "cli_commands.h"
+#include "expiry.h"
+
+const struct cli_option cli_ls_options[] = {
+    {"sort", 's', "KEY", "path (default), created or type; with --db also messages or bytes"},
+    {"reverse", 'r', NULL, "the other way round"},
+    {"json", 'j', NULL, "one JSON object a line"},
+    {"names", 'n', NULL, "paths alone"},
+    {"registry", 0, "STREAM", "the server's registry (default /v1/stream/__registry__)"},
+    {0},
+};
+
+typedef int compare_fn(const void *a, const void *b);
+
+struct list {
+    struct cli *cli;
+    const char *prefix; /* NULL: all */
+    struct ds_stream *streams;
+    size_t n, size;
+};
+
+static const struct ds_stream *one(const void *item)
+{
+    return item;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(one(a)->path, one(b)->path);
+}
+
+/* Equal ones in the order of their paths. */
+static int by_number(int64_t left, int64_t right, const void *a, const void *b)
+{
+    return left == right ? by_path(a, b) : left < right ? -1 : 1;
+}
+
+static int by_created(const void *a, const void *b)
+{
+    return by_number(one(a)->created_at, one(b)->created_at, a, b);
+}
+
+static int by_messages(const void *a, const void *b)
+{
+    return by_number(one(a)->messages, one(b)->messages, a, b);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return by_number(one(a)->bytes, one(b)->bytes, a, b);
+}
+
+static int by_type(const void *a, const void *b)
+{
+    int order = strcmp(one(a)->content_type, one(b)->content_type);
+
+    return order ? order : by_path(a, b);
+}
+
+static const struct {
+    const char *name;
+    compare_fn *compare;
+    bool needs_database;
+} orders[] = {
+    {"path", by_path, false},        {"created", by_created, false}, {"type", by_type, false},
+    {"messages", by_messages, true}, {"bytes", by_bytes, true},
+};
+
+static compare_fn *find_order(const struct cli *cli)
+{
+    const char *name = cli_value(cli, "sort");
+
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++)
+        if (strcmp(name ? name : "path", orders[i].name) == 0 &&
+            (cli->db || !orders[i].needs_database))
+            return orders[i].compare;
+    (void)cli_fail(cli, CLI_USAGE,
+                   "--sort takes path, created or type, with --db also messages "
+                   "or bytes");
+    return NULL;
+}
+
+static bool take(void *arg, const struct cli_state *state)
+{
+    struct list *list = arg;
+    struct ds_stream *stream;
+    struct arena *arena = list->cli->arena;
+
+    if (list->prefix && strncmp(state->stream.path, list->prefix, strlen(list->prefix)) != 0)
+        return true;
+    if (list->n == list->size) {
+        size_t size = list->size ? list->size * 2 : 256;
+        struct ds_stream *streams = realloc(list->streams, size * sizeof *streams);
+
+        if (!streams) {
+            (void)cli_no_memory(list->cli);
+            return false;
+        }
+        list->streams = streams;
+        list->size = size;
+    }
+    stream = &list->streams[list->n++];
+    *stream = state->stream;
+    stream->path = arena_strndup(arena, stream->path, strlen(stream->path));
+    stream->content_type = arena_strndup(arena, stream->content_type, strlen(stream->content_type));
+    if (stream->forked_from)
+        stream->forked_from =
+            arena_strndup(arena, stream->forked_from, strlen(stream->forked_from));
+    return stream->path && stream->content_type;
+}
+
+static void format_time(int64_t ms, char text[static EXPIRY_TIME_SIZE])
+{
+    if (ms)
+        expiry_format_time(ms, text);
+    else
+        (void)snprintf(text, EXPIRY_TIME_SIZE, "-");
+    if (ms && strlen(text) > 20)
+        (void)snprintf(text + 19, EXPIRY_TIME_SIZE - 19, "Z"); /* to the second */
+}
+
+/* Types may be long; one of them does not push the paths off the screen. */
+static int type_width(const struct list *list)
+{
+    size_t width = 4;
+
+    for (size_t i = 0; i < list->n; i++) {
+        size_t len = strlen(list->streams[i].content_type);
+
+        if (len > width && len <= 30)
+            width = len;
+    }
+    return (int)width;
+}
+
+static void print_columns(const struct list *list)
+{
+    const struct cli *cli = list->cli;
+    bool has_counts = cli->db != NULL;
+    int width = type_width(list);
+    char created[EXPIRY_TIME_SIZE];
+
+    if (list->n == 0)
+        return;
+    (void)printf("%s%-20s  %-*s  ", cli_bold(cli), "CREATED", width, "TYPE");
+    if (has_counts)
+        (void)printf("%10s  %12s  %-6s  ", "MESSAGES", "BYTES", "STATE");
+    (void)printf("PATH%s\n", cli_plain(cli));
+    for (size_t i = 0; i < list->n; i++) {
+        const struct ds_stream *stream = &list->streams[i];
+
+        format_time(stream->created_at, created);
+        (void)printf("%-20s  %-*s  ", created, width, stream->content_type);
+        if (has_counts)
+            (void)printf("%10lld  %12lld  %-6s  ", (long long)stream->messages,
+                         (long long)stream->bytes, stream->closed ? "closed" : "open");
+        (void)printf("%s\n", stream->path);
+    }
+}
+
+static bool print_list(const struct list *list)
+{
+    bool json = cli_has(list->cli, "json"), names = cli_has(list->cli, "names");
+
+    for (size_t i = 0; i < list->n; i++)
+        if (names)
+            (void)printf("%s\n", list->streams[i].path);
+        else if (json && !cli_state_print_json(list->cli, &list->streams[i]))
+            return false;
+    if (!json && !names)
+        print_columns(list);
+    return true;
+}
+
+static void reverse(struct list *list)
+{
+    for (size_t i = 0; i < list->n / 2; i++) {
+        struct ds_stream other = list->streams[i];
+
+        list->streams[i] = list->streams[list->n - 1 - i];
+        list->streams[list->n - 1 - i] = other;
+    }
+}
+
+enum cli_exit cli_ls(struct cli *cli)
+{
+    struct list list = {.cli = cli};
+    compare_fn *order = find_order(cli);
+    enum cli_exit exit;
+
+    if (!order)
+        return CLI_USAGE;
+    if (cli_operand(cli, 0)) {
+        list.prefix = cli_path(cli, cli_operand(cli, 0));
+        if (!list.prefix)
+            return CLI_USAGE;
+    }
+    exit = cli->backend->list(cli, take, &list);
+    if (exit == CLI_DONE) {
+        if (list.n > 0)
+            qsort(list.streams, list.n, sizeof *list.streams, order);
+        if (cli_has(cli, "reverse"))
+            reverse(&list);
+        if (!print_list(&list))
+            exit = CLI_FAILED;
+    }
+    free(list.streams);
+    return exit;
+}

@@ -1,0 +1,324 @@
+/* dsctl's operations over HTTP: create, append, look, delete. See cli_backend.h. */
+#include "cli_remote.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "arena.h"
+#include "digits.h"
+#include "expiry.h"
+#include "producer.h"
+
+static enum cli_exit open_link(struct cli *cli)
+{
+    cli->link = cli_http_new(cli);
+    return cli->link ? CLI_DONE : CLI_USAGE;
+}
+
+static void close_link(struct cli *cli)
+{
+    cli_http_free(cli->link);
+}
+
+const char *cli_remote_url(const struct cli *cli, const char *path, const char *query)
+{
+    const char *url = arena_printf(cli->arena, "%s%s%s", cli->url, path, query);
+
+    if (!url)
+        (void)cli_no_memory(cli);
+    return url;
+}
+
+/* The first line of a plain text, without what a terminal would obey. */
+static void first_line(const struct cli_answer *answer, char *line, size_t size)
+{
+    const char *type = cli_http_header(answer, "Content-Type");
+    size_t len = 0;
+
+    if (type && strncasecmp(type, "text/plain", 10) == 0)
+        for (size_t i = 0; i < answer->body.len && len + 1 < size; i++) {
+            char c = answer->body.data[i];
+
+            if (c == '\n')
+                break;
+            if ((unsigned char)c >= 0x20 && c != 0x7f)
+                line[len++] = c;
+        }
+    line[len] = '\0';
+}
+
+enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,
+                                const struct cli_answer *answer)
+{
+    const char *epoch = cli_http_header(answer, "Producer-Epoch");
+    char line[200];
+
+    first_line(answer, line, sizeof line);
+    switch (answer->status) {
+    case 403:
+        if (!epoch)
+            break;
+        return cli_fail(cli, CLI_CONFLICT, "%s: the producer writes in epoch %s by now (403)", path,
+                        epoch);
+    case 404:
+    case 410:
+        return cli_fail(cli, CLI_NOT_FOUND, "%s: %s (%ld)", path,
+                        answer->status == 404 && !line[0] ? "not found" : line, answer->status);
+    case 409:
+        return cli_fail(cli, CLI_CONFLICT, "%s: %s (409)", path,
+                        line[0]                                     ? line
+                        : cli_http_is_true(answer, "Stream-Closed") ? "the stream is closed"
+                                                                    : "conflict");
+    default:
+        break;
+    }
+    return cli_fail(cli, CLI_FAILED, "%s: %s (%ld)", path, line[0] ? line : "refused",
+                    answer->status);
+}
+
+/* ------------------------------------------------------------------------------- requests -- */
+
+/* Adds "name: value" to the headers of a request; the value NULL: not at all. */
+static bool add_header(const struct cli *cli, struct cli_request *request, const char *name,
+                       const char *value)
+{
+    size_t n = 0;
+
+    if (!value)
+        return true;
+    while (request->headers[n])
+        n++;
+    request->headers[n] = arena_printf(cli->arena, value[0] ? "%s: %s" : "%s;", name, value);
+    return request->headers[n] != NULL;
+}
+
+static bool add_number(const struct cli *cli, struct cli_request *request, const char *name,
+                       int64_t value)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%lld", (long long)value);
+    return add_header(cli, request, name, text);
+}
+
+/* libcurl would send a type of its own. */
+static bool add_type(const struct cli *cli, struct cli_request *request, const char *type)
+{
+    size_t n = 0;
+
+    if (type)
+        return add_header(cli, request, "Content-Type", type);
+    while (request->headers[n])
+        n++;
+    request->headers[n] = "Content-Type:";
+    return true;
+}
+
+static bool add_time(const struct cli *cli, struct cli_request *request, const char *name,
+                     int64_t ms)
+{
+    char text[EXPIRY_TIME_SIZE];
+
+    expiry_format_time(ms, text);
+    return add_header(cli, request, name, text);
+}
+
+static const char *keep(const struct cli *cli, const char *text)
+{
+    return text ? arena_strndup(cli->arena, text, strlen(text)) : NULL;
+}
+
+/* What the headers of an answer say about a stream. */
+static void read_state(const struct cli *cli, const char *path, const struct cli_answer *answer,
+                       struct cli_state *state)
+{
+    const char *tail = cli_http_header(answer, "Stream-Next-Offset");
+    const char *ttl = cli_http_header(answer, "Stream-TTL");
+    const char *expires = cli_http_header(answer, "Stream-Expires-At");
+    struct ds_stream *stream = &state->stream;
+
+    *state = (struct cli_state){.stream = {.path = path, .bytes = -1, .messages = -1}};
+    stream->content_type = keep(cli, cli_http_header(answer, "Content-Type"));
+    if (!stream->content_type)
+        stream->content_type = "";
+    (void)snprintf(stream->tail, sizeof stream->tail, "%s", tail ? tail : "");
+    stream->closed = cli_http_is_true(answer, "Stream-Closed");
+    stream->ttl_seconds = -1;
+    if (ttl)
+        (void)expiry_parse_ttl(ttl, &stream->ttl_seconds);
+    if (expires)
+        (void)expiry_parse_time(expires, &stream->expires_at);
+}
+
+static enum cli_exit create(struct cli *cli, const char *path,
+                            const struct ds_create_options *options, bool *created,
+                            struct cli_state *state)
+{
+    struct cli_request request = {.method = "PUT",
+                                  .url = cli_remote_url(cli, path, ""),
+                                  .body = options->data,
+                                  .len = options->len,
+                                  .has_body = true,
+                                  .is_safe = true};
+    struct cli_answer answer = {0};
+    enum cli_exit exit = CLI_FAILED;
+    bool ok = request.url != NULL && add_type(cli, &request, options->content_type);
+
+    if (options->has_ttl)
+        ok = ok && add_number(cli, &request, "Stream-TTL", options->ttl_seconds);
+    if (options->expires_at)
+        ok = ok && add_time(cli, &request, "Stream-Expires-At", options->expires_at);
+    ok = ok && add_header(cli, &request, "Stream-Closed", options->closed ? "true" : NULL) &&
+         add_header(cli, &request, "Stream-Forked-From", options->fork_of) &&
+         add_header(cli, &request, "Stream-Fork-Offset", options->fork_offset);
+    if (options->fork_sub_offset)
+        ok = ok && add_number(cli, &request, "Stream-Fork-Sub-Offset", options->fork_sub_offset);
+    if (!ok)
+        return cli_no_memory(cli);
+    exit = cli_http_send(cli->link, &request, &answer);
+    if (exit == CLI_DONE && answer.status != 200 && answer.status != 201)
+        exit = cli_remote_refuse(cli, path, &answer);
+    if (exit == CLI_DONE) {
+        *created = answer.status == 201 || answer.repeated;
+        read_state(cli, path, &answer, state);
+    }
+    cli_http_drop(&answer);
+    return exit;
+}
+
+static enum cli_exit get(struct cli *cli, const char *path, struct cli_state *state)
+{
+    struct cli_request request = {
+        .method = "HEAD", .url = cli_remote_url(cli, path, ""), .is_safe = true};
+    struct cli_answer answer = {0};
+    enum cli_exit exit;
+
+    if (!request.url)
+        return CLI_FAILED;
+    exit = cli_http_send(cli->link, &request, &answer);
+    if (exit == CLI_DONE && answer.status == 410)
+        exit = cli_fail(cli, CLI_NOT_FOUND, "%s: deleted, but forks still read it (410)", path);
+    else if (exit == CLI_DONE && answer.status == 404)
+        exit = cli_fail(cli, CLI_NOT_FOUND, "%s: no such stream (404)", path);
+    else if (exit == CLI_DONE && answer.status != 200)
+        exit = cli_remote_refuse(cli, path, &answer);
+    if (exit == CLI_DONE)
+        read_state(cli, path, &answer, state);
+    cli_http_drop(&answer);
+    return exit;
+}
+
+static enum cli_exit remove_stream(struct cli *cli, const char *path)
+{
+    struct cli_request request = {
+        .method = "DELETE", .url = cli_remote_url(cli, path, ""), .is_safe = true};
+    struct cli_answer answer = {0};
+    enum cli_exit exit;
+
+    if (!request.url)
+        return CLI_FAILED;
+    exit = cli_http_send(cli->link, &request, &answer);
+    /* not there any more: by the try whose answer was lost */
+    if (exit == CLI_DONE && answer.status / 100 != 2 && !(answer.status == 404 && answer.repeated))
+        exit = cli_remote_refuse(cli, path, &answer);
+    cli_http_drop(&answer);
+    return exit;
+}
+
+/* -------------------------------------------------------------------------------- appends -- */
+
+static bool fill_append(const struct cli *cli, struct cli_request *request,
+                        const struct ds_append_options *options)
+{
+    bool ok = request->url && add_type(cli, request, request->len ? options->content_type : NULL) &&
+              add_header(cli, request, "Stream-Seq", options->seq) &&
+              add_header(cli, request, "Stream-Closed", options->close ? "true" : NULL);
+
+    if (options->producer_id) {
+        request->is_safe = true;
+        ok = ok && add_header(cli, request, "Producer-Id", options->producer_id) &&
+             add_number(cli, request, "Producer-Epoch", options->producer_epoch) &&
+             add_number(cli, request, "Producer-Seq", options->producer_seq);
+    }
+    return ok;
+}
+
+static enum cli_exit append(struct cli *cli, const char *path, const void *data, size_t len,
+                            const struct ds_append_options *options, struct cli_appended *appended)
+{
+    struct cli_request request = {.method = "POST",
+                                  .url = cli_remote_url(cli, path, ""),
+                                  .body = data,
+                                  .len = len,
+                                  .has_body = true,
+                                  .is_safe = len == 0}; /* only closing: may be repeated */
+    struct cli_answer answer = {0};
+    const char *tail;
+    enum cli_exit exit;
+
+    if (!fill_append(cli, &request, options))
+        return cli_no_memory(cli);
+    exit = cli_http_send(cli->link, &request, &answer);
+    if (exit == CLI_DONE && answer.status / 100 != 2)
+        exit = cli_remote_refuse(cli, path, &answer);
+    if (exit == CLI_DONE) {
+        tail = cli_http_header(&answer, "Stream-Next-Offset");
+        (void)snprintf(appended->tail, sizeof appended->tail, "%s", tail ? tail : "");
+        appended->closed = cli_http_is_true(&answer, "Stream-Closed");
+        appended->duplicate = options->producer_id && answer.status == 204 && len > 0;
+    }
+    cli_http_drop(&answer);
+    return exit;
+}
+
+/*
+ * There is no request for a producer's state. One with the last sequence of all is refused, and the
+ * refusal says which one is expected: 409 in this epoch, 400 where a new epoch has to begin at 0.
+ */
+static enum cli_exit expected(struct cli *cli, const char *path, const char *type,
+                              const struct ds_append_options *options, int64_t *seq)
+{
+    struct ds_append_options probe = {.content_type = type,
+                                      .producer_id = options->producer_id,
+                                      .producer_epoch = options->producer_epoch,
+                                      .producer_seq = PRODUCER_NUMBER_MAX};
+    struct cli_request request = {.method = "POST",
+                                  .url = cli_remote_url(cli, path, ""),
+                                  .body = "0", /* JSON as well */
+                                  .len = 1,
+                                  .has_body = true};
+    struct cli_answer answer = {0};
+    const char *text;
+    enum cli_exit exit;
+
+    if (!fill_append(cli, &request, &probe))
+        return cli_no_memory(cli);
+    exit = cli_http_send(cli->link, &request, &answer);
+    text = cli_http_header(&answer, "Producer-Expected-Seq");
+    if (exit != CLI_DONE)
+        ;
+    else if (answer.status == 400)
+        *seq = 0; /* anything else that is wrong with it, the append itself will be told */
+    else if (answer.status != 409 || !text ||
+             !digits_parse(text, strlen(text), PRODUCER_NUMBER_MAX, seq))
+        exit = cli_remote_refuse(cli, path, &answer);
+    cli_http_drop(&answer);
+    return exit;
+}
+
+const struct cli_backend cli_remote = {
+    .open = open_link,
+    .close = close_link,
+    .create = create,
+    .append = append,
+    .expected = expected,
+    .get = get,
+    .remove = remove_stream,
+    .read = cli_remote_read,
+    .list = cli_remote_list,
+    .fault_set = cli_remote_fault_set,
+    .fault_clear = cli_remote_fault_clear,
+    .fault_list = cli_remote_fault_list,
+};

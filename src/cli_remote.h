@@ -1,0 +1,22 @@
+/* What the files of dsctl's HTTP backend share: see cli_backend.h. */
+#ifndef CLI_REMOTE_H
+#define CLI_REMOTE_H
+
+#include "cli_backend.h"
+#include "cli_http.h"
+
+/* The URL of a stream with a query ("" or "?..."), in the arena; NULL after saying why. */
+const char *cli_remote_url(const struct cli *cli, const char *path, const char *query);
+
+/* Says why the server refused, in its own words, and what that means for a script. */
+enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,
+                                const struct cli_answer *answer);
+
+enum cli_exit cli_remote_read(struct cli *cli, const struct cli_state *state,
+                              const struct cli_reading *reading, cli_read_fn *fn, void *arg);
+enum cli_exit cli_remote_list(struct cli *cli, cli_list_fn *fn, void *arg);
+enum cli_exit cli_remote_fault_set(struct cli *cli, const char *path, const struct ds_fault *fault);
+enum cli_exit cli_remote_fault_clear(struct cli *cli, const char *path);
+enum cli_exit cli_remote_fault_list(struct cli *cli, cli_fault_fn *fn, void *arg);
+
+#endif

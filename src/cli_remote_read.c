@@ -1,0 +1,319 @@
+/*
+ * Reading over HTTP: catch-up, long-poll, and SSE, each going on where the last answer ended.
+ *
+ *     offset ──▶ answer ──▶ bytes handed on ──▶ its next offset becomes ours
+ *                  └─ broken: asked again from the same offset
+ *
+ * What came of a broken answer is dropped: of SSE, data is handed on with the control event behind
+ * it, which has the offset. So nothing is lost and nothing comes twice.
+ */
+#include "cli_remote.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "arena.h"
+#include "base64.h"
+#include "cli_json.h"
+#include "cli_sse.h"
+#include "clock.h"
+#include "http_type.h"
+#include "json.h"
+
+struct reader {
+    struct cli *cli;
+    const char *path;
+    bool is_json;
+    cli_read_fn *fn;
+    void *arg;
+    struct buf offset; /* NUL-ended */
+    struct buf cursor; /* NUL-ended; empty: none yet */
+    bool is_done;      /* the stream has ended, or as much as was asked for is read */
+    bool was_stopped;  /* by fn */
+    bool had_data;     /* since the connection began */
+    /* of SSE */
+    struct buf held; /* data whose offset has not come yet */
+    bool is_base64;
+    struct cli_answer *answer;
+    bool looked_at_head;
+};
+
+static void set(struct buf *buf, const char *text)
+{
+    buf_clear(buf);
+    buf_adds(buf, text);
+    buf_addc(buf, '\0');
+}
+
+static bool is_intact(const struct reader *reader, const char *data, size_t len)
+{
+    return !reader->is_json || len == 0 ||
+           (data[0] == '[' && !json_precheck(data, len) && json_is_valid(data, len));
+}
+
+/* Hands data on and moves to the offset behind it. */
+static bool deliver(struct reader *reader, const char *data, size_t len, const char *next)
+{
+    if (!reader->fn(reader->arg, data, len, next)) {
+        reader->was_stopped = true;
+        return false;
+    }
+    reader->had_data = true;
+    set(&reader->offset, next);
+    return !buf_failed(&reader->offset);
+}
+
+/* Offsets and cursors are the server's to choose: %XX for whatever has a meaning in a query. */
+static void add_escaped(struct buf *buf, const char *text)
+{
+    for (; *text; text++)
+        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", *text))
+            buf_addc(buf, *text);
+        else
+            buf_printf(buf, "%%%02X", (unsigned char)*text);
+}
+
+/* The URL of the next request, in *url. */
+static bool make_url(const struct reader *reader, const char *live, struct buf *url)
+{
+    buf_clear(url);
+    buf_printf(url, "%s%s?offset=", reader->cli->url, reader->path);
+    add_escaped(url, reader->offset.data);
+    if (live)
+        buf_printf(url, "&live=%s", live);
+    if (live && reader->cursor.len > 0) {
+        buf_adds(url, "&cursor=");
+        add_escaped(url, reader->cursor.data);
+    }
+    buf_addc(url, '\0');
+    return !buf_failed(url);
+}
+
+/* ------------------------------------------------------------------- catch-up, long-poll -- */
+
+/* True when the answer was whole, with the offset behind it. */
+static bool take_answer(struct reader *reader, const struct cli_answer *answer, bool follow)
+{
+    const char *next = cli_http_header(answer, "Stream-Next-Offset");
+    const char *cursor = cli_http_header(answer, "Stream-Cursor");
+    bool ok = true;
+
+    if (!next || !is_intact(reader, answer->body.data, answer->body.len))
+        return false;
+    ok = deliver(reader, answer->body.data, answer->body.len, next);
+    if (cursor)
+        set(&reader->cursor, cursor);
+    reader->is_done = cli_http_is_true(answer, "Stream-Closed") ||
+                      (!follow && cli_http_is_true(answer, "Stream-Up-To-Date"));
+    return ok;
+}
+
+static enum cli_exit poll_stream(struct reader *reader, bool follow)
+{
+    struct cli *cli = reader->cli;
+    struct cli_answer answer = {0};
+    struct buf url = {0};
+    enum cli_exit exit = CLI_DONE;
+    int64_t pause_ms = 0;
+    int broken = 0; /* answers in a row that were none */
+
+    while (exit == CLI_DONE && !reader->is_done && !reader->was_stopped) {
+        struct cli_request request = {.method = "GET", .is_safe = true, .is_live = follow};
+
+        request.endless = follow && cli->retry_ms < 0;
+        if (!make_url(reader, follow ? "long-poll" : NULL, &url)) {
+            exit = cli_no_memory(cli);
+            break;
+        }
+        request.url = url.data;
+        exit = cli_http_send(cli->link, &request, &answer);
+        if (exit != CLI_DONE)
+            break;
+        if (answer.status != 200 && answer.status != 204) {
+            exit = cli_remote_refuse(cli, reader->path, &answer);
+        } else if (take_answer(reader, &answer, follow)) {
+            broken = 0;
+        } else if (!reader->was_stopped) {
+            if (++broken > 5)
+                exit = cli_fail(cli, CLI_FAILED, "%s: the answer is damaged", reader->path);
+            cli_http_pause(&pause_ms);
+        }
+    }
+    buf_close(&url);
+    cli_http_drop(&answer);
+    return exit;
+}
+
+/* ------------------------------------------------------------------------------------ SSE -- */
+
+/* Base64 may come on several lines. */
+static bool add_decoded(struct buf *buf, const char *text, size_t len)
+{
+    size_t begin = buf->len, decoded = 0;
+
+    if (!buf_reserve(buf, len + 1))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (text[i] != '\n' && text[i] != '\r')
+            buf_addc(buf, text[i]);
+    if (!base64_decode(buf->data + begin, buf->len - begin, buf->data + begin, &decoded))
+        return false;
+    buf->len = begin + decoded;
+    return true;
+}
+
+static bool take_data(struct reader *reader, const char *data, size_t len)
+{
+    if (reader->is_base64)
+        return add_decoded(&reader->held, data, len);
+    buf_add(&reader->held, data, len);
+    return !buf_failed(&reader->held);
+}
+
+static bool take_control(struct reader *reader, const char *data, size_t len)
+{
+    struct cli_json control = {data, len};
+    struct arena *arena = arena_new();
+    const char *next, *cursor;
+    bool ok = false;
+
+    if (arena && json_is_valid(data, len)) {
+        next = cli_json_text(arena, cli_json_get(control, "streamNextOffset"));
+        cursor = cli_json_text(arena, cli_json_get(control, "streamCursor"));
+        ok = next && is_intact(reader, reader->held.data, reader->held.len) &&
+             deliver(reader, reader->held.data, reader->held.len, next);
+        if (cursor)
+            set(&reader->cursor, cursor);
+        reader->is_done = ok && cli_json_is_true(cli_json_get(control, "streamClosed"));
+    }
+    arena_free(arena);
+    buf_clear(&reader->held);
+    return ok && !reader->is_done;
+}
+
+/* An event of any other type is nothing to us. */
+static bool take_event(void *arg, const char *type, const char *data, size_t len)
+{
+    struct reader *reader = arg;
+
+    if (strcmp(type, "data") == 0)
+        return take_data(reader, data, len);
+    return strcmp(type, "control") != 0 || take_control(reader, data, len);
+}
+
+struct sse_answer {
+    struct cli_sse sse;
+    struct reader *reader;
+};
+
+static bool take_bytes(void *arg, const char *data, size_t len)
+{
+    struct sse_answer *sse = arg;
+    struct reader *reader = sse->reader;
+
+    if (!reader->looked_at_head) {
+        const char *encoding = cli_http_header(reader->answer, "Stream-SSE-Data-Encoding");
+
+        reader->is_base64 = encoding && strcasecmp(encoding, "base64") == 0;
+        reader->looked_at_head = true;
+    }
+    return cli_sse_feed(&sse->sse, data, len);
+}
+
+/* One connection, until it ends. CLI_DONE: look at reader and answer. */
+static enum cli_exit stream_once(struct reader *reader, const char *url, struct cli_answer *answer)
+{
+    struct sse_answer sse = {.sse = {.fn = take_event, .arg = reader}, .reader = reader};
+    struct cli_request request = {.method = "GET",
+                                  .url = url,
+                                  .headers = {"Accept: text/event-stream"},
+                                  .is_live = true,
+                                  .once = true,
+                                  .sink = take_bytes,
+                                  .arg = &sse};
+    enum cli_exit exit;
+
+    reader->answer = answer;
+    reader->looked_at_head = reader->had_data = false;
+    buf_clear(&reader->held);
+    exit = cli_http_send(reader->cli->link, &request, answer);
+    cli_sse_close(&sse.sse);
+    return exit;
+}
+
+/* Would the same request be answered otherwise later? */
+static bool may_pass(long status)
+{
+    return status == 0 || status == 200 || status == 429 || status >= 500;
+}
+
+static enum cli_exit follow_events(struct reader *reader)
+{
+    struct cli *cli = reader->cli;
+    struct cli_answer answer = {0};
+    struct buf url = {0};
+    enum cli_exit exit = CLI_DONE;
+    int64_t pause_ms = 0, last_good = clock_monotonic_ms();
+    bool said = false;
+
+    while (exit == CLI_DONE) {
+        if (!make_url(reader, "sse", &url)) {
+            exit = cli_no_memory(cli);
+            break;
+        }
+        exit = stream_once(reader, url.data, &answer);
+        if (exit != CLI_DONE || reader->is_done || reader->was_stopped)
+            break;
+        if (!may_pass(answer.status)) {
+            exit = cli_remote_refuse(cli, reader->path, &answer);
+            break;
+        }
+        if (reader->had_data) { /* it went well for a while */
+            last_good = clock_monotonic_ms();
+            pause_ms = 0;
+            said = false;
+            if (answer.is_complete)
+                continue; /* connections end after a minute: that is how it is meant */
+        }
+        if (!said)
+            cli_note(cli, "connection lost (%s): going on from %s",
+                     answer.error[0] ? answer.error : "ended by the server", reader->offset.data);
+        said = true;
+        if (cli->retry_ms >= 0 && clock_monotonic_ms() - last_good > cli->retry_ms)
+            exit = cli_fail(cli, CLI_UNREACHABLE, "%s: %s", cli->url,
+                            answer.error[0] ? answer.error : "the server ends its answers");
+        else
+            cli_http_pause(&pause_ms);
+    }
+    buf_close(&url);
+    cli_http_drop(&answer);
+    return exit;
+}
+
+enum cli_exit cli_remote_read(struct cli *cli, const struct cli_state *state,
+                              const struct cli_reading *reading, cli_read_fn *fn, void *arg)
+{
+    const char *type = state->stream.content_type;
+    struct reader reader = {.cli = cli,
+                            .path = state->stream.path,
+                            .is_json = http_type_kind(type) == HTTP_TYPE_JSON,
+                            .fn = fn,
+                            .arg = arg};
+    bool is_text = http_type_kind(type) == HTTP_TYPE_TEXT;
+    enum cli_exit exit;
+
+    set(&reader.offset, reading->offset);
+    if (buf_failed(&reader.offset))
+        exit = cli_no_memory(cli);
+    else if (reading->follow && !reading->long_poll && (reading->sse || !is_text))
+        exit = follow_events(&reader);
+    else
+        exit = poll_stream(&reader, reading->follow);
+    if (exit == CLI_DONE && reader.was_stopped)
+        exit = CLI_FAILED;
+    buf_close(&reader.offset);
+    buf_close(&reader.cursor);
+    buf_close(&reader.held);
+    return exit;
+}

@@ -1,0 +1,101 @@
+/*
+ * dsctl serve: a server in the foreground, by the script that `make run` uses, too. It lies beside
+ * this program: ../lib/durable-streams/serve where it is installed, deploy/run.sh in the sources.
+ */
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "cli_commands.h"
+
+const struct cli_option cli_serve_options[] = {
+    {"port", 'p', "N", "listen there (default 4437); 0: on a free port"},
+    {"host", 0, "ADDRESS", "default 127.0.0.1; 0.0.0.0: for everybody"},
+    {"database", 'd', "FILE", "default data/streams.db"},
+    {"memory", 'm', NULL, "a database in memory, of this server alone, gone at its end"},
+    {"print-url", 0, NULL, "print the URL and nothing else, once it answers"},
+    {"test-endpoints", 0, NULL, "allow faults to be injected (dsctl fault)"},
+    {"no-registry", 0, NULL, "keep no registry: dsctl ls will know nothing"},
+    {0},
+};
+
+/* A path from the folder of this program, in the arena, if there is such a file. */
+static const char *find_beside(const struct cli *cli, const char *folder, const char *path)
+{
+    const char *file = arena_printf(cli->arena, "%s/%s", folder, path);
+
+    return file && access(file, R_OK) == 0 ? file : NULL;
+}
+
+static const char *find_script(const struct cli *cli)
+{
+    static const char *const places[] = {
+        "../lib/durable-streams/serve", /* installed */
+        "../deploy/run.sh",             /* build/dsctl */
+        "../../deploy/run.sh",          /* build/SANITIZER/dsctl */
+        "../libexec/durable-streams/serve",
+    };
+    char self[4096];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    const char *folder, *script = NULL;
+
+    if (len <= 0)
+        return NULL;
+    self[len] = '\0';
+    folder = dirname(self);
+    for (size_t i = 0; !script && i < sizeof places / sizeof places[0]; i++)
+        script = find_beside(cli, folder, places[i]);
+    return script;
+}
+
+/* The programs of this build: B is what the script calls their folder, below the sources. */
+static bool name_build(const struct cli *cli)
+{
+    char self[4096];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    const char *program;
+
+    if (len <= 0)
+        return false;
+    self[len] = '\0';
+    program = arena_printf(cli->arena, "%s/durable-streams.fcgi", dirname(self));
+    return program && (access(program, X_OK) != 0 || setenv("PROGRAM", program, 1) == 0);
+}
+
+static bool set(const char *name, const char *value)
+{
+    return !value || setenv(name, value, 1) == 0;
+}
+
+enum cli_exit cli_serve(struct cli *cli)
+{
+    const char *script = find_script(cli);
+    int64_t port = 4437;
+    bool ok = true;
+
+    if (!cli_number(cli, "port", 0, 65535, &port))
+        return CLI_USAGE;
+    if (cli_has(cli, "database") && cli_has(cli, "memory"))
+        return cli_fail(cli, CLI_USAGE, "--database and --memory exclude each other");
+    if (!script)
+        return cli_fail(cli, CLI_FAILED, "the script that starts the server is not installed");
+    ok = set("NAME", "dsctl serve") && set("PORT", cli_value(cli, "port")) &&
+         set("HOST", cli_value(cli, "host")) && set("DS_DATABASE", cli_value(cli, "database")) &&
+         name_build(cli);
+    if (cli_has(cli, "memory"))
+        ok = ok && set("TEMPORARY", "1") && set("DS_DURABILITY", "memory");
+    if (cli_has(cli, "print-url"))
+        ok = ok && set("PRINT_URL", "1");
+    if (cli_has(cli, "test-endpoints"))
+        ok = ok && set("DS_TEST_ENDPOINTS", "1");
+    if (cli_has(cli, "no-registry"))
+        ok = ok && set("DS_REGISTRY", "off");
+    if (!ok)
+        return cli_no_memory(cli);
+    (void)execl("/bin/sh", "sh", script, (char *)NULL);
+    return cli_fail(cli, CLI_FAILED, "cannot start %s: %s", script, strerror(errno));
+}

@@ -1,0 +1,284 @@
+/* dsctl create, show, close, rm, fork: one operation each. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arena.h"
+#include "buf.h"
+#include "cli_backend.h"
+#include "cli_commands.h"
+#include "cli_input.h"
+#include "cli_json.h"
+#include "expiry.h"
+#include "producer.h"
+
+#define LIFETIME                                                                                   \
+    {"ttl", 0, "SECONDS", "delete it when nobody read or wrote for so long"},                      \
+    {                                                                                              \
+        "expires-at", 0, "TIME", "delete it then, as in 2026-12-31T23:59:59Z"                      \
+    }
+
+const struct cli_option cli_create_options[] = {
+    {"content-type", 't', "TYPE", "what it holds (default application/octet-stream)"},
+    LIFETIME,
+    {"data", 'd', "TEXT", "its first content; - takes it from standard input"},
+    {"closed", 0, NULL, "that is all of it: nothing can be appended"},
+    {0},
+};
+
+const struct cli_option cli_fork_options[] = {
+    {"offset", 'o', "OFFSET", "share what is before this offset (default: all there is now)"},
+    {"sub-offset", 0, "N", "and so many JSON messages or bytes behind it"},
+    LIFETIME,
+    {"closed", 0, NULL, "nothing can be appended to the fork"},
+    {0},
+};
+
+const struct cli_option cli_show_options[] = {
+    {"json", 'j', NULL, "as one JSON object on one line"},
+    {0},
+};
+
+const struct cli_option cli_close_options[] = {
+    {"data", 'd', "TEXT", "append this as the last message; - takes it from standard input"},
+    {"content-type", 't', "TYPE", "of that message (default: the stream's)"},
+    {0},
+};
+
+/* --ttl, --expires-at, --closed */
+static bool read_lifetime(const struct cli *cli, struct ds_create_options *options)
+{
+    const char *expires = cli_value(cli, "expires-at");
+
+    options->has_ttl = cli_has(cli, "ttl");
+    if (!cli_number(cli, "ttl", 0, PRODUCER_NUMBER_MAX, &options->ttl_seconds))
+        return false;
+    if (expires && !expiry_parse_time(expires, &options->expires_at)) {
+        (void)cli_fail(cli, CLI_USAGE, "--expires-at takes a time as in 2026-12-31T23:59:59Z");
+        return false;
+    }
+    options->closed = cli_has(cli, "closed");
+    return true;
+}
+
+/* --data, or standard input; NULL when it was not given. False after saying why. */
+static bool read_data(const struct cli *cli, struct buf *buf, bool *given)
+{
+    const char *data = cli_value(cli, "data");
+
+    *given = data != NULL;
+    if (!data)
+        return true;
+    if (strcmp(data, "-") == 0)
+        return cli_input_all(cli, buf);
+    buf_adds(buf, data);
+    return !buf_failed(buf);
+}
+
+static enum cli_exit make(struct cli *cli, const char *path,
+                          const struct ds_create_options *options)
+{
+    struct cli_state state;
+    bool created = false;
+    enum cli_exit exit = cli->backend->create(cli, path, options, &created, &state);
+
+    if (exit == CLI_DONE) {
+        (void)printf("%s\n", path);
+        if (!created)
+            cli_note(cli, "%s: was there already", path);
+    }
+    return exit;
+}
+
+enum cli_exit cli_create(struct cli *cli)
+{
+    struct ds_create_options options = {.content_type = cli_value(cli, "content-type")};
+    const char *path = cli_path(cli, cli_operand(cli, 0));
+    struct buf data = {0};
+    enum cli_exit exit = CLI_FAILED;
+    bool given;
+
+    if (!path || !read_lifetime(cli, &options))
+        return CLI_USAGE;
+    if (!options.content_type)
+        options.content_type = "application/octet-stream";
+    if (read_data(cli, &data, &given)) {
+        options.data = data.data;
+        options.len = data.len;
+        exit = make(cli, path, &options);
+    }
+    buf_close(&data);
+    return exit;
+}
+
+enum cli_exit cli_fork(struct cli *cli)
+{
+    struct ds_create_options options = {.fork_offset = cli_value(cli, "offset")};
+    const char *path = cli_path(cli, cli_operand(cli, 1));
+
+    options.fork_of = cli_path(cli, cli_operand(cli, 0));
+    if (!path || !options.fork_of || !read_lifetime(cli, &options) ||
+        !cli_number(cli, "sub-offset", 0, PRODUCER_NUMBER_MAX, &options.fork_sub_offset))
+        return CLI_USAGE;
+    if (options.fork_offset && strcmp(options.fork_offset, DS_START) == 0)
+        options.fork_offset = "0000000000000000_0000000000000000"; /* as clients write the start */
+    else if (options.fork_offset && strcmp(options.fork_offset, DS_NOW) == 0)
+        options.fork_offset = NULL;
+    return make(cli, path, &options);
+}
+
+enum cli_exit cli_close(struct cli *cli)
+{
+    struct ds_append_options options = {.close = true,
+                                        .content_type = cli_value(cli, "content-type")};
+    const char *path = cli_path(cli, cli_operand(cli, 0));
+    struct cli_appended appended;
+    struct cli_state state;
+    struct buf data = {0};
+    enum cli_exit exit = CLI_FAILED;
+    bool given;
+
+    if (!path)
+        return CLI_USAGE;
+    if (read_data(cli, &data, &given))
+        exit = CLI_DONE;
+    if (exit == CLI_DONE && data.len > 0 && !options.content_type) {
+        exit = cli->backend->get(cli, path, &state);
+        if (exit == CLI_DONE)
+            options.content_type = state.stream.content_type;
+    }
+    if (exit == CLI_DONE)
+        exit = cli->backend->append(cli, path, data.data, data.len, &options, &appended);
+    if (exit == CLI_DONE)
+        (void)printf("%s\n", appended.tail);
+    buf_close(&data);
+    return exit;
+}
+
+enum cli_exit cli_rm(struct cli *cli)
+{
+    enum cli_exit worst = CLI_DONE;
+
+    for (int i = 0; i < cli->args.n_operands; i++) {
+        const char *path = cli_path(cli, cli_operand(cli, i));
+        enum cli_exit exit = path ? cli->backend->remove(cli, path) : CLI_USAGE;
+
+        if (exit != CLI_DONE)
+            worst = exit;
+    }
+    return worst;
+}
+
+/* ----------------------------------------------------------------------------------- show -- */
+
+static void add_member(struct buf *buf, const char *name, const char *text)
+{
+    buf_printf(buf, "%s\"%s\":", buf->len > 1 ? "," : "", name);
+    if (text)
+        cli_json_add(buf, text);
+    else
+        buf_adds(buf, "null");
+}
+
+static void add_number(struct buf *buf, const char *name, int64_t value)
+{
+    buf_printf(buf, ",\"%s\":%lld", name, (long long)value);
+}
+
+static void add_time(struct buf *buf, const char *name, int64_t ms)
+{
+    char text[EXPIRY_TIME_SIZE];
+
+    expiry_format_time(ms, text);
+    add_member(buf, name, text);
+}
+
+bool cli_state_print_json(const struct cli *cli, const struct ds_stream *stream)
+{
+    struct buf buf = {0};
+    bool ok;
+
+    buf_addc(&buf, '{');
+    add_member(&buf, "path", stream->path);
+    add_member(&buf, "contentType", stream->content_type);
+    if (stream->tail[0]) {
+        add_member(&buf, "nextOffset", stream->tail);
+        buf_printf(&buf, ",\"closed\":%s", stream->closed ? "true" : "false");
+    }
+    if (stream->messages >= 0)
+        add_number(&buf, "messages", stream->messages);
+    if (stream->bytes >= 0)
+        add_number(&buf, "bytes", stream->bytes);
+    if (stream->created_at)
+        add_time(&buf, "createdAt", stream->created_at);
+    if (stream->ttl_seconds >= 0)
+        add_number(&buf, "ttlSeconds", stream->ttl_seconds);
+    if (stream->expires_at)
+        add_time(&buf, "expiresAt", stream->expires_at);
+    if (stream->forked_from)
+        add_member(&buf, "forkedFrom", stream->forked_from);
+    buf_adds(&buf, "}\n");
+    ok = !buf_failed(&buf) && cli_out(cli, buf.data, buf.len);
+    buf_close(&buf);
+    return ok;
+}
+
+static void print_row(const struct cli *cli, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void print_row(const struct cli *cli, const char *name, const char *format, ...)
+{
+    va_list args;
+
+    (void)printf("%s%-13s%s", cli_dim(cli), name, cli_plain(cli));
+    va_start(args, format);
+    (void)vprintf(format, args);
+    va_end(args);
+    (void)putchar('\n');
+}
+
+static void print_time(const struct cli *cli, const char *name, int64_t ms)
+{
+    char text[EXPIRY_TIME_SIZE];
+
+    expiry_format_time(ms, text);
+    print_row(cli, name, "%s", text);
+}
+
+static void print_state(const struct cli *cli, const struct ds_stream *stream)
+{
+    print_row(cli, "path", "%s%s%s", cli_bold(cli), stream->path, cli_plain(cli));
+    print_row(cli, "content type", "%s", stream->content_type);
+    print_row(cli, "tail", "%s", stream->tail);
+    print_row(cli, "closed", "%s", stream->closed ? "yes" : "no");
+    if (stream->messages >= 0)
+        print_row(cli, "messages", "%lld", (long long)stream->messages);
+    if (stream->bytes >= 0)
+        print_row(cli, "bytes", "%lld", (long long)stream->bytes);
+    if (stream->created_at)
+        print_time(cli, "created", stream->created_at);
+    if (stream->ttl_seconds >= 0)
+        print_row(cli, "ttl", "%lld s", (long long)stream->ttl_seconds);
+    if (stream->expires_at)
+        print_time(cli, "expires", stream->expires_at);
+    if (stream->forked_from)
+        print_row(cli, "forked from", "%s", stream->forked_from);
+}
+
+enum cli_exit cli_show(struct cli *cli)
+{
+    const char *path = cli_path(cli, cli_operand(cli, 0));
+    struct cli_state state;
+    enum cli_exit exit;
+
+    if (!path)
+        return CLI_USAGE;
+    exit = cli->backend->get(cli, path, &state);
+    if (exit != CLI_DONE)
+        return exit;
+    if (!cli_has(cli, "json"))
+        print_state(cli, &state.stream);
+    else if (!cli_state_print_json(cli, &state.stream))
+        exit = CLI_FAILED;
+    return exit;
+}

@@ -1,0 +1,214 @@
+/*
+ * dsctl tail: a stream to standard output, and with -f what comes.
+ *
+ * --state FILE holds the offset behind what was printed, written after each piece and replaced as a
+ * whole: who is killed in between prints that piece again, but never misses one.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "buf.h"
+#include "cli_backend.h"
+#include "cli_commands.h"
+#include "cli_json.h"
+#include "http_type.h"
+#include "json.h"
+
+const struct cli_option cli_tail_options[] = {
+    {"follow", 'f', NULL, "wait for what comes, until the stream is closed"},
+    {"offset", 'o', "OFFSET", "begin there: an offset, -1 (the beginning, default) or now"},
+    {"state", 's', "FILE", "go on at the offset in this file, and keep it up to date"},
+    {"show-offsets", 0, NULL, "behind each piece a line: # and the offset to go on from"},
+    {"raw", 'r', NULL,
+     "the bytes of the answers as they are: JSON in arrays, binary to a terminal"},
+    {"long-poll", 0, NULL, "follow by long-poll instead of SSE (as it always is for text)"},
+    {"sse", 0, NULL, "follow text by SSE, which changes line ends and broken UTF-8"},
+    {0},
+};
+
+struct tail {
+    struct cli *cli;
+    bool is_json; /* and printed one message a line */
+    bool is_text;
+    bool raw;
+    bool show_offsets;
+    bool to_terminal;
+    bool is_at_line_start; /* of standard output */
+    const char *state;     /* --state, NULL: none */
+    const char *state_new; /* beside it, moved over it */
+    char last[DS_OFFSET_SIZE * 4];
+};
+
+static bool save_state(const struct tail *tail, const char *offset)
+{
+    FILE *file = fopen(tail->state_new, "w");
+    bool ok;
+
+    if (!file) {
+        (void)cli_fail(tail->cli, CLI_FAILED, "cannot write %s: %s", tail->state_new,
+                       strerror(errno));
+        return false;
+    }
+    ok = fprintf(file, "%s\n", offset) > 0;
+    ok = fclose(file) == 0 && ok;
+    if (!ok || rename(tail->state_new, tail->state) != 0) {
+        (void)cli_fail(tail->cli, CLI_FAILED, "cannot write %s: %s", tail->state, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* The offset in the file; NULL when there is no such file yet. False after saying why. */
+static bool load_state(struct tail *tail, const char **offset)
+{
+    FILE *file = fopen(tail->state, "r");
+    char line[DS_OFFSET_SIZE * 4] = "";
+
+    *offset = NULL;
+    if (!file && errno == ENOENT)
+        return true;
+    if (!file || (!fgets(line, sizeof line, file) && ferror(file))) {
+        (void)cli_fail(tail->cli, CLI_FAILED, "cannot read %s: %s", tail->state, strerror(errno));
+        if (file)
+            (void)fclose(file);
+        return false;
+    }
+    (void)fclose(file);
+    line[strcspn(line, "\r\n")] = '\0';
+    if (!line[0])
+        return true;
+    *offset = arena_strndup(tail->cli->arena, line, strlen(line));
+    return *offset != NULL;
+}
+
+static bool print_messages(const struct tail *tail, const char *data, size_t len)
+{
+    struct json_split split;
+    const char *message;
+    size_t message_len;
+    bool ok = true;
+
+    json_split_init(&split, data, len);
+    while (ok && json_split_next(&split, &message, &message_len)) {
+        char *line = malloc(message_len + 1);
+
+        if (!line) {
+            (void)cli_no_memory(tail->cli);
+            return false;
+        }
+        memcpy(line, message, message_len);
+        cli_json_unbreak(line, message_len);
+        line[message_len] = '\n';
+        ok = cli_out(tail->cli, line, message_len + 1);
+        free(line);
+    }
+    return ok;
+}
+
+/* On a terminal, without what it would obey: text may come from anybody. */
+static bool print_text(const struct tail *tail, const char *data, size_t len)
+{
+    struct buf clean = {0};
+    bool ok;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)data[i];
+
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+            buf_printf(&clean, "^%c", c == 0x7f ? '?' : c + 0x40);
+        else
+            buf_addc(&clean, (char)c);
+    }
+    ok = !buf_failed(&clean) && cli_out(tail->cli, clean.data, clean.len);
+    buf_close(&clean);
+    return ok;
+}
+
+static bool print_bytes(const struct tail *tail, const char *data, size_t len)
+{
+    if (tail->to_terminal && tail->is_text && !tail->raw)
+        return print_text(tail, data, len);
+    return cli_out(tail->cli, data, len);
+}
+
+/* One piece: see cli_read_fn. */
+static bool take(void *arg, const char *data, size_t len, const char *next)
+{
+    struct tail *tail = arg;
+    bool moved = strcmp(next, tail->last) != 0;
+    bool ok;
+
+    if (tail->is_json) {
+        ok = len == 0 || print_messages(tail, data, len);
+    } else {
+        ok = print_bytes(tail, data, len);
+        if (len > 0)
+            tail->is_at_line_start = data[len - 1] == '\n';
+    }
+    if (ok && moved && tail->show_offsets) {
+        (void)printf("%s%s# %s%s\n", tail->is_at_line_start ? "" : "\n", cli_dim(tail->cli), next,
+                     cli_plain(tail->cli));
+        tail->is_at_line_start = true;
+    }
+    (void)snprintf(tail->last, sizeof tail->last, "%s", next);
+    return ok && cli_flush(tail->cli) && (!tail->state || !moved || save_state(tail, next));
+}
+
+/* Where to begin: the state file, --offset, the beginning. */
+static bool find_offset(struct tail *tail, const struct cli_state *state, const char **offset)
+{
+    const char *given = cli_value(tail->cli, "offset");
+
+    *offset = NULL;
+    if (tail->state && !load_state(tail, offset))
+        return false;
+    if (!*offset)
+        *offset = given ? given : DS_START;
+    /* named now: a connection that breaks before the first message would move it */
+    if (strcmp(*offset, DS_NOW) == 0)
+        *offset = state->stream.tail;
+    return true;
+}
+
+enum cli_exit cli_tail(struct cli *cli)
+{
+    struct tail tail = {.cli = cli,
+                        .raw = cli_has(cli, "raw"),
+                        .show_offsets = cli_has(cli, "show-offsets"),
+                        .to_terminal = isatty(STDOUT_FILENO),
+                        .is_at_line_start = true,
+                        .state = cli_value(cli, "state")};
+    struct cli_reading reading = {.follow = cli_has(cli, "follow"),
+                                  .long_poll = cli_has(cli, "long-poll"),
+                                  .sse = cli_has(cli, "sse")};
+    const char *path = cli_path(cli, cli_operand(cli, 0));
+    struct cli_state state;
+    enum http_type_kind kind;
+    enum cli_exit exit;
+
+    if (!path)
+        return CLI_USAGE;
+    if (reading.long_poll && reading.sse)
+        return cli_fail(cli, CLI_USAGE, "--long-poll and --sse exclude each other");
+    if (tail.state) {
+        tail.state_new = arena_printf(cli->arena, "%s.new", tail.state);
+        if (!tail.state_new)
+            return cli_no_memory(cli);
+    }
+    exit = cli->backend->get(cli, path, &state);
+    if (exit != CLI_DONE)
+        return exit;
+    kind = http_type_kind(state.stream.content_type);
+    tail.is_json = kind == HTTP_TYPE_JSON && !tail.raw;
+    tail.is_text = kind == HTTP_TYPE_TEXT;
+    if (kind == HTTP_TYPE_BINARY && tail.to_terminal && !tail.raw)
+        return cli_fail(cli, CLI_USAGE, "%s holds %s: --raw prints it to a terminal all the same",
+                        path, state.stream.content_type);
+    if (!find_offset(&tail, &state, &reading.offset))
+        return CLI_FAILED;
+    return cli->backend->read(cli, &state, &reading, take, &tail);
+}
