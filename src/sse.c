@@ -73,6 +73,15 @@ void sse_add_data(struct buf *buf, enum sse_encoding encoding, const char *paylo
     buf_addc(buf, '\n');
 }
 
+void sse_add_event(struct buf *buf, const char *type, const char *data, size_t len)
+{
+    buf_adds(buf, "event: ");
+    buf_adds(buf, type);
+    buf_addc(buf, '\n');
+    add_lines(buf, SSE_TEXT, data, len);
+    buf_addc(buf, '\n');
+}
+
 void sse_add_control(struct buf *buf, const struct sse_control *control)
 {
     char next[OFFSET_TEXT_SIZE];

@@ -40,6 +40,9 @@ struct sse_control {
 /* One control event. */
 void sse_add_control(struct buf *buf, const struct sse_control *control);
 
+/* Any other event: its type, which must be one line, and text as its data. */
+void sse_add_event(struct buf *buf, const char *type, const char *data, size_t len);
+
 /* A comment line that keeps proxies from closing a silent connection. */
 void sse_add_keepalive(struct buf *buf);
 

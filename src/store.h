@@ -20,6 +20,7 @@
 struct arena;
 struct buf;
 struct config;
+struct fault;
 struct store;
 struct store_conn;
 struct wake;
@@ -145,6 +146,36 @@ enum ds_status store_producer_get(struct store_conn *conn, int64_t stream_id,
                                   const struct producer *producer, struct producer_state *state);
 enum ds_status store_producer_put(struct store_conn *conn, int64_t stream_id,
                                   const struct producer *producer, int64_t now);
+
+/* --- faults (fault.h) --- */
+
+/*
+ * The fault that this request meets, and counts it, in a transaction of its own: of so many
+ * requests to so many processes exactly as many meet it as its count says. DS_NOT_FOUND: none.
+ * draw is the request's random number in [0, 1), held against the fault's probability.
+ */
+enum ds_status store_fault_meet(struct store_conn *conn, struct arena *arena, const char *path,
+                                const char *method, double draw, struct fault *fault);
+
+/* Puts a fault in the place of the one that its path may have had. */
+enum ds_status store_fault_set(struct store_conn *conn, const struct fault *fault);
+
+/* Takes the fault of a path away, or all of them (NULL). DS_OK also when there was none. */
+enum ds_status store_fault_clear(struct store_conn *conn, const char *path);
+
+/* The fault of the first path after this one ("": of the first); DS_NOT_FOUND after the last one. */
+enum ds_status store_fault_after(struct store_conn *conn, struct arena *arena, const char *path,
+                                 struct fault *fault);
+
+/* Adds all faults to out: a JSON array of objects that store_fault_parse() understands. */
+enum ds_status store_fault_list(struct store_conn *conn, struct buf *out);
+
+/*
+ * Reads a fault from the JSON of /_test/inject-error. DS_INVALID with a one-line *reason when it is
+ * none. Texts live in the arena; the path is as it was given.
+ */
+enum ds_status store_fault_parse(struct store_conn *conn, struct arena *arena, const char *json,
+                                 size_t len, struct fault *fault, const char **reason);
 
 /* --- housekeeping --- */
 

@@ -18,6 +18,13 @@
     "ifnull((SELECT max(position) FROM message WHERE stream_id = ?1 AND position <= ?2), ?2) "     \
     "AND position < ?3 ORDER BY position"
 
+/* in the order of read_row() in store_fault.c */
+#define FAULT_COLUMNS                                                                              \
+    "SELECT path, method, count, probability, delay_ms, jitter_ms, drop_connection, status, "      \
+    "retry_after, truncate_body_bytes, corrupt_body, sse_event_type, sse_event_data FROM faults "
+
+#define JSON_FIELD(name) ", json_type(?1, '$." name "'), json_extract(?1, '$." name "')"
+
 const char *const stmt_sql[STMT_COUNT] = {
     [STMT_BEGIN_READ] = "BEGIN",
     [STMT_BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -67,6 +74,34 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_REGISTRY] = "SELECT id FROM stream WHERE registry = 1",
     [STMT_REGISTRY_ON] = "UPDATE stream SET registry = 1 WHERE id = ?1",
     [STMT_REGISTRY_OFF] = "UPDATE stream SET registry = NULL WHERE registry = 1",
+    [STMT_FAULT_FIND] = FAULT_COLUMNS "WHERE path = ?1",
+    [STMT_FAULT_AFTER] = FAULT_COLUMNS "WHERE path > ?1 ORDER BY path LIMIT 1",
+    [STMT_FAULT_LAST] = "DELETE FROM faults WHERE path = ?1 AND count <= 1",
+    [STMT_FAULT_COUNT] = "UPDATE faults SET count = count - 1 WHERE path = ?1 AND count > 1",
+    [STMT_FAULT_SET] =
+        "REPLACE INTO faults (path, count, method, probability, delay_ms, jitter_ms, "
+        "drop_connection, status, retry_after, truncate_body_bytes, corrupt_body, sse_event_type, "
+        "sse_event_data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    [STMT_FAULT_CLEAR] = "DELETE FROM faults WHERE path = ?1",
+    [STMT_FAULT_CLEAR_ALL] = "DELETE FROM faults",
+    /* json_patch() takes the members away that are null */
+    [STMT_FAULT_LIST] =
+        "SELECT json_group_array(json_patch('{}', json_object('path', path, 'method', method, "
+        "'count', count, 'probability', nullif(probability, 1), 'delayMs', delay_ms, "
+        "'jitterMs', nullif(jitter_ms, 0), "
+        "'dropConnection', CASE WHEN drop_connection THEN json('true') END, "
+        "'status', status, 'retryAfter', retry_after, 'truncateBodyBytes', truncate_body_bytes, "
+        "'corruptBody', CASE WHEN corrupt_body THEN json('true') END, "
+        "'injectSseEvent', CASE WHEN sse_event_type IS NOT NULL THEN "
+        "json_object('eventType', sse_event_type, 'data', sse_event_data) END))) "
+        "FROM faults WHERE path >= '/'", /* all of them, in order */
+    /* type and value of each, in the order of fields[] in store_fault.c */
+    [STMT_FAULT_PARSE] = "SELECT json_type(?1)" JSON_FIELD("path") JSON_FIELD("method")
+        JSON_FIELD("count") JSON_FIELD("probability") JSON_FIELD("delayMs") JSON_FIELD("jitterMs")
+            JSON_FIELD("dropConnection") JSON_FIELD("status") JSON_FIELD("retryAfter")
+                JSON_FIELD("truncateBodyBytes") JSON_FIELD("corruptBody")
+                    JSON_FIELD("injectSseEvent") JSON_FIELD("injectSseEvent.eventType")
+                        JSON_FIELD("injectSseEvent.data"),
     [STMT_DATA_VERSION] = "PRAGMA data_version",
 };
 
