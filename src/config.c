@@ -92,6 +92,8 @@ static const struct row table[] = {
      "off: another program, such as Litestream, checkpoints the write-ahead log"},
     {"DS_WAL_BYTES", NUMBER, FIELD(wal_bytes), NULL, 16 * MIB, 64 * KIB, 64 * GIB,
      "the write-ahead log is checkpointed when it has grown to this"},
+    {"DS_TEST_ENDPOINTS", NUMBER, FIELD(test_endpoints), NULL, 0, 0, 1,
+     "1: faults of the table `faults` are injected; anybody can set them at /_test/inject-error"},
     {"DS_LOG_LEVEL", CHOICE, FIELD(log_level), "error|warn|info|debug", LOG_INFO_, 0, 0,
      "least level that is logged"},
 };

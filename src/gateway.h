@@ -17,6 +17,7 @@
 #include "peer.h"
 
 struct arena;
+struct fault;
 struct server;
 struct store_conn;
 
@@ -26,9 +27,11 @@ struct ds_exchange {
     struct peer *peer;       /* where the answer goes */
     struct store_conn *conn; /* the worker's connection: for route() and the ops only */
     struct http_request request;
-    struct buf head; /* the answer's header lines, see http_response.h */
-    struct buf body; /* the answer's body */
-    bool no_body;    /* HEAD: the answer's body stays here */
+    struct buf head;     /* the answer's header lines, see http_response.h */
+    struct buf body;     /* the answer's body */
+    bool no_body;        /* HEAD: the answer's body stays here */
+    const char *allow;   /* what route() says of the path's methods */
+    struct fault *fault; /* what it was made to suffer, mostly NULL: see op_fault.h */
 };
 
 /* A new exchange, owned by the caller; NULL when out of memory. peer is then still the caller's. */

@@ -29,6 +29,7 @@ static const struct {
     [PARAM_HTTPS] = NAME("HTTPS"),
     [PARAM_SERVER_NAME] = NAME("SERVER_NAME"),
     [PARAM_SERVER_PORT] = NAME("SERVER_PORT"),
+    [PARAM_SERVER_SOFTWARE] = NAME("SERVER_SOFTWARE"),
     [PARAM_CONTENT_TYPE] = NAME("CONTENT_TYPE"),
     [PARAM_CONTENT_LENGTH] = NAME("CONTENT_LENGTH"),
     [PARAM_HOST] = NAME("HTTP_HOST"),
@@ -113,7 +114,8 @@ static int64_t parse_length(const char *text)
 /* The URLs that a prefix may stand before: all that a program in a folder answers to. */
 static bool is_own_path(const char *path, size_t len)
 {
-    return strncmp(path, "/v1/", 4) == 0 || (len == 7 && strncmp(path, "/health", 7) == 0);
+    return strncmp(path, "/v1/", 4) == 0 || strncmp(path, "/_test/", 7) == 0 ||
+           (len == 7 && strncmp(path, "/health", 7) == 0);
 }
 
 /* Length of prefix if path begins with it and one of our own paths follows, else 0. */

@@ -32,6 +32,7 @@ enum http_param {
     PARAM_HTTPS,
     PARAM_SERVER_NAME,
     PARAM_SERVER_PORT,
+    PARAM_SERVER_SOFTWARE, /* only where the web server says it by itself: nginx does not here */
     PARAM_CONTENT_TYPE,
     PARAM_CONTENT_LENGTH,
     PARAM_HOST,

@@ -29,12 +29,18 @@ static const char *reason_phrase(int status)
         return "Not Modified";
     case 400:
         return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 402:
+        return "Payment Required";
     case 403:
         return "Forbidden";
     case 404:
         return "Not Found";
     case 405:
         return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
     case 409:
         return "Conflict";
     case 410:
@@ -43,14 +49,30 @@ static const char *reason_phrase(int status)
         return "Content Too Large";
     case 414:
         return "URI Too Long";
+    case 415:
+        return "Unsupported Media Type";
+    case 418:
+        return "I'm a teapot";
+    case 422:
+        return "Unprocessable Content";
+    case 429:
+        return "Too Many Requests";
     case 431:
         return "Request Header Fields Too Large";
+    case 500:
+        return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
+    case 502:
+        return "Bad Gateway";
     case 503:
         return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
     case 507:
         return "Insufficient Storage";
-    default:
-        return "Internal Server Error";
+    default: /* an injected fault */
+        return status < 300 ? "Success" : status < 400 ? "Redirection" : "Error";
     }
 }
 
@@ -66,6 +88,8 @@ void http_begin(struct buf *head, const struct config *config, int status)
         buf_adds(head, config->cors_origin);
         buf_adds(head, "\r\nAccess-Control-Expose-Headers: " EXPOSED "\r\n");
     }
+    if (config->test_endpoints)
+        buf_adds(head, "DS-Test-Endpoints: on\r\n");
 }
 
 void http_add(struct buf *head, const char *name, const char *value)

@@ -209,6 +209,26 @@ full:
     return false;
 }
 
+bool live_delay(struct live *live, struct ds_exchange *exchange, int64_t ms,
+                void (*resume)(struct ds_exchange *exchange))
+{
+    struct parked *parked = NULL;
+
+    if (atomic_fetch_add(&live->parked, 1) < live->most && !live_is_backed_up(live))
+        parked = calloc(1, sizeof *parked);
+    if (!parked) {
+        atomic_fetch_sub(&live->parked, 1);
+        return false;
+    }
+    parked->peer = exchange->peer;
+    parked->exchange = exchange;
+    parked->resume = resume;
+    parked->ends_at = clock_monotonic_ms() + ms + 1; /* not a moment less */
+    live_count_backlog(live, parked, (int64_t)exchange->request.body_len);
+    hand_over(live, parked);
+    return true;
+}
+
 void live_drain(struct live *live, struct peer *peer, struct outgoing *out)
 {
     struct parked *parked = live_is_backed_up(live) ? NULL : calloc(1, sizeof *parked);

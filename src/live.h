@@ -13,6 +13,8 @@
  *                                     └──────────▶ sending ───────┤
  *     any    ───────────▶ inbox ───────────────────▲              └ gone: closed
  *             live_drain
+ *     worker ───────────▶ inbox ─▶ delayed ─▶ on with it: time is up, or the server stops
+ *             live_delay              └ gone: not carried out
  *
  * In a CGI process the one exchange is served by live_run() in the caller.
  */
@@ -22,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fault.h"
 #include "peer.h"
 #include "sse.h"
 #include "status.h"
@@ -42,9 +45,10 @@ struct live_reader {
     char *if_none_match; /* malloc'd, or NULL */
     enum live_kind kind;
     enum sse_encoding encoding;
-    bool only_now;    /* asked for offset=now: the answer is for it alone */
-    bool greeted;     /* SSE: the first control event is out */
-    bool out_of_time; /* answer now, with what there is */
+    struct mangle mangle; /* long-poll: the answer is made to suffer, and is for it alone */
+    bool only_now;        /* asked for offset=now: the answer is for it alone */
+    bool greeted;         /* SSE: the first control event is out */
+    bool out_of_time;     /* answer now, with what there is */
 };
 
 /* What a reader gets next; see op_live.c. */
@@ -59,6 +63,14 @@ struct live_answer {
  * the exchange is then still the caller's. reader->if_none_match goes over to the desk.
  */
 bool live_park(struct live *live, struct ds_exchange *exchange, const struct live_reader *reader);
+
+/*
+ * Hands an exchange over that is to go on in `ms` milliseconds, or when the server stops: resume()
+ * then owns it, on the desk's thread and with the desk's connection. It is forgotten when its
+ * client leaves before. False when DS_MAX_PARKED readers wait, or requests of DS_MAX_QUEUED_BYTES.
+ */
+bool live_delay(struct live *live, struct ds_exchange *exchange, int64_t ms,
+                void (*resume)(struct ds_exchange *exchange));
 
 /* Writes the rest of an answer as the reader reads. Takes peer and the chunks of out. */
 void live_drain(struct live *live, struct peer *peer, struct outgoing *out);

@@ -33,8 +33,19 @@ static void admit(struct live *live, struct parked *parked)
             parked->reader.out_of_time = true;
         live_table_mark(&live->table, parked->watch);
     }
+    if (parked->exchange) {
+        parked->prev = NULL;
+        parked->next = live->delayed;
+        if (parked->next)
+            parked->next->prev = parked;
+        live->delayed = parked;
+    }
     if (!live_table_reserve(&live->table)) {
         live_leave(live, parked, false);
+        return;
+    }
+    if (parked->exchange && live->let_go) {
+        live_resume(live, parked);
         return;
     }
     if (outgoing_is_empty(&parked->out) || live_push(live, parked))
@@ -122,6 +133,8 @@ static void handle_due(struct live *live, struct parked *parked, int64_t now)
 {
     if (!outgoing_is_empty(&parked->out)) {
         live_leave(live, parked, false); /* it has not read for DS_IO_TIMEOUT_MS */
+    } else if (parked->exchange) {
+        live_resume(live, parked);
     } else if (now >= parked->ends_at) {
         parked->reader.out_of_time = true;
         live_table_mark(&live->table, parked->watch);
@@ -174,6 +187,8 @@ static void tick(struct live *live)
 static void let_everybody_go(struct live *live)
 {
     live->let_go = true;
+    while (live->delayed)
+        live_resume(live, live->delayed);
     for (struct watch *watch = live->table.watches; watch; watch = watch->next) {
         for (struct parked *parked = watch->first; parked; parked = parked->next)
             parked->reader.out_of_time = true;

@@ -16,6 +16,7 @@ struct live {
     struct store_conn *conn;
     int epoll, poke; /* poke: an eventfd that ends the desk's sleep */
     struct live_table table;
+    struct parked *delayed; /* exchanges that go on later */
     int64_t next_tick;
     uint64_t seen; /* changes looked at, see wake_next() */
     int64_t data_version;
@@ -44,6 +45,9 @@ void live_count_backlog(struct live *live, struct parked *parked, int64_t bytes)
 
 /* Do they all together exceed DS_MAX_QUEUED_BYTES? Any thread. */
 bool live_is_backed_up(struct live *live);
+
+/* A delayed exchange goes on. */
+void live_resume(struct live *live, struct parked *parked);
 
 /* Ends a parked exchange; the connection serves on if ok. */
 void live_leave(struct live *live, struct parked *parked, bool ok);

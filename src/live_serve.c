@@ -12,6 +12,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "config.h"
+#include "gateway.h"
 #include "live_private.h"
 #include "log.h"
 #include "op_live.h"
@@ -48,10 +49,42 @@ bool live_is_backed_up(struct live *live)
     return atomic_load(&live->backlog) > live->server->config->max_queued_bytes;
 }
 
+/* Takes a delayed exchange from the desk. */
+static struct ds_exchange *take_delayed(struct live *live, struct parked *parked)
+{
+    struct ds_exchange *exchange = parked->exchange;
+
+    if (parked->prev)
+        parked->prev->next = parked->next;
+    else
+        live->delayed = parked->next;
+    if (parked->next)
+        parked->next->prev = parked->prev;
+    live_count_backlog(live, parked, 0);
+    live_table_set_due(&live->table, parked, 0);
+    (void)epoll_ctl(live->epoll, EPOLL_CTL_DEL, parked->peer->fd, NULL);
+    free(parked);
+    atomic_fetch_sub(&live->parked, 1);
+    return exchange;
+}
+
+void live_resume(struct live *live, struct parked *parked)
+{
+    void (*resume)(struct ds_exchange * exchange) = parked->resume;
+    struct ds_exchange *exchange = take_delayed(live, parked);
+
+    exchange->conn = live->conn;
+    resume(exchange);
+}
+
 void live_leave(struct live *live, struct parked *parked, bool ok)
 {
     struct peer *peer = parked->peer;
 
+    if (parked->exchange) {
+        exchange_drop(take_delayed(live, parked));
+        return;
+    }
     (void)epoll_ctl(live->epoll, EPOLL_CTL_DEL, peer->fd, NULL);
     live_count_backlog(live, parked, 0);
     outgoing_clear(&parked->out);
@@ -119,11 +152,17 @@ struct cache {
     int used;
 };
 
+/* Is the answer for others as well? */
+static bool is_shared(const struct live_reader *reader)
+{
+    return !reader->if_none_match && !mangle_is_any(&reader->mangle);
+}
+
 static bool is_same(const struct live_reader *a, const struct live_reader *b)
 {
     return a->kind == b->kind && a->position == b->position && a->cursor == b->cursor &&
            a->greeted == b->greeted && a->out_of_time == b->out_of_time &&
-           a->only_now == b->only_now && !a->if_none_match && !b->if_none_match;
+           a->only_now == b->only_now && is_shared(a) && is_shared(b);
 }
 
 static void answer_ref(struct live_answer *to, const struct live_answer *from)
@@ -156,7 +195,7 @@ static enum ds_status encode(struct live *live, struct cache *cache, const struc
             return DS_OK;
         }
     status = op_live_encode(live->server, live->conn, stream, life, reader, answer);
-    if (status != DS_OK || reader->if_none_match || cache->used == CACHED)
+    if (status != DS_OK || !is_shared(reader) || cache->used == CACHED)
         return status;
     cache->entry[cache->used].reader = *reader;
     answer_ref(&cache->entry[cache->used++].answer, answer);

@@ -14,13 +14,15 @@
 /* An exchange at the desk. */
 struct parked {
     struct peer *peer;
-    struct watch *watch;        /* NULL: only an answer on its way */
-    struct parked *next, *prev; /* among the readers of a watch; next: in the inbox */
+    struct watch *watch;          /* NULL: only an answer on its way */
+    struct parked *next, *prev;   /* among the readers of a watch; next: in the inbox, or delayed */
+    struct ds_exchange *exchange; /* of one that was delayed, else NULL */
+    void (*resume)(struct ds_exchange *exchange); /*   how it goes on */
     struct live_reader reader;
     struct outgoing out;
-    int64_t ends_at; /* monotonic ms: a long-poll's answer, an SSE connection's end */
+    int64_t ends_at; /* monotonic ms: a long-poll's answer, an SSE connection's end, a delay's */
     int64_t due;     /* monotonic ms: when the desk looks at it next; 0: not in the heap */
-    int64_t backlog; /* bytes of `out` while its socket is full */
+    int64_t backlog; /* bytes of `out` while its socket is full; a delayed request's body */
     size_t heap_at;  /* its place in the heap */
     bool wants_writable;
 };

@@ -15,6 +15,11 @@ void op_read(struct ds_exchange *exchange);    /* GET, live modes included (5.6 
 void op_options(struct ds_exchange *exchange); /* OPTIONS: CORS preflight */
 void op_health(struct ds_exchange *exchange);  /* GET /health */
 
+/* /_test/inject-error, with DS_TEST_ENDPOINTS=1 */
+void op_fault_list(struct ds_exchange *exchange);  /* GET */
+void op_fault_set(struct ds_exchange *exchange);   /* POST */
+void op_fault_clear(struct ds_exchange *exchange); /* DELETE */
+
 /* Allow: and Access-Control-Allow-Methods: of a stream. */
 #define OP_METHODS "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 

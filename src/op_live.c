@@ -13,6 +13,7 @@
 #include "op_live.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "buf.h"
 #include "clock.h"
@@ -47,6 +48,7 @@ int64_t op_live_keep_cursor(const struct server *server, int64_t client, bool ss
 void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
                        struct live_reader *reader)
 {
+    const struct fault *fault = exchange->fault;
     struct buf *head = &exchange->head;
 
     reader->encoding = stream->kind == HTTP_TYPE_JSON   ? SSE_JSON
@@ -59,6 +61,8 @@ void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream
     if (reader->encoding == SSE_BASE64)
         http_add(head, "Stream-SSE-Data-Encoding", "base64");
     http_end(head, -1);
+    if (fault && fault->event_type)
+        sse_add_event(head, fault->event_type, fault->event_data, strlen(fault->event_data));
 }
 
 /* A buffer becomes a chunk of the answer. */
@@ -96,12 +100,14 @@ static enum ds_status poll_data(struct server *server, struct store_conn *conn,
         .from = reader->position,
         .cursor = op_live_cursor(server, reader->cursor, now),
         .only_now = reader->only_now,
+        .mangled = mangle_is_any(&reader->mangle),
         .if_none_match = reader->if_none_match,
         .now = now,
     };
     enum ds_status status = store_read(conn, stream, reader->position,
                                        (size_t)server->config->read_chunk_bytes, &body, &view.next);
 
+    mangle_body(&reader->mangle, &body);
     view.body_len = (int64_t)body.len;
     if (status == DS_OK && !op_read_head(&head, server, &view))
         buf_clear(&body);

@@ -7,7 +7,10 @@
 #include "live.h"
 #include "status.h"
 
-/* The head of an SSE answer into the exchange, and the reader's encoding. */
+/*
+ * The head of an SSE answer into the exchange, the event of a fault behind it, and the reader's
+ * encoding.
+ */
 void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
                        struct live_reader *reader);
 

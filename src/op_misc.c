@@ -46,9 +46,9 @@ void op_options(struct ds_exchange *exchange)
     struct buf *head = &exchange->head;
 
     http_begin(head, exchange->server->config, 204);
-    http_add(head, "Allow", OP_METHODS);
+    http_add(head, "Allow", exchange->allow);
     if (exchange->server->config->cors_origin[0]) {
-        http_add(head, "Access-Control-Allow-Methods", OP_METHODS);
+        http_add(head, "Access-Control-Allow-Methods", exchange->allow);
         http_add(head, "Access-Control-Allow-Headers",
                  "Content-Type, Authorization, If-None-Match, Cache-Control, Last-Event-ID, "
                  "Stream-Seq, Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Forked-From, "

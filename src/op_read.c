@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "config.h"
 #include "cursor.h"
+#include "fault.h"
 #include "gateway.h"
 #include "house.h"
 #include "http_etag.h"
@@ -55,7 +56,7 @@ static void add_cache_control(struct buf *head, const struct config *config,
     static const char *const scopes[] = {"public", "private"};
     int64_t max_age = MAX_AGE_S;
 
-    if (view->only_now || config->cache == CACHE_OFF) {
+    if (view->only_now || view->mangled || config->cache == CACHE_OFF) {
         http_add(head, "Cache-Control", "no-store");
         return;
     }
@@ -165,10 +166,14 @@ static void park(struct ds_exchange *exchange, const struct stream *stream,
         .only_now = read->kind == OFFSET_NOW,
     };
 
-    if (read->mode == SSE)
+    if (read->mode == SSE) {
         op_live_begin_sse(exchange, stream, &reader);
-    else if (condition)
-        reader.if_none_match = strdup(condition);
+    } else {
+        if (exchange->fault)
+            reader.mangle = exchange->fault->mangle;
+        if (condition)
+            reader.if_none_match = strdup(condition);
+    }
     if (live_park(exchange->server->live, exchange, &reader))
         return;
     free(reader.if_none_match);
@@ -186,6 +191,7 @@ static enum ds_status answer(struct ds_exchange *exchange, const struct stream *
         .from = read->from,
         .cursor = -1,
         .only_now = read->kind == OFFSET_NOW,
+        .mangled = exchange->fault && mangle_is_any(&exchange->fault->mangle),
         .if_none_match = exchange->request.param[PARAM_IF_NONE_MATCH],
         .now = now,
     };
@@ -197,6 +203,8 @@ static enum ds_status answer(struct ds_exchange *exchange, const struct stream *
         return status;
     if (read->mode == LONG_POLL)
         view.cursor = op_live_cursor(server, read->cursor, now);
+    if (view.mangled)
+        mangle_body(&exchange->fault->mangle, &exchange->body);
     view.body_len = (int64_t)exchange->body.len;
     if (!op_read_head(&exchange->head, server, &view))
         buf_clear(&exchange->body);

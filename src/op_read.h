@@ -16,6 +16,7 @@ struct read_view {
     int64_t cursor;            /* Stream-Cursor, or -1 to leave it out */
     int64_t body_len;          /* bytes of the body */
     bool only_now;             /* the answer depends on the moment: no ETag, not stored */
+    bool mangled;              /* an injected fault has changed the body: nobody may keep it */
     const char *if_none_match; /* or NULL */
     int64_t now;               /* wall clock */
 };

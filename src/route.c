@@ -3,8 +3,13 @@
  *
  *     /health                     GET, HEAD           is the database there?
  *     /v1/stream/__ds and below   none yet            reserved for subscriptions (section 6)
- *     /_test and below            none yet            reserved for fault injection
+ *     /_test/inject-error         GET HEAD POST DELETE   injected faults, with DS_TEST_ENDPOINTS=1
+ *     /_test and below            none                reserved for tests
  *     anything else               GET HEAD POST PUT DELETE OPTIONS   a stream
+ *
+ * With DS_TEST_ENDPOINTS=1, a request first meets the fault that its path may have (op_fault.h): it
+ * waits, is dropped or fails, whatever there is at the path. OPTIONS and the faults' own path never
+ * do.
  *
  * To add an operation: its row above and in the table, its line in op.h, its file.
  */
@@ -15,9 +20,11 @@
 #include <string.h>
 
 #include "arena.h"
+#include "config.h"
 #include "gateway.h"
 #include "http_response.h"
 #include "op.h"
+#include "op_fault.h"
 #include "server.h"
 
 typedef void operation(struct ds_exchange *exchange);
@@ -25,6 +32,7 @@ typedef void operation(struct ds_exchange *exchange);
 struct place {
     const char *path;
     bool prefix;                 /* and everything below it */
+    bool testing;                /* there with DS_TEST_ENDPOINTS=1 only */
     const char *allow;           /* the methods that there are, for Allow */
     operation *op[HTTP_METHODS]; /* NULL: 405, or 404 where allow is NULL */
 };
@@ -32,12 +40,23 @@ struct place {
 static const struct place places[] = {
     {"/health",
      false,
+     false,
      "GET, HEAD, OPTIONS",
      {[HTTP_GET] = op_health, [HTTP_HEAD] = op_health, [HTTP_OPTIONS] = op_options}},
-    {"/v1/stream/__ds", true, NULL, {NULL}},
-    {"/_test", true, NULL, {NULL}},
+    {"/v1/stream/__ds", true, false, NULL, {NULL}},
+    {OP_FAULT_PATH,
+     false,
+     true,
+     "GET, HEAD, POST, DELETE, OPTIONS",
+     {[HTTP_GET] = op_fault_list,
+      [HTTP_HEAD] = op_fault_list,
+      [HTTP_POST] = op_fault_set,
+      [HTTP_DELETE] = op_fault_clear,
+      [HTTP_OPTIONS] = op_options}},
+    {"/_test", true, false, NULL, {NULL}},
     {"",
      true,
+     false,
      OP_METHODS,
      {[HTTP_GET] = op_read,
       [HTTP_HEAD] = op_head,
@@ -47,12 +66,13 @@ static const struct place places[] = {
       [HTTP_OPTIONS] = op_options}},
 };
 
-static const struct place *find_place(const char *path)
+static const struct place *find_place(const struct config *config, const char *path)
 {
     for (size_t i = 0;; i++) { /* the last one takes every path */
         size_t len = strlen(places[i].path);
 
         if (strncmp(path, places[i].path, len) == 0 &&
+            (!places[i].testing || config->test_endpoints) &&
             (path[len] == '\0' || (places[i].prefix && (path[len] == '/' || len == 0))))
             return &places[i];
     }
@@ -66,20 +86,12 @@ static void refuse_method(struct ds_exchange *exchange, const struct place *plac
     exchange_finish(exchange);
 }
 
-void route(struct ds_exchange *exchange)
+static void carry_out(struct ds_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
-    const char *reason = NULL;
-    const struct place *place;
-    int status = http_request_parse(request, exchange->arena, exchange->server->config, &reason);
+    const struct place *place = find_place(exchange->server->config, request->path);
 
-    exchange->no_body = request->method == HTTP_HEAD;
-    if (status != 0) {
-        http_refuse(exchange, status, reason);
-        exchange_finish(exchange);
-        return;
-    }
-    place = find_place(request->path);
+    exchange->allow = place->allow;
     if (!place->allow) {
         http_refuse(exchange, 404, "this path is reserved");
         exchange_finish(exchange);
@@ -90,5 +102,29 @@ void route(struct ds_exchange *exchange)
         exchange_finish(exchange);
     } else {
         place->op[request->method](exchange);
+    }
+}
+
+/* After the wait that a fault may ask for. */
+static void resume(struct ds_exchange *exchange)
+{
+    if (!op_fault_strike(exchange))
+        carry_out(exchange);
+}
+
+void route(struct ds_exchange *exchange)
+{
+    struct http_request *request = &exchange->request;
+    const char *reason = NULL;
+    int status = http_request_parse(request, exchange->arena, exchange->server->config, &reason);
+
+    exchange->no_body = request->method == HTTP_HEAD;
+    if (status != 0) {
+        http_refuse(exchange, status, reason);
+        exchange_finish(exchange);
+    } else if (!exchange->server->config->test_endpoints) {
+        carry_out(exchange);
+    } else if (!op_fault_meet(exchange, resume)) {
+        resume(exchange);
     }
 }

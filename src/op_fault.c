@@ -1,0 +1,183 @@
+/*
+ * Injected faults: the operations on /_test/inject-error, and what becomes of a request that meets
+ * one (fault.h has the order of things).
+ *
+ * How a connection is cut belongs to the web server. We can ask nginx for it, by an internal place
+ * of its site (deploy/nginx/site.conf). To the others we say nothing at all and close: they would
+ * answer by themselves then, 500 or 503, but for the option `faults` of their sites, which turns
+ * exactly that into a cut.
+ */
+#include "op_fault.h"
+
+#include <string.h>
+
+#include "arena.h"
+#include "config.h"
+#include "fault.h"
+#include "gateway.h"
+#include "http_response.h"
+#include "live.h"
+#include "log.h"
+#include "op.h"
+#include "server.h"
+#include "store.h"
+
+/* --- meeting a fault --- */
+
+static const char *method_name(const struct http_request *request)
+{
+    return request->param[PARAM_METHOD] ? request->param[PARAM_METHOD] : "";
+}
+
+static enum ds_status look_up(struct ds_exchange *exchange)
+{
+    const struct http_request *request = &exchange->request;
+    struct fault *fault = arena_zalloc(exchange->arena, sizeof *fault);
+    enum ds_status status;
+
+    if (!fault)
+        return DS_NO_MEMORY;
+    status = store_fault_meet(exchange->conn, exchange->arena, request->path, method_name(request),
+                              fault_draw(), fault);
+    if (status == DS_OK) {
+        log_debug("%s %s meets a fault", method_name(request), request->path);
+        exchange->fault = fault;
+    }
+    return status;
+}
+
+bool op_fault_meet(struct ds_exchange *exchange, void (*resume)(struct ds_exchange *exchange))
+{
+    enum ds_status status;
+    int64_t delay;
+
+    if (exchange->request.method == HTTP_OPTIONS ||
+        strcmp(exchange->request.path, OP_FAULT_PATH) == 0)
+        return false;
+    status = look_up(exchange);
+    if (status == DS_NOT_FOUND)
+        return false;
+    if (status != DS_OK) {
+        http_refuse_status(exchange, status);
+        exchange_finish(exchange);
+        return true;
+    }
+    delay = fault_delay(exchange->fault);
+    if (delay == 0)
+        return false;
+    if (!live_delay(exchange->server->live, exchange, delay, resume)) {
+        http_refuse(exchange, 503, "too many requests are delayed");
+        exchange_finish(exchange);
+    }
+    return true;
+}
+
+static void cut(struct ds_exchange *exchange)
+{
+    const char *server = exchange->request.param[PARAM_SERVER_SOFTWARE];
+
+    if (server && strncmp(server, "nginx", 5) != 0) {
+        exchange_drop(exchange);
+        return;
+    }
+    http_begin(&exchange->head, exchange->server->config, 502);
+    http_add(&exchange->head, "X-Accel-Redirect", "/.drop");
+    http_end(&exchange->head, 0);
+    exchange_finish(exchange);
+}
+
+static void fail(struct ds_exchange *exchange)
+{
+    const struct fault *fault = exchange->fault;
+    struct buf *head = &exchange->head;
+    bool has_body = fault->status != 204 && fault->status != 205 && fault->status != 304;
+
+    http_begin(head, exchange->server->config, (int)fault->status);
+    http_add(head, "Cache-Control", "no-store");
+    if (fault->retry_after >= 0)
+        http_add_int(head, "Retry-After", fault->retry_after);
+    if (has_body) {
+        http_add(head, "Content-Type", "text/plain");
+        buf_adds(&exchange->body, "Injected error for testing");
+    }
+    http_end(head, has_body ? (int64_t)exchange->body.len : -1);
+    exchange_finish(exchange);
+}
+
+bool op_fault_strike(struct ds_exchange *exchange)
+{
+    const struct fault *fault = exchange->fault;
+
+    if (!fault || (!fault->drop && fault->status == 0))
+        return false;
+    if (fault->drop)
+        cut(exchange);
+    else
+        fail(exchange);
+    return true;
+}
+
+/* --- /_test/inject-error --- */
+
+/* 200 with the body, or what the store said. */
+static void answer(struct ds_exchange *exchange, enum ds_status status)
+{
+    if (status != DS_OK) {
+        http_refuse_status(exchange, status);
+    } else {
+        http_begin(&exchange->head, exchange->server->config, 200);
+        http_add(&exchange->head, "Cache-Control", "no-store");
+        http_add(&exchange->head, "Content-Type", "application/json");
+        http_end(&exchange->head, (int64_t)exchange->body.len);
+    }
+    exchange_finish(exchange);
+}
+
+static void answer_ok(struct ds_exchange *exchange, enum ds_status status)
+{
+    if (status == DS_OK)
+        buf_adds(&exchange->body, "{\"ok\":true}");
+    answer(exchange, status);
+}
+
+/* The path as requests to it will have it; NULL with a reason when there can be no such request. */
+static const char *name_path(struct ds_exchange *exchange, struct fault *fault)
+{
+    const char *reason = NULL;
+
+    fault->path = http_request_sibling(&exchange->request, exchange->arena,
+                                       exchange->server->config, fault->path, &reason);
+    if (fault->path && strcmp(fault->path, OP_FAULT_PATH) == 0)
+        return "faults are not injected here";
+    return fault->path ? NULL : reason;
+}
+
+void op_fault_set(struct ds_exchange *exchange)
+{
+    const struct http_request *request = &exchange->request;
+    struct fault fault;
+    const char *reason = NULL;
+    enum ds_status status = store_fault_parse(exchange->conn, exchange->arena, request->body,
+                                              request->body_len, &fault, &reason);
+
+    if (status == DS_OK)
+        reason = name_path(exchange, &fault);
+    if (reason) {
+        http_refuse(exchange, 400, reason);
+        exchange_finish(exchange);
+        return;
+    }
+    if (status == DS_OK)
+        status = store_fault_set(exchange->conn, &fault);
+    answer_ok(exchange, status);
+}
+
+void op_fault_clear(struct ds_exchange *exchange)
+{
+    answer_ok(exchange, store_fault_clear(exchange->conn, NULL));
+}
+
+void op_fault_list(struct ds_exchange *exchange)
+{
+    answer(exchange, store_fault_list(exchange->conn, &exchange->body));
+}
