@@ -1,25 +1,34 @@
 #!/bin/sh
-# `make run`: nginx and the responder in the foreground, both ended by Ctrl-C.
+# `make run`, and installed as `serve` for `dsctl serve` and the test server of the C library: nginx
+# and the responder in the foreground, both ended by Ctrl-C.
 #
-#   HOST=127.0.0.1 PORT=4437   where to listen
+#   HOST=127.0.0.1 PORT=4437   where to listen; PORT=0: on a free port
 #   DATA=data                  folder of the database; DS_DATABASE names the file itself
 #   DS_...                     every setting of the responder passes through
 #
+#   --print-url                print one line, the URL, once it answers, and nothing else
+#   --temporary                an empty database, gone at the end
+#   --program FILE             the responder (else the one beside this script, or of build/)
+#   --name NAME                what this is called in messages
+#
 # The two talk over a socket in a private folder that goes away at the end. If one of the two ends,
-# the other is ended as well and the exit status is 1.
+# the other is ended as well and the exit status is 1. The registry is kept, unless DS_REGISTRY=off.
 set -u
 
 HOST=${HOST:-127.0.0.1}
 PORT=${PORT:-4437}
 DATA=${DATA:-data}
-here=$(cd "$(dirname "$0")/.." && pwd)
-program=$here/${B:-build}/durable-streams.fcgi
+here=$(cd "$(dirname "$0")" && pwd) # nginx/ is there, in the sources and where it is installed
+program=$here/durable-streams.fcgi
+[ -e "$program" ] || program=${here%/*}/${B:-build}/durable-streams.fcgi
+DS_REGISTRY=${DS_REGISTRY-/v1/stream/__registry__}
+export DS_REGISTRY
 PATH=$PATH:/usr/sbin:/sbin # Debian keeps nginx where an ordinary user does not look
 
-run='' app='' web='' workers='' nap=''
+run='' app='' web='' workers='' nap='' print_url='' temporary='' name='make run'
 
 say() {
-    echo "make run: $*" >&2
+    echo "$name: $*" >&2
 }
 
 die() {
@@ -89,9 +98,23 @@ port_taken() {
         END { exit !taken }'
 }
 
+while [ $# -gt 0 ]; do
+    case $1 in
+    --print-url) print_url=1 ;;
+    --temporary) temporary=1 ;;
+    --program | --name)
+        [ $# -gt 1 ] || die "$1 needs a value"
+        if [ "$1" = --name ]; then name=$2; else program=$2; fi
+        shift
+        ;;
+    *) die "unknown argument $1" ;;
+    esac
+    shift
+done
+
 case $PORT in '' | *[!0-9]*) die "PORT=$PORT is not a number" ;; esac
-if [ "$PORT" -lt 1 ] || [ "$PORT" -gt 65535 ]; then
-    die "PORT=$PORT is not between 1 and 65535"
+if [ "$PORT" -gt 65535 ]; then
+    die "PORT=$PORT is not between 1 and 65535, nor 0"
 fi
 case $HOST in
 *[!]A-Za-z0-9.:_[-]*) die "HOST=$HOST is not a host name or address" ;;
@@ -99,10 +122,15 @@ case $HOST in
 esac
 [ -x "$program" ] || die "$program is missing: run make first"
 for command in nginx curl; do
-    command -v $command >/dev/null || die "$command is missing: deploy/packages.sh run installs it"
+    command -v $command >/dev/null || die "$command is missing: install it (in the sources: deploy/packages.sh run)"
 done
 
-if [ -z "${DS_DATABASE-}" ]; then
+run=$(mktemp -d "${TMPDIR:-/tmp}/durable-streams.XXXXXX") || die "cannot make a temporary folder"
+trap 'finish 0' HUP INT TERM
+
+if [ -n "$temporary" ]; then
+    DS_DATABASE=$run/streams.db
+elif [ -z "${DS_DATABASE-}" ]; then
     DS_DATABASE=${DATA%/}/streams.db
 fi
 export DS_DATABASE
@@ -111,7 +139,9 @@ mkdir -p "$folder" 2>/dev/null
 if [ ! -d "$folder" ] || [ ! -w "$folder" ]; then
     die "cannot write to the folder $folder"
 fi
-port_taken && die "port $PORT on $HOST is taken: choose another with PORT="
+free=''
+[ "$PORT" = 0 ] && free=10 # so many are tried
+[ -z "$free" ] && port_taken && die "port $PORT on $HOST is taken: choose another"
 
 # A waiting reader costs nginx two descriptors and the responder one: take what we may have.
 # shellcheck disable=SC3045 # every sh of today has ulimit -n
@@ -126,20 +156,11 @@ connections=$((files > 33000 ? 32768 : files - 100))
 [ "$files" -lt 4096 ] &&
     say "only $files descriptors (ulimit -n): $((connections / 2)) waiting readers at most"
 
-run=$(mktemp -d "${TMPDIR:-/tmp}/durable-streams.XXXXXX") || die "cannot make a temporary folder"
-trap 'finish 0' HUP INT TERM
-
 user=
 [ "$(id -u)" = 0 ] && user='user root;'
 sed -e "s|@USER@|$user|" -e "s|@FILES@|$files|" -e "s|@CONNECTIONS@|$connections|" \
     -e "s|@RUN@|$run|g" -e "/^ *#/!s|@SITE@|$run/site.conf|" \
-    "$here/deploy/nginx/main.conf" >"$run/nginx.conf"
-# the site that people copy, with our own socket, address and port
-sed -e '/^ *#/d' -e '/listen \[::\]:80;/d' -e "s|listen 80;|listen $HOST:$PORT;|" \
-    -e "s|server_name streams.example.org;|server_name $HOST;|" \
-    -e "s|unix:/run/durable-streams/app.sock|\"unix:$run/app.sock\"|" \
-    "$here/deploy/nginx/site.conf" >"$run/site.conf"
-
+    "$here/nginx/main.conf" >"$run/nginx.conf"
 "$program" --listen "unix:$run/app.sock" &
 app=$!
 tries=300
@@ -149,35 +170,80 @@ until [ -S "$run/app.sock" ]; do
     [ $tries -gt 0 ] || die 'the responder does not listen'
     sleep 0.1
 done
-# -e: else it opens the system's log first, which only root may
-nginx -e stderr -p "$run/" -c "$run/nginx.conf" &
-web=$!
 
-case $HOST in
-0.0.0.0) url=http://127.0.0.1:$PORT ;;
-*) url=http://$HOST:$PORT ;;
-esac
-tries=100
-until curl -s -f -o "$run/health" --max-time 5 --noproxy '*' "$url/health"; do
-    alive $app || die 'the responder ended'
-    alive $web || die 'nginx did not start'
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || die "$url/health does not answer"
-    sleep 0.1
+# Below those that the kernel gives to clients: they are not taken a moment later.
+choose_port() {
+    while :; do
+        PORT=$((10000 + $(od -An -N4 -tu4 /dev/urandom) % 20000))
+        port_taken || break
+    done
+}
+
+start_nginx() {
+    # the site that people copy, with our own socket, address and port
+    sed -e '/^ *#/d' -e '/listen \[::\]:80;/d' -e "s|listen 80;|listen $HOST:$PORT;|" \
+        -e "s|server_name streams.example.org;|server_name $HOST;|" \
+        -e "s|unix:/run/durable-streams/app.sock|\"unix:$run/app.sock\"|" \
+        "$here/nginx/site.conf" >"$run/site.conf"
+    # -e: else it opens the system's log first, which only root may
+    nginx -e stderr -p "$run/" -c "$run/nginx.conf" &
+    web=$!
+    case $HOST in
+    0.0.0.0) url=http://127.0.0.1:$PORT ;;
+    *) url=http://$HOST:$PORT ;;
+    esac
+}
+
+# answers: 1 when nginx ended, because its port was taken meanwhile
+answers() {
+    tries=100
+    until curl -s -f -o "$run/health" --max-time 5 --noproxy '*' "$url/health"; do
+        alive $app || die 'the responder ended'
+        alive $web || return 1
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || die "$url/health does not answer"
+        sleep 0.1
+    done
+    alive $web # else another one has answered there
+}
+
+[ -n "$free" ] && choose_port
+start_nginx
+until answers; do
+    [ -n "$free" ] && [ $((free -= 1)) -gt 0 ] || die 'nginx did not start'
+    choose_port
+    start_nginx
 done
 
 database=$("$program" --database)
-cat <<TEXT
+if [ -n "$print_url" ]; then
+    echo "$url"
+else
+    cat <<TEXT
 
 Durable Streams on $url   (Ctrl-C ends it)
 database: $database
 
+TEXT
+    if [ "$name" = 'make run' ]; then
+        cat <<TEXT
 create   curl -i -X PUT $url/v1/stream/hello -H 'Content-Type: text/plain'
 append   curl -i $url/v1/stream/hello -H 'Content-Type: text/plain' -d 'hello, world'
 tail     curl -N '$url/v1/stream/hello?offset=-1&live=sse'
+TEXT
+    else
+        [ "$url" = http://127.0.0.1:4437 ] || echo "first    export DS_URL=$url"
+        cat <<TEXT
+create   dsctl create hello --content-type text/plain
+append   echo 'hello, world' | dsctl append hello
+tail     dsctl tail -f hello
+TEXT
+    fi
+    cat <<TEXT
 look     sqlite3 $database 'select * from stream_overview'
 
 TEXT
+fi
 
 # the shell runs a trap at once only while it waits
 while alive $app && alive $web; do

@@ -52,30 +52,42 @@ static const char *find_script(const struct cli *cli)
     return script;
 }
 
-/* The programs of this build: B is what the script calls their folder, below the sources. */
-static bool name_build(const struct cli *cli)
-{
-    char self[4096];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    const char *program;
-
-    if (len <= 0)
-        return false;
-    self[len] = '\0';
-    program = arena_printf(cli->arena, "%s/durable-streams.fcgi", dirname(self));
-    return program && (access(program, X_OK) != 0 || setenv("PROGRAM", program, 1) == 0);
-}
-
 static bool set(const char *name, const char *value)
 {
     return !value || setenv(name, value, 1) == 0;
 }
 
+/* The responder of the same build, in the arena; NULL: the script knows where it is. */
+static const char *find_program(const struct cli *cli)
+{
+    char self[4096];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+
+    if (len <= 0)
+        return NULL;
+    self[len] = '\0';
+    return find_beside(cli, dirname(self), "durable-streams.fcgi");
+}
+
+/* Says everything: HOST may be another's word in the environment. */
+static bool set_environment(const struct cli *cli)
+{
+    const char *host = cli_value(cli, "host"), *port = cli_value(cli, "port");
+
+    return set("HOST", host ? host : "127.0.0.1") && set("PORT", port ? port : "4437") &&
+           set("DATA", "data") && set("DS_DATABASE", cli_value(cli, "database")) &&
+           set("DS_DURABILITY", cli_has(cli, "memory") ? "memory" : NULL) &&
+           set("DS_TEST_ENDPOINTS", cli_has(cli, "test-endpoints") ? "1" : NULL) &&
+           set("DS_REGISTRY", cli_has(cli, "no-registry") ? "off" : NULL) &&
+           set("DS_LOG_LEVEL", cli_has(cli, "quiet") ? "warn" : NULL);
+}
+
 enum cli_exit cli_serve(struct cli *cli)
 {
-    const char *script = find_script(cli);
-    int64_t port = 4437;
-    bool ok = true;
+    const char *script = find_script(cli), *program = find_program(cli);
+    const char *argv[12] = {"sh", script, "--name", "dsctl serve"};
+    size_t n = 4;
+    int64_t port;
 
     if (!cli_number(cli, "port", 0, 65535, &port))
         return CLI_USAGE;
@@ -83,19 +95,16 @@ enum cli_exit cli_serve(struct cli *cli)
         return cli_fail(cli, CLI_USAGE, "--database and --memory exclude each other");
     if (!script)
         return cli_fail(cli, CLI_FAILED, "the script that starts the server is not installed");
-    ok = set("NAME", "dsctl serve") && set("PORT", cli_value(cli, "port")) &&
-         set("HOST", cli_value(cli, "host")) && set("DS_DATABASE", cli_value(cli, "database")) &&
-         name_build(cli);
-    if (cli_has(cli, "memory"))
-        ok = ok && set("TEMPORARY", "1") && set("DS_DURABILITY", "memory");
     if (cli_has(cli, "print-url"))
-        ok = ok && set("PRINT_URL", "1");
-    if (cli_has(cli, "test-endpoints"))
-        ok = ok && set("DS_TEST_ENDPOINTS", "1");
-    if (cli_has(cli, "no-registry"))
-        ok = ok && set("DS_REGISTRY", "off");
-    if (!ok)
+        argv[n++] = "--print-url";
+    if (cli_has(cli, "memory"))
+        argv[n++] = "--temporary";
+    if (program) {
+        argv[n++] = "--program";
+        argv[n++] = program;
+    }
+    if (!set_environment(cli))
         return cli_no_memory(cli);
-    (void)execl("/bin/sh", "sh", script, (char *)NULL);
+    (void)execv("/bin/sh", (char *const *)argv);
     return cli_fail(cli, CLI_FAILED, "cannot start %s: %s", script, strerror(errno));
 }
