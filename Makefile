@@ -16,19 +16,22 @@ SONAME  = libdurablestreams.so.0
 SOFILE  = $(SONAME).1.0
 
 prefix     ?= /usr/local
+bindir     ?= $(prefix)/bin
 libexecdir ?= $(prefix)/lib/durable-streams
 includedir ?= $(prefix)/include
 libdir     ?= $(prefix)/lib
 pkgconfigdir ?= $(libdir)/pkgconfig
 mandir     ?= $(prefix)/share/man
+completiondir ?= $(prefix)/share/bash-completion/completions
 docdir     ?= $(prefix)/share/doc/durable-streams
 # what belongs to the distribution has its settings in /etc
 sysconfdir ?= $(if $(filter /usr,$(prefix)),/etc,$(prefix)/etc)
 # systemd looks into that of /usr/local as well
 unitdir    ?= $(prefix)/lib/systemd/system
 
-INSTALLATION = program='$B/$(PROGRAM)' library='$B/libdurablestreams' soname='$(SONAME)' \
+INSTALLATION = program='$B/$(PROGRAM)' dsctl='$(if $(STATIC),,$B/dsctl)' library='$B/libdurablestreams' soname='$(SONAME)' \
                sofile='$(SOFILE)' version='$(VERSION)' DESTDIR='$(DESTDIR)' prefix='$(prefix)' \
+               bindir='$(bindir)' completiondir='$(completiondir)' \
                includedir='$(includedir)' libdir='$(libdir)' pkgconfigdir='$(pkgconfigdir)' \
                libexecdir='$(libexecdir)' mandir='$(mandir)' docdir='$(docdir)' \
                sysconfdir='$(sysconfdir)' unitdir='$(unitdir)'

@@ -3,11 +3,12 @@
 #
 #   deploy/install.sh install|uninstall
 #
-# From the environment: program, library (its files without their endings), soname, sofile, version,
-# DESTDIR, prefix, includedir, libdir, pkgconfigdir, libexecdir, sysconfdir, mandir, docdir, unitdir,
-# as in the Makefile. The files of deploy/ name the places of a distribution's package
-# (/usr/lib/durable-streams, /etc/durable-streams, /etc/default/durable-streams); on their way they
-# get those of this installation.
+# From the environment: program, dsctl (empty: without it), library (its files without their
+# endings), soname, sofile, version, DESTDIR, prefix, bindir, completiondir, includedir, libdir,
+# pkgconfigdir, libexecdir, sysconfdir, mandir, docdir, unitdir, as in the Makefile. The files of
+# deploy/ name the places of a distribution's package (/usr/lib/durable-streams,
+# /etc/durable-streams, /etc/default/durable-streams); on their way they get those of this
+# installation.
 #
 # Option files are a person's to edit: an edited one is neither overwritten nor taken away.
 set -eu
@@ -15,6 +16,7 @@ cd "$(dirname "$0")/.."
 action=$1
 : "${library:?}" "${soname:?}" "${sofile:?}" "${version:?}" "${prefix?}"
 : "${includedir:?}" "${libdir:?}" "${pkgconfigdir:?}"
+: "${dsctl?}" "${bindir:?}" "${completiondir:?}"
 : "${program:?}" "${DESTDIR?}" "${libexecdir:?}" "${sysconfdir:?}" "${mandir:?}" "${docdir:?}" "${unitdir:?}"
 name=${program##*/}
 scratch=$(mktemp)
@@ -39,7 +41,7 @@ one() {
     fi
     install -d "$(dirname "$target")"
     case $2 in
-    "$program" | "$library".*) install -m "$1" "$2" "$target" ;;
+    "$program" | "$dsctl" | "$library".*) install -m "$1" "$2" "$target" ;;
     *)
         place "$2"
         install -m "$1" "$scratch" "$target"
@@ -72,6 +74,16 @@ edited() {
 
 one 755 "$program" "$libexecdir/$name"
 one 644 "deploy/man/$name.8" "$mandir/man8/$name.8"
+# what dsctl serve starts
+one 755 deploy/run.sh "$libexecdir/serve"
+for conf in main.conf site.conf; do
+    one 644 "deploy/nginx/$conf" "$libexecdir/nginx/$conf"
+done
+if [ -n "$dsctl" ] || [ "$action" = uninstall ]; then
+    one 755 "$dsctl" "$bindir/dsctl"
+    one 644 deploy/man/dsctl.1 "$mandir/man1/dsctl.1"
+    one 644 deploy/completion/dsctl.bash "$completiondir/dsctl"
+fi
 for unit in durable-streams.service durable-streams.socket; do
     one 644 "deploy/systemd/$unit" "$unitdir/$unit"
 done

@@ -101,8 +101,10 @@ same_settings() {
 }
 
 man_is_clean() {
-    complaints=$(man -l --warnings -Tutf8 deploy/man/durable-streams.fcgi.8 2>&1 >/dev/null)
-    [ -z "$complaints" ] || { echo "$complaints" && false; }
+    for page in deploy/man/*.[1-8]; do
+        complaints=$(man -l --warnings -Tutf8 "$page" 2>&1 >/dev/null)
+        [ -z "$complaints" ] || { echo "$page: $complaints" && return 1; }
+    done
 }
 
 same_version() {
@@ -145,7 +147,8 @@ exposure() {
 
 has_files() {
     dpkg-deb -c "$deb" | awk '{ print $6 }' >"$scratch/list"
-    for file in ./usr/lib/durable-streams/durable-streams.fcgi \
+    for file in ./usr/lib/durable-streams/durable-streams.fcgi ./usr/lib/durable-streams/serve \
+        ./usr/lib/durable-streams/nginx/main.conf ./usr/lib/durable-streams/nginx/site.conf \
         ./lib/systemd/system/durable-streams.service ./lib/systemd/system/durable-streams.socket \
         ./usr/share/man/man8/durable-streams.fcgi.8.gz ./etc/default/durable-streams \
         ./usr/share/doc/durable-streams/copyright ./usr/lib/sysusers.d/durable-streams.conf \
@@ -153,6 +156,11 @@ has_files() {
         ./usr/share/doc/durable-streams/examples/backup.md \
         ./usr/share/doc/durable-streams/examples/litestream.yml; do
         grep -qxF "$file" "$scratch/list" || { echo "missing: $file" && return 1; }
+    done
+    dpkg-deb -c "build/deb/dsctl_${deb#*_}" | awk '{ print $6 }' >"$scratch/list-dsctl"
+    for file in ./usr/bin/dsctl ./usr/share/man/man1/dsctl.1.gz \
+        ./usr/share/bash-completion/completions/dsctl; do
+        grep -qxF "$file" "$scratch/list-dsctl" || { echo "missing: $file" && return 1; }
     done
     # every example and option that the tree has
     for file in deploy/nginx/*.conf deploy/lighttpd/*.conf deploy/apache/*.conf \
