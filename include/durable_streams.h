@@ -10,17 +10,25 @@
  * Section numbers are those of the Durable Streams protocol (PROTOCOL.md).
  *
  * Conventions
- *   Errors     What can fail returns enum ds_status; results go through the last parameters and are
- *              untouched unless DS_OK (or the text says otherwise). ds_status_text() says it in
- * words. Threads    A struct ds_store may be used by any number of threads at once, unless a
- * function says otherwise. Writes of many threads share commits. Do not use it after fork(): open
- * the database anew in the child. Paths      Streams are named as by the server: the path of their
- * URL, "/v1/stream/x". Names are normalised (RFC 3986 section 6.2.2): "/%41" is "/A". DS_INVALID
- * for what can be none. Offsets    Opaque texts of at most DS_OFFSET_SIZE - 1 characters, ordered
- * bytewise. DS_START
- *              ("-1") is the beginning, DS_NOW ("now") the tail.
- *   Times      Unix milliseconds, unless the name says seconds.
- *   Texts      NUL-ended UTF-8. What is passed in is borrowed for the call only.
+ *
+ * Errors: what can fail returns enum ds_status; results go through the last parameters and are
+ * untouched unless DS_OK (or the text says otherwise). ds_status_text() says it in words. What went
+ * wrong inside the store (a full disk, a damaged file) stands in one line on stderr besides.
+ *
+ * Threads: a struct ds_store may be used by any number of threads at once, unless a function says
+ * otherwise. Writes of many threads share commits; eight threads read at a time. The store's own
+ * threads take no signals of the program. After fork() the child must not use it, nor close it: it
+ * opens the database anew.
+ *
+ * Paths: streams are named as by the server, by the path of their URL, "/v1/stream/x". Names are
+ * normalised (RFC 3986 section 6.2.2): "/%41" is "/A". DS_INVALID for what can be none.
+ *
+ * Offsets: opaque texts of at most DS_OFFSET_SIZE - 1 characters, ordered bytewise. DS_START ("-1")
+ * is the beginning, DS_NOW ("now") the tail.
+ *
+ * Times: Unix milliseconds, unless the name says seconds.
+ *
+ * Texts: NUL-ended UTF-8. What is passed in is borrowed for the call only.
  */
 #ifndef DURABLE_STREAMS_H
 #define DURABLE_STREAMS_H
@@ -92,17 +100,20 @@ struct ds_event {
 
 /*
  * Called after the commit, on a thread of the library, one event at a time, for what this store
- * (not other processes) has done. Must return soon and must not call functions of the same store
- * that write or close: they would wait for themselves.
+ * (not other processes) has done; ds_store_close() returns when all were told. Must return soon,
+ * for writes wait meanwhile, and must not call functions of the same store that write or close:
+ * they would wait for themselves.
  */
 typedef void ds_event_fn(void *arg, const struct ds_event *event);
 
 /* All zero, or a NULL pointer to it, means the defaults. */
 struct ds_store_options {
     enum ds_durability durability;
-    int64_t busy_timeout_ms;  /* how long a write waits for other programs; 0: 5000 */
-    int64_t read_chunk_bytes; /* most payload bytes of one ds_read(); 0: 1 MiB */
-    int64_t max_body_bytes;   /* largest append, else DS_TOO_LARGE; 0: 64 MiB */
+    int64_t busy_timeout_ms;  /* how long a write waits for other programs; 0: 5000, at most ten
+                                 minutes */
+    int64_t read_chunk_bytes; /* most payload bytes of one ds_read(), but a larger JSON message
+                                 comes alone; 0: 1 MiB, at most 1 GiB */
+    int64_t max_body_bytes;   /* largest append, else DS_TOO_LARGE; 0: 64 MiB, at most 900 MiB */
     /* Path of the registry, a stream of creations and deletions that the store writes itself; "off"
        ends it. NULL leaves it as the database has it (a new one: off). */
     const char *registry;
@@ -112,9 +123,12 @@ struct ds_store_options {
 };
 
 /*
- * Opens the database file, which is made if it is missing, or, for ":memory:", an empty one of this
- * handle alone that is gone when it is closed. Takes the process's share of housekeeping (expiry,
- * checkpoints) on a thread of its own. DS_FAILED: not a database of ours, or not to be opened.
+ * Opens the database file, which is made if it is missing; its folder must exist. Takes the
+ * process's share of housekeeping (expiry, checkpoints) on a thread of its own. DS_INVALID: an
+ * option is out of range. DS_FAILED: not a database of ours, or not to be opened.
+ *
+ * ":memory:" opens an empty database of this handle alone. It lies on tmpfs (/dev/shm, else TMPDIR)
+ * in files without names: however the process ends, nothing stays behind.
  */
 DS_API enum ds_status ds_store_open(const char *path, const struct ds_store_options *options,
                                     struct ds_store **store);
@@ -156,7 +170,7 @@ struct ds_create_options {
     const void *data;    /* first content, NULL: none. JSON: one message, or an array of messages */
     size_t len;
     const char *fork_of;     /* path of the source, NULL: no fork (section 4.2) */
-    const char *fork_offset; /* NULL: the source's tail */
+    const char *fork_offset; /* NULL or DS_NOW: the source's tail */
     int64_t fork_sub_offset; /* further messages (JSON) or bytes after fork_offset */
 };
 
@@ -237,8 +251,9 @@ DS_API enum ds_status ds_wait(struct ds_store *store, const char *path, const ch
                               int64_t timeout_ms);
 
 /*
- * Calls fn for every live stream whose path begins with prefix (NULL: all), in the order of their
- * paths, until it returns false. All are from one moment. fn must not write to the same store.
+ * Calls fn for every live stream whose normalised path begins with prefix (NULL: all), bytewise, in
+ * the order of their paths, until it returns false. All are from one moment; they are collected
+ * first (some 200 bytes each), so fn may do with the store what it likes.
  */
 typedef bool ds_stream_fn(void *arg, const struct ds_stream *stream);
 DS_API enum ds_status ds_list(struct ds_store *store, const char *prefix, ds_stream_fn *fn,

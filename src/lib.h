@@ -28,6 +28,8 @@ enum { LIB_CONNECTIONS = 8 }; /* for reads; more threads take turns */
 struct ds_store {
     struct config config;
     struct server server; /* no live desk */
+    ds_event_fn *on_created, *on_deleted;
+    void *event_arg;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t given;
     struct store_conn *idle[LIB_CONNECTIONS];

@@ -12,13 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64.h"
 #include "buf.h"
 #include "durable_streams.h"
 #include "utf8.h"
 
 enum { WHOLE_MAX = 200, KEPT = 180, KEPT_BYTES = KEPT / 4 * 3, HASH_DIGITS = 16 };
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /* The text of a buffer, which ends with it; NULL when memory ran out. */
 static char *take_text(struct buf *buf)
@@ -32,31 +31,26 @@ static char *take_text(struct buf *buf)
     return NULL;
 }
 
-static void encode(struct buf *out, const unsigned char *bytes, size_t len)
+/* base64 in its alphabet for names, without padding. */
+static void encode(struct buf *out, const char *data, size_t len)
 {
-    uint32_t bits = 0;
-    int held = 0; /* bits that are not written yet */
-
-    for (size_t i = 0; i < len; i++) {
-        bits = bits << 8 | bytes[i];
-        for (held += 8; held >= 6; held -= 6)
-            buf_addc(out, alphabet[bits >> (held - 6) & 63]);
-    }
-    if (held > 0)
-        buf_addc(out, alphabet[bits << (6 - held) & 63]);
+    base64_add(out, data, len);
+    while (out->len > 0 && out->data[out->len - 1] == '=')
+        out->len--;
+    for (size_t i = 0; i < out->len; i++)
+        out->data[i] = out->data[i] == '+' ? '-' : out->data[i] == '/' ? '_' : out->data[i];
 }
 
 char *ds_path_encode(const char *path)
 {
-    const unsigned char *bytes = (const unsigned char *)path;
     size_t len = strlen(path);
     bool hashed = (len * 4 + 2) / 3 > WHOLE_MAX;
     char digest[SHA256_DIGEST_STRING_LENGTH];
     struct buf out = {0};
 
-    encode(&out, bytes, hashed ? KEPT_BYTES : len);
+    encode(&out, path, hashed ? KEPT_BYTES : len);
     if (hashed) {
-        (void)SHA256Data(bytes, len, digest);
+        (void)SHA256Data((const uint8_t *)path, len, digest);
         buf_addc(&out, '~');
         buf_add(&out, digest, HASH_DIGITS);
     }
@@ -77,9 +71,11 @@ static size_t without_hash(const char *encoded)
 /* The six bits of a character of either alphabet of base64; -1 for any other. */
 static int sextet(char c)
 {
-    const char *at = c == '\0' ? NULL : strchr(alphabet, c == '+' ? '-' : c == '/' ? '_' : c);
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const char *at = strchr(alphabet, c == '+' ? '-' : c == '/' ? '_' : c);
 
-    return at ? (int)(at - alphabet) : -1;
+    return at && *at ? (int)(at - alphabet) : -1;
 }
 
 /* Tolerant, as that server is: what is no base64 is passed over, '=' ends it. */

@@ -4,7 +4,7 @@
  * ds_wait() is a live reader without a desk: it counts its interest, notes bell and head of the
  * changes, looks at the database, and only then sleeps (invariant I3). The bell rings for every
  * stream that anybody waits for, so a wake-up asks the changes first whether it was for this one,
- * and the database once in WAKE_RECHECK_MS whatever they say.
+ * and the database once in a second at least whatever they say.
  */
 #include <string.h>
 
@@ -127,8 +127,9 @@ struct wait {
     struct wake *wake;
     struct place place;
     int64_t stream_id; /* 0 before it was found */
-    uint64_t seen;     /* of the changes */
-    int64_t until;     /* monotonic */
+    int64_t recheck_ms;
+    uint64_t seen; /* of the changes */
+    int64_t until; /* monotonic */
 };
 
 /* DS_OK: there is something. DS_TIMEOUT: not yet. */
@@ -149,6 +150,9 @@ static enum ds_status look(struct wait *wait)
     if (wait->stream_id != 0 && wait->stream_id != stream.id)
         return DS_NOT_FOUND; /* it ended, and another one took its path */
     wait->stream_id = stream.id;
+    /* a TTL of a second must not run out between two looks */
+    wait->recheck_ms =
+        stream.ttl_seconds >= 0 && stream.ttl_seconds <= 2 ? WAKE_RECHECK_MS / 5 : WAKE_RECHECK_MS;
     return stream.tail > wait->place.from || stream.closed_at != 0 ? DS_OK : DS_TIMEOUT;
 }
 
@@ -173,7 +177,7 @@ static bool has_changed(struct wait *wait)
 /* Sleeps until the stream may have changed, or for a bounded while; false when time is up. */
 static bool sleep_on(struct wait *wait)
 {
-    int64_t now = clock_monotonic_ms(), recheck = now + WAKE_RECHECK_MS;
+    int64_t now = clock_monotonic_ms(), recheck = now + wait->recheck_ms;
 
     if (recheck > wait->until)
         recheck = wait->until;

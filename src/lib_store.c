@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arena.h"
 #include "commit.h"
 #include "house.h"
 #include "lib.h"
@@ -137,10 +138,45 @@ static bool take_option(int64_t value, int64_t most, int64_t *field)
     return true;
 }
 
-static enum ds_status take_options(struct config *config, const struct ds_store_options *options)
+static enum ds_status take_registry(struct ds_store *store, const char *path)
 {
+    struct arena *arena = arena_new();
+    const char *normal = path, *reason;
+    enum ds_status status = arena ? DS_OK : DS_NO_MEMORY;
+    char *copy = NULL;
+
+    if (arena && strcmp(path, "off") != 0)
+        status = lib_path(store, arena, path, &normal, &reason);
+    if (status == DS_OK)
+        copy = strdup(normal);
+    arena_free(arena);
+    if (status == DS_OK && !copy)
+        status = DS_NO_MEMORY;
+    if (status == DS_OK) {
+        free(store->config.registry);
+        store->config.registry = copy;
+    }
+    return status;
+}
+
+static void tell(void *arg, const struct ds_event *event)
+{
+    const struct ds_store *store = arg;
+    ds_event_fn *fn = event->kind == DS_EVENT_CREATED ? store->on_created : store->on_deleted;
+
+    if (fn)
+        fn(store->event_arg, event);
+}
+
+static enum ds_status take_options(struct ds_store *store, const struct ds_store_options *options)
+{
+    struct config *config = &store->config;
+
     if (!options)
         return DS_OK;
+    store->on_created = options->on_created;
+    store->on_deleted = options->on_deleted;
+    store->event_arg = options->event_arg;
     if (options->durability != DS_DURABILITY_FULL && options->durability != DS_DURABILITY_NORMAL)
         return DS_INVALID;
     config->durability =
@@ -149,7 +185,7 @@ static enum ds_status take_options(struct config *config, const struct ds_store_
         !take_option(options->read_chunk_bytes, INT64_C(1) << 30, &config->read_chunk_bytes) ||
         !take_option(options->max_body_bytes, INT64_C(900) << 20, &config->max_body_bytes))
         return DS_INVALID;
-    return DS_OK;
+    return options->registry ? take_registry(store, options->registry) : DS_OK;
 }
 
 /* The threads of the store leave the signals of the program to its own. */
@@ -162,6 +198,8 @@ static enum ds_status start(struct ds_store *store)
     server->config = &store->config;
     server->lasting = true;
     status = store_open(&server->store, server->config, true);
+    if (status == DS_OK && (store->on_created || store->on_deleted))
+        store_listen(server->store, tell, store);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (status == DS_OK)
@@ -179,7 +217,7 @@ static enum ds_status open_file(struct ds_store *store, const char *path,
 
     if (!config_init(&store->config, path))
         return DS_NO_MEMORY;
-    status = take_options(&store->config, options);
+    status = take_options(store, options);
     return status == DS_OK ? start(store) : status;
 }
 
@@ -193,7 +231,7 @@ static enum ds_status open_memory(struct ds_store *store, const struct ds_store_
     if (asprintf(&path, "%s/streams.db", folder) < 0 || !config_init(&store->config, path)) {
         status = DS_NO_MEMORY;
     } else {
-        status = take_options(&store->config, options);
+        status = take_options(store, options);
         store->config.durability = DURABILITY_MEMORY;
         if (status == DS_OK)
             status = start(store);

@@ -7,8 +7,8 @@
 #include "arena.h"
 #include "clock.h"
 #include "lib.h"
-#include "lib_stream.h"
 #include "offset.h"
+#include "store_list.h"
 #include "stream_write.h"
 
 /* --- descriptions --- */
@@ -30,7 +30,8 @@ static const char *put_text(char **at, const char *text)
     return copy;
 }
 
-enum ds_status lib_describe(const struct stream *stream, const char *source, struct ds_stream **out)
+static enum ds_status describe(const struct stream *stream, const char *source,
+                               struct ds_stream **out)
 {
     size_t texts = strlen(stream->path) + strlen(stream->content_type) + 2;
     struct block *block = malloc(sizeof *block + texts + (source ? strlen(source) + 1 : 0));
@@ -85,7 +86,7 @@ static enum ds_status look(struct store_conn *conn, struct arena *arena, const c
 
     if (status == DS_OK)
         status = find_source(conn, arena, &stream, &source);
-    return status == DS_OK ? lib_describe(&stream, source, out) : status;
+    return status == DS_OK ? describe(&stream, source, out) : status;
 }
 
 enum ds_status ds_get(struct ds_store *store, const char *path, struct ds_stream **out)
@@ -105,6 +106,57 @@ enum ds_status ds_get(struct ds_store *store, const char *path, struct ds_stream
         lib_give(store, conn);
     }
     arena_free(arena);
+    return status;
+}
+
+/* --- lists --- */
+
+/* What fn is to see: collected first, so that no transaction is open while it runs. */
+struct list {
+    struct ds_stream **streams;
+    size_t count, room;
+    enum ds_status status;
+};
+
+static bool collect(void *arg, const struct stream *stream, const char *source, enum ds_status life)
+{
+    struct list *list = arg;
+
+    (void)life;
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 64;
+        struct ds_stream **streams = reallocarray(list->streams, room, sizeof(struct ds_stream *));
+
+        list->status = streams ? DS_OK : DS_NO_MEMORY;
+        if (!streams)
+            return false;
+        list->streams = streams;
+        list->room = room;
+    }
+    list->status = describe(stream, source, &list->streams[list->count]);
+    list->count += list->status == DS_OK;
+    return list->status == DS_OK;
+}
+
+enum ds_status ds_list(struct ds_store *store, const char *prefix, ds_stream_fn *fn, void *arg)
+{
+    const struct store_list wanted = {.prefix = prefix};
+    struct list list = {.streams = NULL};
+    struct store_conn *conn;
+    enum ds_status status = lib_take(store, &conn);
+    bool more = true;
+
+    if (status != DS_OK)
+        return status;
+    status = store_list(conn, &wanted, clock_wall_ms(), collect, &list);
+    lib_give(store, conn);
+    if (status == DS_OK)
+        status = list.status;
+    for (size_t i = 0; i < list.count; i++) {
+        more = more && status == DS_OK && fn(arg, list.streams[i]);
+        ds_stream_free(list.streams[i]);
+    }
+    free(list.streams);
     return status;
 }
 
@@ -204,7 +256,7 @@ enum ds_status ds_create(struct ds_store *store, const char *path,
         arena ? ask(store, arena, path, options ? options : &none, &create) : DS_NO_MEMORY;
 
     if (status == DS_OK && stream)
-        status = lib_describe(&create.stream, create.source, stream);
+        status = describe(&create.stream, create.source, stream);
     if (status == DS_OK && created)
         *created = create.created;
     arena_free(arena);
