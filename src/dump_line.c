@@ -8,8 +8,12 @@
 #include "base64.h"
 #include "buf.h"
 #include "digits.h"
+#include "http_type.h"
 #include "json.h"
 #include "json_scan.h"
+#include "offset.h"
+#include "path.h"
+#include "producer.h"
 #include "utf8.h"
 
 #define BASE64_SUFFIX "_base64"
@@ -42,7 +46,7 @@ static const struct {
     [DUMP_F_FORK_OFFSET] = {"fork_offset", false},
     [DUMP_F_FORK_SUB_OFFSET] = {"fork_sub_offset", false},
     [DUMP_F_DELETED_AT] = {"deleted_at", false},
-    [DUMP_F_FORKS] = {"forks", false},
+    [DUMP_F_FORKED] = {"forked", false},
     [DUMP_F_REGISTRY] = {"registry", false},
     [DUMP_F_POSITION] = {"position", false},
     [DUMP_F_PART] = {"part", false},
@@ -74,7 +78,7 @@ static const struct {
                      BIT(CLOSED_AT) | BIT(CLOSED_PRODUCER) | BIT(CLOSED_EPOCH) | BIT(CLOSED_SEQ) |
                          BIT(TTL_SECONDS) | BIT(EXPIRES_AT) | BIT(LAST_SEQ) | BIT(SOURCE) |
                          BIT(SOURCE_CREATED_AT) | BIT(FORK_POSITION) | BIT(FORK_OFFSET) |
-                         BIT(FORK_SUB_OFFSET) | BIT(DELETED_AT) | BIT(FORKS) | BIT(REGISTRY)},
+                         BIT(FORK_SUB_OFFSET) | BIT(DELETED_AT) | BIT(FORKED) | BIT(REGISTRY)},
     [DUMP_MESSAGE] = {DUMP_F_POSITION, BIT(APPENDED_AT) | BIT(BYTES) | BIT(DATA), BIT(PART)},
     [DUMP_PRODUCER] = {DUMP_F_PRODUCER, BIT(EPOCH) | BIT(SEQ) | BIT(UPDATED_AT), 0},
     [DUMP_END_OF] = {DUMP_F_END_OF, BIT(ROWS) | BIT(PRODUCERS), 0},
@@ -370,4 +374,66 @@ const char *dump_line_parse(struct dump_line *line, char *text, size_t len)
         reason = read_member(line, &at, end);
     } while (!reason && *at == ',');
     return reason ? reason : judge_kind(line);
+}
+
+/* --- do the values make sense? --- */
+
+static bool has(const struct dump_line *line, enum dump_field field)
+{
+    return line->value[field].present;
+}
+
+static int64_t number(const struct dump_line *line, enum dump_field field)
+{
+    return line->value[field].number;
+}
+
+bool dump_is_producer_id(const struct dump_value *value)
+{
+    for (size_t i = 0; i < value->len; i++)
+        if ((unsigned char)value->text[i] < 0x20 || value->text[i] == 0x7f)
+            return false;
+    return value->len > 0 && value->len <= PRODUCER_ID_MAX;
+}
+
+/* Fields that belong together: all or none of them. */
+static bool all_or_none(const struct dump_line *line, enum dump_field from, enum dump_field to)
+{
+    for (int field = from; field <= (int)to; field++)
+        if (has(line, (enum dump_field)field) != has(line, from))
+            return false;
+    return true;
+}
+
+const char *dump_stream_judge(const struct dump_line *line, struct arena *arena)
+{
+    const char *path = line->value[DUMP_F_STREAM].text, *reason, *normal;
+    const char *type = line->value[DUMP_F_CONTENT_TYPE].text;
+    int64_t tail = number(line, DUMP_F_TAIL);
+
+    normal = path_normalize(arena, path, line->value[DUMP_F_STREAM].len, &reason);
+    if (path[0] != '/' || !normal || strcmp(normal, path) != 0)
+        return "this is no path of a stream in its normal form";
+    if (strlen(type) != line->value[DUMP_F_CONTENT_TYPE].len || !http_type_is_valid(type))
+        return "this is no content type";
+    if (tail > OFFSET_POSITION_MAX)
+        return "the tail lies beyond every offset";
+    if (has(line, DUMP_F_CLOSED_AT) && number(line, DUMP_F_CLOSED_AT) == 0)
+        return "closed_at must not be 0";
+    if (!all_or_none(line, DUMP_F_CLOSED_PRODUCER, DUMP_F_CLOSED_SEQ) ||
+        (has(line, DUMP_F_CLOSED_PRODUCER) &&
+         (!has(line, DUMP_F_CLOSED_AT) ||
+          !dump_is_producer_id(&line->value[DUMP_F_CLOSED_PRODUCER]) ||
+          number(line, DUMP_F_CLOSED_EPOCH) > PRODUCER_NUMBER_MAX ||
+          number(line, DUMP_F_CLOSED_SEQ) > PRODUCER_NUMBER_MAX)))
+        return "what is said of the producer that closed it is not right";
+    if ((has(line, DUMP_F_TTL_SECONDS) && !has(line, DUMP_F_EXPIRES_AT)) ||
+        (has(line, DUMP_F_EXPIRES_AT) && number(line, DUMP_F_EXPIRES_AT) == 0) ||
+        (has(line, DUMP_F_DELETED_AT) && number(line, DUMP_F_DELETED_AT) == 0))
+        return "what is said of its end is not right";
+    if (!all_or_none(line, DUMP_F_SOURCE, DUMP_F_FORK_SUB_OFFSET) ||
+        number(line, DUMP_F_FORK_POSITION) > tail ||
+        number(line, DUMP_F_FORK_OFFSET) > number(line, DUMP_F_FORK_POSITION))
+        return "what is said of the fork is not right";
+    return NULL;
 }

@@ -29,6 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct arena;
 struct buf;
 
 #define DUMP_FORMAT "durable-streams-export"
@@ -69,7 +70,7 @@ enum dump_field {
     DUMP_F_FORK_OFFSET,
     DUMP_F_FORK_SUB_OFFSET,
     DUMP_F_DELETED_AT,
-    DUMP_F_FORKS, /* how many streams behind it were forked from this one */
+    DUMP_F_FORKED, /* 1: forks of it stand behind it */
     DUMP_F_REGISTRY,
 
     DUMP_F_POSITION,
@@ -107,9 +108,18 @@ struct dump_line {
 /*
  * Reads one line, without its line feed: text[len] must be '\0'. Decodes texts where they lie, so
  * that text is not the same afterwards. NULL, or one line of words, static, about what is wrong:
- * then line says nothing. Whether the values make sense together is the caller's to judge.
+ * then line says nothing. Whether the values make sense together is another question.
  */
 const char *dump_line_parse(struct dump_line *line, char *text, size_t len);
+
+/*
+ * NULL, or what is wrong with what the line of a stream says of it, by itself: its path must be in
+ * normal form, its type one that may stand in a header, and so on. arena: for a copy of the path.
+ */
+const char *dump_stream_judge(const struct dump_line *line, struct arena *arena);
+
+/* What producer_parse() takes for an id, which may hold any bytes but controls. */
+bool dump_is_producer_id(const struct dump_value *value);
 
 /* Writing: any number of these, then the end of the line. Errors stick to buf. */
 void dump_add_number(struct buf *buf, enum dump_field field, int64_t value);

@@ -101,6 +101,9 @@ enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64
 /* Writes a new row and sets stream->id. */
 enum ds_status store_insert(struct store_conn *conn, struct stream *stream);
 
+/* Writes a row with all that stream says (id, registry and kind apart), and sets stream->id. */
+enum ds_status store_restore(struct store_conn *conn, struct stream *stream);
+
 /* Writes what appending, closing and renewing change. */
 enum ds_status store_update(struct store_conn *conn, const struct stream *stream);
 
@@ -121,6 +124,10 @@ bool store_reserves(const struct store_conn *conn, const char *path);
 /* Appends at stream->tail, which moves, as does stream->messages. */
 enum ds_status store_append(struct store_conn *conn, struct stream *stream, const char *payload,
                             size_t len, int64_t now);
+
+/* Writes one row of the table alone. */
+enum ds_status store_insert_row(struct store_conn *conn, int64_t stream_id, int64_t position,
+                                int part, const char *payload, size_t len, int64_t now);
 
 /*
  * Adds the payload from position `from` on to out: about limit bytes at most, inherited parts of

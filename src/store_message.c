@@ -27,16 +27,16 @@ struct segment {
     int64_t stream_id, from, to;
 };
 
-static enum ds_status insert_row(struct store_conn *conn, const struct stream *stream,
-                                 const char *payload, size_t len, int part, int64_t now)
+enum ds_status store_insert_row(struct store_conn *conn, int64_t stream_id, int64_t position,
+                                int part, const char *payload, size_t len, int64_t now)
 {
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = stmt_get(conn, STMT_MESSAGE_INSERT, &status);
 
     if (!stmt)
         return status;
-    (void)sqlite3_bind_int64(stmt, 1, stream->id);
-    (void)sqlite3_bind_int64(stmt, 2, stream->tail);
+    (void)sqlite3_bind_int64(stmt, 1, stream_id);
+    (void)sqlite3_bind_int64(stmt, 2, position);
     (void)sqlite3_bind_int(stmt, 3, part);
     (void)sqlite3_bind_int64(stmt, 4, now);
     if (sqlite3_bind_blob64(stmt, 5, payload, len, SQLITE_STATIC) != SQLITE_OK)
@@ -55,7 +55,7 @@ enum ds_status store_append(struct store_conn *conn, struct stream *stream, cons
     for (int part = 0; len > 0; part++) {
         size_t piece = len < most ? len : most;
 
-        status = insert_row(conn, stream, payload, piece, part, now);
+        status = store_insert_row(conn, stream->id, stream->tail, part, payload, piece, now);
         if (status != DS_OK)
             return status;
         stream->tail += (int64_t)piece;

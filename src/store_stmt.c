@@ -36,6 +36,11 @@ const char *const stmt_sql[STMT_COUNT] = {
         "INSERT INTO stream (path, content_type, tail, messages, created_at, closed_at, "
         "ttl_seconds, expires_at, source_id, fork_position, fork_offset, fork_sub_offset) "
         "VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [STMT_STREAM_RESTORE] =
+        "INSERT INTO stream (path, content_type, tail, messages, created_at, closed_at, "
+        "closed_producer, closed_epoch, closed_seq, ttl_seconds, expires_at, last_seq, source_id, "
+        "fork_position, fork_offset, fork_sub_offset, deleted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+        "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     [STMT_STREAM_UPDATE] =
         "UPDATE stream SET tail = ?2, messages = ?3, closed_at = ?4, closed_producer = ?5, "
         "closed_epoch = ?6, closed_seq = ?7, expires_at = ?8, last_seq = ?9 WHERE id = ?1",
@@ -60,6 +65,10 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_MESSAGE_PLACES] = "SELECT position, part, length(payload) " MESSAGES_FROM,
     [STMT_MESSAGE_SLICE] =
         "SELECT position FROM message WHERE stream_id = ?1 ORDER BY position LIMIT ?2",
+    [STMT_MESSAGE_ALL] = "SELECT position, part, appended_at, payload FROM message "
+                         "WHERE stream_id = ?1 AND position < ?2 ORDER BY position",
+    [STMT_MESSAGE_COUNT] =
+        "SELECT count(*) FROM message WHERE stream_id = ?1 AND position < ?2 AND part = 0",
     [STMT_MESSAGE_DELETE] = "DELETE FROM message WHERE stream_id = ?1 AND position <= ?2",
     [STMT_PRODUCER_GET] =
         "SELECT epoch, last_seq FROM producer WHERE stream_id = ?1 AND producer_id = ?2",
@@ -67,6 +76,8 @@ const char *const stmt_sql[STMT_COUNT] = {
         "INSERT INTO producer (stream_id, producer_id, epoch, last_seq, updated_at) "
         "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (stream_id, producer_id) DO UPDATE SET "
         "epoch = excluded.epoch, last_seq = excluded.last_seq, updated_at = excluded.updated_at",
+    [STMT_PRODUCER_ALL] = "SELECT producer_id, epoch, last_seq, updated_at FROM producer "
+                          "WHERE stream_id = ?1 ORDER BY producer_id",
     [STMT_PRODUCER_DELETE] = "DELETE FROM producer WHERE stream_id = ?1 AND producer_id IN "
                              "(SELECT producer_id FROM producer WHERE stream_id = ?1 LIMIT ?2)",
     [STMT_GARBAGE_NEXT] = "SELECT min(stream_id) FROM garbage",

@@ -180,6 +180,40 @@ enum ds_status store_insert(struct store_conn *conn, struct stream *stream)
     return status;
 }
 
+enum ds_status store_restore(struct store_conn *conn, struct stream *stream)
+{
+    bool fork = stream->source_id != 0, by_producer = stream->closed_producer != NULL;
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_RESTORE, &status);
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_text(stmt, 1, stream->path, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(stmt, 2, stream->content_type, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(stmt, 3, stream->tail);
+    (void)sqlite3_bind_int64(stmt, 4, stream->messages);
+    (void)sqlite3_bind_int64(stmt, 5, stream->created_at);
+    bind_or_null(stmt, 6, stream->closed_at, stream->closed_at != 0);
+    (void)sqlite3_bind_text(stmt, 7, stream->closed_producer, -1, SQLITE_STATIC);
+    bind_or_null(stmt, 8, stream->closed_epoch, by_producer);
+    bind_or_null(stmt, 9, stream->closed_seq, by_producer);
+    bind_or_null(stmt, 10, stream->ttl_seconds, stream->ttl_seconds >= 0);
+    bind_or_null(stmt, 11, stream->expires_at, stream->expires_at != 0);
+    (void)sqlite3_bind_blob64(stmt, 12, stream->last_seq, stream->last_seq_len, SQLITE_STATIC);
+    bind_or_null(stmt, 13, stream->source_id, fork);
+    bind_or_null(stmt, 14, stream->fork_position, fork);
+    bind_or_null(stmt, 15, stream->fork_offset, fork);
+    bind_or_null(stmt, 16, stream->fork_sub_offset, fork);
+    bind_or_null(stmt, 17, stream->deleted_at, stream->deleted_at != 0);
+    status = stmt_run(conn, stmt);
+    if (status != DS_OK)
+        return status;
+    stream->id = sqlite3_last_insert_rowid(conn->db);
+    if (stream->deleted_at == 0)
+        life_note(conn, DS_EVENT_CREATED, stream, stream->created_at);
+    return DS_OK;
+}
+
 enum ds_status store_update(struct store_conn *conn, const struct stream *stream)
 {
     enum ds_status status = DS_FAILED;

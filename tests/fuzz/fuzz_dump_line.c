@@ -4,6 +4,7 @@
  */
 #include "fuzz.h"
 
+#include "arena.h"
 #include "buf.h"
 #include "dump_line.h"
 
@@ -42,6 +43,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fuzz_require(start > text && start + line.value[i].len < text + size);
             fuzz_require(start[line.value[i].len] == '\0');
         }
+    if (line.kind == DUMP_STREAM) {
+        struct arena *arena = arena_new();
+        const char *wrong = dump_stream_judge(&line, arena);
+
+        fuzz_require(wrong ? *wrong != '\0' : *line.value[DUMP_F_STREAM].text == '/');
+        arena_free(arena);
+    }
     write_anew(&buf, &line);
     fuzz_require(!buf_failed(&buf) && buf.len > 1 && buf.data[buf.len - 1] == '\n');
     buf.data[buf.len - 1] = '\0';

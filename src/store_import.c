@@ -1,0 +1,525 @@
+/*
+ * Import: see store_dump.h for what it promises, dump_line.h for the lines.
+ *
+ *              ┌─ end: the counts must be right
+ *     head ──▶ outside ── stream ──▶ inside ── message, producer ─┐
+ *                 ▲                    │ ▲────────────────────────┘
+ *                 └────── end_of ──────┘
+ *
+ * The write transaction of a stream begins with its line and is committed with its end, or, where
+ * the next fork of it must come along, with the end of that one (waits). A stream that is
+ * passed over is read like any other and not written.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "arena.h"
+#include "buf.h"
+#include "clock.h"
+#include "dump_read.h"
+#include "json.h"
+#include "store_dump.h"
+#include "store_private.h"
+#include "wake.h"
+
+enum {
+    PROGRESS_LINES = 256, /* progress is told after so many */
+    SOON_MS = 60000,      /* what expires until then might go before its forks come */
+    BREATH_AFTER_MS = 50, /* others are let in after so much writing, */
+    BREATH_MS = 2,        /*   for so long */
+};
+
+struct import {
+    struct store_conn *conn;
+    struct store_dump *dump;
+    int64_t now;
+
+    struct dump_reader reader;
+    int64_t streams, rows, producers; /* in the file so far */
+
+    /* the stream that its lines belong to */
+    struct arena *arena; /* NULL: outside */
+    struct stream stream;
+    bool skipping;                                   /* it is passed over */
+    bool waits;                                      /* for a fork of it, before the commit */
+    bool is_registry;                                /* says the file */
+    bool first;                                      /* no row of it so far */
+    int64_t next, part;                              /* behind the last row, and its part */
+    int64_t stream_rows, stream_producers, messages; /* of it so far */
+
+    /* the transaction */
+    bool open;
+    struct buf changed; /* ids of streams to be published */
+    int64_t open_streams, open_rows, open_producers;
+    int64_t breathed_at;
+    int64_t registry_id; /* is to become the registry; 0: none */
+};
+
+/* --- lines --- */
+
+static bool has(const struct import *import, enum dump_field field)
+{
+    return import->reader.line.value[field].present;
+}
+
+static int64_t number(const struct import *import, enum dump_field field)
+{
+    return import->reader.line.value[field].number;
+}
+
+static bool is_text(const struct import *import, enum dump_field field, const char *expected)
+{
+    const struct dump_value *value = &import->reader.line.value[field];
+
+    return strlen(expected) == value->len && memcmp(value->text, expected, value->len) == 0;
+}
+
+static enum ds_status next_line(struct import *import, bool *more)
+{
+    const struct store_dump *dump = import->dump;
+    const struct dump_reader *reader = &import->reader;
+
+    if (dump->progress && reader->number % PROGRESS_LINES == 0)
+        dump->progress(dump->progress_arg, reader->bytes, reader->size);
+    return dump_reader_next(&import->reader, more);
+}
+
+/* --- the transaction --- */
+
+static enum ds_status begin(struct import *import)
+{
+    enum ds_status status = import->open ? DS_OK : store_begin_write(import->conn);
+
+    import->open = status == DS_OK;
+    return status;
+}
+
+/* Other writers get their turn: the lock goes to whoever asks first. */
+static void breathe(struct import *import)
+{
+    const struct timespec pause = {0, BREATH_MS * 1000000};
+
+    if (clock_monotonic_ms() - import->breathed_at < BREATH_AFTER_MS)
+        return;
+    (void)nanosleep(&pause, NULL);
+    import->breathed_at = clock_monotonic_ms();
+}
+
+static enum ds_status commit(struct import *import)
+{
+    const struct config *config = import->conn->store->config;
+    struct store_dump *dump = import->dump;
+    enum ds_status status;
+
+    if (!import->open)
+        return DS_OK;
+    import->open = false;
+    status = store_commit(import->conn);
+    if (status != DS_OK)
+        return status;
+    wake_publish(import->conn->store->wake, (const int64_t *)(const void *)import->changed.data,
+                 import->changed.len / sizeof(int64_t));
+    buf_clear(&import->changed);
+    dump->streams += import->open_streams;
+    dump->rows += import->open_rows;
+    dump->producers += import->open_producers;
+    import->open_streams = import->open_rows = import->open_producers = 0;
+    if (config->checkpoint && store_wal_bytes(import->conn) > config->wal_bytes)
+        (void)store_checkpoint(import->conn); /* if somebody is in the way, then later */
+    breathe(import);
+    return DS_OK;
+}
+
+static enum ds_status note_changed(struct import *import, int64_t id)
+{
+    buf_add(&import->changed, &id, sizeof id);
+    return buf_failed(&import->changed) ? DS_NO_MEMORY : DS_OK;
+}
+
+/* --- the line of a stream --- */
+
+/* A copy that lives as long as the stream; NULL where there is none, or no memory. */
+static const char *keep(struct import *import, enum dump_field field, size_t *len)
+{
+    const struct dump_value *value = &import->reader.line.value[field];
+
+    if (len)
+        *len = value->len;
+    return value->present ? arena_strndup(import->arena, value->text, value->len) : NULL;
+}
+
+static enum ds_status take_stream(struct import *import)
+{
+    struct stream *stream = &import->stream;
+
+    *stream = (struct stream){
+        .path = keep(import, DUMP_F_STREAM, NULL),
+        .content_type = keep(import, DUMP_F_CONTENT_TYPE, NULL),
+        .tail = number(import, DUMP_F_TAIL),
+        .messages = number(import, DUMP_F_MESSAGES),
+        .created_at = number(import, DUMP_F_CREATED_AT),
+        .closed_at = number(import, DUMP_F_CLOSED_AT),
+        .closed_producer = keep(import, DUMP_F_CLOSED_PRODUCER, NULL),
+        .closed_epoch = number(import, DUMP_F_CLOSED_EPOCH),
+        .closed_seq = number(import, DUMP_F_CLOSED_SEQ),
+        .ttl_seconds = has(import, DUMP_F_TTL_SECONDS) ? number(import, DUMP_F_TTL_SECONDS) : -1,
+        .expires_at = number(import, DUMP_F_EXPIRES_AT),
+        .fork_position = number(import, DUMP_F_FORK_POSITION),
+        .fork_offset = number(import, DUMP_F_FORK_OFFSET),
+        .fork_sub_offset = number(import, DUMP_F_FORK_SUB_OFFSET),
+        .deleted_at = number(import, DUMP_F_DELETED_AT),
+    };
+    stream->last_seq = keep(import, DUMP_F_LAST_SEQ, &stream->last_seq_len);
+    if (!stream->path || !stream->content_type ||
+        (has(import, DUMP_F_CLOSED_PRODUCER) && !stream->closed_producer) ||
+        (has(import, DUMP_F_LAST_SEQ) && !stream->last_seq))
+        return DS_NO_MEMORY;
+    stream->kind = http_type_kind(stream->content_type);
+    return DS_OK;
+}
+
+/* Is the path free? What has expired there makes room, as it does for a client. */
+static enum ds_status make_room(struct import *import)
+{
+    struct stream there;
+    const char *path = import->stream.path;
+    enum ds_status status = store_find(import->conn, import->arena, path, import->now, &there);
+
+    if (status == DS_NOT_FOUND && there.id != 0) {
+        status = store_delete(import->conn, &there, import->now);
+        return status == DS_OK ? note_changed(import, there.id) : status;
+    }
+    if (status != DS_OK && status != DS_GONE)
+        return status == DS_NOT_FOUND ? DS_OK : status;
+    if (import->is_registry && there.is_registry) {
+        import->skipping = import->dump->kept_registry = true;
+        return DS_OK;
+    }
+    if (!import->dump->skip_existing)
+        return dump_reader_refuse(&import->reader, DS_CONFLICT, "the stream %s exists", path);
+    import->skipping = true;
+    if (import->is_registry && there.created_at == import->stream.created_at)
+        import->registry_id = there.id; /* of an import that did not come to its end */
+    return DS_OK;
+}
+
+/* Finds what it was forked from, which stands before it in the file or was imported earlier. */
+static enum ds_status find_source(struct import *import)
+{
+    const char *path = keep(import, DUMP_F_SOURCE, NULL);
+    struct stream source;
+    enum ds_status status;
+
+    if (!path)
+        return DS_NO_MEMORY;
+    status = store_find(import->conn, import->arena, path, import->now, &source);
+    if (status != DS_OK && status != DS_GONE && status != DS_NOT_FOUND)
+        return status;
+    if (source.id == 0)
+        return dump_reader_refuse(&import->reader, DS_INVALID, "there is no stream %s, its source",
+                                  path);
+    if (source.created_at != number(import, DUMP_F_SOURCE_CREATED_AT) ||
+        source.tail < import->stream.fork_position ||
+        !http_type_matches(source.content_type, import->stream.content_type))
+        return dump_reader_refuse(&import->reader, DS_CONFLICT,
+                                  "the stream %s is not the one that it was forked from", path);
+    import->stream.source_id = source.id;
+    return DS_OK;
+}
+
+static enum ds_status insert_stream(struct import *import)
+{
+    enum ds_status status = store_restore(import->conn, &import->stream);
+
+    return status == DS_OK ? note_changed(import, import->stream.id) : status;
+}
+
+/* One that was passed over needs no transaction; one that others wait in stays open. */
+static void leave_if_empty(struct import *import)
+{
+    if (import->open && import->open_streams == 0 && import->changed.len == 0) {
+        store_rollback(import->conn);
+        import->open = false;
+    }
+}
+
+static enum ds_status begin_stream(struct import *import)
+{
+    const char *reason;
+    enum ds_status status;
+
+    import->now = clock_wall_ms();
+    import->arena = arena_new();
+    if (!import->arena)
+        return DS_NO_MEMORY;
+    reason = dump_stream_judge(&import->reader.line, import->arena);
+    if (reason)
+        return dump_reader_refuse(&import->reader, DS_INVALID, "%s", reason);
+    import->is_registry = has(import, DUMP_F_REGISTRY);
+    import->skipping = false;
+    import->first = true;
+    import->stream_rows = import->stream_producers = import->messages = 0;
+    status = take_stream(import);
+    import->next = import->stream.fork_position;
+    if (status == DS_OK)
+        status = begin(import);
+    if (status == DS_OK)
+        status = make_room(import);
+    if (status == DS_OK && import->skipping) {
+        leave_if_empty(import);
+        return DS_OK;
+    }
+    if (status == DS_OK && has(import, DUMP_F_SOURCE))
+        status = find_source(import);
+    if (status == DS_OK)
+        status = insert_stream(import);
+    import->waits =
+        has(import, DUMP_F_FORKED) &&
+        (import->stream.deleted_at != 0 ||
+         (import->stream.expires_at != 0 && import->stream.expires_at < import->now + SOON_MS));
+    return status;
+}
+
+/* --- lines of its content --- */
+
+/* NULL, or what is wrong with this row behind the one before. */
+static const char *judge_message(const struct import *import)
+{
+    const struct dump_value *data = &import->reader.line.value[DUMP_F_DATA];
+    int64_t position = number(import, DUMP_F_POSITION), part = number(import, DUMP_F_PART);
+    const char *reason;
+
+    if ((int64_t)data->len != number(import, DUMP_F_BYTES) || data->len == 0)
+        return "the data is not as long as it says";
+    if (position < import->next)
+        return "this row lies before the end of the one above";
+    if (position > import->stream.tail - (int64_t)data->len)
+        return "this row ends behind the tail";
+    /* rows may be missing that somebody pruned: then a message may begin with a later part */
+    if (part != 0 && !import->first && position == import->next && part != import->part + 1)
+        return "a part is missing in this message";
+    if (part > INT32_MAX)
+        return "there is no such part";
+    if (import->stream.kind != HTTP_TYPE_JSON)
+        return NULL;
+    if (part != 0)
+        return "a JSON message has one part only";
+    reason = json_precheck(data->text, data->len);
+    if (!reason && !json_is_valid(data->text, data->len))
+        reason = "the message is not valid JSON";
+    return reason;
+}
+
+static enum ds_status insert_message(struct import *import)
+{
+    const struct dump_value *data = &import->reader.line.value[DUMP_F_DATA];
+
+    return store_insert_row(import->conn, import->stream.id, number(import, DUMP_F_POSITION),
+                            (int)number(import, DUMP_F_PART), data->text, data->len,
+                            number(import, DUMP_F_APPENDED_AT));
+}
+
+static enum ds_status take_message(struct import *import)
+{
+    const char *reason = judge_message(import);
+
+    if (reason)
+        return dump_reader_refuse(&import->reader, DS_INVALID, "%s", reason);
+    import->first = false;
+    import->part = number(import, DUMP_F_PART);
+    import->next = number(import, DUMP_F_POSITION) + number(import, DUMP_F_BYTES);
+    import->stream_rows++;
+    if (import->part == 0)
+        import->messages++;
+    return import->skipping ? DS_OK : insert_message(import);
+}
+
+static enum ds_status take_producer(struct import *import)
+{
+    const struct dump_value *id = &import->reader.line.value[DUMP_F_PRODUCER];
+    const struct producer producer = {id->text, id->len, number(import, DUMP_F_EPOCH),
+                                      number(import, DUMP_F_SEQ)};
+    struct producer_state state = {0};
+    enum ds_status status = DS_OK;
+
+    if (!dump_is_producer_id(id) || producer.epoch > PRODUCER_NUMBER_MAX ||
+        producer.seq > PRODUCER_NUMBER_MAX)
+        return dump_reader_refuse(&import->reader, DS_INVALID, "this is no producer");
+    import->stream_producers++;
+    if (import->skipping)
+        return DS_OK;
+    status = store_producer_get(import->conn, import->stream.id, &producer, &state);
+    if (status == DS_OK && state.exists)
+        return dump_reader_refuse(&import->reader, DS_INVALID, "this producer stands there twice");
+    if (status == DS_OK)
+        status = store_producer_put(import->conn, import->stream.id, &producer,
+                                    number(import, DUMP_F_UPDATED_AT));
+    return status;
+}
+
+static const char *judge_end_of(const struct import *import)
+{
+    if (!is_text(import, DUMP_F_END_OF, import->stream.path))
+        return "this is the end of another stream";
+    if (number(import, DUMP_F_ROWS) != import->stream_rows ||
+        number(import, DUMP_F_PRODUCERS) != import->stream_producers)
+        return "lines of this stream are missing";
+    if (import->stream_rows > 0 && import->next != import->stream.tail)
+        return "the last row of this stream does not end at its tail";
+    if (import->messages > import->stream.messages)
+        return "there are more messages than the stream says";
+    return NULL;
+}
+
+static enum ds_status end_stream(struct import *import)
+{
+    const char *reason = judge_end_of(import);
+    enum ds_status status = DS_OK;
+
+    if (reason)
+        return dump_reader_refuse(&import->reader, DS_INVALID, "%s", reason);
+    import->streams++;
+    import->rows += import->stream_rows;
+    import->producers += import->stream_producers;
+    if (import->skipping) {
+        import->dump->skipped++;
+    } else {
+        import->open_streams++;
+        import->open_rows += import->stream_rows;
+        import->open_producers += import->stream_producers;
+        if (import->is_registry)
+            import->registry_id = import->stream.id;
+        if (!import->waits)
+            status = commit(import);
+    }
+    arena_free(import->arena);
+    import->arena = NULL;
+    return status;
+}
+
+/* --- the file --- */
+
+static enum ds_status take_head(struct import *import)
+{
+    if (import->reader.line.kind != DUMP_HEAD || !is_text(import, DUMP_F_FORMAT, DUMP_FORMAT))
+        return dump_reader_refuse(&import->reader, DS_INVALID, "this is no export of streams");
+    if (number(import, DUMP_F_VERSION) != DUMP_VERSION)
+        return dump_reader_refuse(&import->reader, DS_INVALID,
+                                  "an export of version %lld: this program reads %d",
+                                  (long long)number(import, DUMP_F_VERSION), DUMP_VERSION);
+    return DS_OK;
+}
+
+static enum ds_status take_line(struct import *import)
+{
+    switch (import->reader.line.kind) {
+    case DUMP_STREAM:
+        return import->arena ? dump_reader_refuse(&import->reader, DS_INVALID,
+                                                  "a stream begins within another")
+                             : begin_stream(import);
+    case DUMP_MESSAGE:
+    case DUMP_PRODUCER:
+    case DUMP_END_OF:
+        if (!import->arena)
+            return dump_reader_refuse(&import->reader, DS_INVALID,
+                                      "this line belongs to no stream");
+        return import->reader.line.kind == DUMP_MESSAGE    ? take_message(import)
+               : import->reader.line.kind == DUMP_PRODUCER ? take_producer(import)
+                                                           : end_stream(import);
+    default:
+        return dump_reader_refuse(&import->reader, DS_INVALID, "a second head");
+    }
+}
+
+static enum ds_status take_end(struct import *import)
+{
+    bool more;
+    enum ds_status status;
+
+    if (import->arena)
+        return dump_reader_refuse(&import->reader, DS_INVALID, "the end of %s is missing",
+                                  import->stream.path);
+    if (number(import, DUMP_F_STREAMS) != import->streams ||
+        number(import, DUMP_F_ROWS) != import->rows ||
+        number(import, DUMP_F_PRODUCERS) != import->producers)
+        return dump_reader_refuse(&import->reader, DS_INVALID, "streams are missing in this file");
+    status = dump_reader_next(&import->reader, &more);
+    if (status == DS_OK && more)
+        return dump_reader_refuse(&import->reader, DS_INVALID, "there is something behind the end");
+    return status == DS_OK ? commit(import) : status;
+}
+
+/*
+ * Once all is there: from the beginning, it would tell of each stream that follows. Not one that
+ * could not be told of anything; and never a second one.
+ */
+static enum ds_status appoint_registry(struct import *import)
+{
+    int64_t there = 0;
+    enum ds_status status = DS_OK;
+
+    if (import->registry_id == 0)
+        return DS_OK;
+    status = begin(import);
+    if (status == DS_OK)
+        status = stmt_query_int(import->conn, STMT_REGISTRY, 0, 0, &there);
+    if (status == DS_OK && there == 0)
+        status = stmt_run_ids(import->conn, STMT_REGISTRY_ON, import->registry_id, 0);
+    return status == DS_OK ? commit(import) : status;
+}
+
+static enum ds_status import_lines(struct import *import)
+{
+    bool more;
+    enum ds_status status = next_line(import, &more);
+
+    if (status == DS_OK && !more)
+        return dump_reader_refuse(&import->reader, DS_INVALID, "the file is empty");
+    if (status == DS_OK)
+        status = take_head(import);
+    while (status == DS_OK) {
+        status = next_line(import, &more);
+        if (status != DS_OK)
+            break;
+        if (!more)
+            return dump_reader_refuse(&import->reader, DS_INVALID,
+                                      "the last line is missing: the file was cut short");
+        if (import->reader.line.kind == DUMP_END) {
+            status = take_end(import);
+            return status == DS_OK ? appoint_registry(import) : status;
+        }
+        status = take_line(import);
+    }
+    return status;
+}
+
+static enum ds_status import_file(struct import *import)
+{
+    struct dump_reader *reader = &import->reader;
+    enum ds_status status =
+        dump_reader_open(reader, import->dump->file, import->conn->store->config->database);
+
+    if (status == DS_OK)
+        status = import_lines(import);
+    if (status != DS_OK && !reader->reason[0])
+        (void)dump_reader_refuse(reader, status, "%s", ds_status_text(status));
+    (void)snprintf(import->dump->reason, sizeof import->dump->reason, "%s", reader->reason);
+    dump_reader_close(reader);
+    return status;
+}
+
+enum ds_status store_import(struct store_conn *conn, struct store_dump *dump)
+{
+    struct import import = {.conn = conn, .dump = dump};
+    enum ds_status status;
+
+    dump->streams = dump->rows = dump->producers = dump->skipped = 0;
+    dump->kept_registry = false;
+    import.breathed_at = clock_monotonic_ms();
+    status = import_file(&import);
+    if (import.open)
+        store_rollback(conn);
+    arena_free(import.arena);
+    buf_close(&import.changed);
+    return status;
+}
