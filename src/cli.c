@@ -379,9 +379,7 @@ static enum cli_exit run(struct cli *cli)
         return cli_fail(cli, CLI_USAGE, "works on a database file: name it with --db FILE");
     if (cli->command->needs != CLI_EITHER)
         return cli->command->run(cli);
-    if (cli->db)
-        return cli_fail(cli, CLI_USAGE, "works on a server alone, not on a database file");
-    cli->backend = &cli_remote;
+    cli->backend = cli->db ? &cli_local : &cli_remote;
     exit = cli->backend->open(cli);
     if (exit != CLI_DONE)
         return exit;

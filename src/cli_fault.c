@@ -119,6 +119,8 @@ enum cli_exit cli_fault_add(struct cli *cli)
 
     if (!path || !read_fault(cli, &fault))
         return CLI_USAGE;
+    if (!cli->backend->fault_set)
+        return cli_fail(cli, CLI_USAGE, "works on a server alone");
     return cli->backend->fault_set(cli, path, &fault);
 }
 
@@ -168,10 +170,14 @@ static bool print_fault(void *arg, const char *path, const struct ds_fault *faul
 
 enum cli_exit cli_fault_ls(struct cli *cli)
 {
+    if (!cli->backend->fault_list)
+        return cli_fail(cli, CLI_USAGE, "works on a server alone");
     return cli->backend->fault_list(cli, print_fault, cli);
 }
 
 enum cli_exit cli_fault_clear(struct cli *cli)
 {
+    if (!cli->backend->fault_clear)
+        return cli_fail(cli, CLI_USAGE, "works on a server alone");
     return cli->backend->fault_clear(cli, NULL);
 }

@@ -1,0 +1,211 @@
+/*
+ * dsctl's operations on a database file, by the public library: see cli_backend.h. Servers may be
+ * using the file at the same time.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "cli_backend.h"
+#include "producer.h"
+
+enum { WAIT_MS = 60000 };
+
+static enum cli_exit open_store(struct cli *cli)
+{
+    struct ds_store *store = NULL;
+    enum ds_status status;
+
+    /* a name that is mistyped makes no database */
+    if (strcmp(cli->command->name, "create") != 0 && access(cli->db, F_OK) != 0)
+        return cli_fail(cli, CLI_FAILED, "%s: %s", cli->db, strerror(errno));
+    status = ds_store_open(cli->db, NULL, &store);
+    if (status != DS_OK)
+        return cli_fail(cli, CLI_FAILED, "%s: %s", cli->db, ds_status_text(status));
+    cli->link = store;
+    return CLI_DONE;
+}
+
+static void close_store(struct cli *cli)
+{
+    ds_store_close(cli->link);
+}
+
+/* Says why, and what that means for a script. */
+static enum cli_exit refuse(const struct cli *cli, const char *path, enum ds_status status,
+                            const char *reason)
+{
+    enum cli_exit exit = CLI_FAILED;
+
+    if (status == DS_NOT_FOUND || status == DS_GONE || status == DS_PRUNED)
+        exit = CLI_NOT_FOUND;
+    else if (status == DS_CONFLICT || status == DS_CLOSED || status == DS_FENCED ||
+             status == DS_GAP)
+        exit = CLI_CONFLICT;
+    return cli_fail(cli, exit, "%s: %s", path, reason ? reason : ds_status_text(status));
+}
+
+/* A copy in the arena. */
+static enum cli_exit keep(const struct cli *cli, struct ds_stream *stream, struct cli_state *state)
+{
+    struct ds_stream *to = &state->stream;
+
+    *to = *stream;
+    to->path = arena_strndup(cli->arena, stream->path, strlen(stream->path));
+    to->content_type =
+        arena_strndup(cli->arena, stream->content_type, strlen(stream->content_type));
+    if (stream->forked_from)
+        to->forked_from =
+            arena_strndup(cli->arena, stream->forked_from, strlen(stream->forked_from));
+    ds_stream_free(stream);
+    return to->path && to->content_type ? CLI_DONE : cli_no_memory(cli);
+}
+
+static enum cli_exit create(struct cli *cli, const char *path,
+                            const struct ds_create_options *options, bool *created,
+                            struct cli_state *state)
+{
+    struct ds_stream *stream = NULL;
+    enum ds_status status = ds_create(cli->link, path, options, created, &stream);
+
+    if (status == DS_NOT_FOUND)
+        return refuse(cli, options->fork_of, status, NULL);
+    return status == DS_OK ? keep(cli, stream, state) : refuse(cli, path, status, NULL);
+}
+
+static enum cli_exit get(struct cli *cli, const char *path, struct cli_state *state)
+{
+    struct ds_stream *stream = NULL;
+    enum ds_status status = ds_get(cli->link, path, &stream);
+
+    return status == DS_OK ? keep(cli, stream, state) : refuse(cli, path, status, NULL);
+}
+
+static enum cli_exit remove_stream(struct cli *cli, const char *path)
+{
+    enum ds_status status = ds_delete(cli->link, path);
+
+    return status == DS_OK ? CLI_DONE : refuse(cli, path, status, NULL);
+}
+
+static enum cli_exit append(struct cli *cli, const char *path, const void *data, size_t len,
+                            const struct ds_append_options *options, struct cli_appended *appended)
+{
+    struct ds_append_result result = {0};
+    enum ds_status status = ds_append(cli->link, path, data, len, options, &result);
+
+    if (status == DS_FENCED)
+        return cli_fail(cli, CLI_CONFLICT, "%s: the producer writes in epoch %lld by now", path,
+                        (long long)result.producer_epoch);
+    if (status != DS_OK)
+        return refuse(cli, path, status, result.reason);
+    (void)snprintf(appended->tail, sizeof appended->tail, "%s", result.next_offset);
+    appended->closed = result.closed;
+    appended->duplicate = result.duplicate;
+    return CLI_DONE;
+}
+
+/* As over HTTP: one with the last sequence of all is refused, and the refusal says which one is
+   expected. */
+static enum cli_exit expected(struct cli *cli, const char *path, const char *type,
+                              const struct ds_append_options *options, int64_t *seq)
+{
+    struct ds_append_options probe = {.content_type = type,
+                                      .producer_id = options->producer_id,
+                                      .producer_epoch = options->producer_epoch,
+                                      .producer_seq = PRODUCER_NUMBER_MAX};
+    struct ds_append_result result = {0};
+    enum ds_status status = ds_append(cli->link, path, "0", 1, &probe, &result);
+
+    switch (status) {
+    case DS_GAP:
+        *seq = result.producer_seq + 1;
+        return CLI_DONE;
+    case DS_INVALID: /* a new epoch begins at 0 */
+        *seq = 0;
+        return CLI_DONE;
+    case DS_FENCED:
+        return cli_fail(cli, CLI_CONFLICT, "%s: the producer writes in epoch %lld by now", path,
+                        (long long)result.producer_epoch);
+    default:
+        return refuse(cli, path, status, result.reason);
+    }
+}
+
+/* One read. Moves offset; *is_done when there will be no more, or nothing is to be waited for. */
+static enum cli_exit read_once(struct cli *cli, const char *path, bool follow, char *offset,
+                               size_t size, cli_read_fn *fn, void *arg, bool *is_done)
+{
+    struct ds_read_result result = {0};
+    enum ds_status status = ds_read(cli->link, path, offset, &result);
+    bool go_on;
+
+    if (status != DS_OK)
+        return refuse(cli, path, status,
+                      status == DS_INVALID ? "this is not an offset of this stream" : NULL);
+    go_on = fn(arg, result.data, result.len, result.next_offset);
+    (void)snprintf(offset, size, "%s", result.next_offset);
+    *is_done = result.closed || (!follow && result.up_to_date);
+    ds_read_free(&result);
+    return go_on ? CLI_DONE : CLI_FAILED;
+}
+
+static enum cli_exit read_stream(struct cli *cli, const struct cli_state *state,
+                                 const struct cli_reading *reading, cli_read_fn *fn, void *arg)
+{
+    const char *path = state->stream.path;
+    char offset[DS_OFFSET_SIZE * 4];
+    enum cli_exit exit = CLI_DONE;
+    bool is_done = false;
+
+    (void)snprintf(offset, sizeof offset, "%s", reading->offset);
+    while (exit == CLI_DONE && !is_done) {
+        exit = read_once(cli, path, reading->follow, offset, sizeof offset, fn, arg, &is_done);
+        if (exit == CLI_DONE && !is_done && reading->follow) {
+            enum ds_status status = ds_wait(cli->link, path, offset, WAIT_MS);
+
+            if (status != DS_OK && status != DS_TIMEOUT)
+                exit = refuse(cli, path, status, NULL);
+        }
+    }
+    return exit;
+}
+
+struct listing {
+    cli_list_fn *fn;
+    void *arg;
+    bool go_on;
+};
+
+static bool take_stream(void *arg, const struct ds_stream *stream)
+{
+    struct listing *listing = arg;
+    struct cli_state state = {.stream = *stream};
+
+    listing->go_on = listing->fn(listing->arg, &state);
+    return listing->go_on;
+}
+
+static enum cli_exit list(struct cli *cli, cli_list_fn *fn, void *arg)
+{
+    struct listing listing = {fn, arg, true};
+    enum ds_status status = ds_list(cli->link, NULL, take_stream, &listing);
+
+    if (status != DS_OK)
+        return refuse(cli, cli->db, status, NULL);
+    return listing.go_on ? CLI_DONE : CLI_FAILED;
+}
+
+const struct cli_backend cli_local = {
+    .open = open_store,
+    .close = close_store,
+    .create = create,
+    .append = append,
+    .expected = expected,
+    .get = get,
+    .remove = remove_stream,
+    .read = read_stream,
+    .list = list,
+};
