@@ -268,7 +268,7 @@ DS_API enum ds_status ds_list(struct ds_store *store, const char *prefix, ds_str
  */
 struct ds_fault {
     int status;    /* answer this, 200..599; 0: no */
-    int64_t count; /* so many requests; 0: one */
+    int64_t count; /* so many requests; 0 is one */
     bool has_retry_after;
     int64_t retry_after; /* seconds, with status */
     int64_t delay_ms;    /* wait first; 0: no */
@@ -292,7 +292,8 @@ DS_API enum ds_status ds_fault_set(struct ds_store *store, const char *path,
 /* Of one path, or with NULL all of them. DS_OK also when there was none. */
 DS_API enum ds_status ds_fault_clear(struct ds_store *store, const char *path);
 
-/* Calls fn for every fault until it returns false; count is what is left. */
+/* Calls fn for every fault, in the order of their paths, until it returns false; count is what is
+   left. fn may do with the store what it likes. */
 typedef bool ds_fault_fn(void *arg, const char *path, const struct ds_fault *fault);
 DS_API enum ds_status ds_fault_list(struct ds_store *store, ds_fault_fn *fn, void *arg);
 
