@@ -276,7 +276,8 @@ async function answers(url, children, logs) {
 
 /**
  * options: door, responders, processes, env (DS_* settings, over all), envOf(i) (over those of
- * supervisor i), program, direct (a port to each supervisor alone: `urls`), database.
+ * supervisor i), program, direct (a port to each supervisor alone: `urls`), database, options (of the
+ * web server: names of files in deploy/X/options).
  */
 export async function startServer(options = {}) {
   const { door = "nginx", responders = 1, processes = 1, direct = false } = options
@@ -426,6 +427,7 @@ export async function startServer(options = {}) {
     sockets.forEach((_, i) => startSupervisor(i))
     if (open) {
       const given = { folder, program: executable, database, env: settings(env), log }
+      if (options.options) given.options = options.options
       webServers.push(...(await open({ ...given, sockets })))
       server.url = webServers[0].url
       server.database = webServers[0].database ?? database

@@ -212,7 +212,11 @@ export async function startApache({
 
   const used = new Set()
   files.forEach((name, i) => {
-    const text = withoutComments(optionTexts[i])
+    let text = withoutComments(optionTexts[i])
+    if (name === "faults") {
+      fs.copyFileSync("/bin/true", path.join(own, "nph-drop"))
+      text = fill(text, { "/etc/durable-streams/apache": own })
+    }
     const here = Object.entries(values).filter(([from]) => text.includes(from))
     here.forEach(([from]) => used.add(from))
     write(`${name}.conf`, fill(text, Object.fromEntries(here)))
