@@ -27,7 +27,7 @@ export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp ${TSAN_OPTIONS-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
 system='program conformance:three wire:nginx wire:lighttpd-cgi
-    client registry crash contention parked housekeeping front front-apache hosting run'
+    faults client registry crash contention parked housekeeping front front-apache hosting run'
 # doors/list.mjs has them
 doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
     apache-cgi lighttpd-cgi hosting mixed'
@@ -154,9 +154,12 @@ one_system() {
     if [ "$bad" -ne 0 ]; then
         cat "$scratch/output" "$scratch/notes"
     else # what the tests measured
-        grep -E '^(conformance|crash|parked|contention|housekeeping): ' "$scratch/output" | sed 's/^/    /'
+        grep -E '^(conformance|crash|parked|contention|housekeeping|faults): ' "$scratch/output" | sed 's/^/    /'
     fi
     case $1 in
+    faults) # what a client's socket saw at every door
+        [ "$bad" -eq 0 ] && sed 's/^/    /' "$B/faults.md"
+        ;;
     conformance:*) # for the matrix
         mkdir -p "$B/doors"
         echo "$good $bad" >"$B/doors/conformance-$SETUP"
