@@ -16,6 +16,8 @@
 #include "log.h"
 #include "path.h"
 
+extern char **environ;
+
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -88,6 +90,14 @@ static const struct row table[] = {
      "path of a stream that says which streams there are, /v1/stream/__registry__ for example; "
      "off; "
      "empty: as the database has it"},
+    {"DS_HOOK", TEXT, FIELD(hook), "", 0, 0, 0,
+     "absolute path of a program that is run, with the event as JSON on its input, after a stream "
+     "was "
+     "made or deleted"},
+    {"DS_HOOK_PROCESSES", NUMBER, FIELD(hook_processes), NULL, 4, 1, 64,
+     "how many of it a process runs at once; 1: in order"},
+    {"DS_HOOK_TIMEOUT_MS", NUMBER, FIELD(hook_timeout_ms), NULL, 10000, 10, 3600000,
+     "how long it may take, then it is killed"},
     {"DS_CHECKPOINT", CHOICE, FIELD(checkpoint), "off|on", 1, 0, 0,
      "off: another program, such as Litestream, checkpoints the write-ahead log"},
     {"DS_WAL_BYTES", NUMBER, FIELD(wal_bytes), NULL, 16 * MIB, 64 * KIB, 64 * GIB,
@@ -253,6 +263,10 @@ bool config_load(struct config *config, char *error, size_t size)
         (void)snprintf(error, size, "DS_REGISTRY must be off or the path of a stream");
         goto fail;
     }
+    if (config->hook[0] && config->hook[0] != '/') {
+        (void)snprintf(error, size, "DS_HOOK must be the absolute path of a program");
+        goto fail;
+    }
     if (config->durability == DURABILITY_MEMORY) {
         path = memory_path(config->database);
         if (!path)
@@ -272,7 +286,9 @@ void config_close(struct config *config)
     free(config->base_url);
     free(config->cors_origin);
     free(config->registry);
-    config->database = config->base_url = config->cors_origin = config->registry = NULL;
+    free(config->hook);
+    config->database = config->base_url = config->cors_origin = NULL;
+    config->registry = config->hook = NULL;
 }
 
 /* The default of a CHOICE within its list. */
@@ -353,4 +369,34 @@ void config_forget_service_manager(void)
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         (void)unsetenv(names[i]);
+}
+
+static bool is_for_hook(const char *entry)
+{
+    static const char *const names[] = {
+        "PATH=", "HOME=", "USER=", "LANG=", "TZ=", "TMPDIR=", "DS_"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+char **config_environment_for_hook(void)
+{
+    size_t n = 0, used = 0;
+    char **environment;
+
+    for (char **entry = environ; *entry; entry++)
+        n++;
+    environment = calloc(n + 1, sizeof *environment);
+    for (size_t i = 0; environment && i < n; i++)
+        if (is_for_hook(environ[i]))
+            environment[used++] = environ[i];
+    return environment;
+}
+
+void config_free_environment(char **environment)
+{
+    free(environment); /* the entries are the process's */
 }

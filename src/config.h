@@ -22,6 +22,7 @@ struct config {
     char *base_url; /* scheme://host[:port][/prefix] for Location; empty: from the request */
     const char *base_path; /* the prefix in base_url, "" if there is none */
     char *registry;        /* path of the registry, "off", or empty: as the database has it */
+    char *hook;            /* program to run when streams begin and end; empty: none */
     char *cors_origin;     /* "*", an origin, or empty: no CORS headers */
     int64_t durability;
     int64_t cache;
@@ -47,6 +48,8 @@ struct config {
     int64_t checkpoint; /* 0: another program does it, 1: we do */
     int64_t wal_bytes;
     int64_t test_endpoints; /* 1: faults are injected, and can be set over HTTP */
+    int64_t hook_processes;
+    int64_t hook_timeout_ms;
     int64_t log_level;
 };
 
@@ -78,5 +81,12 @@ const char *config_temporary_folder(void);
 int config_passed_sockets(void);
 const char *config_notify_socket(void);
 void config_forget_service_manager(void);
+
+/*
+ * The environment of the hook: where programs and homes are, and our settings; nothing of the
+ * request that a CGI process has there. NULL when out of memory.
+ */
+char **config_environment_for_hook(void);
+void config_free_environment(char **environment);
 
 #endif

@@ -11,6 +11,7 @@
 #include "http_type.h"
 #include "json.h"
 #include "json_scan.h"
+#include "json_string.h"
 #include "offset.h"
 #include "path.h"
 #include "producer.h"
@@ -104,44 +105,6 @@ void dump_add_number(struct buf *buf, enum dump_field field, int64_t value)
     buf_printf(buf, "%" PRId64, value);
 }
 
-/* Behind a backslash; 0: the character needs none, or \u00XX. */
-static char short_escape(char c)
-{
-    switch (c) {
-    case '"':
-    case '\\':
-        return c;
-    case '\n':
-        return 'n';
-    case '\r':
-        return 'r';
-    case '\t':
-        return 't';
-    default:
-        return 0;
-    }
-}
-
-static void add_string(struct buf *buf, const char *text, size_t len)
-{
-    size_t start = 0;
-
-    for (size_t i = 0; i < len; i++) {
-        char escape = short_escape(text[i]);
-
-        if (!escape && (unsigned char)text[i] >= 0x20)
-            continue;
-        buf_add(buf, text + start, i - start);
-        start = i + 1;
-        buf_addc(buf, '\\');
-        if (escape)
-            buf_addc(buf, escape);
-        else
-            buf_printf(buf, "u%04x", (unsigned)(unsigned char)text[i]);
-    }
-    buf_add(buf, text + start, len - start);
-}
-
 void dump_add_text(struct buf *buf, enum dump_field field, const char *text, size_t len)
 {
     bool plain = len == 0 || (!memchr(text, '\0', len) && utf8_is_valid(text, len));
@@ -150,7 +113,7 @@ void dump_add_text(struct buf *buf, enum dump_field field, const char *text, siz
     (void)buf_reserve(buf, len + len / 2 + 64); /* one growth for most */
     buf_addc(buf, '"');
     if (plain)
-        add_string(buf, text, len);
+        json_add_escaped(buf, text, len);
     else
         base64_add(buf, text, len);
     buf_addc(buf, '"');

@@ -6,10 +6,18 @@
 
 #include "clock.h"
 #include "commit.h"
+#include "hook.h"
 #include "house.h"
 #include "live.h"
 #include "log.h"
 #include "store.h"
+
+static int64_t stop_by(struct server *server)
+{
+    if (server->stop_by == 0)
+        server->stop_by = clock_monotonic_ms() + server->config->stop_timeout_ms;
+    return server->stop_by;
+}
 
 void server_close(struct server *server)
 {
@@ -17,6 +25,7 @@ void server_close(struct server *server)
        take what they are given until both have ended */
     house_stop(server->house);
     commit_stop(server->commit);
+    hook_stop(server->hook, stop_by(server)); /* nothing begins or ends any more */
     live_stop(server->live);
     commit_free(server->commit);
     store_close(server->store, server->lasting);
@@ -30,6 +39,10 @@ enum ds_status server_start(struct server *server, const struct config *config, 
     server->config = config;
     server->lasting = threads;
     status = store_open(&server->store, config, threads);
+    if (status == DS_OK && config->hook[0])
+        status = hook_start(&server->hook, config, threads);
+    if (server->hook)
+        store_listen(server->store, hook_tell, server->hook);
     if (status == DS_OK)
         status = commit_start(&server->commit, server->store, config, threads);
     if (status == DS_OK)
@@ -48,6 +61,7 @@ void server_drain(struct server *server)
     int64_t until = clock_monotonic_ms() + server->config->stop_timeout_ms;
     const struct timespec moment = {0, 2 * 1000000};
 
+    (void)stop_by(server);
     live_let_go(server->live);
     while (atomic_load(&server->exchanges) > 0 && clock_monotonic_ms() < until)
         (void)nanosleep(&moment, NULL);

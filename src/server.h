@@ -11,6 +11,7 @@
 #include "status.h"
 
 struct commit;
+struct hook;
 struct house;
 struct live;
 struct store;
@@ -20,9 +21,11 @@ struct server {
     struct store *store;
     struct commit *commit;
     struct live *live;
+    struct hook *hook;    /* NULL: DS_HOOK is not set */
     bool lasting;         /* has threads and stays; a CGI process does not */
     struct house *house;  /* NULL in a CGI process */
     atomic_int exchanges; /* under way, for a graceful end */
+    int64_t stop_by;      /* monotonic ms: when a graceful end must be over; 0: not asked for yet */
     atomic_bool stopping; /* connections are closed after their answer, nobody is parked */
 };
 

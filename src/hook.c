@@ -1,0 +1,455 @@
+/*
+ * The hook: see hook.h.
+ *
+ * Programs and their ends belong to one thread; the lock guards the queue. A program has its event
+ * on descriptor 0, in a memory file, so that nobody ever waits for it to read; what it prints goes
+ * to our log. It is in a process group of its own: when its time is up, whatever it has started is
+ * killed with it.
+ */
+#include "hook.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "config.h"
+#include "json_string.h"
+#include "log.h"
+#include "utf8.h"
+
+enum {
+    QUEUE = 4096,       /* events waiting for a program */
+    LOOK_MS = 10,       /* between looks at programs, where the kernel has no descriptor for them */
+    COMPLAIN_MS = 1000, /* between complaints in the log */
+    KILL_AGAIN_MS = 1000,
+};
+
+struct job {
+    struct job *next;
+    size_t len;
+    char line[];
+};
+
+struct program {
+    pid_t pid; /* 0: a free place */
+    int fd;    /* readable when it has ended, or -1 */
+    int64_t started_at, kill_at;
+    bool killed;
+};
+
+struct hook {
+    const struct config *config;
+    char **environment;
+    bool threaded, has_log; /* has_log: descriptor 2 is open */
+    pthread_t thread;
+    int poke; /* ends the thread's sleep */
+
+    pthread_mutex_t lock;
+    struct job *first, **last;
+    int queued;
+    int64_t dropped; /* since the queue was full */
+    int64_t until;   /* INT64_MAX: not stopping yet */
+
+    struct program *program; /* config->hook_processes places */
+    struct pollfd *sleep_on; /* one more */
+    int64_t running;
+    int64_t next_complaint; /* and how many were not heard since the last */
+    int64_t unheard;
+};
+
+/* --- telling --- */
+
+static void add_member(struct buf *line, const char *name, const char *text)
+{
+    struct buf valid = {0};
+
+    utf8_add_lossy(&valid, text, strlen(text));
+    buf_printf(line, "\"%s\":\"", name);
+    json_add_escaped(line, valid.data ? valid.data : "", valid.len);
+    buf_adds(line, "\",");
+    if (buf_failed(&valid))
+        line->failed = true;
+    buf_close(&valid);
+}
+
+static struct job *new_job(const struct ds_event *event)
+{
+    struct buf line = {0};
+    struct job *job = NULL;
+
+    buf_printf(&line, "{\"type\":\"%s\",", event->kind == DS_EVENT_CREATED ? "created" : "deleted");
+    add_member(&line, "path", event->path);
+    add_member(&line, "contentType", event->content_type);
+    buf_printf(&line, "\"createdAt\":%" PRId64 ",\"timestamp\":%" PRId64 "}\n", event->created_at,
+               event->at);
+    if (!buf_failed(&line))
+        job = malloc(sizeof *job + line.len);
+    if (job) {
+        job->next = NULL;
+        job->len = line.len;
+        memcpy(job->line, line.data, line.len);
+    }
+    buf_close(&line);
+    return job;
+}
+
+static void end_sleep(const struct hook *hook)
+{
+    uint64_t one = 1;
+
+    if (write(hook->poke, &one, sizeof one) < 0 && errno != EAGAIN)
+        log_error("cannot wake the hook: %s", strerror(errno));
+}
+
+void hook_tell(void *arg, const struct ds_event *event)
+{
+    struct hook *hook = arg;
+    struct job *job = new_job(event);
+    bool fits;
+    int64_t dropped = 0;
+
+    if (!job) {
+        log_error("out of memory: the hook does not hear of %s", event->path);
+        return;
+    }
+    (void)pthread_mutex_lock(&hook->lock);
+    fits = hook->queued < QUEUE;
+    if (fits) {
+        *hook->last = job;
+        hook->last = &job->next;
+        hook->queued++;
+    } else {
+        dropped = ++hook->dropped;
+    }
+    (void)pthread_mutex_unlock(&hook->lock);
+    if (fits) {
+        end_sleep(hook);
+        return;
+    }
+    free(job);
+    if (dropped == 1)
+        log_warn("the hook is too slow: %d events are waiting, more are dropped", QUEUE);
+}
+
+/* The next event, NULL when there is none. */
+static struct job *take(struct hook *hook)
+{
+    struct job *job;
+    int64_t dropped = 0;
+
+    (void)pthread_mutex_lock(&hook->lock);
+    job = hook->first;
+    if (job) {
+        hook->first = job->next;
+        if (!hook->first)
+            hook->last = &hook->first;
+        hook->queued--;
+    } else {
+        dropped = hook->dropped; /* the burst is over */
+        hook->dropped = 0;
+    }
+    (void)pthread_mutex_unlock(&hook->lock);
+    if (dropped > 0)
+        log_warn("the hook was too slow: %" PRId64 " events were dropped", dropped);
+    return job;
+}
+
+/* --- running --- */
+
+/* A thousand failures in a row are one line a second. */
+static void complain(struct hook *hook, const char *what, const char *why, int number)
+{
+    int64_t now = clock_monotonic_ms();
+
+    if (now < hook->next_complaint) {
+        hook->unheard++;
+        return;
+    }
+    hook->next_complaint = now + COMPLAIN_MS;
+    if (hook->unheard > 0)
+        log_warn("the hook failed %" PRId64 " times more", hook->unheard);
+    hook->unheard = 0;
+    if (why)
+        log_warn("the hook %s %s: %s", hook->config->hook, what, why);
+    else
+        log_warn("the hook %s %s %d", hook->config->hook, what, number);
+}
+
+/* The event as a file, from whose beginning the program reads; -1 when there can be none. */
+static int open_event(const struct job *job)
+{
+    int fd = memfd_create("event", MFD_CLOEXEC);
+
+    if (fd < 0 || pwrite(fd, job->line, job->len, 0) == (ssize_t)job->len)
+        return fd;
+    (void)close(fd);
+    return -1;
+}
+
+/* What a program of ours must not inherit: our signals and descriptors. 0, or an errno. */
+static int spawn(struct hook *hook, int event, pid_t *pid)
+{
+    char *argv[] = {hook->config->hook, NULL};
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t how;
+    sigset_t none, all;
+    int error = posix_spawn_file_actions_init(&files);
+
+    if (error != 0)
+        return error;
+    error = posix_spawnattr_init(&how);
+    if (error != 0)
+        goto end;
+    (void)sigemptyset(&none);
+    (void)sigfillset(&all);
+    (void)posix_spawnattr_setsigmask(&how, &none);
+    (void)posix_spawnattr_setsigdefault(&how, &all);
+    (void)posix_spawnattr_setpgroup(&how, 0);
+    (void)posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                             POSIX_SPAWN_SETPGROUP);
+    error = posix_spawn_file_actions_adddup2(&files, event, STDIN_FILENO);
+    if (error == 0 && !hook->has_log)
+        error = posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
+    if (error == 0)
+        error = posix_spawn(pid, argv[0], &files, &how, argv, hook->environment);
+    (void)posix_spawnattr_destroy(&how);
+end:
+    (void)posix_spawn_file_actions_destroy(&files);
+    return error;
+}
+
+static void start(struct hook *hook, struct program *program, const struct job *job)
+{
+    int event = open_event(job), error = event < 0 ? errno : spawn(hook, event, &program->pid);
+
+    if (event >= 0)
+        (void)close(event);
+    if (error != 0) {
+        program->pid = 0;
+        complain(hook, "cannot be run", strerror(error), 0);
+        return;
+    }
+    program->started_at = clock_monotonic_ms();
+    program->kill_at = program->started_at + hook->config->hook_timeout_ms;
+    program->killed = false;
+    program->fd = (int)syscall(SYS_pidfd_open, program->pid, 0);
+    hook->running++;
+}
+
+static void note_end(struct hook *hook, const struct program *program, int status)
+{
+    if (program->killed)
+        return; /* was complained about then */
+    if (WIFSIGNALED(status))
+        complain(hook, "was ended by signal", NULL, WTERMSIG(status));
+    else if (WEXITSTATUS(status) != 0)
+        complain(hook, "ended with status", NULL, WEXITSTATUS(status));
+}
+
+/* A program has ended, or is killed when its time is up. */
+static void look_after(struct hook *hook, struct program *program, int64_t now)
+{
+    int status = 0;
+    pid_t ended = waitpid(program->pid, &status, WNOHANG);
+
+    if (ended > 0)
+        note_end(hook, program, status);
+    if (ended > 0 || (ended < 0 && errno == ECHILD)) {
+        if (program->fd >= 0)
+            (void)close(program->fd);
+        program->pid = 0;
+        hook->running--;
+    } else if (now >= program->kill_at) {
+        if (!program->killed)
+            complain(hook, "is killed, its time is up: ms", NULL, (int)(now - program->started_at));
+        program->killed = true;
+        program->kill_at = now + KILL_AGAIN_MS;
+        (void)kill(-program->pid, SIGKILL);
+    }
+}
+
+static bool start_next(struct hook *hook, struct program *program)
+{
+    struct job *job = take(hook);
+
+    if (job)
+        start(hook, program, job);
+    free(job);
+    return job != NULL;
+}
+
+/* Frees the places of what has ended and fills them. Returns when something is due next. */
+static int64_t visit(struct hook *hook, bool start_more)
+{
+    int64_t now = clock_monotonic_ms(), due = INT64_MAX;
+
+    for (int64_t i = 0; i < hook->config->hook_processes; i++) {
+        struct program *program = &hook->program[i];
+
+        if (program->pid != 0)
+            look_after(hook, program, now);
+        while (program->pid == 0 && start_more && start_next(hook, program))
+            ;
+        if (program->pid == 0)
+            continue;
+        if (program->kill_at < due)
+            due = program->kill_at;
+        if (program->fd < 0 && now + LOOK_MS < due)
+            due = now + LOOK_MS;
+    }
+    return due;
+}
+
+static void doze(struct hook *hook, int64_t due)
+{
+    struct pollfd *sleep_on = hook->sleep_on;
+    int64_t now = clock_monotonic_ms();
+    uint64_t count;
+    nfds_t n = 0;
+
+    sleep_on[n++] = (struct pollfd){.fd = hook->poke, .events = POLLIN};
+    for (int64_t i = 0; i < hook->config->hook_processes; i++)
+        if (hook->program[i].pid != 0 && hook->program[i].fd >= 0)
+            sleep_on[n++] = (struct pollfd){.fd = hook->program[i].fd, .events = POLLIN};
+    (void)poll(sleep_on, n, due == INT64_MAX ? -1 : due > now ? (int)(due - now) : 0);
+    if (read(hook->poke, &count, sizeof count) < 0) {
+        /* it was something else */
+    }
+}
+
+static void *run(void *arg)
+{
+    struct hook *hook = arg;
+
+    for (;;) {
+        int64_t due = visit(hook, true), until;
+        bool idle;
+
+        (void)pthread_mutex_lock(&hook->lock);
+        until = hook->until;
+        idle = !hook->first && hook->running == 0;
+        (void)pthread_mutex_unlock(&hook->lock);
+        if (until != INT64_MAX && (idle || clock_monotonic_ms() >= until))
+            return NULL;
+        doze(hook, due < until ? due : until);
+    }
+}
+
+/* --- start and stop --- */
+
+static void close_hook(struct hook *hook)
+{
+    int64_t undone = 0;
+
+    for (struct job *job = hook->first, *next; job; job = next, undone++) {
+        next = job->next;
+        free(job);
+    }
+    if (undone > 0)
+        log_warn("the hook was not run for %" PRId64 " events: no time was left", undone);
+    if (hook->unheard > 0)
+        log_warn("the hook failed %" PRId64 " times more", hook->unheard);
+    if (hook->poke >= 0)
+        (void)close(hook->poke);
+    (void)pthread_mutex_destroy(&hook->lock);
+    config_free_environment(hook->environment);
+    free(hook->program);
+    free(hook->sleep_on);
+    free(hook);
+}
+
+/*
+ * lighttpd and Apache end a CGI process as soon as they have its answer, when we only begin. A
+ * reader that left is noticed by its closed output as well.
+ */
+static void stay_after_answer(void)
+{
+    sigset_t end;
+
+    (void)sigemptyset(&end);
+    (void)sigaddset(&end, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &end, NULL);
+}
+
+enum ds_status hook_start(struct hook **out, const struct config *config, bool thread)
+{
+    struct hook *hook = calloc(1, sizeof *hook);
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+
+    if (!hook)
+        return DS_NO_MEMORY;
+    (void)sigaction(SIGCHLD, &usual, NULL); /* ignored by who started us, ends would go unseen */
+#ifdef CLOSE_RANGE_CLOEXEC
+    /* what we open is so already; this is for what was left open by who started us */
+    (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+#endif
+    if (!thread)
+        stay_after_answer();
+    hook->config = config;
+    hook->last = &hook->first;
+    hook->until = INT64_MAX;
+    hook->has_log = fcntl(STDERR_FILENO, F_GETFD) >= 0;
+    (void)pthread_mutex_init(&hook->lock, NULL);
+    hook->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    hook->environment = config_environment_for_hook();
+    hook->program = calloc((size_t)config->hook_processes, sizeof *hook->program);
+    hook->sleep_on = calloc((size_t)config->hook_processes + 1, sizeof *hook->sleep_on);
+    if (hook->poke < 0 || !hook->environment || !hook->program || !hook->sleep_on)
+        goto fail;
+    if (thread && pthread_create(&hook->thread, NULL, run, hook) != 0)
+        goto fail;
+    hook->threaded = thread;
+    *out = hook;
+    return DS_OK;
+fail:
+    close_hook(hook);
+    return DS_NO_MEMORY;
+}
+
+/* Time is up for all of them. What a kill does not end at once is left to itself. */
+static void end_programs(struct hook *hook)
+{
+    int64_t until = clock_monotonic_ms() + KILL_AGAIN_MS;
+
+    for (int64_t i = 0; i < hook->config->hook_processes; i++)
+        hook->program[i].kill_at = 0;
+    for (;;) {
+        (void)visit(hook, false);
+        if (hook->running == 0 || clock_monotonic_ms() >= until)
+            return;
+        doze(hook, clock_monotonic_ms() + LOOK_MS);
+    }
+}
+
+void hook_stop(struct hook *hook, int64_t until)
+{
+    if (!hook)
+        return;
+    (void)pthread_mutex_lock(&hook->lock);
+    hook->until = until;
+    (void)pthread_mutex_unlock(&hook->lock);
+    if (hook->threaded) {
+        end_sleep(hook);
+        (void)pthread_join(hook->thread, NULL);
+    } else {
+        (void)run(hook);
+    }
+    if (hook->running > 0)
+        end_programs(hook);
+    close_hook(hook);
+}

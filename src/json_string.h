@@ -1,0 +1,13 @@
+/* Writing JSON strings. Pure, thread-safe. */
+#ifndef JSON_STRING_H
+#define JSON_STRING_H
+
+#include <stddef.h>
+
+struct buf;
+
+/* What stands between the quotes: valid UTF-8 stays as it is, but for quotes, backslashes and
+   control characters. */
+void json_add_escaped(struct buf *buf, const char *text, size_t len);
+
+#endif
