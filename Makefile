@@ -66,7 +66,7 @@ SOURCES := $(wildcard src/*.c)
 OBJECTS := $(SOURCES:src/%.c=$B/%.o) $B/schema.o
 # rooms of the public library alone, and of dsctl
 NO_SERVER := $B/lib_%.o $B/cli%.o $B/dump_%.o \
-             $(addprefix $B/,store_dump.o store_import.o store_list.o)
+             $(addprefix $B/,store_check.o store_dump.o store_import.o store_list.o)
 SERVER  := $(filter-out $(NO_SERVER),$(OBJECTS))
 LIBRARY := $(filter-out $B/main.o $B/cli%.o,$(OBJECTS))
 CLI     := $(filter $B/cli%.o,$(OBJECTS))

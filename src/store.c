@@ -18,7 +18,7 @@
 #include "store_private.h"
 #include "wake.h"
 
-enum { APPLICATION_ID = 0x44735374, CACHE_KIB = 2048 };
+enum { CACHE_KIB = 2048 };
 
 static char *beside(const char *path, const char *suffix)
 {
@@ -162,7 +162,7 @@ static enum ds_status check_schema(struct store_conn *conn)
         status = query_int(conn, "SELECT count(*) FROM sqlite_schema", &objects);
     if (status != DS_OK)
         return status;
-    if (objects > 0 && application != APPLICATION_ID) {
+    if (objects > 0 && application != STORE_APPLICATION_ID) {
         log_error("%s is a database of another program", database);
         return DS_FAILED;
     }

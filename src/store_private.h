@@ -7,6 +7,8 @@
 #include "config.h"
 #include "store.h"
 
+enum { STORE_APPLICATION_ID = 0x44735374 }; /* "DsSt": which files are ours */
+
 /* Every statement of the program; their SQL is in store_stmt.c, in the same order. */
 enum stmt {
     STMT_BEGIN_READ,

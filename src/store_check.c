@@ -1,0 +1,476 @@
+/*
+ * The check of a database: see store_check.h.
+ *
+ * Three parts: rules in SQL, each a statement whose rows are findings; the rows of each stream, in
+ * their order, against what the stream says of them; and the schema against a new one.
+ *
+ * What a person may do at the sqlite3 prompt is no damage: a stream's first rows may be deleted to
+ * keep the newest only, and streams may be deleted or marked deleted.
+ */
+#include "store_check.h"
+
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "http_type.h"
+#include "json.h"
+#include "path.h"
+#include "schema.h"
+#include "store_private.h"
+
+/* Path (or NULL) and text of each finding. ?1 is the time. */
+static const struct rule {
+    enum store_check_kind kind;
+    const char *sql;
+} rules[] = {
+    {STORE_CHECK_DAMAGE, "SELECT NULL, 'the file: ' || integrity_check "
+                         "FROM pragma_integrity_check(100) WHERE integrity_check <> 'ok'"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT path, printf('its source, the stream of id %d, does not exist', source_id) "
+     "FROM pragma_foreign_key_check AS broken JOIN stream ON stream.id = broken.rowid "
+     "WHERE broken.\"table\" = 'stream'"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT path, printf('forked from a stream that is not older (id %d from %d)', id, source_id) "
+     "FROM stream WHERE source_id >= id"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT path, printf('it is no whole fork: source %s, fork position %s, offset %s, sub-offset "
+     "%s', quote(source_id), quote(fork_position), quote(fork_offset), quote(fork_sub_offset)) "
+     "FROM stream WHERE (source_id IS NULL) + (fork_position IS NULL) + (fork_offset IS NULL) + "
+     "(fork_sub_offset IS NULL) NOT IN (0, 4)"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT s.path, printf('forked at %d, but %s ends at %d', s.fork_position, source.path, "
+     "source.tail) FROM stream AS s JOIN stream AS source ON source.id = s.source_id "
+     "WHERE s.fork_position NOT BETWEEN 0 AND source.tail"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT path, printf('forked at %d, for an offset of %d behind that', fork_position, "
+     "fork_offset) FROM stream WHERE fork_offset NOT BETWEEN 0 AND fork_position"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT path, printf('who closed it does not add up: closed at %s, by %s, epoch %s, sequence "
+     "%s', quote(closed_at), quote(closed_producer), quote(closed_epoch), quote(closed_seq)) "
+     "FROM stream WHERE (closed_producer IS NULL) + (closed_epoch IS NULL) + (closed_seq IS NULL) "
+     "NOT IN (0, 3) OR (closed_producer IS NOT NULL AND closed_at IS NULL)"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT path, printf('it has a TTL of %d seconds and the deadline %s', ttl_seconds, "
+     "quote(expires_at)) FROM stream WHERE ttl_seconds < 0 OR (ttl_seconds IS NOT NULL AND "
+     "expires_at IS NULL)"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT s.path, printf('producer %s: epoch %s, sequence %s', quote(producer_id), "
+     "quote(epoch), quote(p.last_seq)) FROM producer AS p JOIN stream AS s ON s.id = p.stream_id "
+     "WHERE epoch NOT BETWEEN 0 AND 9007199254740991 "
+     "OR p.last_seq NOT BETWEEN 0 AND 9007199254740991"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT NULL, printf('%d rows of messages, %d bytes, belong to no stream (id %d)', count(*), "
+     "sum(length(payload)), stream_id) FROM message WHERE stream_id NOT IN (SELECT id FROM stream) "
+     "AND stream_id NOT IN (SELECT stream_id FROM garbage) GROUP BY stream_id"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT NULL, printf('%d producers belong to no stream (id %d)', count(*), stream_id) "
+     "FROM producer WHERE stream_id NOT IN (SELECT id FROM stream) "
+     "AND stream_id NOT IN (SELECT stream_id FROM garbage) GROUP BY stream_id"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT path, printf('it is there, and its messages are to be cleared away (id %d)', id) "
+     "FROM garbage JOIN stream ON stream.id = stream_id"},
+    {STORE_CHECK_NOTE,
+     "SELECT path, 'it is deleted and no fork reads it: to be cleared away' FROM stream AS s "
+     "WHERE deleted_at IS NOT NULL AND NOT EXISTS "
+     "(SELECT 1 FROM stream AS fork WHERE fork.source_id = s.id)"},
+    {STORE_CHECK_NOTE,
+     "SELECT NULL, printf('%d streams have expired and are to be cleared away', count(*)) "
+     "FROM stream WHERE expires_at <= ?1 AND deleted_at IS NULL HAVING count(*) > 0"},
+    {STORE_CHECK_NOTE,
+     "SELECT NULL, printf('messages of %d deleted streams are to be cleared away', count(*)) "
+     "FROM garbage HAVING count(*) > 0"},
+};
+
+static const char streams_sql[] =
+    "SELECT id, path, content_type, tail, messages, ifnull(fork_position, 0) FROM stream "
+    "ORDER BY path";
+
+/* ?2: with the payload itself */
+static const char rows_sql[] =
+    "SELECT position, part, typeof(payload) = 'blob', length(CASE typeof(payload) "
+    "WHEN 'blob' THEN payload ELSE CAST(payload AS BLOB) END), CASE WHEN ?2 THEN payload END "
+    "FROM message WHERE stream_id = ?1 ORDER BY position";
+
+/* A kind of mistake in the rows of one stream: how often, and the first. */
+struct mistake {
+    int64_t times, from, to;
+};
+
+/* The rows of one stream. */
+struct walk {
+    struct store_check *check;
+    sqlite3_stmt *rows;
+    int64_t id, tail, messages, start;
+    const char *path;
+    bool json;
+
+    int64_t counted, whole; /* rows, and messages among them */
+    int64_t next, part;     /* behind the last row, and its part */
+    int64_t first;          /* position of the first row */
+    struct mistake gap, overlap, wrong_part, wrong_type, empty, no_json;
+};
+
+/* --- findings --- */
+
+static void tell(struct store_check *check, enum store_check_kind kind, const char *path,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void tell(struct store_check *check, enum store_check_kind kind, const char *path,
+                 const char *format, ...)
+{
+    char text[1000];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (kind == STORE_CHECK_DAMAGE)
+        check->damages++;
+    else
+        check->notes++;
+    check->fn(check->arg, kind, path, text);
+}
+
+static enum ds_status fail(struct store_check *check, enum ds_status status, const char *format,
+                           ...) __attribute__((format(printf, 3, 4)));
+
+static enum ds_status fail(struct store_check *check, enum ds_status status, const char *format,
+                           ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(check->reason, sizeof check->reason, format, args);
+    va_end(args);
+    return status;
+}
+
+/* SQLite could not go on: a damaged file is a finding, anything else ends the check. */
+static enum ds_status stumble(struct store_check *check, sqlite3 *db)
+{
+    switch (sqlite3_errcode(db) & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_ERROR: /* no such table or column */
+        tell(check, STORE_CHECK_DAMAGE, NULL, "not to be read: %s", sqlite3_errmsg(db));
+        return DS_OK;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return fail(check, DS_BUSY, "another program has locked the database");
+    case SQLITE_NOMEM:
+        return fail(check, DS_NO_MEMORY, "out of memory");
+    default:
+        return fail(check, DS_FAILED, "%s", sqlite3_errmsg(db));
+    }
+}
+
+/* --- rules --- */
+
+static enum ds_status apply_rule(struct store_check *check, sqlite3 *db, const struct rule *rule)
+{
+    sqlite3_stmt *stmt = NULL;
+    int code = sqlite3_prepare_v2(db, rule->sql, -1, &stmt, NULL);
+
+    if (code == SQLITE_OK && sqlite3_bind_parameter_count(stmt) > 0)
+        (void)sqlite3_bind_int64(stmt, 1, check->now);
+    while (code == SQLITE_OK && (code = sqlite3_step(stmt)) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(stmt, 1);
+
+        tell(check, rule->kind, (const char *)sqlite3_column_text(stmt, 0), "%s",
+             text ? text : "out of memory");
+        code = SQLITE_OK;
+    }
+    (void)sqlite3_finalize(stmt);
+    return code == SQLITE_DONE ? DS_OK : stumble(check, db);
+}
+
+/* --- the rows of a stream --- */
+
+static void note(struct mistake *mistake, int64_t from, int64_t to)
+{
+    if (mistake->times++ == 0) {
+        mistake->from = from;
+        mistake->to = to;
+    }
+}
+
+static bool is_json(sqlite3_stmt *stmt)
+{
+    const char *text = sqlite3_column_blob(stmt, 4);
+    size_t len = (size_t)sqlite3_column_bytes(stmt, 4);
+
+    return text && !json_precheck(text, len) && json_is_valid(text, len);
+}
+
+/* One row behind those before it. */
+static void look_at_row(struct walk *walk)
+{
+    int64_t position = sqlite3_column_int64(walk->rows, 0);
+    int64_t part = sqlite3_column_int64(walk->rows, 1);
+    int64_t len = sqlite3_column_int64(walk->rows, 3);
+    bool first = walk->counted++ == 0, follows = !first && position == walk->next;
+
+    if (first)
+        walk->first = position;
+    else if (position > walk->next)
+        note(&walk->gap, walk->next, position);
+    else if (position < walk->next)
+        note(&walk->overlap, position, walk->next);
+    /* behind a gap a message may begin with any part */
+    if (part < 0 || (walk->json && part > 0) || (follows && part > 0 && part != walk->part + 1))
+        note(&walk->wrong_part, position, part);
+    if (!sqlite3_column_int(walk->rows, 2))
+        note(&walk->wrong_type, position, 0);
+    if (len == 0)
+        note(&walk->empty, position, 0);
+    else if (walk->json && !is_json(walk->rows))
+        note(&walk->no_json, position, 0);
+    if (part == 0)
+        walk->whole++;
+    walk->part = part;
+    walk->next = position + len;
+}
+
+#define MISTAKE(mistake, format, ...)                                                              \
+    do {                                                                                           \
+        if ((mistake).times > 0)                                                                   \
+            tell(walk->check, STORE_CHECK_DAMAGE, walk->path, format " (%lld in all)",             \
+                 __VA_ARGS__, (long long)(mistake).times);                                         \
+    } while (0)
+
+static void tell_mistakes(const struct walk *walk)
+{
+    MISTAKE(walk->gap, "no row has the bytes from %lld to %lld", (long long)walk->gap.from,
+            (long long)walk->gap.to);
+    MISTAKE(walk->overlap, "two rows have the bytes from %lld to %lld",
+            (long long)walk->overlap.from, (long long)walk->overlap.to);
+    MISTAKE(walk->wrong_part, "the row at %lld is part %lld, which does not follow",
+            (long long)walk->wrong_part.from, (long long)walk->wrong_part.to);
+    MISTAKE(walk->wrong_type, "the payload at %lld is not a BLOB",
+            (long long)walk->wrong_type.from);
+    MISTAKE(walk->empty, "the row at %lld is empty", (long long)walk->empty.from);
+    MISTAKE(walk->no_json, "the message at %lld is not JSON", (long long)walk->no_json.from);
+}
+
+/* What the stream says of its rows, against what they are. */
+static void compare(const struct walk *walk)
+{
+    struct store_check *check = walk->check;
+    bool pruned = walk->counted > 0 ? walk->first > walk->start
+                                    : walk->messages > 0 && walk->tail > walk->start;
+
+    if (walk->counted > 0 && walk->first < walk->start)
+        tell(check, STORE_CHECK_DAMAGE, walk->path,
+             "a row at %lld lies before the fork position, %lld", (long long)walk->first,
+             (long long)walk->start);
+    if (pruned)
+        tell(check, STORE_CHECK_NOTE, walk->path, "its first rows were deleted: %lld to %lld",
+             (long long)walk->start, (long long)(walk->counted ? walk->first : walk->tail));
+    if (walk->counted > 0 ? walk->next != walk->tail : !pruned && walk->tail != walk->start)
+        tell(check, STORE_CHECK_DAMAGE, walk->path, "the tail is %lld, the rows end at %lld",
+             (long long)walk->tail, (long long)walk->next);
+    if (pruned || walk->gap.times > 0 ? walk->messages < walk->whole
+                                      : walk->messages != walk->whole)
+        tell(check, STORE_CHECK_DAMAGE, walk->path, "it counts %lld messages, there are %lld",
+             (long long)walk->messages, (long long)walk->whole);
+}
+
+/* Can a request name it, and a header carry its type? */
+static void look_at_names(struct store_check *check, const char *path, const char *type)
+{
+    struct arena *arena = arena_new();
+    const char *reason;
+    const char *normal = arena ? path_normalize(arena, path, strlen(path), &reason) : path;
+
+    if (path[0] != '/' || !normal || strcmp(normal, path) != 0)
+        tell(check, STORE_CHECK_DAMAGE, path, "no URL leads to this path");
+    if (!http_type_is_valid(type))
+        tell(check, STORE_CHECK_DAMAGE, path, "its content type is none: %s", type);
+    arena_free(arena);
+}
+
+static int walk_rows(struct walk *walk)
+{
+    int code;
+
+    (void)sqlite3_bind_int64(walk->rows, 1, walk->id);
+    (void)sqlite3_bind_int(walk->rows, 2, walk->json);
+    while ((code = sqlite3_step(walk->rows)) == SQLITE_ROW)
+        look_at_row(walk);
+    (void)sqlite3_reset(walk->rows);
+    walk->check->streams++;
+    walk->check->rows += walk->counted;
+    if (code == SQLITE_DONE) {
+        tell_mistakes(walk);
+        compare(walk);
+    }
+    return code;
+}
+
+static enum ds_status check_streams(struct store_check *check, sqlite3 *db)
+{
+    sqlite3_stmt *streams = NULL, *rows = NULL;
+    int code = sqlite3_prepare_v2(db, streams_sql, -1, &streams, NULL);
+
+    if (code == SQLITE_OK)
+        code = sqlite3_prepare_v2(db, rows_sql, -1, &rows, NULL);
+    if (code == SQLITE_OK)
+        code = SQLITE_DONE;
+    while (code == SQLITE_DONE && (code = sqlite3_step(streams)) == SQLITE_ROW) {
+        const char *path = (const char *)sqlite3_column_text(streams, 1);
+        const char *type = (const char *)sqlite3_column_text(streams, 2);
+        struct walk walk = {
+            .check = check,
+            .rows = rows,
+            .id = sqlite3_column_int64(streams, 0),
+            .tail = sqlite3_column_int64(streams, 3),
+            .messages = sqlite3_column_int64(streams, 4),
+            .start = sqlite3_column_int64(streams, 5),
+            .path = path ? path : "",
+        };
+
+        look_at_names(check, walk.path, type ? type : "");
+        walk.json = http_type_kind(type ? type : "") == HTTP_TYPE_JSON;
+        walk.next = walk.start;
+        code = walk_rows(&walk);
+        if (code == SQLITE_DONE)
+            continue;
+        break;
+    }
+    if (code != SQLITE_DONE) {
+        enum ds_status status = stumble(check, db);
+
+        (void)sqlite3_finalize(streams);
+        (void)sqlite3_finalize(rows);
+        return status;
+    }
+    (void)sqlite3_finalize(streams);
+    (void)sqlite3_finalize(rows);
+    return DS_OK;
+}
+
+/* --- the schema --- */
+
+/* A number that a pragma answers; -1 when it does not. */
+static int64_t pragma(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *stmt = NULL;
+    int64_t value = -1;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW)
+        value = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_finalize(stmt);
+    return value;
+}
+
+/* One table, index, view or trigger of a new database: is it here, and the same? */
+static void compare_object(struct store_check *check, sqlite3_stmt *here, sqlite3_stmt *expected)
+{
+    const char *type = (const char *)sqlite3_column_text(expected, 0);
+    const char *name = (const char *)sqlite3_column_text(expected, 1);
+    const char *sql = (const char *)sqlite3_column_text(expected, 2), *found;
+
+    (void)sqlite3_bind_text(here, 1, type, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(here, 2, name, -1, SQLITE_STATIC);
+    if (sqlite3_step(here) != SQLITE_ROW) {
+        tell(check, STORE_CHECK_DAMAGE, NULL, "the %s %s is missing", type, name);
+    } else {
+        found = (const char *)sqlite3_column_text(here, 0);
+        if (!found || !sql || strcmp(found, sql) != 0)
+            tell(check, STORE_CHECK_DAMAGE, NULL, "the %s %s was changed", type, name);
+    }
+    (void)sqlite3_reset(here);
+}
+
+/* What others have added (Litestream's tables, somebody's views) is none of our business. */
+static enum ds_status check_schema(struct store_check *check, sqlite3 *db)
+{
+    sqlite3 *fresh = NULL;
+    sqlite3_stmt *expected = NULL, *here = NULL;
+    int code = sqlite3_open_v2(":memory:", &fresh, SQLITE_OPEN_READWRITE, NULL);
+
+    for (int i = 0; code == SQLITE_OK && i < schema_version; i++)
+        code = sqlite3_exec(fresh, schema_migrations[i], NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_prepare_v2(fresh,
+                                  "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL "
+                                  "AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
+                                  -1, &expected, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_prepare_v2(db, "SELECT sql FROM sqlite_schema WHERE type = ?1 AND name = ?2",
+                                  -1, &here, NULL);
+    while (code == SQLITE_OK && sqlite3_step(expected) == SQLITE_ROW)
+        compare_object(check, here, expected);
+    (void)sqlite3_finalize(expected);
+    (void)sqlite3_finalize(here);
+    (void)sqlite3_close(fresh);
+    return code == SQLITE_OK ? DS_OK : stumble(check, db);
+}
+
+/* --- the file --- */
+
+static enum ds_status check_version(struct store_check *check, sqlite3 *db, bool *older)
+{
+    int64_t application = pragma(db, "PRAGMA application_id");
+    int64_t version = pragma(db, "PRAGMA user_version");
+
+    *older = version < schema_version;
+    if (application < 0)
+        return fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errmsg(db));
+    if (application != STORE_APPLICATION_ID)
+        return fail(check, DS_FAILED, "%s is not a database of streams", check->database);
+    if (version > schema_version)
+        return fail(check, DS_FAILED, "%s was made by a newer version of this program",
+                    check->database);
+    if (*older)
+        tell(check, STORE_CHECK_NOTE, NULL,
+             "the schema is of version %d: the next start of a server makes it %d", (int)version,
+             schema_version);
+    if (pragma(db, "SELECT journal_mode <> 'wal' FROM pragma_journal_mode") == 1)
+        tell(check, STORE_CHECK_NOTE, NULL,
+             "the journal is not in WAL mode: the next start of a server switches it");
+    return DS_OK;
+}
+
+static enum ds_status check_all(struct store_check *check, sqlite3 *db)
+{
+    bool older = false;
+    enum ds_status status = DS_OK;
+
+    if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+        return fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errmsg(db));
+    status = check_version(check, db, &older);
+    if (status == DS_OK && !older)
+        status = check_schema(check, db);
+    for (size_t i = 0; status == DS_OK && i < sizeof rules / sizeof rules[0]; i++)
+        status = apply_rule(check, db, &rules[i]);
+    return status == DS_OK ? check_streams(check, db) : status;
+}
+
+enum ds_status store_check(struct store_check *check)
+{
+    sqlite3 *db = NULL;
+    enum ds_status status;
+    int code;
+
+    check->streams = check->rows = check->damages = check->notes = 0;
+    check->reason[0] = '\0';
+    if (access(check->database, F_OK) != 0)
+        return fail(check, DS_NOT_FOUND, "there is no file %s", check->database);
+    code = sqlite3_open_v2(check->database, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK) {
+        (void)sqlite3_busy_timeout(db, (int)check->busy_timeout_ms);
+        (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        status = check_all(check, db);
+    } else {
+        status = fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errstr(code));
+    }
+    (void)sqlite3_close(db); /* and with it the read transaction */
+    return status;
+}

@@ -1,0 +1,275 @@
+/* The check of a database: what is sound passes, each kind of damage is found and named. */
+#include "store_check.h"
+
+#include "store_fill.h"
+
+/* What a check said: a line each, "damage PATH: TEXT" or "note PATH: TEXT". */
+struct heard {
+    char text[4000];
+};
+
+static void hear(void *arg, enum store_check_kind kind, const char *path, const char *text)
+{
+    struct heard *heard = arg;
+    size_t len = strlen(heard->text);
+
+    (void)snprintf(heard->text + len, sizeof heard->text - len, "%s %s: %s\n",
+                   kind == STORE_CHECK_DAMAGE ? "damage" : "note", path ? path : "-", text);
+}
+
+static enum ds_status run_check(struct fixture *f, struct heard *heard, struct store_check *check)
+{
+    heard->text[0] = '\0';
+    *check = (struct store_check){.database = f->config.database,
+                                  .busy_timeout_ms = 1000,
+                                  .now = clock_wall_ms(),
+                                  .fn = hear,
+                                  .arg = heard};
+    return store_check(check);
+}
+
+START_TEST(finds_nothing_wrong_in_a_sound_database)
+{
+    struct fixture f;
+    struct store_check check;
+    struct heard heard;
+
+    open_fixture(&f);
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_str_eq(heard.text, "");
+    fill(&f);
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_str_eq(heard.text, "");
+    ck_assert_int_eq(check.damages, 0);
+    ck_assert_int_eq(check.streams, 9);
+    ck_assert_int_eq(check.rows, count(&f, "SELECT count(*) FROM message"));
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(only_notes_what_people_may_do)
+{
+    struct fixture f;
+    struct store_check check;
+    struct heard heard;
+
+    open_fixture(&f);
+    fill(&f);
+    run_sql(&f, "DELETE FROM message WHERE stream_id = (SELECT id FROM stream WHERE path = '/text')"
+                " AND position < 20;"
+                "DELETE FROM message WHERE stream_id = (SELECT id FROM stream WHERE "
+                "path = '/a/fork%2Fdeep');"
+                "UPDATE stream SET expires_at = 5 WHERE path = '/empty';"
+                "UPDATE stream SET deleted_at = 5 WHERE path = '/json/fork';"
+                "DELETE FROM stream WHERE path = '/large'; CREATE TABLE mine (a)");
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_str_eq(heard.text,
+                     "note /json/fork: it is deleted and no fork reads it: to be cleared away\n"
+                     "note -: 1 streams have expired and are to be cleared away\n"
+                     "note -: messages of 1 deleted streams are to be cleared away\n"
+                     "note /a/fork%2Fdeep: its first rows were deleted: 475 to 495\n"
+                     "note /text: its first rows were deleted: 0 to 24\n");
+    ck_assert_int_eq(check.damages, 0);
+    ck_assert_int_eq(check.notes, 5);
+    close_fixture(&f);
+}
+END_TEST
+
+/* Statements that damage a database, and what is said then. */
+static const struct {
+    const char *sql, *said;
+} damages[] = {
+    {"UPDATE stream SET tail = tail + 1 WHERE path = '/text'",
+     "damage /text: the tail is 97, the rows end at 96\n"},
+    {"UPDATE stream SET tail = 3 WHERE path = '/empty'",
+     "damage /empty: the tail is 3, the rows end at 0\n"},
+    {"UPDATE stream SET messages = 4 WHERE path = '/json'",
+     "damage /json: it counts 4 messages, there are 7\n"},
+    {"UPDATE stream SET messages = 2 WHERE path = '/empty'; UPDATE stream SET messages = 1 "
+     "WHERE path = '/before'",
+     "damage /before: it counts 1 messages, there are 2\n"
+     "damage /empty: it counts 2 messages, there are 0\n"},
+    {"DELETE FROM message WHERE stream_id = (SELECT id FROM stream WHERE path = '/z/binary') "
+     "AND position IN (300, 900)",
+     "damage /z/binary: no row has the bytes from 300 to 600 (2 in all)\n"},
+    {"UPDATE message SET position = position - 2 WHERE position = 300",
+     "damage /z/binary: no row has the bytes from 598 to 600 (1 in all)\n"
+     "damage /z/binary: two rows have the bytes from 298 to 300 (1 in all)\n"},
+    {"UPDATE message SET position = 440 WHERE position = 450",
+     "damage /a/fork: no row has the bytes from 490 to 500 (1 in all)\n"
+     "damage /a/fork: a row at 440 lies before the fork position, 450\n"},
+    {"UPDATE message SET part = 2 WHERE part = 1",
+     "damage /large: the row at 262144 is part 2, which does not follow (4 in all)\n"},
+    {"UPDATE message SET part = 1 WHERE position = 0 AND stream_id = "
+     "(SELECT id FROM stream WHERE path = '/json')",
+     "damage /json: the row at 0 is part 1, which does not follow (1 in all)\n"
+     "damage /json: it counts 7 messages, there are 6\n"},
+    {"UPDATE message SET payload = CAST(payload AS TEXT) WHERE position = 0 AND stream_id = "
+     "(SELECT id FROM stream WHERE path = '/text')",
+     "damage /text: the payload at 0 is not a BLOB (1 in all)\n"},
+    {"UPDATE message SET payload = x'7b' || substr(payload, 1, length(payload) - 1) WHERE "
+     "position = 0 AND stream_id = (SELECT id FROM stream WHERE path = '/json/fork')",
+     "damage /json/fork: the payload at 0 is not a BLOB (1 in all)\n"
+     "damage /json/fork: the message at 0 is not JSON (1 in all)\n"},
+    {"INSERT INTO message (stream_id, position, part, appended_at, payload) "
+     "SELECT id, 0, 0, 5, x'' FROM stream WHERE path = '/empty'; "
+     "UPDATE stream SET messages = 1 WHERE path = '/empty'",
+     "damage /empty: the row at 0 is empty (1 in all)\n"},
+    {"INSERT INTO message (stream_id, position, part, appended_at, payload) VALUES "
+     "(999, 0, 0, 5, x'6162'), (999, 2, 0, 5, x'63'); INSERT INTO producer VALUES "
+     "(998, 'p', 0, 0, 5)",
+     "damage -: 2 rows of messages, 3 bytes, belong to no stream (id 999)\n"
+     "damage -: 1 producers belong to no stream (id 998)\n"},
+    {"UPDATE producer SET epoch = -1 WHERE producer_id = 'other'",
+     "damage /a/fork: producer 'other': epoch -1, sequence 0\n"},
+    {"INSERT INTO garbage SELECT id FROM stream WHERE path = '/json'",
+     "damage /json: it is there, and its messages are to be cleared away (id 2)\n"
+     "note -: messages of 1 deleted streams are to be cleared away\n"},
+    {"UPDATE stream SET closed_epoch = NULL WHERE path = '/text'",
+     "damage /text: who closed it does not add up: closed at 1700000300000, by 'gr\303\274n', "
+     "epoch NULL, sequence 5\n"},
+    {"UPDATE stream SET closed_at = NULL WHERE path = '/text'",
+     "damage /text: who closed it does not add up: closed at NULL, by 'gr\303\274n', epoch 2, "
+     "sequence 5\n"},
+    {"UPDATE stream SET expires_at = NULL WHERE path = '/text'",
+     "damage /text: it has a TTL of 3600 seconds and the deadline NULL\n"},
+    {"UPDATE stream SET fork_sub_offset = NULL WHERE path = '/before'",
+     "damage /before: it is no whole fork: source 6, fork position 100, offset 99, sub-offset "
+     "NULL\n"},
+    {"UPDATE stream SET fork_offset = 101 WHERE path = '/before'",
+     "damage /before: forked at 100, for an offset of 101 behind that\n"},
+    {"UPDATE stream SET source_id = 5 WHERE path = '/before'",
+     "damage /before: forked at 100, but /empty ends at 0\n"},
+    {"PRAGMA foreign_keys = OFF; UPDATE stream SET source_id = 999 WHERE path = '/before'",
+     "damage /before: its source, the stream of id 999, does not exist\n"
+     "damage /before: forked from a stream that is not older (id 8 from 999)\n"},
+    {"UPDATE stream SET path = '/gr\303\274n' WHERE path = '/text'",
+     "damage /gr\303\274n: no URL leads to this path\n"},
+    {"UPDATE stream SET content_type = 'a/b' || char(13) WHERE path = '/large'",
+     "damage /large: its content type is none: a/b\r\n"},
+    {"DROP TRIGGER stream_keep_source; DROP INDEX stream_by_expiry; "
+     "DROP VIEW message_text; CREATE VIEW message_text AS SELECT 1",
+     "damage -: the index stream_by_expiry is missing\n"
+     "damage -: the trigger stream_keep_source is missing\n"
+     "damage -: the view message_text was changed\n"},
+};
+
+START_TEST(finds_each_kind_of_damage)
+{
+    struct fixture f;
+    struct store_check check;
+    struct heard heard;
+
+    open_fixture(&f);
+    fill(&f);
+    run_sql(&f, damages[_i].sql);
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_str_eq(heard.text, damages[_i].said);
+    ck_assert_int_gt(check.damages, 0);
+    close_fixture(&f);
+}
+END_TEST
+
+/* The first page of a table or index overwritten: SQLite cannot go on, the check says so. */
+static const char *const trees[] = {
+    "stream", "message", "producer", "garbage", "message_by_position", "stream_by_source"};
+
+START_TEST(finds_damage_of_the_file)
+{
+    struct fixture f;
+    struct store_check check;
+    struct heard heard;
+    char sql[100];
+    int64_t page;
+    FILE *file;
+
+    open_fixture(&f);
+    fill(&f);
+    (void)snprintf(sql, sizeof sql, "SELECT rootpage FROM sqlite_schema WHERE name = '%s'",
+                   trees[_i]);
+    page = count(&f, sql);
+    run_sql(&f, "PRAGMA wal_checkpoint(TRUNCATE)");
+    store_disconnect(f.conn);
+    file = fopen(f.config.database, "r+");
+    ck_assert_ptr_nonnull(file);
+    (void)fseek(file, 4096 * (page - 1), SEEK_SET);
+    for (int i = 0; i < 512; i++)
+        (void)fputc(0x55, file);
+    (void)fclose(file);
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_msg(strstr(heard.text, "damage -: the file: ") != NULL, "%s", heard.text);
+    ck_assert_int_eq(store_connect(&f.conn, f.store), DS_OK);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(tells_files_that_are_not_ours)
+{
+    struct fixture f;
+    struct store_check check;
+    struct heard heard;
+    char *name;
+
+    open_fixture(&f);
+    name = f.config.database;
+    run_sql(&f, "PRAGMA user_version = 99");
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_FAILED);
+    ck_assert_ptr_nonnull(strstr(check.reason, "newer version"));
+    run_sql(&f, "PRAGMA user_version = 1");
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_ptr_nonnull(strstr(heard.text, "note -: the schema is of version 1"));
+    run_sql(&f, "PRAGMA application_id = 7");
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_FAILED);
+    ck_assert_ptr_nonnull(strstr(check.reason, "not a database of streams"));
+    f.config.database = f.folder; /* a folder */
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_FAILED);
+    f.config.database = (char *)(uintptr_t) "/nowhere/at/all";
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_NOT_FOUND);
+    f.config.database = (char *)(uintptr_t) "/etc/passwd";
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_FAILED);
+    ck_assert_ptr_nonnull(strstr(check.reason, "not a database"));
+    f.config.database = name;
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(works_beside_a_writer)
+{
+    struct fixture f;
+    struct store_check check;
+    struct heard heard;
+    struct stream stream;
+
+    open_fixture(&f);
+    fill(&f);
+    stream = make_stream(&f, "/new", "a/b");
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &stream, "abc", 3, 5), DS_OK); /* without the tail */
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_str_eq(heard.text, "");
+    store_rollback(f.conn);
+    close_fixture(&f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("store_check");
+    TCase *tcase = tcase_create("store_check");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, finds_nothing_wrong_in_a_sound_database);
+    tcase_add_test(tcase, only_notes_what_people_may_do);
+    tcase_add_loop_test(tcase, finds_each_kind_of_damage, 0, (int)COUNT(damages));
+    tcase_add_loop_test(tcase, finds_damage_of_the_file, 0, (int)COUNT(trees));
+    tcase_add_test(tcase, tells_files_that_are_not_ours);
+    tcase_add_test(tcase, works_beside_a_writer);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
