@@ -203,6 +203,9 @@ static void set_options(struct cli_http *http, struct curl_slist *headers)
         (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, http->timeout_s);
         (void)curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
     }
+    /* libcurl repeats by itself what got no answer on a connection that was used before */
+    (void)curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT,
+                           (long)(request->has_body && !request->is_safe));
     if (is_local(request->url))
         (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     if (cacert)
@@ -256,6 +259,20 @@ static enum outcome judge(const struct cli_http *http, CURLcode code)
     }
 }
 
+/* What libcurl says, but for the most usual, which it says with figures that nobody asked for. */
+static void name_error(struct cli_http *http, CURLcode code)
+{
+    struct cli_answer *answer = http->answer;
+    long number = 0;
+
+    (void)curl_easy_getinfo(http->curl, CURLINFO_OS_ERRNO, &number);
+    if (code == CURLE_COULDNT_CONNECT && number > 0)
+        (void)snprintf(answer->error, sizeof answer->error, "cannot connect: %s",
+                       strerror((int)number));
+    else if (!answer->error[0])
+        (void)snprintf(answer->error, sizeof answer->error, "%s", curl_easy_strerror(code));
+}
+
 static enum outcome try_once(struct cli_http *http)
 {
     struct cli_answer *answer = http->answer;
@@ -274,8 +291,8 @@ static enum outcome try_once(struct cli_http *http)
     }
     curl_slist_free_all(headers);
     answer->is_complete = code == CURLE_OK;
-    if (!answer->is_complete && !answer->error[0])
-        (void)snprintf(answer->error, sizeof answer->error, "%s", curl_easy_strerror(code));
+    if (code != CURLE_OK)
+        name_error(http, code);
     if (answer->status > 0)
         http->cli->is_connected = true;
     return judge(http, code);

@@ -35,12 +35,14 @@ struct cli_request {
     void *arg;
 };
 
+enum { CLI_HTTP_ERROR_SIZE = 256 }; /* libcurl's CURL_ERROR_SIZE */
+
 struct cli_answer {
-    long status;      /* 0: nobody answered */
-    bool is_complete; /* the whole answer came */
-    bool repeated;    /* an earlier try may have been carried out */
-    char error[200];  /* libcurl's words, when it is not complete */
-    struct buf head;  /* "name: value\0", one after the other */
+    long status;                     /* 0: nobody answered */
+    bool is_complete;                /* the whole answer came */
+    bool repeated;                   /* an earlier try may have been carried out */
+    char error[CLI_HTTP_ERROR_SIZE]; /* in words, when it is not complete */
+    struct buf head;                 /* "name: value\0", one after the other */
     struct buf body;
 };
 

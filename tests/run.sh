@@ -27,7 +27,8 @@ export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp ${TSAN_OPTIONS-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
 system='program conformance:three wire:nginx wire:lighttpd-cgi
-    faults client registry hook crash contention parked housekeeping front front-apache hosting run'
+    faults client registry hook crash contention parked housekeeping front front-apache
+    hosting run dsctl'
 # doors/list.mjs has them
 doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
     apache-cgi lighttpd-cgi hosting mixed'

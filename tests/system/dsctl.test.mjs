@@ -1,0 +1,761 @@
+// dsctl as people and scripts have it: the program itself, on a real server behind nginx and on a
+// database file.
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
+import { spawn, spawnSync } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import fs from "node:fs"
+import path from "node:path"
+import {
+  build,
+  cleanEnv,
+  cleanUp,
+  expectNoReport,
+  freePort,
+  processesNaming,
+  root,
+  sleep,
+  startServer,
+  until,
+} from "./harness.mjs"
+import { client, fresh } from "./http.mjs"
+
+const dsctl = path.join(build, "dsctl")
+const REGISTRY = "/v1/stream/__registry__"
+const { undo, folder } = cleanUp(afterEach)
+
+const DONE = 0
+const FAILED = 1
+const USAGE = 2
+const NOT_FOUND = 3
+const CONFLICT = 4
+const UNREACHABLE = 5
+
+let server
+let api
+
+beforeAll(async () => {
+  server = await startServer({
+    env: { DS_REGISTRY: REGISTRY, DS_TEST_ENDPOINTS: "1", DS_LONG_POLL_TIMEOUT_MS: "2000" },
+  })
+  api = client(server.url)
+})
+afterAll(() => server?.stop())
+
+/** Starts it; standard input stays open. `done` has code, signal, out (Buffer), text, err, lines. */
+function start(args, { env = {}, cwd } = {}) {
+  const child = spawn(dsctl, args, {
+    env: cleanEnv({ DS_URL: server.url, ...env }),
+    cwd,
+    stdio: ["pipe", "pipe", "pipe"],
+  })
+  const run = { child, out: Buffer.alloc(0), err: "" }
+  child.stdout.on("data", (data) => (run.out = Buffer.concat([run.out, data])))
+  child.stderr.on("data", (data) => (run.err += data))
+  child.stdin.on("error", () => {}) // it may not want to read it
+  run.text = () => run.out.toString()
+  run.lines = () => run.text().split("\n").slice(0, -1)
+  run.said = () => `${args.join(" ")}\n${run.text().slice(-2000)}\n${run.err}`
+  run.done = new Promise((resolve) =>
+    child.once("close", (code, signal) => {
+      expectNoReport(run.err)
+      resolve({ code, signal, out: run.out, text: run.text(), err: run.err, lines: run.lines() })
+    })
+  )
+  undo.push(async () => {
+    child.kill("SIGTERM") // serve has children to end
+    await Promise.race([run.done, sleep(20_000)])
+    child.kill("SIGKILL")
+  })
+  return run
+}
+
+/** Runs it to its end. */
+function ds(args, { input = "", ...options } = {}) {
+  const run = start(args, options)
+  run.child.stdin.end(input)
+  return run.done
+}
+
+/** Runs it, and expects success; answers standard output without its last line feed. */
+async function ok(args, options) {
+  const { code, text, err } = await ds(args, options)
+  expect(code, `${args.join(" ")}: ${err}`).toBe(DONE)
+  return text.replace(/\n$/, "")
+}
+
+const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => String(from + i))
+const fault = (path, settings) =>
+  api.post("/_test/inject-error", {}, JSON.stringify({ path, ...settings }))
+
+// --------------------------------------------------------------------------------------- help
+
+const commands = spawnSync(dsctl, ["--help"], { encoding: "utf8" })
+  .stdout.split("\n")
+  .filter((line) => /^ {2}[a-z]+( [a-z]+)? {2,}/.test(line) && !/^ {2}dsctl/.test(line))
+  .map((line) => line.trim().split(/ {2,}/)[0])
+const optionsOf = (help) => [...help.matchAll(/^ {2}(?:-\w,| {3}) (--[a-z-]+)/gm)].map(([, o]) => o)
+
+describe("help", () => {
+  test("names every command, with examples and exit codes", async () => {
+    const help = await ok(["--help"])
+    for (const name of ["serve", "create", "append", "tail", "ls", "show", "close", "rm", "fork"])
+      expect(commands).toContain(name)
+    for (const name of ["fault add", "fault ls", "fault clear"]) expect(commands).toContain(name)
+    expect(help).toMatch(/examples:\n {2}dsctl /)
+    expect(help).toContain("3 no such stream")
+  })
+
+  test.each(commands)("%s --help: usage, options, examples that name real options", async (name) => {
+    const help = await ok([...name.split(" "), "--help"])
+    expect(help).toMatch(new RegExp(`^usage: dsctl ${name}`, "m"))
+    const examples = help.slice(help.indexOf("\nexamples:\n"))
+    expect(examples).toMatch(new RegExp(`dsctl [^|\n]*\\b${name}\\b`))
+    const known = optionsOf(help)
+    for (const [, line] of examples.matchAll(new RegExp(`dsctl ([^|<#\n]*\\b${name}\\b[^|<#\n)]*)`, "g")))
+      for (const [option] of line.matchAll(/(?<= )--[a-z-]+/g)) expect(known, line).toContain(option)
+  })
+
+  test("the manual and the completion know every command and option", async () => {
+    const manual = fs.readFileSync(path.join(root, "deploy/man/dsctl.1"), "utf8")
+    const said = new Set([...manual.matchAll(/Fl Fl ([a-z-]+)/g)].map(([, name]) => `--${name}`))
+    for (const name of commands) {
+      expect(manual, name).toMatch(new RegExp(`^\\.It Ic ${name}( |$)`, "m"))
+      for (const option of optionsOf(await ok([...name.split(" "), "--help"])))
+        expect(said, `${name} ${option}`).toContain(option)
+    }
+    const complete = (...words) => {
+      const { stdout, stderr } = spawnSync(
+        "bash",
+        [
+          "--norc",
+          "-euc",
+          `. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _dsctl; echo "\${COMPREPLY[*]}"`,
+          path.join(root, "deploy/completion/dsctl.bash"),
+          "dsctl",
+          ...words,
+        ],
+        {
+          encoding: "utf8",
+          stdio: ["ignore", "pipe", "pipe"],
+          env: cleanEnv({ PATH: `${build}:${process.env.PATH}`, DS_URL: server.url }),
+        }
+      )
+      expect(stderr).toBe("")
+      return stdout.trim().split(" ")
+    }
+    expect(complete("")).toEqual([...new Set(commands.map((name) => name.split(" ")[0]))].sort())
+    expect(complete("fault", "").sort()).toEqual(["add", "clear", "ls"])
+    expect(complete("fault", "add", "--sse")).toEqual(["--sse-event", "--sse-data"])
+    expect(complete("append", "x", "--prod")).toEqual(["--producer"])
+    const name = fresh("complete").slice("/v1/stream/".length)
+    await ok(["create", name])
+    expect(complete("tail", name.slice(0, -3))).toEqual([name])
+    expect(complete("tail", `/v1/stream/${name.slice(0, -3)}`)).toEqual([`/v1/stream/${name}`])
+  })
+
+  test("--version is the server's", async () => {
+    const { stdout } = spawnSync(path.join(build, "durable-streams.fcgi"), ["--version"], {
+      encoding: "utf8",
+    })
+    expect(await ok(["--version"])).toBe(`dsctl ${stdout.trim().split(" ")[1]}`)
+  })
+})
+
+test.each([
+  [[], /which command/],
+  [["nope"], /no command nope/],
+  [["fault"], /fault what/],
+  [["show"], /usage: dsctl show STREAM/],
+  [["show", "a", "b"], /usage: dsctl show STREAM/],
+  [["fork", "a"], /usage/],
+  [["show", "a", "--nope"], /unknown option --nope/],
+  [["create", "a", "--ttl", "-5"], /--ttl takes a whole number/],
+  [["create", "a", "--expires-at", "tomorrow"], /--expires-at/],
+  [["append", "a", "--epoch", "1"], /belong to a --producer/],
+  [["append", "a", "--json", "--lines"], /exclude/],
+  [["tail", "a", "--sse", "--long-poll"], /exclude/],
+  [["ls", "--sort", "size"], /--sort takes/],
+  [["ls", "--sort", "bytes"], /--sort takes/],
+  [["fault", "add", "a"], /which fault/],
+  [["fault", "add", "a", "--status", "99"], /--status/],
+  [["fault", "add", "a", "--drop", "--probability", "2"], /--probability/],
+  [["serve", "--port", "70000"], /--port/],
+  [["serve", "--memory", "--database", "x"], /exclude/],
+  [["show", "a", "--url", "http://x", "--db", "y"], /exclude/],
+  [["show", "http://elsewhere.example/v1/stream/x"], /not below/],
+])("wrong command line %j: status 2 and one line", async (args, reason) => {
+  const { code, text, err } = await ds(args)
+  expect(err).toMatch(reason)
+  expect(err).toMatch(/^dsctl[^\n]*\n$/)
+  expect(text).toBe("")
+  expect(code).toBe(USAGE)
+})
+
+test("nobody answers: status 5 at once", async () => {
+  const port = await freePort()
+  const { code, err } = await ds(["show", "x", "--url", `http://127.0.0.1:${port}`])
+  expect(err).toMatch(/^dsctl show: http:\/\/127.0.0.1:\d+: cannot connect: Connection refused\n$/)
+  expect(code).toBe(UNREACHABLE)
+})
+
+// --------------------------------------------------------------------------- one after the other
+
+describe("the life of a stream", () => {
+  test("create, append, show, tail, close, rm", async () => {
+    const name = fresh()
+    expect(await ok(["create", name, "-t", "text/plain", "--ttl", "1000"])).toBe(name)
+    const again = await ds(["create", name, "-t", "text/plain", "--ttl", "1000"])
+    expect([again.code, again.text]).toEqual([DONE, `${name}\n`])
+    expect(again.err).toContain("was there already")
+    expect((await ds(["create", name, "-t", "text/html"])).code).toBe(CONFLICT)
+
+    const tail = await ok(["append", name], { input: "hello, world\n" })
+    expect(tail).toBe((await api.head(name)).headers["stream-next-offset"])
+    expect(await ok(["append", name, "--data", "and more"])).not.toBe(tail)
+    expect((await api.get(name)).text).toBe("hello, world\nand more")
+    expect(await ok(["tail", name, "--offset", tail])).toBe("and more")
+    expect(await ok(["tail", name, "--offset", "now"])).toBe("")
+
+    const shown = JSON.parse(await ok(["show", name, "--json"]))
+    expect(shown).toEqual({
+      path: name,
+      contentType: "text/plain",
+      nextOffset: (await api.head(name)).headers["stream-next-offset"],
+      closed: false,
+      ttlSeconds: 1000,
+    })
+    expect(await ok(["show", name])).toMatch(/^closed +no$/m)
+
+    await ok(["close", name, "--data", ", bye"])
+    expect(await ok(["show", name])).toMatch(/^closed +yes$/m)
+    await ok(["close", name])
+    expect((await ds(["append", name], { input: "x" })).code).toBe(CONFLICT)
+    expect(await ok(["tail", "-f", name])).toBe("hello, world\nand more, bye")
+
+    await ok(["rm", name])
+    for (const args of [["show"], ["tail"], ["tail", "-f"], ["append", "-d", "x"], ["close"], ["rm"]])
+      expect((await ds([...args, name])).code, args.join(" ")).toBe(NOT_FOUND)
+  })
+
+  test("create with content, closed, expiring; names are short, long or URLs", async () => {
+    const short = fresh("a b").slice("/v1/stream/".length)
+    const encoded = `/v1/stream/${short.replace(" ", "%20")}`
+    const expires = new Date(Date.now() + 3_600_000).toISOString()
+    const made = await ok(["create", short, "--closed", "-d", "-", "--expires-at", expires], {
+      input: Buffer.from([0, 255, 10]),
+    })
+    expect(made).toBe(encoded)
+    const shown = JSON.parse(await ok(["show", `${server.url}${encoded}`, "--json"]))
+    expect(shown).toMatchObject({ path: encoded, closed: true, expiresAt: expires })
+    expect((await ds(["tail", encoded])).out).toEqual(Buffer.from([0, 255, 10]))
+  })
+
+  test("fork at offsets, by messages, by bytes", async () => {
+    const [source, ...forks] = [fresh(), fresh(), fresh(), fresh(), fresh()]
+    await api.create(source, "application/json", "[1,2]")
+    const offset = (await api.head(source)).headers["stream-next-offset"]
+    await api.append(source, "application/json", "[3,4]")
+    await ok(["fork", source, forks[0]])
+    await ok(["fork", source, forks[1], "--offset", offset, "--ttl", "50"])
+    await ok(["fork", source, forks[2], "-o", "-1", "--sub-offset", "3"])
+    expect(await ok(["tail", forks[0]])).toBe("1\n2\n3\n4")
+    expect(await ok(["tail", forks[1]])).toBe("1\n2")
+    expect(await ok(["tail", forks[2]])).toBe("1\n2\n3")
+    expect(JSON.parse(await ok(["show", "--json", forks[1]])).ttlSeconds).toBe(50)
+    expect((await ds(["fork", fresh("none"), forks[3]])).code).toBe(NOT_FOUND)
+    await ok(["rm", source])
+    expect((await ds(["show", source])).err).toContain("410")
+    expect((await ds(["create", source])).code).toBe(CONFLICT)
+  })
+
+  test("rm goes on behind one that is missing", async () => {
+    const names = [fresh(), fresh("none"), fresh()]
+    await ok(["create", names[0]])
+    await ok(["create", names[2]])
+    expect((await ds(["rm", ...names])).code).toBe(NOT_FOUND)
+    for (const name of names) expect((await api.head(name)).status).toBe(404)
+  })
+})
+
+// ------------------------------------------------------------------------------------- append
+
+describe("append", () => {
+  test("JSON lines are messages, byte for byte, in batches", async () => {
+    const name = fresh()
+    await api.create(name, "application/json")
+    const lines = ['{"n":1.0}', "1e400", "[1,2]", '"gr\\u00fcß"', "null", ' {"a" : [ ] } ']
+    const input = `${lines.join("\r\n")}\n\n  \n`
+    await ok(["append", name, "--json", "--batch", "4"], { input })
+    expect((await ds(["tail", name])).lines).toEqual(lines.map((line) => line.trim()))
+    await ok(["append", name, "--json", "--data", "[3,4]"])
+    await ok(["append", name, "--data", "[5,6]"]) // as the protocol has it: two messages
+    expect((await ds(["tail", name])).lines.slice(-3)).toEqual(["[3,4]", "5", "6"])
+  })
+
+  test("one JSON value over several lines is one message", async () => {
+    const name = fresh()
+    await api.create(name, "application/json")
+    await ok(["append", name, "--json"], { input: '[\n  {"a": 1},\n  2\n]\n' })
+    expect((await ds(["tail", name])).lines).toEqual(['[   {"a": 1},   2 ]'])
+  })
+
+  test("a line that is no JSON ends it, and is named", async () => {
+    const name = fresh()
+    await api.create(name, "application/json")
+    const { code, err } = await ds(["append", name, "--json", "--batch", "2"], {
+      input: '1\n2\n3\n{"a":\n5\n',
+    })
+    expect(code).toBe(FAILED)
+    expect(err).toContain("line 4: not JSON")
+    expect((await ds(["tail", name])).lines).toEqual(["1", "2"])
+  })
+
+  test("lines are sent as they come, without waiting for a full batch", async () => {
+    for (const [type, option] of [
+      ["text/plain", "--lines"],
+      ["application/json", "--json"],
+    ]) {
+      const name = fresh()
+      await api.create(name, type)
+      const append = start(["append", name, option])
+      for (let n = 1; n <= 3; n++) {
+        append.child.stdin.write(`${n}\n`)
+        await until(async () => (await api.get(name)).text.includes(String(n)), append.said)
+      }
+      append.child.stdin.end("4")
+      expect((await append.done).code).toBe(DONE)
+      expect((await ds(["tail", name])).text).toBe(option === "--json" ? "1\n2\n3\n4\n" : "1\n2\n3\n4")
+    }
+  })
+
+  test("large input goes out in pieces and comes back whole", async () => {
+    const name = fresh()
+    const text = Array.from({ length: 30_000 }, (_, i) => `${i} ${"x".repeat(i % 200)}`).join("\n")
+    await api.create(name, "text/plain")
+    await ok(["append", name, "--lines"], { input: text })
+    expect((await ds(["tail", name])).text).toBe(text)
+  })
+
+  test("what does not fit the stream is refused", async () => {
+    const [text, json] = [fresh(), fresh()]
+    await api.create(text, "text/plain")
+    await api.create(json, "application/json")
+    expect((await ds(["append", text, "--json"], { input: "1\n" })).code).toBe(USAGE)
+    expect((await ds(["append", json, "--lines"], { input: "1\n" })).code).toBe(USAGE)
+    expect((await ds(["append", json], { input: "{" })).code).toBe(FAILED)
+    expect((await ds(["append", json], { input: "" })).code).toBe(USAGE)
+    expect((await ds(["append", json, "-t", "text/plain", "-d", "1"])).code).toBe(CONFLICT)
+    await ok(["append", json, "-d", "1", "--seq", "b"])
+    expect((await ds(["append", json, "-d", "2", "--seq", "a"])).code).toBe(CONFLICT)
+    expect(await ok(["tail", json])).toBe("1")
+  })
+
+  test("--close closes behind it", async () => {
+    for (const option of ["--json", "--quiet"]) {
+      const name = fresh()
+      await api.create(name, "application/json")
+      await ok(["append", name, "--close", option], { input: "1\n" })
+      expect((await api.head(name)).headers["stream-closed"]).toBe("true")
+      expect(await ok(["tail", name])).toBe("1")
+    }
+  })
+
+  test("a producer goes on where it stopped; a newer epoch locks it out", async () => {
+    const name = fresh()
+    await api.create(name, "application/json")
+    const append = (n, ...more) => ds(["append", name, "-p", "p1", "--json", ...more], { input: n })
+    expect((await append("1\n")).code).toBe(DONE)
+    expect((await append("1\n")).code).toBe(DONE) // other data, though it looks the same
+    expect((await append("2\n", "--epoch", "1")).code).toBe(DONE)
+    expect((await append("3\n", "--epoch", "1")).code).toBe(DONE)
+    const zombie = await append("4\n")
+    expect(zombie.code).toBe(CONFLICT)
+    expect(zombie.err).toContain("epoch 1")
+    expect((await ds(["tail", name])).lines).toEqual(["1", "1", "2", "3"])
+  })
+
+  test("--resume after kill -9: everything once, in order", async () => {
+    const name = fresh()
+    await api.create(name, "application/json")
+    const args = ["append", name, "--json", "-p", "loader", "--resume", "--batch", "50"]
+    const lines = numbers(0, 5000)
+    for (const stop of [700, 2600]) {
+      const run = start(args)
+      run.child.stdin.write(lines.slice(0, stop).join("\n"))
+      await until(
+        async () => (await api.get(name)).text.includes(`,${stop - 60},`),
+        () => run.said()
+      )
+      run.child.kill("SIGKILL")
+      await run.done
+    }
+    const { code, err } = await ds(args, { input: lines.join("\n") })
+    expect([code, err]).toEqual([DONE, expect.stringMatching(/\d+ batches were stored before/)])
+    expect((await ds(["tail", name])).lines).toEqual(lines)
+    expect((await ds(args, { input: lines.join("\n") })).code).toBe(DONE)
+    expect((await api.readJson(name)).messages.length).toBe(lines.length)
+  })
+})
+
+// -------------------------------------------------------------------------------------- faults
+
+describe("when the server fails", () => {
+  afterEach(() => api.del("/_test/inject-error"))
+
+  test("busy: tried again, also a plain append", async () => {
+    const name = fresh()
+    await api.create(name, "text/plain")
+    for (const status of [503, 429]) {
+      await fault(name, { status, count: 2, method: "POST" })
+      await ok(["append", name, "-d", String(status)])
+    }
+    await fault(name, { status: 503, count: 2, method: "GET" })
+    expect(await ok(["tail", name])).toBe("503429")
+    await fault(name, { status: 503, count: 1000 })
+    const began = performance.now()
+    expect((await ds(["show", name, "--retry", "1"])).code).toBe(FAILED)
+    expect(performance.now() - began).toBeGreaterThan(900)
+    expect((await ds(["show", name, "--retry", "0"])).code).toBe(FAILED)
+  })
+
+  test("a lost answer: a plain append is not repeated, a producer's is", async () => {
+    const name = fresh()
+    await api.create(name, "text/plain")
+    await fault(name, { dropConnection: true, method: "POST" })
+    const lost = await ds(["append", name, "-d", "a"])
+    expect(lost.code).toBe(UNREACHABLE)
+    expect(lost.err).toContain("whether it was carried out is not known")
+    await fault(name, { dropConnection: true, count: 3, method: "POST" })
+    await ok(["append", name, "-d", "b", "--producer", "p"])
+    await fault(name, { status: 500, method: "POST" })
+    expect((await ds(["append", name, "-d", "c"])).code).toBe(FAILED)
+    await fault(name, { status: 500, method: "POST", count: 3 })
+    await ok(["append", name, "-d", "d", "--producer", "p"])
+    await fault(name, { dropConnection: true, count: 2 })
+    expect(await ok(["tail", name])).toBe("bd")
+    await fault(name, { dropConnection: true })
+    await ok(["rm", name])
+  })
+
+  test("damaged JSON is asked for again", async () => {
+    const name = fresh()
+    await api.create(name, "application/json", '[{"a":1},{"b":[2,3]}]')
+    await fault(name, { truncateBodyBytes: 12, count: 2, method: "GET" })
+    expect((await ds(["tail", name])).lines).toEqual(['{"a":1}', '{"b":[2,3]}'])
+    await fault(name, { corruptBody: true, method: "GET" })
+    expect((await ds(["tail", name])).lines).toEqual(['{"a":1}', '{"b":[2,3]}'])
+    await fault(name, { injectSseEvent: { eventType: "odd", data: "x\ny" } })
+    await api.post(name, { "stream-closed": "true" })
+    expect((await ds(["tail", "-f", name])).lines).toEqual(['{"a":1}', '{"b":[2,3]}'])
+  })
+
+  test("fault add, ls, clear: every field", async () => {
+    const name = fresh()
+    const where = { path: name }
+    for (const [options, fields] of [
+      ["--status 503 --retry-after 7 --count 9", { status: 503, retryAfter: 7, count: 9 }],
+      ["--delay-ms 5 --jitter-ms 6 -m POST", { delayMs: 5, jitterMs: 6, method: "POST", count: 1 }],
+      ["--drop --probability 0.25", { dropConnection: true, probability: 0.25, count: 1 }],
+      ["--truncate 0", { truncateBodyBytes: 0, count: 1 }],
+      ["--corrupt", { corruptBody: true, count: 1 }],
+      [
+        '--sse-event odd --sse-data {"a":"b"}',
+        { injectSseEvent: { eventType: "odd", data: '{"a":"b"}' }, count: 1 },
+      ],
+    ]) {
+      await ok(["fault", "add", name, ...options.split(" ")])
+      const [listed, ...others] = JSON.parse((await api.get("/_test/inject-error")).text)
+      expect(others).toEqual([])
+      expect(listed, options).toMatchObject({ ...where, ...fields })
+      const { lines } = await ds(["fault", "ls", "--json"])
+      expect(lines.map(JSON.parse)[0], options).toMatchObject({ ...where, ...fields })
+      expect((await ds(["fault", "ls"])).text).toContain(name)
+    }
+    await ok(["fault", "clear"])
+    expect((await ds(["fault", "ls"])).text).toBe("")
+    await ok(["fault", "add", name, "--status", "418"])
+    const { code, err } = await ds(["show", name])
+    expect([code, err]).toEqual([FAILED, expect.stringContaining("418")])
+  })
+})
+
+// ---------------------------------------------------------------------------------------- tail
+
+describe("tail", () => {
+  test("bytes are printed as they are, in every mode", async () => {
+    const cases = [
+      ["application/octet-stream", randomBytes(300_000)],
+      ["text/plain", Buffer.from("a\r\nb\rc\n\n\xff\xfe", "latin1")],
+    ]
+    for (const [type, bytes] of cases) {
+      const name = fresh()
+      await api.create(name, type, bytes.subarray(0, 1000))
+      await api.append(name, type, bytes.subarray(1000).length ? bytes.subarray(1000) : "")
+        .catch(() => {})
+      const whole = (await api.readAll(name)).body
+      await api.post(name, { "stream-closed": "true" })
+      for (const options of [[], ["-f"], ["-f", "--long-poll"], ["--raw"]])
+        expect((await ds(["tail", name, ...options])).out.equals(whole), `${type} ${options}`).toBe(true)
+    }
+  })
+
+  test("from any offset, with offsets to go on from", async () => {
+    const name = fresh()
+    await api.create(name, "application/json")
+    const offsets = ["-1"]
+    for (const n of [1, 2, 3])
+      offsets.push((await api.append(name, "application/json", `${n}`)).headers["stream-next-offset"])
+    for (const [i, offset] of offsets.entries())
+      expect((await ds(["tail", name, "--offset", offset])).lines).toEqual(numbers(i + 1, 4))
+    const { lines } = await ds(["tail", name, "--show-offsets"])
+    expect(lines).toEqual(["1", "2", "3", `# ${offsets[3]}`])
+    expect((await ds(["tail", name, "--offset", "nonsense"])).code).toBe(FAILED)
+    expect(await ok(["tail", name, "--raw"])).toBe("[1,2,3]")
+  })
+
+  test.each([[[]], [["--long-poll"]]])(
+    "-f %j goes on over killed responders, new ones and a late close, without loss or repetition",
+    async (options) => {
+      const name = fresh()
+      await api.create(name, "application/json")
+      const tail = start(["tail", "-f", name, ...options])
+      let n = 0
+      const write = async (count) => {
+        for (const end = n + count; n < end; n++)
+          await ok(["append", name, "-p", "w", "--data", String(n), "--retry", "30", "-q"])
+      }
+      const seen = () => until(() => tail.lines().length === n, tail.said, { timeout: 20_000 })
+      await write(5)
+      await seen()
+      server.kill()
+      await write(5)
+      await seen()
+      await Promise.all([server.restart(), write(5)])
+      await seen()
+      await ok(["append", name, "-d", String(n++), "--close"])
+      const { code, lines } = await tail.done
+      expect(lines).toEqual(numbers(0, n))
+      expect(code).toBe(DONE)
+    },
+    60_000
+  )
+
+  test("-f from now begins behind what is there; and ends when the stream is deleted", async () => {
+    const name = fresh()
+    await api.create(name, "text/plain", "before")
+    const tail = start(["tail", "-f", name, "--offset", "now", "--show-offsets"])
+    await until(async () => {
+      await api.append(name, "text/plain", "after\n")
+      await sleep(50)
+      return tail.text().includes("after\n")
+    }, tail.said)
+    expect(tail.text()).not.toContain("before")
+    await api.del(name)
+    expect((await tail.done).code).toBe(NOT_FOUND)
+  })
+
+  test("--state goes on where an earlier run stopped", async () => {
+    const dir = folder()
+    const state = path.join(dir, "offset")
+    const name = fresh()
+    await api.create(name, "application/json", "[1,2]")
+    expect((await ds(["tail", name, "--state", state])).lines).toEqual(["1", "2"])
+    expect((await ds(["tail", name, "--state", state])).lines).toEqual([])
+    await api.append(name, "application/json", "[3]")
+    const tail = start(["tail", "-f", name, "--state", state])
+    await until(() => tail.lines().length === 1, tail.said)
+    const { "stream-next-offset": end } = (await api.head(name)).headers
+    await until(() => fs.readFileSync(state, "utf8") === `${end}\n`, tail.said)
+    tail.child.kill("SIGKILL")
+    await tail.done
+    await api.append(name, "application/json", "[4]")
+    expect((await ds(["tail", name, "--state", state])).lines).toEqual(["4"])
+    expect(fs.readdirSync(dir)).toEqual(["offset"])
+    const missing = path.join(dir, "none", "offset")
+    expect((await ds(["tail", name, "--state", missing])).code).toBe(FAILED)
+  })
+
+  test("a reader that leaves ends it quietly", async () => {
+    const name = fresh()
+    await api.create(name, "application/json", JSON.stringify(numbers(0, 50_000)))
+    const { stdout, stderr } = spawnSync("sh", ["-c", `"${dsctl}" tail "${name}" | head -n 2`], {
+      encoding: "utf8",
+      env: cleanEnv({ DS_URL: server.url }),
+    })
+    expect([stdout, stderr]).toEqual(['"0"\n"1"\n', ""])
+  })
+})
+
+// ------------------------------------------------------------------------------------------ ls
+
+test("ls: sorted, filtered, as lines, JSON and names; a hint where there is no registry", async () => {
+  const prefix = fresh("ls")
+  for (const [name, type] of [
+    ["b", "text/plain"],
+    ["c", "application/json"],
+    ["a", "text/plain"],
+    ["gone", "text/plain"],
+  ])
+    await ok(["create", `${prefix}/${name}`, "-t", type])
+  await ok(["rm", `${prefix}/gone`])
+  const names = async (...options) =>
+    (await ds(["ls", `${prefix}/`, "--names", ...options])).lines.map((line) => line.slice(-1)).join("")
+  expect(await names()).toBe("abc")
+  expect(await names("--sort", "created")).toBe("bca")
+  expect(await names("--sort", "created", "--reverse")).toBe("acb")
+  expect(await names("--sort", "type")).toBe("cab")
+  const { lines } = await ds(["ls", `${prefix}/`, "--json"])
+  expect(lines.map(JSON.parse).map(({ path, contentType }) => [path, contentType])).toEqual([
+    [`${prefix}/a`, "text/plain"],
+    [`${prefix}/b`, "text/plain"],
+    [`${prefix}/c`, "application/json"],
+  ])
+  const columns = (await ds(["ls", prefix])).lines
+  expect(columns[0]).toMatch(/^CREATED +TYPE +PATH$/)
+  expect(columns[1]).toMatch(new RegExp(`^\\d{4}-\\d\\d-\\d\\dT\\S+Z +text/plain +${prefix}/a$`))
+  const none = await ds(["ls", "--registry", fresh("none")])
+  expect(none.code).toBe(NOT_FOUND)
+  expect(none.err).toMatch(/DS_REGISTRY=.*--registry.*--db/)
+})
+
+// ----------------------------------------------------------------------------------- terminals
+
+/** Standard output and error of a command on a terminal of its own. */
+const onTerminal = (args, env = {}) =>
+  spawnSync("script", ["-qec", [dsctl, ...args].map((arg) => `'${arg}'`).join(" "), "/dev/null"], {
+    encoding: "latin1",
+    env: cleanEnv({ DS_URL: server.url, TERM: "xterm", ...env }),
+    input: "",
+  }).stdout
+
+test("colours on a terminal alone, and not with NO_COLOR; nothing there obeys a stream", async () => {
+  const [name, binary] = [fresh(), fresh()]
+  await api.create(name, "text/plain", "a\x1b[2Jb\n")
+  await api.create(binary, "image/png", "\x89PNG")
+  expect(onTerminal(["show", name])).toContain("\x1b[1m")
+  expect(onTerminal(["show", fresh("none")])).toContain("\x1b[31m")
+  for (const env of [{ NO_COLOR: "1" }, { TERM: "dumb" }])
+    expect(onTerminal(["show", name], env)).not.toContain("\x1b")
+  for (const args of [["show", name], ["ls"], ["show", fresh("none")]]) {
+    const { text, err } = await ds(args, { env: { TERM: "xterm" } })
+    expect(text + err).not.toContain("\x1b")
+  }
+  expect(onTerminal(["tail", name])).toBe("a^[[2Jb\r\n")
+  expect(onTerminal(["tail", name, "--raw"])).toBe("a\x1b[2Jb\r\n")
+  expect(onTerminal(["tail", binary])).toContain("--raw")
+  expect((await ds(["tail", name])).text).toBe("a\x1b[2Jb\n")
+})
+
+// --------------------------------------------------------------------------------------- serve
+
+test("serve: prints its URL alone, forgets what is in memory, ends on SIGTERM", async () => {
+  const dir = folder()
+  const serve = start(["serve", "--port", "0", "--memory", "--print-url", "--test-endpoints", "-q"], {
+    cwd: dir,
+    env: { TMPDIR: dir },
+  })
+  await until(() => serve.text().includes("\n") || serve.child.exitCode !== null, serve.said, {
+    timeout: 30_000,
+  })
+  expect(serve.text()).toMatch(/^http:\/\/127\.0\.0\.1:\d+\n$/)
+  const url = serve.text().trim()
+  const there = { env: { DS_URL: url } }
+  await ok(["create", "x", "-t", "text/plain", "-d", "hello"], there)
+  expect(await ok(["tail", "x"], there)).toBe("hello")
+  expect(await ok(["ls", "--names"], there)).toBe("/v1/stream/x")
+  await ok(["fault", "add", "x", "--status", "500", "--method", "PUT"], there)
+  const tail = start(["tail", "-f", "x", "--retry", "0"], there)
+  await until(() => tail.text() === "hello", tail.said)
+  serve.child.kill("SIGTERM")
+  expect((await serve.done).code).toBe(DONE)
+  expect((await tail.done).code).toBe(UNREACHABLE)
+  await until(
+    () => processesNaming(dir).length === 0,
+    () => processesNaming(dir).join("\n")
+  )
+  expect(fs.readdirSync(dir)).toEqual([])
+})
+
+// ------------------------------------------------------------------------------ a database file
+
+describe("--db", () => {
+  const onFile = (file) => {
+    const where = { env: { DS_URL: "", DS_DB: file } }
+    return {
+      ds: (args, more) => ds(args, { ...where, ...more }),
+      ok: (args, more) => ok(args, { ...where, ...more }),
+      start: (args) => start(args, where),
+    }
+  }
+
+  test("the same commands, without a server", async () => {
+    const file = path.join(folder(), "streams.db")
+    const db = onFile(file)
+    expect((await db.ds(["show", "x"])).code).toBe(FAILED)
+    expect(fs.existsSync(file)).toBe(false)
+    await db.ok(["create", "j", "-t", "application/json"])
+    expect((await db.ds(["create", "j", "-t", "text/plain"])).code).toBe(CONFLICT)
+    const input = numbers(0, 500).join("\n")
+    await db.ok(["append", "j", "--json", "-p", "p", "--resume", "--batch", "100"], { input })
+    await db.ok(["append", "j", "--json", "-p", "p", "--resume", "--batch", "100"], { input })
+    await db.ok(["append", "j", "-p", "p", "-d", "500"])
+    expect((await db.ds(["tail", "j"])).lines).toEqual(numbers(0, 501))
+    await db.ok(["append", "j", "-p", "p", "--epoch", "1", "-d", "501"])
+    expect((await db.ds(["append", "j", "-p", "p", "-d", "x"])).code).toBe(CONFLICT)
+    await db.ok(["fork", "j", "k", "-o", "-1", "--sub-offset", "2"])
+    await db.ok(["append", "k", "-d", '{"more":true}'])
+    await db.ok(["close", "k"])
+    expect((await db.ds(["append", "k", "-d", "1"])).code).toBe(CONFLICT)
+    expect((await db.ds(["tail", "-f", "k"])).lines).toEqual(["0", "1", '{"more":true}'])
+    const shown = JSON.parse(await db.ok(["show", "k", "--json"]))
+    expect(shown).toMatchObject({ closed: true, messages: 1, forkedFrom: "/v1/stream/j" })
+    expect(await db.ok(["ls", "--names", "--sort", "messages"])).toBe("/v1/stream/k\n/v1/stream/j")
+    expect(await db.ok(["ls", "--names", "--sort", "bytes", "-r"])).toBe("/v1/stream/j\n/v1/stream/k")
+    expect((await db.ds(["ls"])).lines[0]).toMatch(/MESSAGES +BYTES +STATE/)
+    await db.ok(["rm", "k"])
+    expect((await db.ds(["rm", "k"])).code).toBe(NOT_FOUND)
+    expect((await db.ds(["tail", "j", "--offset", "nonsense"])).code).toBe(FAILED)
+  })
+
+  test("beside a server: each sees and wakes the other", async () => {
+    const db = onFile(server.database)
+    const name = fresh()
+    await db.ok(["create", name, "-t", "text/plain"])
+    const readers = [start(["tail", "-f", name]), db.start(["tail", "-f", name])]
+    await ok(["append", name, "-d", "one,"])
+    await db.ok(["append", name, "-d", "two,"])
+    for (const reader of readers) await until(() => reader.text() === "one,two,", reader.said)
+    await db.ok(["close", name])
+    for (const reader of readers) expect((await reader.done).code).toBe(DONE)
+    await ok(["rm", name])
+    expect((await db.ds(["show", name])).code).toBe(NOT_FOUND)
+  })
+})
+
+// ------------------------------------------------------------------- a stranger's first half hour
+
+/** Without what is different each time: times, ports, temporary folders. */
+const normalised = (text) =>
+  text
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "2026-01-02T03:04:05Z")
+    .replace(/127\.0\.0\.1:\d+/g, "127.0.0.1:4437")
+
+test("a stranger's first half hour", async () => {
+  const script = path.join(root, "tests/system/dsctl/first-half-hour.sh")
+  const dir = folder()
+  const { stdout, stderr, status } = spawnSync("sh", [script], {
+    cwd: dir,
+    encoding: "utf8",
+    timeout: 50_000,
+    env: cleanEnv({ PATH: `${build}:${process.env.PATH}`, TMPDIR: dir }),
+  })
+  const expected = path.join(root, "tests/system/dsctl/first-half-hour.txt")
+  if (process.env.DS_TEST_WRITE === "1") fs.writeFileSync(expected, normalised(stdout))
+  expect(normalised(stdout), stderr).toBe(fs.readFileSync(expected, "utf8"))
+  expect(status).toBe(0)
+  await until(
+    () => processesNaming(dir).length === 0,
+    () => processesNaming(dir).join("\n")
+  )
+})
