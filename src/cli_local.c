@@ -198,6 +198,27 @@ static enum cli_exit list(struct cli *cli, cli_list_fn *fn, void *arg)
     return listing.go_on ? CLI_DONE : CLI_FAILED;
 }
 
+static enum cli_exit fault_set(struct cli *cli, const char *path, const struct ds_fault *fault)
+{
+    enum ds_status status = ds_fault_set(cli->link, path, fault);
+
+    return status == DS_OK ? CLI_DONE : refuse(cli, path, status, NULL);
+}
+
+static enum cli_exit fault_clear(struct cli *cli, const char *path)
+{
+    enum ds_status status = ds_fault_clear(cli->link, path);
+
+    return status == DS_OK ? CLI_DONE : refuse(cli, path ? path : cli->db, status, NULL);
+}
+
+static enum cli_exit fault_list(struct cli *cli, cli_fault_fn *fn, void *arg)
+{
+    enum ds_status status = ds_fault_list(cli->link, fn, arg);
+
+    return status == DS_OK ? CLI_DONE : refuse(cli, cli->db, status, NULL);
+}
+
 const struct cli_backend cli_local = {
     .open = open_store,
     .close = close_store,
@@ -208,4 +229,7 @@ const struct cli_backend cli_local = {
     .remove = remove_stream,
     .read = read_stream,
     .list = list,
+    .fault_set = fault_set,
+    .fault_clear = fault_clear,
+    .fault_list = fault_list,
 };

@@ -71,6 +71,10 @@ enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,
                         line[0]                                     ? line
                         : cli_http_is_true(answer, "Stream-Closed") ? "the stream is closed"
                                                                     : "conflict");
+    case 502:
+    case 504:
+        return cli_fail(cli, CLI_UNREACHABLE, "%s: no server behind the web server (%ld)", cli->url,
+                        answer->status);
     default:
         break;
     }

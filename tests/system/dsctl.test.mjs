@@ -456,6 +456,7 @@ describe("when the server fails", () => {
     for (const [options, fields] of [
       ["--status 503 --retry-after 7 --count 9", { status: 503, retryAfter: 7, count: 9 }],
       ["--delay-ms 5 --jitter-ms 6 -m POST", { delayMs: 5, jitterMs: 6, method: "POST", count: 1 }],
+      ["--jitter-ms 6", { delayMs: 0, jitterMs: 6, count: 1 }],
       ["--drop --probability 0.25", { dropConnection: true, probability: 0.25, count: 1 }],
       ["--truncate 0", { truncateBodyBytes: 0, count: 1 }],
       ["--corrupt", { corruptBody: true, count: 1 }],
@@ -726,6 +727,12 @@ describe("--db", () => {
     await ok(["append", name, "-d", "one,"])
     await db.ok(["append", name, "-d", "two,"])
     for (const reader of readers) await until(() => reader.text() === "one,two,", reader.said)
+    await db.ok(["fault", "add", name, "--status", "418", "--count", "2", "-m", "put"])
+    expect((await ds(["create", name])).err).toContain("418")
+    expect(await db.ok(["fault", "ls"])).toBe(await ok(["fault", "ls"]))
+    expect(await ok(["fault", "ls"])).toMatch(new RegExp(`^${name} +1 left +status 418 .*alone$`))
+    await db.ok(["fault", "clear"])
+    expect(await ok(["fault", "ls"])).toBe("")
     await db.ok(["close", name])
     for (const reader of readers) expect((await reader.done).code).toBe(DONE)
     await ok(["rm", name])
