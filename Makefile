@@ -63,7 +63,9 @@ B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))$(if $(STATIC),/stat
 Q := $(if $(V),,@)
 
 SOURCES := $(wildcard src/*.c)
-OBJECTS := $(SOURCES:src/%.c=$B/%.o) $B/schema.o
+# made by rules below
+GENERATED := $B/schema.o $B/paths.o
+OBJECTS := $(SOURCES:src/%.c=$B/%.o) $(GENERATED)
 # rooms of the public library alone, and of dsctl
 NO_SERVER := $B/lib_%.o $B/cli%.o $B/dump_%.o \
              $(addprefix $B/,store_check.o store_dump.o store_import.o store_list.o)
@@ -75,7 +77,7 @@ NO_LIB  := $(addprefix $B/,main.o cli%.o gateway% exchange.o peer.o route.o op_%
            http_request.o http_response.o http_etag.o sse.o spool.o listen.o server.o supervise.o)
 LIB     := $(filter-out $(NO_LIB),$(OBJECTS))
 # the same program with the hooks that let a test kill it at a chosen moment
-HOOKED  := $(patsubst $B/%,$B/hooked/%,$(filter-out $B/schema.o,$(SERVER))) $B/schema.o
+HOOKED  := $(patsubst $B/%,$B/hooked/%,$(filter-out $(GENERATED),$(SERVER))) $(GENERATED)
 UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 # parsers of foreign input over the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -119,7 +121,13 @@ $B/schema.c: sql/embed.sh $(wildcard sql/*.sql)
 	$(Q)mkdir -p $(@D)
 	$(Q)sh sql/embed.sh sql/*.sql >$@.tmp && mv $@.tmp $@
 
-$B/schema.o: $B/schema.c
+# where the library finds its test server: made anew for another place, by `make install prefix=` say
+$B/paths.c: always
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '#include "paths.h"\nconst char paths_libexec[] = "%s";\n' '$(libexecdir)' >$@.tmp
+	$(Q)if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+
+$(GENERATED): %.o: %.c
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 # the public library as its users have it: one header, one archive
@@ -228,7 +236,7 @@ help:
 	@echo '  make dist       a tarball into build/'
 	@echo '  make clean      delete build/'
 
-.PHONY: all run test test-doors test-programs check lint install uninstall dist deb test-package clean help
+.PHONY: always all run test test-doors test-programs check lint install uninstall dist deb test-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -348,6 +348,52 @@ const char *config_temporary_folder(void)
     return folder && folder[0] ? folder : "/tmp";
 }
 
+const char *config_libexec_folder(void)
+{
+    const char *folder = getenv("DS_LIBEXECDIR");
+
+    return folder && folder[0] ? folder : NULL;
+}
+
+/* Is it one of the settings of a server, or of the script that starts it? */
+static bool is_setting(const char *entry)
+{
+    static const char *const names[] = {"DS_", "HOST=", "PORT=", "DATA="};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+static bool is_in(const char *entry, const char *const *settings, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(settings[i], entry, strcspn(entry, "=") + 1) == 0)
+            return true;
+    return false;
+}
+
+char **config_child_environment(struct arena *arena, const char *const *settings, size_t n)
+{
+    size_t count = 0;
+    char **result, **at;
+
+    while (environ[count])
+        count++;
+    result = at = arena_alloc(arena, (count + n + 1) * sizeof *result);
+    if (!result)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        if (!is_setting(environ[i]))
+            *at++ = environ[i];
+    for (size_t i = 0; i < n; i++)
+        if (!is_in(settings[i], settings + i + 1, n - i - 1))
+            *at++ = (char *)(uintptr_t)settings[i];
+    *at = NULL;
+    return result;
+}
+
 int config_passed_sockets(void)
 {
     const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
