@@ -28,7 +28,7 @@ export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
 system='program conformance:three wire:nginx wire:lighttpd-cgi
     faults client registry hook crash contention parked housekeeping front front-apache
-    hosting run dsctl'
+    hosting run dsctl library'
 # doors/list.mjs has them
 doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
     apache-cgi lighttpd-cgi hosting mixed'
