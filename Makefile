@@ -67,13 +67,13 @@ SOURCES := $(wildcard src/*.c)
 GENERATED := $B/schema.o $B/paths.o
 OBJECTS := $(SOURCES:src/%.c=$B/%.o) $(GENERATED)
 # rooms of the public library alone, and of dsctl
-NO_SERVER := $B/lib_%.o $B/cli%.o $B/dump_%.o \
-             $(addprefix $B/,store_check.o store_dump.o store_import.o store_list.o)
+TOOLS   := $B/cli%.o $B/dump_%.o $(addprefix $B/,store_check.o store_dump.o store_import.o store_vacuum.o)
+NO_SERVER := $(TOOLS) $B/lib_%.o $B/store_list.o
 SERVER  := $(filter-out $(NO_SERVER),$(OBJECTS))
 LIBRARY := $(filter-out $B/main.o $B/cli%.o,$(OBJECTS))
-CLI     := $(filter $B/cli%.o,$(OBJECTS))
+CLI     := $(filter $(TOOLS),$(OBJECTS))
 # libdurablestreams is everything that needs no web server
-NO_LIB  := $(addprefix $B/,main.o cli%.o gateway% exchange.o peer.o route.o op_%.o live%.o http_query.o \
+NO_LIB  := $(TOOLS) $(addprefix $B/,main.o gateway% exchange.o peer.o route.o op_%.o live%.o http_query.o \
            http_request.o http_response.o http_etag.o sse.o spool.o listen.o server.o supervise.o)
 LIB     := $(filter-out $(NO_LIB),$(OBJECTS))
 # the same program with the hooks that let a test kill it at a chosen moment

@@ -84,6 +84,29 @@ static const struct cli_command commands[] = {
      cli_fault_ls_options, CLI_EITHER, 0, 0, cli_fault_ls},
     {"fault clear", "", "take all faults away", NULL, "  dsctl fault clear\n", NULL, CLI_EITHER, 0,
      0, cli_fault_clear},
+    {"check", "", "look for damage in a database file",
+     "The file itself, the schema, counters against rows, what belongs to no stream. Only reads,\n"
+     "and may run beside servers. Exit status 1 when there is damage; notes are none.\n",
+     "  dsctl --db data/streams.db check\n"
+     "  dsctl --db data/streams.db check --quiet || mail -s 'streams.db is damaged' root\n",
+     cli_check_options, CLI_DATABASE, 0, 0, cli_check},
+    {"export", "[STREAM]", "write streams of a database file as lines of text",
+     "All of them, or one; nothing is lost. From one moment, beside servers that write. A fork\n"
+     "that is exported alone has in it what it inherited.\n",
+     "  dsctl --db data/streams.db export --output streams.ndjson\n"
+     "  dsctl --db data/streams.db export | gzip >streams.ndjson.gz\n"
+     "  dsctl --db data/streams.db export events | grep -c '^{\"position\"'\n",
+     cli_export_options, CLI_DATABASE, 0, 1, cli_export},
+    {"import", "[FILE]", "bring exported streams into a database file",
+     "From a file or standard input; the database is made if it is missing. Each stream comes\n"
+     "as a whole or not at all. Servers may be running: their readers see what comes.\n",
+     "  dsctl --db new.db import streams.ndjson\n"
+     "  ssh other dsctl --db streams.db export | dsctl --db data/streams.db import\n"
+     "  dsctl --db data/streams.db import --skip-existing streams.ndjson   # goes on\n",
+     cli_import_options, CLI_DATABASE, 0, 1, cli_import},
+    {"vacuum", "", "give the space of deleted messages back",
+     "Servers go on reading; writes wait meanwhile. Needs room for two copies of the database.\n",
+     "  dsctl --db data/streams.db vacuum\n", NULL, CLI_DATABASE, 0, 0, cli_vacuum},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

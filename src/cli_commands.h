@@ -32,6 +32,12 @@ extern const struct cli_option cli_fault_add_options[], cli_fault_ls_options[];
 enum cli_exit cli_serve(struct cli *cli);
 extern const struct cli_option cli_serve_options[];
 
+enum cli_exit cli_check(struct cli *cli);
+enum cli_exit cli_vacuum(struct cli *cli);
+enum cli_exit cli_export(struct cli *cli);
+enum cli_exit cli_import(struct cli *cli);
+extern const struct cli_option cli_check_options[], cli_export_options[], cli_import_options[];
+
 /* One line of JSON, for show and ls; what is not known is left out. */
 bool cli_state_print_json(const struct cli *cli, const struct ds_stream *stream);
 

@@ -1,0 +1,201 @@
+/* dsctl export and import. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "cli_commands.h"
+#include "cli_database.h"
+#include "clock.h"
+#include "path.h"
+#include "store_dump.h"
+
+enum { BAR_WIDTH = 40, BAR_EVERY_MS = 100 };
+
+const struct cli_option cli_export_options[] = {
+    {"output", 'o', "FILE", "write to this file (default: standard output)"},
+    {0},
+};
+
+const struct cli_option cli_import_options[] = {
+    {"skip-existing", 0, NULL, "pass over streams whose path is taken"},
+    {0},
+};
+
+/* --- progress, on a terminal --- */
+
+struct bar {
+    int64_t drawn_at; /* 0: not yet */
+};
+
+static void draw(void *arg, int64_t done, int64_t total)
+{
+    static const char full[] = "########################################";
+    struct bar *bar = arg;
+    int64_t now = clock_monotonic_ms();
+    int filled;
+
+    if (total <= 0 || (bar->drawn_at != 0 && now - bar->drawn_at < BAR_EVERY_MS))
+        return;
+    bar->drawn_at = now;
+    if (done > total)
+        done = total;
+    filled = (int)((double)done / (double)total * BAR_WIDTH);
+    (void)fprintf(stderr, "\r[%.*s%*s] %3d %%", filled, full, BAR_WIDTH - filled, "",
+                  (int)((double)done / (double)total * 100));
+    (void)fflush(stderr);
+}
+
+static void erase(const struct bar *bar)
+{
+    if (bar->drawn_at != 0)
+        (void)fputs("\r\033[K", stderr);
+}
+
+/* Only where nobody but a person sees it. */
+static void show_progress(const struct cli *cli, struct store_dump *dump, struct bar *bar)
+{
+    if (cli->quiet || !isatty(STDERR_FILENO) || isatty(fileno(dump->file)))
+        return;
+    dump->progress = draw;
+    dump->progress_arg = bar;
+}
+
+static enum cli_exit refuse(const struct cli *cli, const struct store_dump *dump,
+                            enum ds_status status)
+{
+    enum cli_exit exit = CLI_FAILED;
+
+    if (status == DS_NOT_FOUND || status == DS_GONE)
+        exit = CLI_NOT_FOUND;
+    else if (status == DS_CONFLICT)
+        exit = CLI_CONFLICT;
+    return cli_fail(cli, exit, "%s", dump->reason);
+}
+
+/* --- export --- */
+
+/* Under another name until it is whole. */
+static enum cli_exit open_output(const struct cli *cli, const char *name, FILE **file, char **new)
+{
+    *new = arena_printf(cli->arena, "%s.new", name);
+    if (!*new)
+        return cli_no_memory(cli);
+    *file = fopen(*new, "w");
+    return *file ? CLI_DONE : cli_fail(cli, CLI_FAILED, "%s: %s", *new, strerror(errno));
+}
+
+static enum cli_exit close_output(const struct cli *cli, enum cli_exit exit, FILE *file,
+                                  const char *name, const char *new)
+{
+    bool bad = fsync(fileno(file)) != 0 && errno != EINVAL; /* a pipe by name cannot */
+
+    bad |= fclose(file) != 0;
+    if (exit == CLI_DONE && !bad && rename(new, name) == 0)
+        return CLI_DONE;
+    if (exit == CLI_DONE)
+        exit = cli_fail(cli, CLI_FAILED, "%s: %s", name, strerror(errno));
+    (void)unlink(new);
+    return exit;
+}
+
+static enum cli_exit export_to(const struct cli *cli, struct store_dump *dump)
+{
+    struct cli_database database;
+    struct bar bar = {0};
+    enum cli_exit exit = cli_database_open(cli, false, &database);
+    enum ds_status status;
+
+    if (exit != CLI_DONE)
+        return exit;
+    show_progress(cli, dump, &bar);
+    status = store_export(database.conn, dump);
+    erase(&bar);
+    cli_database_close(&database);
+    if (status != DS_OK)
+        return refuse(cli, dump, status);
+    cli_note(cli, "%lld streams, %lld rows of messages, %lld producers", (long long)dump->streams,
+             (long long)dump->rows, (long long)dump->producers);
+    return CLI_DONE;
+}
+
+enum cli_exit cli_export(struct cli *cli)
+{
+    const char *output = cli_value(cli, "output"), *reason;
+    struct store_dump dump = {.file = stdout};
+    char *new = NULL;
+    enum cli_exit exit;
+
+    if (cli_operand(cli, 0)) {
+        const char *path = cli_path(cli, cli_operand(cli, 0));
+
+        if (!path)
+            return CLI_USAGE;
+        dump.path = path_normalize(cli->arena, path, strlen(path), &reason);
+        if (!dump.path)
+            return cli_fail(cli, CLI_USAGE, "%s: %s", path, reason);
+    }
+    if (output && strcmp(output, "-") != 0) {
+        exit = open_output(cli, output, &dump.file, &new);
+        if (exit != CLI_DONE)
+            return exit;
+    }
+    exit = export_to(cli, &dump);
+    return new ? close_output(cli, exit, dump.file, output, new) : exit;
+}
+
+/* --- import --- */
+
+static void tell_imported(const struct cli *cli, const struct store_dump *dump)
+{
+    cli_note(cli, "%lld streams, %lld rows of messages, %lld producers", (long long)dump->streams,
+             (long long)dump->rows, (long long)dump->producers);
+    if (dump->kept_registry)
+        cli_note(cli, "the registry of the database goes on, in place of the file's");
+    if (dump->skipped > (dump->kept_registry ? 1 : 0))
+        cli_note(cli, "%lld streams were there", (long long)dump->skipped - dump->kept_registry);
+}
+
+static enum cli_exit import_from(const struct cli *cli, struct store_dump *dump)
+{
+    struct cli_database database;
+    struct bar bar = {0};
+    enum cli_exit exit = cli_database_open(cli, true, &database);
+    enum ds_status status;
+
+    if (exit != CLI_DONE)
+        return exit;
+    show_progress(cli, dump, &bar);
+    status = store_import(database.conn, dump);
+    erase(&bar);
+    cli_database_close(&database);
+    if (status == DS_OK) {
+        tell_imported(cli, dump);
+        return CLI_DONE;
+    }
+    exit = refuse(cli, dump, status);
+    if (dump->streams > 0)
+        cli_note(cli, "%lld streams before that were imported and stay: go on with --skip-existing",
+                 (long long)dump->streams);
+    return exit;
+}
+
+enum cli_exit cli_import(struct cli *cli)
+{
+    const char *name = cli_operand(cli, 0);
+    bool is_stdin = !name || strcmp(name, "-") == 0;
+    struct store_dump dump = {.file = stdin, .skip_existing = cli_has(cli, "skip-existing")};
+    enum cli_exit exit;
+
+    if (is_stdin && isatty(STDIN_FILENO))
+        return cli_fail(cli, CLI_USAGE, "import what? Name a file, or redirect standard input");
+    if (!is_stdin)
+        dump.file = fopen(name, "r");
+    if (!dump.file)
+        return cli_fail(cli, CLI_FAILED, "%s: %s", name, strerror(errno));
+    exit = import_from(cli, &dump);
+    if (!is_stdin)
+        (void)fclose(dump.file);
+    return exit;
+}

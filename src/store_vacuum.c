@@ -1,0 +1,58 @@
+/* VACUUM of a database that may be in use: see store_vacuum.h. */
+#include "store_vacuum.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "store_private.h"
+#include "wake.h"
+
+static int64_t size_of(const char *name)
+{
+    struct stat info;
+
+    return stat(name, &info) == 0 ? info.st_size : 0;
+}
+
+static int64_t size_with_log(const char *database)
+{
+    int64_t size = size_of(database);
+    char *log;
+
+    if (asprintf(&log, "%s-wal", database) < 0)
+        return size;
+    size += size_of(log);
+    free(log);
+    return size;
+}
+
+/* Behind every other process, so that none of them begins to write in the middle of it. */
+static enum ds_status rewrite(struct store_conn *conn)
+{
+    /* else the whole copy would lie in memory */
+    int code = sqlite3_exec(conn->db, "PRAGMA temp_store = FILE; VACUUM;", NULL, NULL, NULL);
+
+    (void)sqlite3_exec(conn->db, "PRAGMA temp_store = MEMORY", NULL, NULL, NULL);
+    return store_status(conn, code, "writing the database anew");
+}
+
+enum ds_status store_vacuum(struct store_conn *conn, struct store_vacuum *vacuum)
+{
+    const struct config *config = conn->store->config;
+    enum ds_status status, locked;
+
+    vacuum->before = vacuum->after = size_with_log(config->database);
+    vacuum->emptied_log = false;
+    locked = wake_lock(conn->store->wake, config->busy_timeout_ms);
+    if (locked == DS_BUSY)
+        return locked;
+    status = rewrite(conn);
+    if (status == DS_OK && config->checkpoint)
+        vacuum->emptied_log = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+                                                        NULL, NULL) == SQLITE_OK;
+    if (locked == DS_OK) /* a broken lock is no reason to fail: SQLite has its own */
+        wake_unlock(conn->store->wake);
+    vacuum->after = size_with_log(config->database);
+    return status;
+}
