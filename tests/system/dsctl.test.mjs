@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { spawn, spawnSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import fs from "node:fs"
+import http from "node:http"
 import path from "node:path"
 import {
   build,
@@ -197,6 +198,29 @@ test("nobody answers: status 5 at once", async () => {
   const { code, err } = await ds(["show", "x", "--url", `http://127.0.0.1:${port}`])
   expect(err).toMatch(/^dsctl show: http:\/\/127.0.0.1:\d+: cannot connect: Connection refused\n$/)
   expect(code).toBe(UNREACHABLE)
+})
+
+test("sends headers with every request, to this machine by no proxy; follows no strange answer", async () => {
+  const seen = []
+  const odd = http.createServer((request, answer) => {
+    seen.push(`${request.method} ${request.headers.authorization} ${request.headers["x-more"]}`)
+    answer.writeHead(request.method === "DELETE" ? 302 : 500, {
+      "content-type": "text/html",
+      location: server.url,
+    })
+    answer.end("<html>\x1b[31mno</html>")
+  })
+  await new Promise((resolve) => odd.listen(0, "127.0.0.1", resolve))
+  undo.push(() => new Promise((resolve) => odd.close(resolve)))
+  const url = `http://127.0.0.1:${odd.address().port}/prefix`
+  const env = { http_proxy: "http://127.0.0.1:9", no_proxy: "" }
+  const more = ["--url", url, "-H", "Authorization: Bearer x", "-H", "X-More: y", "--retry", "0"]
+  for (const args of [["rm", "a"], ["append", "a", "-t", "text/plain", "-d", "1"], ["show", "a"]]) {
+    const { code, err, text } = await ds([...args, ...more], { env })
+    expect(err).toMatch(/^dsctl[^\n\x1b<]*\((302|500)\)\n$/)
+    expect([code, text]).toEqual([FAILED, ""])
+  }
+  expect(seen).toEqual(["DELETE", "POST", "HEAD"].map((method) => `${method} Bearer x y`))
 })
 
 // --------------------------------------------------------------------------- one after the other
