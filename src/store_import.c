@@ -519,6 +519,8 @@ enum ds_status store_import(struct store_conn *conn, struct store_dump *dump)
     status = import_file(&import);
     if (import.open)
         store_rollback(conn);
+    else if (status == DS_OK && conn->store->config->checkpoint)
+        (void)store_checkpoint(conn); /* somebody may want to take the file away */
     arena_free(import.arena);
     buf_close(&import.changed);
     return status;

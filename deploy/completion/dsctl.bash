@@ -33,7 +33,7 @@ _dsctl() {
     done
 
     case $prev in
-        --db | -D | --database | --cacert | --state)
+        --db | -D | --database | --cacert | --state | --output)
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return
             ;;
@@ -62,7 +62,9 @@ _dsctl() {
             sed -n '/^usage/,/^dsctl COMMAND/s/^  \([a-z]*\) .*/\1/p' | sort -u)" -- "$cur")
     elif [[ ${command[*]} == fault ]]; then
         mapfile -t COMPREPLY < <(compgen -W 'add ls clear' -- "$cur")
-    elif [[ ${command[*]} != @(serve|fault ls|fault clear) ]]; then
+    elif [[ ${command[*]} == import ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    elif [[ ${command[*]} != @(serve|fault ls|fault clear|check|vacuum) ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(timeout 1 dsctl "${where[@]}" ls --names 2>/dev/null |
             if [[ $cur == /* ]]; then cat; else sed 's|^/v1/stream/||'; fi)" -- "$cur")
     fi
