@@ -403,9 +403,95 @@ START_TEST(wakes_readers_of_the_registry)
 }
 END_TEST
 
+/* --- out of memory --- */
+
+static sqlite3_mem_methods real_memory;
+static int countdown; /* allocations until one fails; negative: none does */
+
+static void *failing_malloc(int size)
+{
+    if (countdown == 0)
+        return NULL;
+    if (countdown > 0)
+        countdown--;
+    return real_memory.xMalloc(size);
+}
+
+static void *failing_realloc(void *memory, int size)
+{
+    if (countdown == 0)
+        return NULL;
+    if (countdown > 0)
+        countdown--;
+    return real_memory.xRealloc(memory, size);
+}
+
+/* A stream is made and another one deleted, on a connection that has prepared nothing yet. */
+static enum ds_status live_and_die(struct store *store, struct arena *arena, const char *path,
+                                   const char *doomed)
+{
+    struct store_conn *conn = NULL;
+    struct stream made = {.path = path, .content_type = "a/b", .ttl_seconds = -1}, found;
+    enum ds_status status = store_connect(&conn, store);
+
+    if (status == DS_OK)
+        status = store_begin_write(conn);
+    if (status == DS_OK)
+        status = store_insert(conn, &made);
+    if (status == DS_OK)
+        status = store_find(conn, arena, doomed, T, &found);
+    if (status == DS_OK)
+        status = store_delete(conn, &found, T);
+    if (status == DS_OK)
+        status = store_commit(conn);
+    else if (conn)
+        store_rollback(conn);
+    if (status == DS_OK)
+        store_tell(conn);
+    store_disconnect(conn);
+    return status;
+}
+
+START_TEST(says_nothing_of_what_failed)
+{
+    struct fixture f;
+    struct heard heard = {""};
+    sqlite3_mem_methods failing;
+    enum ds_status status = DS_FAILED;
+    int fails = 0;
+
+    (void)sqlite3_shutdown();
+    ck_assert_int_eq(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory), SQLITE_OK);
+    failing = real_memory;
+    failing.xMalloc = failing_malloc;
+    failing.xRealloc = failing_realloc;
+    ck_assert_int_eq(sqlite3_config(SQLITE_CONFIG_MALLOC, &failing), SQLITE_OK);
+    (void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
+    countdown = -1;
+    open_with(&f, REGISTRY);
+    (void)make_stream(&f, "/v1/stream/old", "a/b");
+    store_listen(f.store, hear, &heard);
+    for (int n = 0; status != DS_OK; n++) {
+        ck_assert_int_lt(n, 5000);
+        countdown = n;
+        status = live_and_die(f.store, f.arena, "/v1/stream/new", "/v1/stream/old");
+        countdown = -1;
+        fails += status != DS_OK;
+        if (status != DS_OK) {
+            ck_assert_str_eq(said(&f), "+old");
+            ck_assert_str_eq(heard.text, "");
+        }
+    }
+    ck_assert_int_gt(fails, 50);
+    ck_assert_str_eq(said(&f), "+old +new -old");
+    ck_assert_str_eq(heard.text, "+/v1/stream/new(a/b,0,0) -/v1/stream/old(a/b,1,1000) ");
+    close_fixture(&f);
+}
+END_TEST
+
 UNIT_MAIN(store_registry, holds_an_event_of_the_state_protocol_for_each_life,
           announces_a_deleted_source_once, follows_what_happens_at_the_prompt,
           is_off_where_nobody_has_switched_it_on, catches_up_when_it_is_switched_on,
           moves_to_another_path, takes_over_an_open_json_stream_and_no_other,
           adds_no_scan_to_any_statement, tells_a_listener_what_was_committed,
-          announces_what_expires, wakes_readers_of_the_registry)
+          announces_what_expires, wakes_readers_of_the_registry, says_nothing_of_what_failed)
