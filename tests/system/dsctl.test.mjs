@@ -566,6 +566,49 @@ describe("tail", () => {
     60_000
   )
 
+  test("-f drops what came of a broken answer, and asks again from the last whole piece", async () => {
+    const asked = []
+    const answers = {
+      // a whole piece; one without its control event; then the rest
+      sse: [
+        'event: data\ndata:[1]\n\nevent: control\ndata:{"streamNextOffset":"a&b","streamCursor":"7"}\n\n' +
+          "event: data\ndata:[2]\n\n",
+        'event: data\ndata:[2,3]\n\nevent: control\ndata:{"streamNextOffset":"c","streamClosed":true}\n\n',
+      ],
+      "long-poll": ["[1]", "[2,", "[2,3]"],
+    }
+    for (const mode of ["sse", "long-poll"]) {
+      const left = [...answers[mode]]
+      asked.length = 0
+      const odd = http.createServer((request, answer) => {
+        const query = new URL(request.url, "http://x").searchParams
+        if (request.method === "HEAD") {
+          answer.writeHead(200, { "content-type": "application/json", "stream-next-offset": "0" })
+          return answer.end()
+        }
+        asked.push([query.get("offset"), query.get("live"), query.get("cursor")])
+        const body = left.shift()
+        const isCut = mode === "long-poll" && left.length === 1
+        answer.writeHead(200, {
+          "content-type": mode === "sse" ? "text/event-stream" : "application/json",
+          "stream-next-offset": left.length === 0 ? "c" : "a&b",
+          ...(left.length === 0 && { "stream-closed": "true" }),
+          "stream-cursor": "7",
+          ...(isCut && { "content-length": "100" }),
+        })
+        answer.write(body, () => (isCut || (mode === "sse" && left.length) ? answer.destroy() : answer.end()))
+      })
+      await new Promise((resolve) => odd.listen(0, "127.0.0.1", resolve))
+      undo.push(() => new Promise((resolve) => odd.close(resolve)))
+      const url = `http://127.0.0.1:${odd.address().port}`
+      const { code, lines } = await ds(["tail", "-f", "x", "--url", url, `--${mode}`])
+      expect(lines).toEqual(["1", "2", "3"])
+      expect(code).toBe(DONE)
+      expect(asked[0]).toEqual(["-1", mode, null])
+      expect(asked.slice(1)).toEqual(answers[mode].slice(1).map(() => ["a&b", mode, "7"]))
+    }
+  })
+
   test("-f from now begins behind what is there; and ends when the stream is deleted", async () => {
     const name = fresh()
     await api.create(name, "text/plain", "before")
