@@ -94,6 +94,7 @@ one 644 "$library.a" "$libdir/libdurablestreams.a"
 one 644 "${library%/*}/$sofile" "$libdir/$sofile"
 link "$sofile" "$libdir/$soname"
 link "$soname" "$libdir/libdurablestreams.so"
+one 644 deploy/man/durable_streams.3 "$mandir/man3/durable_streams.3"
 one 644 deploy/durable-streams.pc.in "$pkgconfigdir/durable-streams.pc"
 # else the loader would not find it where nothing was installed before
 if [ -z "$DESTDIR" ] && [ "$(id -u)" = 0 ]; then

@@ -162,6 +162,14 @@ has_files() {
         ./usr/share/bash-completion/completions/dsctl; do
         grep -qxF "$file" "$scratch/list-dsctl" || { echo "missing: $file" && return 1; }
     done
+    dpkg-deb -c "build/deb/libdurablestreams0_${deb#*_}" | awk '{ print $6 }' >"$scratch/list-lib"
+    dpkg-deb -c "build/deb/libdurablestreams-dev_${deb#*_}" | awk '{ print $6 }' >>"$scratch/list-lib"
+    libdir=./usr/lib/$(dpkg-architecture -q DEB_HOST_MULTIARCH)
+    for file in "$libdir/libdurablestreams.so.0" "$libdir/libdurablestreams.so" \
+        "$libdir/libdurablestreams.a" "$libdir/pkgconfig/durable-streams.pc" \
+        ./usr/include/durable_streams.h ./usr/share/man/man3/durable_streams.3.gz; do
+        grep -qxF "$file" "$scratch/list-lib" || { echo "missing: $file" && return 1; }
+    done
     # every example and option that the tree has
     for file in deploy/nginx/*.conf deploy/lighttpd/*.conf deploy/apache/*.conf \
         deploy/*/options/*.conf deploy/shared-hosting/* deploy/shared-hosting/.htaccess; do
@@ -501,6 +509,22 @@ purge() {
     ! inside getent passwd durable-streams && ! inside getent group durable-streams
 }
 
+# the C library of the packages: a user's program, built and run in there, test server included
+uses_library() {
+    for package in libdurablestreams0 libdurablestreams-dev; do
+        cp "build/deb/${package}_${deb#*_}" "$root/var/cache/$package.deb" || return 1
+    done
+    cp tests/system/library/user.c "$root/var/cache/user.c"
+    inside apt-get install -y -q --no-install-recommends /var/cache/libdurablestreams0.deb \
+        /var/cache/libdurablestreams-dev.deb gcc libc6-dev pkg-config curl || return 1
+    inside sh -ec 'cd /var/cache
+        cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -o user user.c \
+            $(pkg-config --cflags --libs durable-streams)
+        ./user tour
+        ./user serve </dev/null' >"$scratch/library" 2>&1 || { cat "$scratch/library" && return 1; }
+    grep -qx "$version" "$scratch/library" && grep -q '^http://127.0.0.1:' "$scratch/library"
+}
+
 missing=
 [ "$(id -u)" = 0 ] || missing="$missing root"
 for command in debootstrap curl nsenter; do
@@ -554,6 +578,7 @@ check 'its user is there' inside getent passwd durable-streams
 check 'its socket is for the web server alone' door_is_right
 check 'nginx in front, from the example' front || close
 check 'a stream' make_stream /v1/stream/first hello
+check 'a C program of the library, with its test server' uses_library
 if [ -n "$leader" ]; then
     check 'service and socket are active and enabled' is_enabled
     check 'it runs as its user and can become nobody else' runs_as_user
