@@ -27,7 +27,7 @@ lines() {
 }
 
 chapter 'What is this?'
-try 'dsctl --help | head -n 20'
+try 'dsctl --help | head -n 24'
 try 'dsctl show hello'
 
 chapter 'A server to play with'
@@ -108,3 +108,7 @@ try 'dsctl --db streams.db ls --sort bytes'
 try 'dsctl --db streams.db append events --data "{\"by\":\"hand\"}"'
 try 'dsctl --db streams.db tail events | tail -n 1'
 try 'sqlite3 streams.db "select path, messages from stream_overview order by 1" 2>/dev/null || echo "no sqlite3 here"'
+try 'dsctl --db streams.db check --quiet && echo sound'
+try 'dsctl --db streams.db export --output streams.ndjson --quiet && wc -l <streams.ndjson'
+try 'dsctl --db copy.db import streams.ndjson --quiet'
+try 'dsctl --db copy.db tail events | tail -n 2'
