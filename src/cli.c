@@ -117,7 +117,7 @@ static const struct cli_option globals[] = {
     {"header", 'H', "TEXT", "send this header, as in 'Authorization: Bearer ...'; repeatable"},
     {"cacert", 0, "FILE", "certificates to trust, in place of the system's"},
     {"retry", 0, "SECONDS", "how long to try again what failed (default 10; 0: not at all)"},
-    {"timeout", 0, "SECONDS", "how long one answer may take (default 60)"},
+    {"timeout", 0, "SECONDS", "give an answer up when nothing comes for so long (default 60)"},
     {"quiet", 'q', NULL, "print results and errors alone"},
     {"help", 'h', NULL, "this text"},
     {"version", 'V', NULL, "print the version"},

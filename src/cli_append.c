@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli_backend.h"
 #include "cli_commands.h"
@@ -300,6 +301,8 @@ enum cli_exit cli_append(struct cli *cli)
     append.path = cli_path(cli, cli_operand(cli, 0));
     if (!append.path || !read_options(&append))
         return CLI_USAGE;
+    if (!cli_has(cli, "data") && isatty(STDIN_FILENO))
+        cli_note(cli, "reading from the terminal, until Ctrl-D");
     exit = look_at_stream(&append);
     if (exit == CLI_DONE)
         exit = find_sequence(&append);

@@ -196,13 +196,12 @@ static void set_options(struct cli_http *http, struct curl_slist *headers)
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, http);
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->answer->error);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-    if (request->is_live) {
-        (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
-    } else {
-        (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, http->timeout_s);
+    /* silence ends it, not slowness */
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
+                           request->is_live ? (long)SILENCE_S : http->timeout_s);
+    if (!request->is_live)
         (void)curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
-    }
     /* libcurl repeats by itself what got no answer on a connection that was used before */
     (void)curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT,
                            (long)(request->has_body && !request->is_safe));

@@ -26,7 +26,7 @@ struct cli_request {
     size_t len;
     bool has_body; /* also when len is 0 */
     bool is_safe;  /* may be carried out twice without harm */
-    bool is_live;  /* the answer comes when something happens: no --timeout */
+    bool is_live;  /* the answer comes when something happens: --timeout does not apply */
     bool endless;  /* tried again for ever */
     bool once;     /* tried once: the caller looks at the answer, whatever it is */
     /* takes the body of a 200 as it comes, false ends the answer; NULL: it is collected. For one

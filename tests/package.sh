@@ -111,6 +111,17 @@ same_version() {
     [ "$(sed -n '1s/^durable-streams (\(.*\)) .*/\1/p' deploy/debian/changelog)" = "$version" ]
 }
 
+# dsctl starts the server that was installed with it
+served() {
+    "$scratch/tree/opt/ds/bin/dsctl" serve --port 0 --memory --print-url --quiet >"$scratch/url" &
+    serving=$!
+    within 20 test -s "$scratch/url"
+    "$scratch/tree/opt/ds/bin/dsctl" --url "$(cat "$scratch/url")" create x
+    created=$?
+    kill $serving
+    wait $serving && [ $created -eq 0 ]
+}
+
 # what is installed is taken away again, and names its own places
 install_and_uninstall() {
     rm -rf "$scratch/tree"
@@ -118,6 +129,7 @@ install_and_uninstall() {
     grep -q '^ExecStart=/opt/ds/lib/durable-streams/durable-streams.fcgi --listen systemd$' \
         "$scratch/tree/opt/ds/lib/systemd/system/durable-streams.service" || return 1
     "$scratch/tree/opt/ds/lib/durable-streams/durable-streams.fcgi" --version || return 1
+    served || return 1
     grep -rlE '/usr/lib/durable-streams|[ "=]/etc/(default/)?durable-streams' "$scratch/tree" &&
         return 1
     edited=$scratch/tree/opt/ds/etc/default/durable-streams

@@ -474,6 +474,16 @@ describe("when the server fails", () => {
     expect((await ds(["tail", "-f", name])).lines).toEqual(['{"a":1}', '{"b":[2,3]}'])
   })
 
+  test("silence is given up after --timeout", async () => {
+    const name = fresh()
+    await api.create(name, "text/plain", "x")
+    await fault(name, { delayMs: 20_000 })
+    const { code, err } = await ds(["tail", name, "--timeout", "1", "--retry", "0"])
+    // HEAD met the delay
+    expect([code, err]).toEqual([UNREACHABLE, expect.stringMatching(/^dsctl tail: http[^\n]*\n$/)])
+    expect(await ok(["tail", name, "--timeout", "1"])).toBe("x")
+  })
+
   test("fault add, ls, clear: every field", async () => {
     const name = fresh()
     const where = { path: name }
