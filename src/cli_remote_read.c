@@ -21,6 +21,8 @@
 #include "http_type.h"
 #include "json.h"
 
+enum { QUICK_MS = 500 };
+
 struct reader {
     struct cli *cli;
     const char *path;
@@ -254,7 +256,7 @@ static enum cli_exit follow_events(struct reader *reader)
     struct cli_answer answer = {0};
     struct buf url = {0};
     enum cli_exit exit = CLI_DONE;
-    int64_t pause_ms = 0, last_good = clock_monotonic_ms();
+    int64_t pause_ms = 0, last_good = clock_monotonic_ms(), began;
     bool said = false;
 
     while (exit == CLI_DONE) {
@@ -262,6 +264,7 @@ static enum cli_exit follow_events(struct reader *reader)
             exit = cli_no_memory(cli);
             break;
         }
+        began = clock_monotonic_ms();
         exit = stream_once(reader, url.data, &answer);
         if (exit != CLI_DONE || reader->is_done || reader->was_stopped)
             break;
@@ -273,8 +276,11 @@ static enum cli_exit follow_events(struct reader *reader)
             last_good = clock_monotonic_ms();
             pause_ms = 0;
             said = false;
-            if (answer.is_complete)
-                continue; /* connections end after a minute: that is how it is meant */
+            if (answer.is_complete) { /* they end after a minute: that is how it is meant */
+                if (last_good - began < QUICK_MS)
+                    cli_http_pause(&pause_ms); /* but not at once, again and again */
+                continue;
+            }
         }
         if (!said)
             cli_note(cli, "connection lost (%s): going on from %s",
