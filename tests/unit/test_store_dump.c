@@ -373,6 +373,7 @@ START_TEST(commits_a_deleted_source_with_its_fork_only)
     open_fixture(&a);
     open_fixture(&b);
     source = grow(&a, (struct stream){.path = "/source"}, "a/b", 3, 10);
+    (void)grow(&a, (struct stream){.path = "/alone"}, "a/b", 1, 10); /* does not come between */
     (void)grow(&a, fork_of(&source, "/fork", 20), "a/b", 1, 10);
     ck_assert_int_eq(store_begin_write(a.conn), DS_OK);
     ck_assert_int_eq(store_delete(a.conn, &source, 9), DS_OK);
@@ -386,7 +387,7 @@ START_TEST(commits_a_deleted_source_with_its_fork_only)
     ck_assert_int_eq(count(&b, "SELECT count(*) FROM message"), 0);
     fork[12] = 'f';
     ck_assert_msg(import_text(&b, text, false, &dump) == DS_OK, "%s", dump.reason);
-    ck_assert_int_eq(count(&b, "SELECT count(*) FROM stream"), 2);
+    ck_assert_int_eq(count(&b, "SELECT count(*) FROM stream"), 3);
     free(text);
     close_fixture(&a);
     close_fixture(&b);
