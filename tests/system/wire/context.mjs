@@ -20,6 +20,8 @@ const TUNED = {
   DS_SSE_KEEPALIVE_MS: "200",
   DS_CORS_ORIGIN: "https://app.example",
   DS_BASE_URL: "https://streams.example",
+  DS_CURSOR_EPOCH: "1000000000",
+  DS_CURSOR_INTERVAL_SECONDS: "3600",
 }
 
 /** api: the client of the usual server, whose answers are all checked; narrow: of the tuned one. */

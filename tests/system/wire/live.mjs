@@ -249,6 +249,15 @@ describe("long-poll", () => {
     }
   )
 
+  test("cursors count the intervals of the settings from their epoch", async () => {
+    const path = fresh()
+    await narrow.create(path, "text/plain", "x")
+    const before = Math.floor((Date.now() / 1000 - 1e9) / 3600)
+    const cursor = Number((await narrow.get(poll(path, "-1"))).headers["stream-cursor"])
+    expect(cursor).toBeGreaterThanOrEqual(before)
+    expect(cursor).toBeLessThanOrEqual(before + 1)
+  })
+
   test("the cursor never goes back and never stays", async () => {
     const path = await stream("text/plain", "x")
     let cursor = (await api.get(poll(path, "-1"))).headers["stream-cursor"]
