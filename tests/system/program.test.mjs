@@ -14,6 +14,7 @@ import {
   isAlive,
   launch,
   program,
+  root,
   sanitized,
   sleep,
   sqlite,
@@ -358,6 +359,26 @@ describe("settings", () => {
     expect(stderr).toMatch(oneLine)
     expect(status).toBe(1)
     expect(await sqlite(database, "pragma user_version")).toBe("9999")
+  })
+})
+
+describe("README", () => {
+  test("every proof that its table of features names is there", () => {
+    const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
+    const makefile = fs.readFileSync(path.join(root, "Makefile"), "utf8")
+    const [, section] = readme.match(/^## Coming from the npm reference server\n([^]*?)^## /m)
+    const proofs = section
+      .split("\n")
+      .filter((line) => /^\| .*`/.test(line))
+      .flatMap((line) => [...line.split(" | ").at(-1).matchAll(/`([^`]+)`/g)])
+      .map(([, name]) => name)
+    expect(proofs.length).toBeGreaterThan(25)
+    const missing = proofs.filter((name) => {
+      if (name.startsWith("make ")) return !makefile.includes(`\n${name.slice(5)}:`)
+      const file = name.startsWith("test_") ? `tests/unit/${name}.c` : `tests/system/${name}.test.mjs`
+      return !fs.existsSync(path.join(root, file))
+    })
+    expect(missing).toEqual([])
   })
 })
 
