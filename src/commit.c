@@ -322,3 +322,8 @@ void commit_wal_restarted(struct commit *commit)
 {
     atomic_store(&commit->wal_bytes, 0);
 }
+
+void commit_wal_grew(struct commit *commit, int64_t bytes)
+{
+    atomic_store(&commit->wal_bytes, bytes);
+}

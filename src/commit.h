@@ -67,6 +67,9 @@ void commit_submit(struct commit *commit, struct write *write);
 int64_t commit_wal_bytes(struct commit *commit);
 void commit_wal_restarted(struct commit *commit);
 
+/* Notes what they are after a commit of this process that was not the committer's. */
+void commit_wal_grew(struct commit *commit, int64_t bytes);
+
 /* --- for apply() --- */
 
 /*

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "arena.h"
-#include "config.h"
+#include "commit.h"
 #include "fault.h"
 #include "gateway.h"
 #include "http_response.h"
@@ -40,6 +40,7 @@ static enum ds_status look_up(struct ds_exchange *exchange)
     status = store_fault_meet(exchange->conn, exchange->arena, request->path, method_name(request),
                               fault_draw(), fault);
     if (status == DS_OK) {
+        commit_wal_grew(exchange->server->commit, store_wal_bytes(exchange->conn));
         log_debug("%s %s meets a fault", method_name(request), request->path);
         exchange->fault = fault;
     }

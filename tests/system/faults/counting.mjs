@@ -1,5 +1,6 @@
 // Exactly so many requests meet a fault, however many processes answer them; probability and jitter.
 
+import fs from "node:fs"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { sqlite, startServer } from "../harness.mjs"
 import { client } from "../http.mjs"
@@ -63,6 +64,20 @@ test("probabilities of 0 and 1 are never and always", async () => {
   expect(failed(await burst(100, () => client(server.url).get(never)))).toBe(0)
   expect(failed(await burst(100, () => client(server.url).get(always)))).toBe(50)
   expect((await active(server.url)).find(({ path }) => path === never)).toMatchObject({ count: 5 })
+})
+
+test("counting alone lets the write-ahead log not grow without end", async () => {
+  const own = await startServer({ env: { ...ON, DS_WAL_BYTES: "65536", DS_DURABILITY: "normal" } })
+  try {
+    const path = await makeStream(own.url)
+    await inject(own.url, path, { status: 500, count: 100_000 })
+    // each has a commit of its own, of a page at least
+    expect(failed(await burst(3000, () => client(own.url).get(path)))).toBe(3000)
+    const { size } = fs.statSync(`${own.database}-wal`)
+    expect(size).toBeLessThan(3000 * 4096 * 0.5)
+  } finally {
+    await own.stop()
+  }
 })
 
 test("jitter spreads delays from delayMs to delayMs + jitterMs", async () => {

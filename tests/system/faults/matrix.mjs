@@ -88,11 +88,13 @@ async function see(url, method, target, { body, type = "application/json", timeo
   return result
 }
 
+const after = (ms) => `after ${Math.round(ms)} ms`
+
 /** The connection ended, and not one byte had come. */
 function expectCut({ answer, over, rest }) {
   expect(answer?.head ?? rest).toBe("")
   expect(over).toBe(true)
-  return "cut, 0 bytes"
+  return `cut, ${rest.length} bytes`
 }
 
 /** A whole answer with this status and what every injected one has. */
@@ -205,7 +207,7 @@ row("delayMs 300 and dropConnection, POST: nothing stored", async ({ url, api, s
   const seen = await see(url, "POST", stream, { body: "[1]" })
   expect(seen.ms).toBeGreaterThanOrEqual(300)
   await expectMessages(api, stream, 5)
-  return `${expectCut(seen)}, after 300 ms`
+  return `${expectCut(seen)}, ${after(seen.ms)}`
 })
 
 row("dropConnection, an SSE reader", async ({ url, stream }) => {
@@ -220,7 +222,7 @@ row("delayMs 300, GET", async ({ url, api, stream }) => {
   const { answer, ms } = await see(url, "GET", stream)
   expect(ms).toBeGreaterThanOrEqual(300)
   expect(answer.body).toBe((await api.get(stream)).text)
-  return "200, after 300 ms"
+  return `${answer.status}, ${after(ms)}`
 })
 
 row("delayMs 200, jitterMs 200 and status 503, POST", async ({ url, api, stream }) => {
@@ -228,7 +230,7 @@ row("delayMs 200, jitterMs 200 and status 503, POST", async ({ url, api, stream 
   const seen = await see(url, "POST", stream, { body: "[1]" })
   expect(seen.ms).toBeGreaterThanOrEqual(200)
   await expectMessages(api, stream, 5)
-  return `${expectFailure(seen, 503)}, after 200 ms and more`
+  return `${expectFailure(seen, 503)}, ${after(seen.ms)}`
 })
 
 row("delayMs 200, POST: stored once", async ({ url, api, stream }) => {
@@ -236,7 +238,7 @@ row("delayMs 200, POST: stored once", async ({ url, api, stream }) => {
   const { answer, ms } = await see(url, "POST", stream, { body: "[1]" })
   expect([answer.status, ms >= 200]).toEqual([204, true])
   await expectMessages(api, stream, 6)
-  return "204, after 200 ms"
+  return `${answer.status}, ${after(ms)}`
 })
 
 // --------------------------------------------------------------------------------------- bodies
@@ -310,7 +312,7 @@ row("method POST: others are spared", async ({ url, stream }) => {
   expect((await see(url, "HEAD", stream)).answer.status).toBe(200)
   expectFailure(await see(url, "POST", stream, { body: "[1]" }), 503)
   expect((await see(url, "POST", stream, { body: "[1]" })).answer.status).toBe(204)
-  return "GET 200, POST 503, 204"
+  return "GET, HEAD 200, POST 503, 204"
 })
 
 row("count 3", async ({ url, stream }) => {
