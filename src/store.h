@@ -170,7 +170,8 @@ enum ds_status store_fault_set(struct store_conn *conn, const struct fault *faul
 /* Takes the fault of a path away, or all of them (NULL). DS_OK also when there was none. */
 enum ds_status store_fault_clear(struct store_conn *conn, const char *path);
 
-/* The fault of the first path after this one ("": of the first); DS_NOT_FOUND after the last one. */
+/* The fault of the first path after this one ("": of the first); DS_NOT_FOUND after the last one.
+ */
 enum ds_status store_fault_after(struct store_conn *conn, struct arena *arena, const char *path,
                                  struct fault *fault);
 
