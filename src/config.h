@@ -75,8 +75,8 @@ void config_print_help(FILE *out);
 /* TMPDIR, or the system's. */
 const char *config_temporary_folder(void);
 
-/* DS_LIBEXECDIR: where the library's test server finds what it starts, if not where it was installed.
-   NULL when it is not set. */
+/* DS_LIBEXECDIR: where the library's test server finds what it starts, if not where it was
+   installed. NULL when it is not set. */
 const char *config_libexec_folder(void);
 
 /*
