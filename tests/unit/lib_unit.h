@@ -81,4 +81,33 @@ static inline void lib_expect(struct ds_store *store, const char *path, const ch
     ds_read_free(&read);
 }
 
+/* Has the sqlite3 CLI lock the database against writers until lib_unlock(). */
+static inline FILE *lib_lock(void)
+{
+    char command[300], line[8];
+    FILE *holder;
+
+    (void)snprintf(command, sizeof command,
+                   "mkfifo %s/end && (echo 'BEGIN IMMEDIATE;'; echo '.print held'; "
+                   "read -r end <%s/end) | sqlite3 -batch -bail -cmd '.timeout 5000' %s",
+                   lib_folder, lib_folder, lib_database);
+    holder = popen(command, "r");
+    ck_assert_ptr_nonnull(holder);
+    ck_assert_ptr_nonnull(fgets(line, sizeof line, holder));
+    ck_assert_str_eq(line, "held\n");
+    return holder;
+}
+
+static inline void lib_unlock(FILE *holder)
+{
+    char name[64];
+    FILE *end;
+
+    (void)snprintf(name, sizeof name, "%s/end", lib_folder);
+    end = fopen(name, "w"); /* and its reader's line ends */
+    ck_assert_ptr_nonnull(end);
+    (void)fclose(end);
+    (void)pclose(holder);
+}
+
 #endif
