@@ -1,6 +1,7 @@
 /* The store: its statements, its schema, and reading across forks against a model in memory. */
 #include <sqlite3.h>
 
+#include "failing_memory.h"
 #include "store_private.h"
 #include "store_unit.h"
 
@@ -493,27 +494,6 @@ END_TEST
 
 /* --- out of memory --- */
 
-static sqlite3_mem_methods real_memory;
-static int countdown; /* allocations until one fails; negative: none does */
-
-static void *failing_malloc(int size)
-{
-    if (countdown == 0)
-        return NULL;
-    if (countdown > 0)
-        countdown--;
-    return real_memory.xMalloc(size);
-}
-
-static void *failing_realloc(void *memory, int size)
-{
-    if (countdown == 0)
-        return NULL;
-    if (countdown > 0)
-        countdown--;
-    return real_memory.xRealloc(memory, size);
-}
-
 /* One write and one read, as a request does them; what went wrong, if anything. */
 static enum ds_status work(struct store *store, struct arena *arena)
 {
@@ -550,26 +530,18 @@ START_TEST(survives_every_failing_allocation)
 {
     struct fixture f;
     struct stream stream;
-    sqlite3_mem_methods failing;
     enum ds_status status = DS_FAILED;
     int64_t next, fails = 0;
     char *text;
 
-    (void)sqlite3_shutdown();
-    ck_assert_int_eq(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory), SQLITE_OK);
-    failing = real_memory;
-    failing.xMalloc = failing_malloc;
-    failing.xRealloc = failing_realloc;
-    ck_assert_int_eq(sqlite3_config(SQLITE_CONFIG_MALLOC, &failing), SQLITE_OK);
-    (void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
-    countdown = -1;
+    use_failing_memory();
     open_fixture(&f);
     (void)make_stream(&f, "/a", "text/plain");
     for (int n = 0; status != DS_OK; n++) {
         ck_assert_int_lt(n, 5000);
-        countdown = n;
+        allocations_left = n;
         status = work(f.store, f.arena);
-        countdown = -1;
+        allocations_left = -1;
         fails += status != DS_OK;
     }
     ck_assert_int_gt(fails, 50);

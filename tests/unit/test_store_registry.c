@@ -1,6 +1,7 @@
 /* The registry: what its triggers write, switching it on and off, and who is told. */
 #include <sqlite3.h>
 
+#include "failing_memory.h"
 #include "store_private.h"
 #include "store_unit.h"
 #include "wake.h"
@@ -405,27 +406,6 @@ END_TEST
 
 /* --- out of memory --- */
 
-static sqlite3_mem_methods real_memory;
-static int countdown; /* allocations until one fails; negative: none does */
-
-static void *failing_malloc(int size)
-{
-    if (countdown == 0)
-        return NULL;
-    if (countdown > 0)
-        countdown--;
-    return real_memory.xMalloc(size);
-}
-
-static void *failing_realloc(void *memory, int size)
-{
-    if (countdown == 0)
-        return NULL;
-    if (countdown > 0)
-        countdown--;
-    return real_memory.xRealloc(memory, size);
-}
-
 /* A stream is made and another one deleted, on a connection that has prepared nothing yet. */
 static enum ds_status live_and_die(struct store *store, struct arena *arena, const char *path,
                                    const char *doomed)
@@ -456,26 +436,18 @@ START_TEST(says_nothing_of_what_failed)
 {
     struct fixture f;
     struct heard heard = {""};
-    sqlite3_mem_methods failing;
     enum ds_status status = DS_FAILED;
     int fails = 0;
 
-    (void)sqlite3_shutdown();
-    ck_assert_int_eq(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory), SQLITE_OK);
-    failing = real_memory;
-    failing.xMalloc = failing_malloc;
-    failing.xRealloc = failing_realloc;
-    ck_assert_int_eq(sqlite3_config(SQLITE_CONFIG_MALLOC, &failing), SQLITE_OK);
-    (void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
-    countdown = -1;
+    use_failing_memory();
     open_with(&f, REGISTRY);
     (void)make_stream(&f, "/v1/stream/old", "a/b");
     store_listen(f.store, hear, &heard);
     for (int n = 0; status != DS_OK; n++) {
         ck_assert_int_lt(n, 5000);
-        countdown = n;
+        allocations_left = n;
         status = live_and_die(f.store, f.arena, "/v1/stream/new", "/v1/stream/old");
-        countdown = -1;
+        allocations_left = -1;
         fails += status != DS_OK;
         if (status != DS_OK) {
             ck_assert_str_eq(said(&f), "+old");
