@@ -6,6 +6,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -170,8 +171,13 @@ void cli_note(const struct cli *cli, const char *format, ...)
 
 bool cli_flush(const struct cli *cli)
 {
+    static bool has_failed; /* and was said */
+
+    if (has_failed)
+        return false;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return true;
+    has_failed = true;
     if (errno == EPIPE) { /* libcurl ignores the signal while it works */
         (void)signal(SIGPIPE, SIG_DFL);
         (void)raise(SIGPIPE);
@@ -452,11 +458,23 @@ static bool shows_colors(int descriptor)
     return isatty(descriptor) && !(no && no[0]) && !(terminal && strcmp(terminal, "dumb") == 0);
 }
 
+/*
+ * A caller may have closed these (>&-). The next file or socket would get their number, and what is
+ * printed: put something there that can be neither read nor written as is usual.
+ */
+static void occupy_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0) /* the lowest that is free */
+            (void)open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY));
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = {.arena = arena_new(), .retry_ms = -1, .url = ""};
     enum cli_exit exit;
 
+    occupy_descriptors();
     if (!cli.arena)
         return cli_no_memory(&cli);
     cli.color = shows_colors(STDOUT_FILENO);

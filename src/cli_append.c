@@ -39,6 +39,7 @@ struct append {
     struct ds_append_options options; /* producer_seq: of the next batch */
     bool is_json;                     /* --json: messages go into an array */
     bool resume;
+    bool is_closed; /* with resume: the request that closes it tells whether by an earlier run */
     int64_t stored; /* with resume: batches that the server has */
     int64_t most;   /* lines of a batch */
     struct buf batch;
@@ -51,11 +52,16 @@ static enum cli_exit send(struct append *append, const char *data, size_t len)
 {
     enum cli_exit exit = CLI_DONE;
 
-    if (append->resume && append->options.producer_seq < append->stored)
+    if (append->resume && append->options.producer_seq < append->stored && !append->options.close)
         append->skipped++;
     else
         exit = append->cli->backend->append(append->cli, append->path, data, len, &append->options,
                                             &append->last);
+    /* by a run of the same input that is all the same; else it was something else */
+    if (exit == CLI_DONE && append->last.duplicate && !append->resume)
+        exit = cli_fail(append->cli, CLI_CONFLICT,
+                        "%s: another program writes as producer %s: this was not stored",
+                        append->path, append->options.producer_id);
     append->options.producer_seq++;
     return exit;
 }
@@ -263,8 +269,9 @@ static enum cli_exit look_at_stream(struct append *append)
         exit = cli->backend->get(cli, append->path, &state);
         if (exit != CLI_DONE)
             return exit;
-        if (state.stream.closed && !append->resume && !append->options.producer_id)
+        if (state.stream.closed && !(append->resume && cli_has(cli, "close")))
             return cli_fail(cli, CLI_CONFLICT, "%s: the stream is closed", append->path);
+        append->is_closed = state.stream.closed;
         append->options.content_type = state.stream.content_type;
     }
     is_json = http_type_kind(append->options.content_type) == HTTP_TYPE_JSON;
@@ -283,6 +290,10 @@ static enum cli_exit find_sequence(struct append *append)
 
     if (!append->options.producer_id)
         return CLI_DONE;
+    if (append->is_closed) {
+        append->stored = PRODUCER_NUMBER_MAX;
+        return CLI_DONE;
+    }
     exit = append->cli->backend->expected(append->cli, append->path, append->options.content_type,
                                           &append->options, &seq);
     if (append->resume)
@@ -312,9 +323,8 @@ enum cli_exit cli_append(struct cli *cli)
     append.options.close = cli_has(cli, "close") && !batches;
     exit = batches ? append_lines(&append) : append_whole(&append);
     if (exit == CLI_DONE && batches && cli_has(cli, "close")) {
-        struct ds_append_options closing = {.close = true};
-
-        exit = cli->backend->append(cli, append.path, NULL, 0, &closing, &append.last);
+        append.options.close = true;
+        exit = send(&append, NULL, 0);
     }
     buf_close(&append.batch);
     if (append.skipped > 0)

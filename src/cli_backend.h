@@ -20,7 +20,7 @@ struct cli_state {
 struct cli_appended {
     char tail[DS_OFFSET_SIZE * 2];
     bool closed;
-    bool duplicate; /* it was there already */
+    bool duplicate; /* it was there before this program sent it */
 };
 
 struct cli_reading {

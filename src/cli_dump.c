@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -76,14 +77,20 @@ static enum cli_exit refuse(const struct cli *cli, const struct store_dump *dump
 
 /* --- export --- */
 
-/* Under another name until it is whole. */
+/* Under another name until it is whole; a device or pipe has its name for good: *new is NULL. */
 static enum cli_exit open_output(const struct cli *cli, const char *name, FILE **file, char **new)
 {
-    *new = arena_printf(cli->arena, "%s.new", name);
-    if (!*new)
-        return cli_no_memory(cli);
-    *file = fopen(*new, "w");
-    return *file ? CLI_DONE : cli_fail(cli, CLI_FAILED, "%s: %s", *new, strerror(errno));
+    struct stat there;
+
+    *new = NULL;
+    if (stat(name, &there) != 0 || S_ISREG(there.st_mode)) {
+        *new = arena_printf(cli->arena, "%s.new", name);
+        if (!*new)
+            return cli_no_memory(cli);
+        name = *new;
+    }
+    *file = fopen(name, "w");
+    return *file ? CLI_DONE : cli_fail(cli, CLI_FAILED, "%s: %s", name, strerror(errno));
 }
 
 static enum cli_exit close_output(const struct cli *cli, enum cli_exit exit, FILE *file,
@@ -92,11 +99,12 @@ static enum cli_exit close_output(const struct cli *cli, enum cli_exit exit, FIL
     bool bad = fsync(fileno(file)) != 0 && errno != EINVAL; /* a pipe by name cannot */
 
     bad |= fclose(file) != 0;
-    if (exit == CLI_DONE && !bad && rename(new, name) == 0)
+    if (exit == CLI_DONE && !bad && (!new || rename(new, name) == 0))
         return CLI_DONE;
     if (exit == CLI_DONE)
         exit = cli_fail(cli, CLI_FAILED, "%s: %s", name, strerror(errno));
-    (void)unlink(new);
+    if (new)
+        (void)unlink(new);
     return exit;
 }
 
@@ -136,13 +144,15 @@ enum cli_exit cli_export(struct cli *cli)
         if (!dump.path)
             return cli_fail(cli, CLI_USAGE, "%s: %s", path, reason);
     }
-    if (output && strcmp(output, "-") != 0) {
+    if (output && (strcmp(output, "-") == 0 || strcmp(output, "/dev/stdout") == 0))
+        output = NULL;
+    if (output) {
         exit = open_output(cli, output, &dump.file, &new);
         if (exit != CLI_DONE)
             return exit;
     }
     exit = export_to(cli, &dump);
-    return new ? close_output(cli, exit, dump.file, output, new) : exit;
+    return output ? close_output(cli, exit, dump.file, output, new) : exit;
 }
 
 /* --- import --- */

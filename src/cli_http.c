@@ -30,13 +30,38 @@ struct cli_http {
     const struct cli_request *request;
     struct cli_answer *answer;
     bool was_stopped; /* by its sink */
+    int sent;         /* how often: libcurl repeats by itself what got no answer on a connection
+                         that was used before */
 };
+
+/* What becomes a header of a request is one: a line break would begin another. */
+static bool check_headers(const struct cli *cli)
+{
+    static const char *const names[] = {"header", "content-type", "producer", "seq", "offset"};
+    const char *value;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        for (size_t at = 0; (value = cli_args_next(&cli->args, names[i], &at));)
+            if (strpbrk(value, "\r\n")) {
+                (void)cli_fail(cli, CLI_USAGE, "--%s is one line", names[i]);
+                return false;
+            }
+    for (size_t at = 0; (value = cli_args_next(&cli->args, "header", &at));)
+        if (!strpbrk(value, ":;")) { /* libcurl would leave it out */
+            (void)cli_fail(cli, CLI_USAGE, "--header takes 'Name: value'");
+            return false;
+        }
+    return true;
+}
 
 struct cli_http *cli_http_new(struct cli *cli)
 {
-    struct cli_http *http = calloc(1, sizeof *http);
+    struct cli_http *http;
     int64_t timeout = 60;
 
+    if (!check_headers(cli))
+        return NULL;
+    http = calloc(1, sizeof *http);
     if (!http || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         free(http);
         (void)cli_no_memory(cli);
@@ -140,6 +165,20 @@ static size_t take_body(char *data, size_t size, size_t count, void *arg)
     return buf_failed(&http->answer->body) ? 0 : len;
 }
 
+/* Called each time before a request leaves. */
+static int note_sent(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+    struct cli_http *http = arg;
+
+    (void)ip;
+    (void)local_ip;
+    (void)port;
+    (void)local_port;
+    if (++http->sent > 1)
+        http->answer->repeated = true;
+    return CURL_PREREQFUNC_OK;
+}
+
 /* A proxy of the environment is not meant for this machine. */
 static bool is_local(const char *url)
 {
@@ -195,6 +234,8 @@ static void set_options(struct cli_http *http, struct curl_slist *headers)
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, http);
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->answer->error);
+    (void)curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, note_sent);
+    (void)curl_easy_setopt(curl, CURLOPT_PREREQDATA, http);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
     /* silence ends it, not slowness */
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -202,7 +243,7 @@ static void set_options(struct cli_http *http, struct curl_slist *headers)
                            request->is_live ? (long)SILENCE_S : http->timeout_s);
     if (!request->is_live)
         (void)curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
-    /* libcurl repeats by itself what got no answer on a connection that was used before */
+    /* not to be repeated by libcurl: see sent */
     (void)curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT,
                            (long)(request->has_body && !request->is_safe));
     if (is_local(request->url))
@@ -283,6 +324,7 @@ static enum outcome try_once(struct cli_http *http)
     answer->status = 0;
     answer->error[0] = '\0';
     http->was_stopped = false;
+    http->sent = 0;
     if (make_headers(http, &headers)) {
         set_options(http, headers);
         code = curl_easy_perform(http->curl);

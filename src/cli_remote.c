@@ -271,7 +271,8 @@ static enum cli_exit append(struct cli *cli, const char *path, const void *data,
         tail = cli_http_header(&answer, "Stream-Next-Offset");
         (void)snprintf(appended->tail, sizeof appended->tail, "%s", tail ? tail : "");
         appended->closed = cli_http_is_true(&answer, "Stream-Closed");
-        appended->duplicate = options->producer_id && answer.status == 204 && len > 0;
+        appended->duplicate = options->producer_id && answer.status == 204 && len > 0 &&
+                              !answer.repeated; /* then it was this one */
     }
     cli_http_drop(&answer);
     return exit;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -65,10 +66,16 @@ static bool save_state(const struct tail *tail, const char *offset)
 /* The offset in the file; NULL when there is no such file yet. False after saying why. */
 static bool load_state(struct tail *tail, const char **offset)
 {
-    FILE *file = fopen(tail->state, "r");
+    FILE *file;
     char line[DS_OFFSET_SIZE * 4] = "";
+    struct stat there;
 
     *offset = NULL;
+    if (stat(tail->state, &there) == 0 && !S_ISREG(there.st_mode)) { /* it would be replaced */
+        (void)cli_fail(tail->cli, CLI_FAILED, "%s is no plain file", tail->state);
+        return false;
+    }
+    file = fopen(tail->state, "r");
     if (!file && errno == ENOENT)
         return true;
     if (!file || (!fgets(line, sizeof line, file) && ferror(file))) {

@@ -185,6 +185,8 @@ test.each([
   [["serve", "--memory", "--database", "x"], /exclude/],
   [["show", "a", "--url", "http://x", "--db", "y"], /exclude/],
   [["show", "http://elsewhere.example/v1/stream/x"], /not below/],
+  [["create", "a", "-t", "text/plain\r\nX: y"], /--content-type is one line/],
+  [["show", "a", "-H", "nonsense"], /--header takes/],
 ])("wrong command line %j: status 2 and one line", async (args, reason) => {
   const { code, text, err } = await ds(args)
   expect(err).toMatch(reason)
@@ -397,6 +399,31 @@ describe("append", () => {
     expect(zombie.code).toBe(CONFLICT)
     expect(zombie.err).toContain("epoch 1")
     expect((await ds(["tail", name])).lines).toEqual(["1", "1", "2", "3"])
+  })
+
+  test("two programs with one producer: what is not stored is an error", async () => {
+    const name = fresh()
+    await api.create(name, "text/plain")
+    const args = ["append", name, "--lines", "--producer", "p"]
+    const first = start(args)
+    first.child.stdin.write("1\n")
+    await until(async () => (await api.get(name)).text === "1\n", first.said)
+    await ok(args, { input: "2\n" })
+    first.child.stdin.end("3\n")
+    const { code, err } = await first.done
+    expect([code, err]).toEqual([CONFLICT, expect.stringContaining("another program")])
+    expect((await api.get(name)).text).toBe("1\n2\n")
+  })
+
+  test("--resume and --close may be repeated; other input is refused", async () => {
+    const name = fresh()
+    await api.create(name, "application/json")
+    const args = ["append", name, "--json", "-b", "2", "-p", "p", "--resume", "--close"]
+    for (const target of [[], ["--db", server.database]]) {
+      await ok([...args, ...target], { input: "1\n2\n3\n" })
+      expect((await ds([...args, ...target], { input: "1\n2\n3\n4\n5\n" })).code).toBe(CONFLICT)
+    }
+    expect((await ds(["tail", name])).lines).toEqual(["1", "2", "3"])
   })
 
   test("--resume after kill -9: everything once, in order", async () => {
@@ -663,6 +690,26 @@ describe("tail", () => {
     })
     expect([stdout, stderr]).toEqual(['"0"\n"1"\n', ""])
   })
+})
+
+test("closed descriptors get into nobody's way; devices and pipes stay what they are", async () => {
+  const name = fresh()
+  await api.create(name, "text/plain", "x".repeat(10_000))
+  const pipe = path.join(folder(), "pipe")
+  const sh = (script) =>
+    spawnSync("sh", ["-c", script], {
+      encoding: "utf8",
+      env: cleanEnv({ DS_URL: server.url, DSCTL: dsctl, NAME: name, PIPE: pipe, DB: server.database }),
+    })
+  for (const script of ['"$DSCTL" tail "$NAME" >&-', '"$DSCTL" append "$NAME" --lines <&-']) {
+    const { status, stderr } = sh(script)
+    expect([status, stderr]).toEqual([FAILED, expect.stringMatching(/^[^\n]*Bad file descriptor\n$/)])
+  }
+  const { stdout, stderr } = sh(
+    'mkfifo "$PIPE"; "$DSCTL" --db "$DB" export -q -o "$PIPE" "$NAME" & cat "$PIPE"; wait; test -p "$PIPE"; echo $?'
+  )
+  expect([stdout.split("\n").at(-2), stderr]).toEqual(["0", ""])
+  expect((await api.get(name)).text.length).toBe(10_000)
 })
 
 // ------------------------------------------------------------------------------------------ ls
