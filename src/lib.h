@@ -34,6 +34,7 @@ struct ds_store {
     pthread_cond_t given;
     struct store_conn *idle[LIB_CONNECTIONS];
     int idles, connections; /* waiting in idle; all that there are */
+    struct ds_store *next;  /* among those that are open: of lib_store.c */
 };
 
 /* A connection of one's own until lib_give(); waits while all are taken. */

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "path.h"
 #include "store.h"
+#include "wake.h"
 
 /* --- connections --- */
 
@@ -124,6 +125,59 @@ enum ds_status lib_path(const struct ds_store *store, struct arena *arena, const
         return DS_TOO_LARGE;
     *normal = path_normalize(arena, path, len, reason);
     return *normal ? DS_OK : DS_INVALID;
+}
+
+/* --- fork() --- */
+
+/*
+ * A child has our descriptors, and with them our locks: nobody could do our share of housekeeping
+ * when we have ended. It cannot take over what the threads were doing, so it only lets go.
+ */
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ds_store *open_stores;
+
+static void lock_stores(void)
+{
+    (void)pthread_mutex_lock(&open_lock);
+}
+
+static void unlock_stores(void)
+{
+    (void)pthread_mutex_unlock(&open_lock);
+}
+
+static void abandon_stores(void)
+{
+    for (struct ds_store *store = open_stores; store; store = store->next)
+        wake_abandon(store_wake(store->server.store));
+    open_stores = NULL;
+    unlock_stores();
+}
+
+static void list_store(struct ds_store *store)
+{
+    lock_stores();
+    store->next = open_stores;
+    open_stores = store;
+    unlock_stores();
+}
+
+static void unlist_store(struct ds_store *store)
+{
+    struct ds_store **at = &open_stores;
+
+    lock_stores();
+    while (*at && *at != store)
+        at = &(*at)->next;
+    if (*at)
+        *at = store->next;
+    unlock_stores();
+}
+
+static void prepare_process(void)
+{
+    log_open_quietly();
+    (void)pthread_atfork(lock_stores, unlock_stores, abandon_stores);
 }
 
 /* --- opening and closing --- */
@@ -253,7 +307,7 @@ enum ds_status ds_store_open(const char *path, const struct ds_store_options *op
 
     if (!path || !path[0])
         return DS_INVALID;
-    (void)pthread_once(&once, log_open_quietly);
+    (void)pthread_once(&once, prepare_process);
     store = calloc(1, sizeof *store);
     if (!store)
         return DS_NO_MEMORY;
@@ -261,17 +315,20 @@ enum ds_status ds_store_open(const char *path, const struct ds_store_options *op
     (void)pthread_cond_init(&store->given, NULL);
     status = strcmp(path, ":memory:") == 0 ? open_memory(store, options)
                                            : open_file(store, path, options);
-    if (status == DS_OK)
-        *out = store;
-    else
+    if (status != DS_OK) {
         ds_store_close(store);
-    return status;
+        return status;
+    }
+    list_store(store);
+    *out = store;
+    return DS_OK;
 }
 
 void ds_store_close(struct ds_store *store)
 {
     if (!store)
         return;
+    unlist_store(store);
     house_stop(store->server.house);
     commit_stop(store->server.commit);
     commit_free(store->server.commit);

@@ -184,6 +184,15 @@ fail:
     return DS_FAILED;
 }
 
+/* Said aloud: a child that was forked without an exec may have the file open still. */
+static void unlock(int fd)
+{
+    struct flock duty = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+
+    (void)fcntl(fd, F_OFD_SETLK, &duty);
+    (void)flock(fd, LOCK_UN);
+}
+
 void wake_close(struct wake *wake, void (*alone)(void *), void *arg)
 {
     if (!wake)
@@ -192,9 +201,19 @@ void wake_close(struct wake *wake, void (*alone)(void *), void *arg)
         alone(arg);
     if (wake->shared)
         (void)munmap(wake->shared, sizeof *wake->shared);
-    if (wake->fd >= 0)
+    if (wake->fd >= 0) {
+        unlock(wake->fd);
         (void)close(wake->fd);
+    }
     free(wake);
+}
+
+void wake_abandon(struct wake *wake)
+{
+    (void)munmap(wake->shared, sizeof *wake->shared); /* it holds on to the file, too */
+    (void)close(wake->fd);
+    wake->shared = NULL;
+    wake->fd = -1;
 }
 
 /* --- changes --- */

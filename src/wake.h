@@ -43,6 +43,12 @@ enum ds_status wake_open(struct wake **wake, const char *path, void (*alone)(voi
 /* If no other process has it any more, alone(arg) is called likewise. A NULL wake is allowed. */
 void wake_close(struct wake *wake, void (*alone)(void *), void *arg);
 
+/*
+ * For the child of a fork(), which shares our locks: lets go of them without a change for the
+ * parent. Nothing else may be done with the wake there. Async-signal-safe.
+ */
+void wake_abandon(struct wake *wake);
+
 /* --- changes --- */
 
 /* Tells every process that these streams changed. Call after the commit. */

@@ -389,6 +389,65 @@ static bool note(void *arg, const struct ds_stream *stream)
     return ++listed->count < listed->most;
 }
 
+/* Opens a store, forks, and ends, with the store closed or not; the fork stays until `stay` ends.
+ */
+static void end_before_fork(bool closes, int stay[2])
+{
+    pid_t opener = fork();
+    int status;
+    char byte;
+
+    ck_assert_int_ge(opener, 0);
+    if (opener == 0) {
+        struct ds_store *store = lib_open();
+
+        (void)usleep(300 * 1000); /* it has taken up housekeeping */
+        (void)close(stay[1]);
+        if (fork() == 0) {
+            (void)!read(stay[0], &byte, 1);
+            _exit(0);
+        }
+        if (closes)
+            ds_store_close(store);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(opener, &status, 0), opener);
+    ck_assert_int_eq(status, 0);
+}
+
+/* The database can be opened at once, and housekeeping is done. */
+static void expect_housekeeping(void)
+{
+    struct heard heard = {.count = 0};
+    const struct ds_store_options options = {.on_deleted = hear, .event_arg = &heard};
+    const struct ds_create_options past = {.expires_at = 1};
+    struct ds_store *store = NULL;
+
+    (void)alarm(30); /* opening waited for the child */
+    ck_assert_int_eq(ds_store_open(lib_database, &options, &store), DS_OK);
+    ck_assert_int_eq(ds_create(store, "/a", &past, NULL, NULL), DS_OK);
+    (void)usleep(2500 * 1000);
+    ds_store_close(store); /* returns when all was told */
+    (void)alarm(0);
+    ck_assert_int_eq(heard.count, 1);
+}
+
+START_TEST(a_child_of_a_fork_holds_up_nobody)
+{
+    int stay[2];
+
+    for (int closes = 0; closes <= 1; closes++) {
+        ck_assert_int_eq(pipe(stay), 0);
+        lib_make_folder();
+        end_before_fork(closes, stay);
+        expect_housekeeping();
+        (void)close(stay[1]);
+        (void)close(stay[0]);
+        lib_clean();
+    }
+}
+END_TEST
+
 START_TEST(a_list_has_the_live_streams_in_order)
 {
     struct ds_store *store = lib_begin();
@@ -448,5 +507,6 @@ UNIT_MAIN(lib_live, appends_of_many_threads_and_two_handles_are_all_there_once,
           a_wait_ends_with_data_closure_or_the_stream, a_wait_is_over_at_once_or_after_its_time,
           two_processes_wake_each_other, more_readers_than_connections_take_turns,
           events_tell_what_began_and_ended_and_nothing_else, expiry_is_an_event_too,
-          a_registry_is_written_by_the_store_alone, a_list_has_the_live_streams_in_order,
+          a_child_of_a_fork_holds_up_nobody, a_registry_is_written_by_the_store_alone,
+          a_list_has_the_live_streams_in_order,
           the_signals_of_the_program_are_not_for_threads_of_the_store)
