@@ -309,6 +309,8 @@ static void name_error(struct cli_http *http, CURLcode code)
     if (code == CURLE_COULDNT_CONNECT && number > 0)
         (void)snprintf(answer->error, sizeof answer->error, "cannot connect: %s",
                        strerror((int)number));
+    else if (http->was_stopped)
+        (void)snprintf(answer->error, sizeof answer->error, "the answer is damaged");
     else if (!answer->error[0])
         (void)snprintf(answer->error, sizeof answer->error, "%s", curl_easy_strerror(code));
 }

@@ -82,6 +82,17 @@ enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,
                     answer->status);
 }
 
+/* Any web server may say 200 to anything: one that has carried it out names the tail, and of what
+   it had already perhaps the producer alone. */
+static enum cli_exit check_answer(const struct cli *cli, const char *path,
+                                  const struct cli_answer *answer)
+{
+    if (cli_http_header(answer, "Stream-Next-Offset") || cli_http_header(answer, "Producer-Seq"))
+        return CLI_DONE;
+    return cli_fail(cli, CLI_FAILED, "%s%s: no server of durable streams answers there (%ld)",
+                    cli->url, path, answer->status);
+}
+
 /* ------------------------------------------------------------------------------- requests -- */
 
 /* Adds "name: value" to the headers of a request; the value NULL: not at all. */
@@ -184,6 +195,8 @@ static enum cli_exit create(struct cli *cli, const char *path,
     exit = cli_http_send(cli->link, &request, &answer);
     if (exit == CLI_DONE && answer.status != 200 && answer.status != 201)
         exit = cli_remote_refuse(cli, path, &answer);
+    else if (exit == CLI_DONE)
+        exit = check_answer(cli, path, &answer);
     if (exit == CLI_DONE) {
         *created = answer.status == 201 || answer.repeated;
         read_state(cli, path, &answer, state);
@@ -208,6 +221,8 @@ static enum cli_exit get(struct cli *cli, const char *path, struct cli_state *st
         exit = cli_fail(cli, CLI_NOT_FOUND, "%s: no such stream (404)", path);
     else if (exit == CLI_DONE && answer.status != 200)
         exit = cli_remote_refuse(cli, path, &answer);
+    else if (exit == CLI_DONE)
+        exit = check_answer(cli, path, &answer);
     if (exit == CLI_DONE)
         read_state(cli, path, &answer, state);
     cli_http_drop(&answer);
@@ -267,6 +282,8 @@ static enum cli_exit append(struct cli *cli, const char *path, const void *data,
     exit = cli_http_send(cli->link, &request, &answer);
     if (exit == CLI_DONE && answer.status / 100 != 2)
         exit = cli_remote_refuse(cli, path, &answer);
+    else if (exit == CLI_DONE)
+        exit = check_answer(cli, path, &answer);
     if (exit == CLI_DONE) {
         tail = cli_http_header(&answer, "Stream-Next-Offset");
         (void)snprintf(appended->tail, sizeof appended->tail, "%s", tail ? tail : "");

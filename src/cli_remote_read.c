@@ -54,9 +54,12 @@ static bool is_intact(const struct reader *reader, const char *data, size_t len)
            (data[0] == '[' && !json_precheck(data, len) && json_is_valid(data, len));
 }
 
-/* Hands data on and moves to the offset behind it. */
+/* Hands data on and moves to the offset behind it. Data from which that does not move would come
+   again and again. */
 static bool deliver(struct reader *reader, const char *data, size_t len, const char *next)
 {
+    if (len > 0 && strcmp(next, reader->offset.data) == 0)
+        return false;
     if (!reader->fn(reader->arg, data, len, next)) {
         reader->was_stopped = true;
         return false;
@@ -99,15 +102,17 @@ static bool take_answer(struct reader *reader, const struct cli_answer *answer, 
 {
     const char *next = cli_http_header(answer, "Stream-Next-Offset");
     const char *cursor = cli_http_header(answer, "Stream-Cursor");
+    bool is_end = cli_http_is_true(answer, "Stream-Closed") ||
+                  (!follow && cli_http_is_true(answer, "Stream-Up-To-Date"));
     bool ok = true;
 
-    if (!next || !is_intact(reader, answer->body.data, answer->body.len))
+    if (!next || !is_intact(reader, answer->body.data, answer->body.len) ||
+        (!follow && !is_end && strcmp(next, reader->offset.data) == 0)) /* nor this one: for ever */
         return false;
     ok = deliver(reader, answer->body.data, answer->body.len, next);
     if (cursor)
         set(&reader->cursor, cursor);
-    reader->is_done = cli_http_is_true(answer, "Stream-Closed") ||
-                      (!follow && cli_http_is_true(answer, "Stream-Up-To-Date"));
+    reader->is_done = is_end;
     return ok;
 }
 
@@ -117,7 +122,7 @@ static enum cli_exit poll_stream(struct reader *reader, bool follow)
     struct cli_answer answer = {0};
     struct buf url = {0};
     enum cli_exit exit = CLI_DONE;
-    int64_t pause_ms = 0;
+    int64_t pause_ms = 0, began;
     int broken = 0; /* answers in a row that were none */
 
     while (exit == CLI_DONE && !reader->is_done && !reader->was_stopped) {
@@ -129,6 +134,7 @@ static enum cli_exit poll_stream(struct reader *reader, bool follow)
             break;
         }
         request.url = url.data;
+        began = clock_monotonic_ms();
         exit = cli_http_send(cli->link, &request, &answer);
         if (exit != CLI_DONE)
             break;
@@ -136,6 +142,10 @@ static enum cli_exit poll_stream(struct reader *reader, bool follow)
             exit = cli_remote_refuse(cli, reader->path, &answer);
         } else if (take_answer(reader, &answer, follow)) {
             broken = 0;
+            pause_ms = 0;
+            /* a server that does not wait, or not for long, is asked some times a second */
+            if (follow && answer.body.len == 0 && clock_monotonic_ms() - began < QUICK_MS)
+                cli_http_pause(&pause_ms);
         } else if (!reader->was_stopped) {
             if (++broken > 5)
                 exit = cli_fail(cli, CLI_FAILED, "%s: the answer is damaged", reader->path);

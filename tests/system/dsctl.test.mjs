@@ -225,6 +225,24 @@ test("sends headers with every request, to this machine by no proxy; follows no 
   expect(seen).toEqual(["DELETE", "POST", "HEAD"].map((method) => `${method} Bearer x y`))
 })
 
+test("takes no 200 of another server for done, nor the same answer for ever", async () => {
+  let offset
+  const odd = http.createServer((request, answer) => {
+    answer.writeHead(200, { "content-type": "text/plain", ...(offset && { "stream-next-offset": offset }) })
+    answer.end(request.method === "GET" ? "again" : "")
+  })
+  await new Promise((resolve) => odd.listen(0, "127.0.0.1", resolve))
+  undo.push(() => new Promise((resolve) => odd.close(resolve)))
+  const url = ["--url", `http://127.0.0.1:${odd.address().port}`]
+  for (const args of [["append", "a", "-t", "text/plain", "-d", "1"], ["create", "a"], ["show", "a"]]) {
+    const { code, err, text } = await ds([...args, ...url])
+    expect([code, text, err]).toEqual([FAILED, "", expect.stringContaining("no server of durable streams")])
+  }
+  offset = "7"
+  const { code, err, text } = await ds(["tail", "a", ...url])
+  expect([code, text, err]).toEqual([FAILED, "again", expect.stringContaining("damaged")])
+})
+
 // --------------------------------------------------------------------------- one after the other
 
 describe("the life of a stream", () => {
