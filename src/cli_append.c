@@ -160,9 +160,13 @@ static enum cli_exit send_value(struct append *append, struct buf *input)
 static enum cli_exit first_lines(struct append *append, struct buf *input, bool *is_ended)
 {
     enum cli_input state = CLI_INPUT_DATA;
+    size_t scanned = 0;
 
-    while (state == CLI_INPUT_DATA && (input->len == 0 || !memchr(input->data, '\n', input->len)))
+    while (state == CLI_INPUT_DATA &&
+           (input->len == 0 || !memchr(input->data + scanned, '\n', input->len - scanned))) {
+        scanned = input->len;
         state = cli_input_some(append->cli, input, -1);
+    }
     *is_ended = state == CLI_INPUT_END;
     return state == CLI_INPUT_FAILED ? CLI_FAILED : CLI_DONE;
 }
