@@ -2,12 +2,13 @@
  * The test server: the script that `make run` and `dsctl serve` use too, as a child process.
  *
  *     caller ──▶ keeper (sh) ──▶ serve (sh) ──▶ nginx, durable-streams.fcgi
- *            ═══ pipe ══▶ │                     its end ends all
+ *            ══ socket ══▶ │                     a line, or its end, ends all
  *            ◀══════════════════ URL ══ pipe
  *
- * The keeper waits for the end of its standard input, which comes when the caller stops the server
- * or has died, however it died; then it ends the others and takes the folder away. All are a
- * session of their own, so that what hits the caller's terminal or process group leaves them time
+ * The keeper waits for a line on its standard input, which the caller sends to stop the server: the
+ * end alone would not come while a child that the caller forked has the socket open. It comes when
+ * the caller has died, however it died. Then it ends the others and takes the folder away. All are
+ * a session of their own, so that what hits the caller's terminal or process group leaves them time
  * for that.
  *
  * The handle holds no thread and no database: a test that was forked from the process that started
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -180,9 +182,10 @@ static enum ds_status start_keeper(struct ds_test_server *server, const char *sc
                                    char **environment, int *url)
 {
     int in[2] = {-1, -1}, out[2] = {-1, -1};
-    int error = pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0
-                    ? errno
-                    : spawn_keeper(server, script, environment, in[0], out[1]);
+    int error =
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0 || pipe2(out, O_CLOEXEC) != 0
+            ? errno
+            : spawn_keeper(server, script, environment, in[0], out[1]);
 
     if (in[0] >= 0)
         (void)close(in[0]);
@@ -311,6 +314,8 @@ void ds_test_server_stop(struct ds_test_server *server)
 {
     if (!server)
         return;
+    if (server->keeper > 0 && server->owner == getpid())
+        (void)send(server->stdin_end, "\n", 1, MSG_NOSIGNAL);
     if (server->stdin_end >= 0)
         (void)close(server->stdin_end);
     if (server->keeper > 0 && server->owner == getpid() && !has_ended(server->keeper, STOP_MS)) {

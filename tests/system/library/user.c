@@ -13,9 +13,11 @@
  */
 #include <assert.h>
 #include <durable_streams.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void expect(enum ds_status status)
@@ -141,6 +143,7 @@ static int serve(const char *database)
 {
     const struct ds_test_server_options options = {.database = database, .start_timeout_ms = 60000};
     struct ds_test_server *server = NULL;
+    pid_t child;
     char byte;
 
     expect(ds_test_server_start(&options, &server));
@@ -149,7 +152,12 @@ static int serve(const char *database)
     (void)fflush(stdout);
     while (read(STDIN_FILENO, &byte, 1) > 0)
         ;
+    child = fork(); /* has what the server was told by, and is still there when it is to end */
+    if (child == 0)
+        (void)pause();
     ds_test_server_stop(server);
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
     return 0;
 }
 
