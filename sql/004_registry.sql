@@ -19,7 +19,7 @@ SELECT '' AS operation, '' AS path, '' AS content_type, 0 AS created_at WHERE 0;
 -- would look like another's. What is not printable ASCII would have to be escaped or might be no
 -- UTF-8: no client can ask for such a path, and such a parameter of a content type is left out.
 CREATE TRIGGER registry_append INSTEAD OF INSERT ON registry_event
-WHEN NEW.path NOT GLOB '*[^ -~]*'
+WHEN typeof(NEW.path) = 'text' AND NEW.path NOT GLOB '*[^ -~]*'
 BEGIN
     INSERT INTO message (stream_id, position, part, appended_at, payload)
     SELECT id, tail, 0, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER),
@@ -33,8 +33,10 @@ BEGIN
     FROM (SELECT id, tail,
                  replace(replace(CASE WHEN NEW.path GLOB '/v1/stream/[^/]*' THEN substr(NEW.path, 12)
                                       ELSE NEW.path END, '\', '\\'), '"', '\"') AS key,
-                 CASE WHEN NEW.content_type NOT GLOB '*[^ -~]*' THEN NEW.content_type
-                      WHEN NEW.content_type LIKE '_%;%'
+                 CASE WHEN typeof(NEW.content_type) <> 'text' THEN 'application/octet-stream'
+                      WHEN NEW.content_type NOT GLOB '*[^ -~]*' THEN NEW.content_type
+                      WHEN NEW.content_type GLOB '?*;*'
+                           AND substr(NEW.content_type, 1, instr(NEW.content_type, ';')) NOT GLOB '*[^ -~]*'
                            THEN substr(NEW.content_type, 1, instr(NEW.content_type, ';') - 1)
                       ELSE 'application/octet-stream' END AS type
           FROM stream WHERE registry = 1 AND closed_at IS NULL AND deleted_at IS NULL);

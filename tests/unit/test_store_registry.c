@@ -172,6 +172,22 @@ START_TEST(follows_what_happens_at_the_prompt)
 }
 END_TEST
 
+START_TEST(stays_json_whatever_is_written_at_the_prompt)
+{
+    struct fixture f;
+
+    open_with(&f, REGISTRY);
+    prompt(&f, "INSERT INTO stream (path, content_type, created_at) VALUES "
+               "('/v1/stream/a', 'a' || char(7) || ';b', 1), ('/v1/stream/b', x'ff', 1), "
+               "(CAST('/v1/stream/c' AS BLOB), 'a/b', 1), ('/v1/stream/d', ';', 1)");
+    ck_assert_str_eq(said(&f), "+a +b +d");
+    ck_assert_str_eq(ask(&f, "SELECT group_concat(DISTINCT json_extract(CAST(payload AS TEXT), "
+                             "'$.value.contentType')) FROM message"),
+                     "application/octet-stream,;");
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(is_off_where_nobody_has_switched_it_on)
 {
     struct fixture f;
@@ -463,7 +479,8 @@ END_TEST
 
 UNIT_MAIN(store_registry, holds_an_event_of_the_state_protocol_for_each_life,
           announces_a_deleted_source_once, follows_what_happens_at_the_prompt,
-          is_off_where_nobody_has_switched_it_on, catches_up_when_it_is_switched_on,
-          moves_to_another_path, takes_over_an_open_json_stream_and_no_other,
-          adds_no_scan_to_any_statement, tells_a_listener_what_was_committed,
-          announces_what_expires, wakes_readers_of_the_registry, says_nothing_of_what_failed)
+          stays_json_whatever_is_written_at_the_prompt, is_off_where_nobody_has_switched_it_on,
+          catches_up_when_it_is_switched_on, moves_to_another_path,
+          takes_over_an_open_json_stream_and_no_other, adds_no_scan_to_any_statement,
+          tells_a_listener_what_was_committed, announces_what_expires,
+          wakes_readers_of_the_registry, says_nothing_of_what_failed)
