@@ -171,6 +171,34 @@ START_TEST(refuses_only_the_write_that_cannot_be)
 }
 END_TEST
 
+static void hear(void *arg, const struct ds_event *event)
+{
+    char *heard = arg;
+
+    (void)strcat(heard, event->kind == DS_EVENT_CREATED ? "+" : "-");
+    (void)strcat(heard, event->path);
+}
+
+START_TEST(tells_once_of_what_was_tried_twice)
+{
+    struct fixture f;
+    struct commit *commit;
+    char heard[200] = "";
+    struct step steps[] = {
+        {.kind = CREATE, .path = "/a"}, {.kind = CREATE, .path = "/b"},
+        {.kind = DELETE, .path = "/a"}, {.kind = FAIL, .path = "/a"},
+        {.kind = CREATE, .path = "/a"}, {.kind = DELETE, .path = "/b"},
+    };
+
+    open_fixture(&f);
+    store_listen(f.store, hear, heard);
+    ck_assert_int_eq(commit_start(&commit, f.store, &f.config, true), DS_OK);
+    run_together(&f, commit, steps, COUNT(steps));
+    stop(&f, commit);
+    ck_assert_str_eq(heard, "+/a+/b-/a+/a-/b");
+}
+END_TEST
+
 START_TEST(answers_every_one_of_many_more_than_a_batch_holds)
 {
     static struct step steps[10 * WRITES];
@@ -215,4 +243,5 @@ START_TEST(says_busy_when_the_queue_is_full)
 END_TEST
 
 UNIT_MAIN(commit, sees_its_own_writes_within_a_batch, refuses_only_the_write_that_cannot_be,
-          answers_every_one_of_many_more_than_a_batch_holds, says_busy_when_the_queue_is_full)
+          tells_once_of_what_was_tried_twice, answers_every_one_of_many_more_than_a_batch_holds,
+          says_busy_when_the_queue_is_full)
