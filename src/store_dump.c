@@ -356,6 +356,8 @@ static enum ds_status export_one(struct export *export)
     if (status == DS_OK) {
         settle_expiry(export, &stream, DS_OK);
         stream.messages += inherited;
+        if (stream.messages == 0 && stream.tail > 0)
+            stream.messages = 1; /* somebody pruned them all: a tail without any is damage */
         export->total = stream.messages;
         status = put_stream(export, &stream, NULL, false);
     }

@@ -44,6 +44,7 @@ struct import {
     bool waits;                                      /* for a fork of it, before the commit */
     bool is_registry;                                /* says the file */
     bool first;                                      /* no row of it so far */
+    bool has_gap;                                    /* before a row of it */
     int64_t next, part;                              /* behind the last row, and its part */
     int64_t stream_rows, stream_producers, messages; /* of it so far */
 
@@ -258,6 +259,7 @@ static enum ds_status begin_stream(struct import *import)
     import->is_registry = has(import, DUMP_F_REGISTRY);
     import->skipping = false;
     import->first = true;
+    import->has_gap = false;
     import->stream_rows = import->stream_producers = import->messages = 0;
     status = take_stream(import);
     import->next = import->stream.fork_position;
@@ -326,6 +328,7 @@ static enum ds_status take_message(struct import *import)
     if (reason)
         return dump_reader_refuse(&import->reader, DS_INVALID, "%s", reason);
     import->first = false;
+    import->has_gap |= number(import, DUMP_F_POSITION) > import->next;
     import->part = number(import, DUMP_F_PART);
     import->next = number(import, DUMP_F_POSITION) + number(import, DUMP_F_BYTES);
     import->stream_rows++;
@@ -357,6 +360,14 @@ static enum ds_status take_producer(struct import *import)
     return status;
 }
 
+/* Are rows missing that somebody deleted at the prompt? */
+static bool is_pruned(const struct import *import)
+{
+    if (import->stream_rows == 0)
+        return import->stream.messages > 0 && import->stream.tail > import->stream.fork_position;
+    return import->has_gap;
+}
+
 static const char *judge_end_of(const struct import *import)
 {
     if (!is_text(import, DUMP_F_END_OF, import->stream.path))
@@ -368,6 +379,10 @@ static const char *judge_end_of(const struct import *import)
         return "the last row of this stream does not end at its tail";
     if (import->messages > import->stream.messages)
         return "there are more messages than the stream says";
+    if (import->messages < import->stream.messages && !is_pruned(import))
+        return "there are fewer messages than the stream says";
+    if (import->stream_rows == 0 && !is_pruned(import) && import->next != import->stream.tail)
+        return "the stream has a tail and no messages";
     return NULL;
 }
 

@@ -218,6 +218,28 @@ END_TEST
 
 /* --- one stream --- */
 
+/* A fork exported by itself counts what is left of its source: nothing, here. */
+START_TEST(keeps_a_fork_of_pruned_rows_pruned)
+{
+    struct fixture a, b;
+    struct store_dump dump;
+    struct stream source;
+    char *text;
+
+    open_fixture(&a);
+    open_fixture(&b);
+    source = grow(&a, (struct stream){.path = "/source"}, "a/b", 2, 10);
+    (void)grow(&a, fork_of(&source, "/fork", 20), "a/b", 0, 0);
+    run_sql(&a, "DELETE FROM message");
+    text = export_text(&a, "/fork");
+    ck_assert_msg(import_text(&b, text, false, &dump) == DS_OK, "%s", dump.reason);
+    ck_assert_int_eq(count(&b, "SELECT tail FROM stream WHERE messages > 0"), 20);
+    free(text);
+    close_fixture(&a);
+    close_fixture(&b);
+}
+END_TEST
+
 START_TEST(makes_a_fork_readable_by_itself)
 {
     struct fixture a, b;
@@ -588,6 +610,10 @@ START_TEST(refuses_files_that_are_not_right)
                  "\"messages\":0,\"created_at\":5}\n" END_OF(0, 0) END(1, 0, 0)},
         {2, HEAD "{\"stream\":\"/x\",\"content_type\":\"a/b\",\"tail\":10000000000000000,"
                  "\"messages\":0,\"created_at\":5}\n" END_OF(0, 0) END(1, 0, 0)},
+        {3, HEAD "{\"stream\":\"/x\",\"content_type\":\"a/b\",\"tail\":5,"
+                 "\"messages\":0,\"created_at\":5}\n" END_OF(0, 0) END(1, 0, 0)},
+        {3, HEAD "{\"stream\":\"/x\",\"content_type\":\"a/b\",\"tail\":0,"
+                 "\"messages\":1,\"created_at\":5}\n" END_OF(0, 0) END(1, 0, 0)},
         {2, WITH(",\"closed_at\":0")},
         {2, WITH(",\"closed_producer\":\"p\"")},
         {2, WITH(",\"closed_producer\":\"p\",\"closed_epoch\":0,\"closed_seq\":0")},
@@ -671,7 +697,7 @@ START_TEST(survives_a_damaged_file)
 END_TEST
 
 UNIT_MAIN(store_dump, brings_everything_back, reads_a_pipe, keeps_what_somebody_pruned_pruned,
-          leaves_out_what_has_expired_and_keeps_what_forks_read,
+          keeps_a_fork_of_pruned_rows_pruned, leaves_out_what_has_expired_and_keeps_what_forks_read,
           saves_renewals_that_the_database_has_not_seen, makes_a_fork_readable_by_itself,
           exports_no_stream_that_is_not_there, says_when_it_cannot_write,
           refuses_paths_that_exist_or_passes_over_them, takes_the_place_of_what_has_expired,
