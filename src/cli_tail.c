@@ -58,6 +58,7 @@ static bool save_state(const struct tail *tail, const char *offset)
     ok = fclose(file) == 0 && ok;
     if (!ok || rename(tail->state_new, tail->state) != 0) {
         (void)cli_fail(tail->cli, CLI_FAILED, "cannot write %s: %s", tail->state, strerror(errno));
+        (void)unlink(tail->state_new);
         return false;
     }
     return true;
