@@ -1,0 +1,240 @@
+/*
+ * Memory that runs out: the first, the second, the third … allocation of a call fails, and every
+ * one after it, until the call succeeds. Of the calling thread alone: what the store's own threads
+ * allocate is for test_store.c.
+ */
+#include "lib_unit.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_MALLOC_OF_ITS_OWN 1 /* there is no getting in between */
+#else
+#define HAS_MALLOC_OF_ITS_OWN 0
+#endif
+
+static _Thread_local int64_t left = -1; /* allocations until they fail; negative: none does */
+
+static bool fails(void)
+{
+    if (left > 0)
+        left--;
+    else
+        return left == 0;
+    return false;
+}
+
+#if !HAS_MALLOC_OF_ITS_OWN
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+
+void *malloc(size_t size)
+{
+    return fails() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+    return fails() ? NULL : __libc_realloc(memory, size);
+}
+#endif
+
+static struct ds_store *store;
+
+static bool count(void *arg, const struct ds_stream *stream)
+{
+    (void)stream;
+    ++*(int *)arg;
+    return true;
+}
+
+static bool count_fault(void *arg, const char *path, const struct ds_fault *fault)
+{
+    (void)path;
+    (void)fault;
+    ++*(int *)arg;
+    return true;
+}
+
+/* --- the calls; each cleans up what it got --- */
+
+static enum ds_status call_open(void)
+{
+    const struct ds_store_options options = {.registry = "/r"};
+    struct ds_store *other = NULL;
+    enum ds_status status = ds_store_open(":memory:", &options, &other);
+
+    left = -1;
+    ck_assert((status == DS_OK) == (other != NULL));
+    ds_store_close(other);
+    return status;
+}
+
+static enum ds_status call_create(void)
+{
+    const struct ds_create_options options = {
+        .content_type = "application/json", .data = "[1,2]", .len = 5};
+    struct ds_stream *stream = NULL;
+    enum ds_status status = ds_create(store, "/new", &options, NULL, &stream);
+
+    left = -1; /* Check allocates as well */
+    ds_stream_free(stream);
+    return status;
+}
+
+static enum ds_status call_fork(void)
+{
+    return ds_fork(store, "/a", "/fork", NULL, NULL);
+}
+
+static enum ds_status call_append(void)
+{
+    const struct ds_append_options options = {.producer_id = "p", .close = false};
+    struct ds_append_result result;
+    enum ds_status status = ds_append(store, "/a", "x", 1, &options, &result);
+
+    left = -1; /* Check allocates as well */
+    ck_assert((status == DS_OK) == (result.reason == NULL));
+    return status;
+}
+
+static enum ds_status call_get(void)
+{
+    struct ds_stream *stream = NULL;
+    enum ds_status status = ds_get(store, "/fork", &stream);
+
+    left = -1; /* Check allocates as well */
+    ck_assert((status == DS_OK) == (stream != NULL));
+    ds_stream_free(stream);
+    return status;
+}
+
+static enum ds_status call_read(void)
+{
+    struct ds_read_result read = {.data = NULL};
+    enum ds_status status = ds_read(store, "/fork", NULL, &read);
+
+    left = -1; /* Check allocates as well */
+    ck_assert((status == DS_OK) == (read.data != NULL));
+    ds_read_free(&read);
+    return status;
+}
+
+static enum ds_status call_wait(void)
+{
+    return ds_wait(store, "/a", DS_START, 5);
+}
+
+static enum ds_status call_list(void)
+{
+    int streams = 0;
+    enum ds_status status = ds_list(store, NULL, count, &streams);
+
+    left = -1; /* Check allocates as well */
+    ck_assert_int_eq(streams, status == DS_OK ? 103 : 0);
+    return status;
+}
+
+static enum ds_status call_fault_set(void)
+{
+    const struct ds_fault fault = {.status = 500};
+
+    return ds_fault_set(store, "/a", &fault);
+}
+
+static enum ds_status call_fault_list(void)
+{
+    int faults = 0;
+
+    return ds_fault_list(store, count_fault, &faults);
+}
+
+static enum ds_status call_fault_clear(void)
+{
+    return ds_fault_clear(store, "/a");
+}
+
+static enum ds_status call_delete(void)
+{
+    return ds_delete(store, "/new");
+}
+
+static enum ds_status call_paths(void)
+{
+    char path[400] = "/", *encoded, *decoded;
+
+    memset(path + 1, 'a', sizeof path - 2);
+    encoded = ds_path_encode(path);
+    decoded = encoded ? ds_path_decode(encoded) : NULL;
+    free(encoded);
+    free(decoded);
+    return decoded ? DS_OK : DS_NO_MEMORY;
+}
+
+/* How often it failed before it succeeded. */
+static int exhaust(enum ds_status (*call)(void), const char *name)
+{
+    for (int n = 0;; n++) {
+        enum ds_status status;
+
+        left = HAS_MALLOC_OF_ITS_OWN ? -1 : n;
+        status = call();
+        left = -1;
+        if (status == DS_OK)
+            return n;
+        /* SQLite calls some of it a file that cannot be opened */
+        if (status != DS_NO_MEMORY && status != DS_FAILED)
+            ck_abort_msg("%s, allocation %d: %s", name, n, ds_status_text(status));
+        unit_check(n < 100000, "%s never succeeds", name);
+    }
+}
+
+#define EXHAUST(call)                                                                              \
+    do {                                                                                           \
+        int failures = exhaust(call, #call);                                                       \
+                                                                                                   \
+        ck_assert_msg(HAS_MALLOC_OF_ITS_OWN || failures > 0, "%s allocates nothing", #call);       \
+    } while (0)
+
+START_TEST(every_call_survives_every_allocation_that_fails)
+{
+    char path[16];
+
+    lib_silence(); /* hundreds of lines about it */
+    store = lib_begin();
+    lib_create(store, "/a", "text/plain");
+    lib_append(store, "/a", "text");
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(path, sizeof path, "/more/%d", i);
+        lib_create(store, path, "text/plain");
+    }
+    EXHAUST(call_create);
+    EXHAUST(call_fork);
+    EXHAUST(call_append);
+    EXHAUST(call_get);
+    EXHAUST(call_read);
+    EXHAUST(call_wait);
+    EXHAUST(call_list);
+    EXHAUST(call_fault_set);
+    EXHAUST(call_fault_list);
+    EXHAUST(call_fault_clear);
+    EXHAUST(call_delete);
+    EXHAUST(call_paths);
+    lib_expect(store, "/a", NULL, "textx"); /* once, whatever failed before */
+    lib_end(store);
+}
+END_TEST
+
+START_TEST(opening_survives_every_allocation_that_fails)
+{
+    lib_silence();
+    EXHAUST(call_open);
+}
+END_TEST
+
+UNIT_MAIN(lib_memory, every_call_survives_every_allocation_that_fails,
+          opening_survives_every_allocation_that_fails)
