@@ -17,8 +17,9 @@
  *
  * Threads: a struct ds_store may be used by any number of threads at once, unless a function says
  * otherwise. Writes of many threads share commits; eight threads read at a time. The store's own
- * threads take no signals of the program. After fork() the child must not use it, nor close it: it
- * opens the database anew.
+ * threads take no signals of the program. No thread may be cancelled within a call. After fork()
+ * the child must not use it, nor close it, and cannot open the same database (DS_FAILED): whoever
+ * wants that opens it after the fork, or after an exec.
  *
  * Paths: streams are named as by the server, by the path of their URL, "/v1/stream/x". Names are
  * normalised (RFC 3986 section 6.2.2): "/%41" is "/A". DS_INVALID for what can be none.

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "config.h"
 #include "durable_streams.h"
@@ -34,7 +35,9 @@ struct ds_store {
     pthread_cond_t given;
     struct store_conn *idle[LIB_CONNECTIONS];
     int idles, connections; /* waiting in idle; all that there are */
-    struct ds_store *next;  /* among those that are open: of lib_store.c */
+    struct ds_store *next;  /* of lib_fork.c, as are these two: which file it is */
+    dev_t device;
+    ino_t inode;
 };
 
 /* A connection of one's own until lib_give(); waits while all are taken. */
@@ -51,6 +54,14 @@ enum ds_status lib_write(struct ds_store *store, lib_apply_fn *apply, void *aske
 /* The name of a stream in its normal form, in the arena; *reason (static) where it is refused. */
 enum ds_status lib_path(const struct ds_store *store, struct arena *arena, const char *path,
                         const char **normal, const char **reason);
+
+/* Open stores, for the children of a fork: see lib_fork.c. The first one once, before all. */
+void lib_fork_prepare(void);
+void lib_fork_add(struct ds_store *store);
+void lib_fork_remove(struct ds_store *store);
+
+/* Is this process the child of a fork at which the database was open? */
+bool lib_fork_has(const char *database);
 
 /* Takes a store in memory's files out of sight: for lib_store.c. */
 enum ds_status lib_memory_folder(char **folder);

@@ -13,7 +13,6 @@
 #include "log.h"
 #include "path.h"
 #include "store.h"
-#include "wake.h"
 
 /* --- connections --- */
 
@@ -127,59 +126,6 @@ enum ds_status lib_path(const struct ds_store *store, struct arena *arena, const
     return *normal ? DS_OK : DS_INVALID;
 }
 
-/* --- fork() --- */
-
-/*
- * A child has our descriptors, and with them our locks: nobody could do our share of housekeeping
- * when we have ended. It cannot take over what the threads were doing, so it only lets go.
- */
-static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct ds_store *open_stores;
-
-static void lock_stores(void)
-{
-    (void)pthread_mutex_lock(&open_lock);
-}
-
-static void unlock_stores(void)
-{
-    (void)pthread_mutex_unlock(&open_lock);
-}
-
-static void abandon_stores(void)
-{
-    for (struct ds_store *store = open_stores; store; store = store->next)
-        wake_abandon(store_wake(store->server.store));
-    open_stores = NULL;
-    unlock_stores();
-}
-
-static void list_store(struct ds_store *store)
-{
-    lock_stores();
-    store->next = open_stores;
-    open_stores = store;
-    unlock_stores();
-}
-
-static void unlist_store(struct ds_store *store)
-{
-    struct ds_store **at = &open_stores;
-
-    lock_stores();
-    while (*at && *at != store)
-        at = &(*at)->next;
-    if (*at)
-        *at = store->next;
-    unlock_stores();
-}
-
-static void prepare_process(void)
-{
-    log_open_quietly();
-    (void)pthread_atfork(lock_stores, unlock_stores, abandon_stores);
-}
-
 /* --- opening and closing --- */
 
 /* Sets *field from an option; false when it is out of range. 0 leaves the default. */
@@ -272,6 +218,10 @@ static enum ds_status open_file(struct ds_store *store, const char *path,
     if (!config_init(&store->config, path))
         return DS_NO_MEMORY;
     status = take_options(store, options);
+    if (status == DS_OK && lib_fork_has(store->config.database)) {
+        log_error("%s was open when this process was forked: it cannot open it", path);
+        status = DS_FAILED;
+    }
     return status == DS_OK ? start(store) : status;
 }
 
@@ -298,6 +248,12 @@ static enum ds_status open_memory(struct ds_store *store, const struct ds_store_
     return status;
 }
 
+static void prepare_process(void)
+{
+    log_open_quietly();
+    lib_fork_prepare();
+}
+
 enum ds_status ds_store_open(const char *path, const struct ds_store_options *options,
                              struct ds_store **out)
 {
@@ -319,7 +275,7 @@ enum ds_status ds_store_open(const char *path, const struct ds_store_options *op
         ds_store_close(store);
         return status;
     }
-    list_store(store);
+    lib_fork_add(store);
     *out = store;
     return DS_OK;
 }
@@ -328,7 +284,7 @@ void ds_store_close(struct ds_store *store)
 {
     if (!store)
         return;
-    unlist_store(store);
+    lib_fork_remove(store);
     house_stop(store->server.house);
     commit_stop(store->server.commit);
     commit_free(store->server.commit);

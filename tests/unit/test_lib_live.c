@@ -473,6 +473,32 @@ START_TEST(a_child_of_a_fork_holds_up_nobody)
 }
 END_TEST
 
+START_TEST(a_child_of_a_fork_opens_no_database_that_was_open)
+{
+    struct ds_store *store = lib_begin(), *other = NULL;
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        if (ds_store_open(lib_database, NULL, &other) != DS_FAILED || other)
+            _exit(1);
+        if (ds_store_open(":memory:", NULL, &other) != DS_OK)
+            _exit(2);
+        ds_store_close(other);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    ds_store_close(store);
+    child = fork(); /* nothing was open */
+    if (child == 0)
+        _exit(ds_store_open(lib_database, NULL, &other) != DS_OK);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    lib_clean();
+}
+END_TEST
+
 START_TEST(a_list_has_the_live_streams_in_order)
 {
     struct ds_store *store = lib_begin();
@@ -540,6 +566,6 @@ UNIT_MAIN(lib_live, appends_of_many_threads_and_two_handles_are_all_there_once,
           a_wait_is_of_the_stream_that_was_there_when_it_began, two_processes_wake_each_other,
           more_readers_than_connections_take_turns,
           events_tell_what_began_and_ended_and_nothing_else, expiry_is_an_event_too,
-          a_child_of_a_fork_holds_up_nobody, a_registry_is_written_by_the_store_alone,
-          a_list_has_the_live_streams_in_order,
+          a_child_of_a_fork_holds_up_nobody, a_child_of_a_fork_opens_no_database_that_was_open,
+          a_registry_is_written_by_the_store_alone, a_list_has_the_live_streams_in_order,
           the_signals_of_the_program_are_not_for_threads_of_the_store)
