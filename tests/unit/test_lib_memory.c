@@ -13,6 +13,11 @@
 
 static _Thread_local int64_t left = -1; /* allocations until they fail; negative: none does */
 
+#if !HAS_MALLOC_OF_ITS_OWN
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+
 static bool fails(void)
 {
     if (left > 0)
@@ -21,11 +26,6 @@ static bool fails(void)
         return left == 0;
     return false;
 }
-
-#if !HAS_MALLOC_OF_ITS_OWN
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *memory, size_t size);
 
 void *malloc(size_t size)
 {
