@@ -18,6 +18,13 @@ action=$1
 : "${includedir:?}" "${libdir:?}" "${pkgconfigdir:?}"
 : "${dsctl?}" "${bindir:?}" "${completiondir:?}"
 : "${program:?}" "${DESTDIR?}" "${libexecdir:?}" "${sysconfdir:?}" "${mandir:?}" "${docdir:?}" "${unitdir:?}"
+# they end up in units, site files and flags of compilers, which have as many ways of quoting
+case "$prefix$bindir$libexecdir$sysconfdir$mandir$docdir$unitdir$includedir$libdir" in
+*[!A-Za-z0-9/._+~@-]*)
+    echo "install: a prefix or folder with other characters than A-Za-z0-9/._+~@- works nowhere" >&2
+    exit 1
+    ;;
+esac
 name=${program##*/}
 scratch=$(mktemp)
 trap 'rm -f "$scratch"' EXIT
