@@ -20,6 +20,7 @@ enum {
 
 struct commit {
     const struct config *config;
+    struct store *store;
     struct wake *wake;
     struct store_conn *conn;
     bool threaded;
@@ -236,13 +237,24 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* Most CGI processes write nothing: the connection is made for the first one that does. */
+static void submit_in_place(struct commit *commit, struct write *write)
+{
+    enum ds_status status = commit->conn ? DS_OK : store_connect(&commit->conn, commit->store);
+
+    if (status == DS_OK)
+        run_batch(commit, write);
+    else
+        write->finish(write, status);
+}
+
 void commit_submit(struct commit *commit, struct write *write)
 {
     bool idle, full;
 
     write->next = NULL;
     if (!commit->threaded) {
-        run_batch(commit, write);
+        submit_in_place(commit, write);
         return;
     }
     (void)pthread_mutex_lock(&commit->lock);
@@ -272,9 +284,10 @@ enum ds_status commit_start(struct commit **out, struct store *store, const stru
     if (!commit)
         return DS_NO_MEMORY;
     commit->config = config;
+    commit->store = store;
     commit->wake = store_wake(store);
     commit->last = &commit->first;
-    status = store_connect(&commit->conn, store);
+    status = thread ? store_connect(&commit->conn, store) : DS_OK;
     if (status != DS_OK)
         goto fail;
     (void)pthread_mutex_init(&commit->lock, NULL);

@@ -147,9 +147,9 @@ int gateway_cgi_run(struct server *server)
     if (store_connect(&conn, server->store) != DS_OK)
         return gateway_cgi_apologize();
     ok = answer(server, conn, &peer);
-    store_disconnect(conn);
     (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
-    house_once(server);
+    house_once(server, conn);
+    store_disconnect(conn);
     return ok ? 0 : 1;
 }
 

@@ -305,13 +305,12 @@ void house_stop(struct house *house)
     free(house);
 }
 
-void house_once(struct server *server)
+void house_once(struct server *server, struct store_conn *conn)
 {
     struct sweep_write write = {.write = {.apply = apply_sweep, .finish = finish_sweep}};
-    struct store_conn *conn;
     bool needed = false;
 
-    if (!wake_try_duty(store_wake(server->store)) || store_connect(&conn, server->store) != DS_OK)
+    if (!wake_try_duty(store_wake(server->store)))
         return;
     if (wake_touch_is_due(store_wake(server->store), clock_wall_ms())) {
         struct renew_write *renew = collect_renewals(server, NULL);
@@ -323,5 +322,4 @@ void house_once(struct server *server)
         commit_submit(server->commit, &write.write);
     if (server->config->checkpoint && commit_wal_bytes(server->commit) >= server->config->wal_bytes)
         (void)store_checkpoint(conn);
-    store_disconnect(conn);
 }

@@ -13,6 +13,7 @@
 
 struct house;
 struct server;
+struct store_conn;
 
 enum ds_status house_start(struct house **house, struct server *server);
 
@@ -20,7 +21,7 @@ enum ds_status house_start(struct house **house, struct server *server);
 void house_stop(struct house *house);
 
 /* A bounded share, in place, for a CGI process that has answered. */
-void house_once(struct server *server);
+void house_once(struct server *server, struct store_conn *conn);
 
 /*
  * Notes that a stream with a TTL lives until until_ms at least, because somebody reads it. Costs

@@ -65,10 +65,32 @@ static void *run_desk(void *arg)
     return NULL;
 }
 
+static enum ds_status open_connection(struct live *live)
+{
+    enum ds_status status = store_connect(&live->conn, live->server->store);
+
+    if (status == DS_OK)
+        (void)store_data_version(live->conn, &live->data_version);
+    return status;
+}
+
+static void close_everybody(struct live *live)
+{
+    struct parked *parked;
+
+    live_empty_inbox(live);
+    while ((parked = live_table_first_due(&live->table)))
+        live_leave(live, parked, false);
+}
+
 void live_run(struct live *live)
 {
     if (atomic_load(&live->parked) == 0)
         return;
+    if (open_connection(live) != DS_OK) { /* logged */
+        close_everybody(live);
+        return;
+    }
     (void)start_bell(live); /* without it the tick of a second must do */
     while (atomic_load(&live->parked) > 0)
         live_turn(live);
@@ -101,12 +123,10 @@ enum ds_status live_start(struct live **out, struct server *server, bool thread)
     live->epoll = epoll_create1(EPOLL_CLOEXEC);
     live->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     (void)pthread_mutex_init(&live->lock, NULL);
-    status = store_connect(&live->conn, server->store);
+    status = thread ? open_connection(live) : DS_OK; /* most CGI processes need none */
     if (status == DS_OK && (live->epoll < 0 || live->poke < 0 ||
                             epoll_ctl(live->epoll, EPOLL_CTL_ADD, live->poke, &event) != 0))
         status = DS_FAILED;
-    if (status == DS_OK)
-        (void)store_data_version(live->conn, &live->data_version);
     if (status == DS_OK && thread) {
         live->threaded = pthread_create(&live->desk, NULL, run_desk, live) == 0;
         if (!live->threaded || !start_bell(live))
@@ -128,8 +148,6 @@ void live_let_go(struct live *live)
 
 void live_stop(struct live *live)
 {
-    struct parked *parked;
-
     if (!live)
         return;
     atomic_store(&live->stopping, true);
@@ -141,9 +159,7 @@ void live_stop(struct live *live)
         wake_ring(store_wake(live->server->store));
         (void)pthread_join(live->bell, NULL);
     }
-    live_empty_inbox(live);
-    while ((parked = live_table_first_due(&live->table)))
-        live_leave(live, parked, false);
+    close_everybody(live);
     live_table_close(&live->table);
     store_disconnect(live->conn);
     if (live->epoll >= 0)

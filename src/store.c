@@ -82,10 +82,16 @@ static enum ds_status open_files(struct store_conn *conn)
 enum ds_status store_connect(struct store_conn **out, struct store *store)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    struct store_conn *conn = calloc(1, sizeof *conn);
+    struct store_conn *conn = store->first;
     enum ds_status status;
     int code;
 
+    if (conn) {
+        store->first = NULL;
+        *out = conn;
+        return DS_OK;
+    }
+    conn = calloc(1, sizeof *conn);
     if (!conn)
         return DS_NO_MEMORY;
     conn->store = store;
@@ -230,7 +236,10 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
         status = check_schema(conn);
     if (status == DS_OK)
         status = store_settle_registry(conn);
-    store_disconnect(conn);
+    if (status == DS_OK && !lasting)
+        store->first = conn; /* half of what a request costs is making one */
+    else
+        store_disconnect(conn);
     if (status != DS_OK)
         goto fail;
     free(wake_path);
@@ -246,6 +255,7 @@ void store_close(struct store *store, bool lasting)
 {
     if (!store)
         return;
+    store_disconnect(store->first);
     wake_close(store->wake, lasting ? end_alone : NULL, (void *)(uintptr_t)store->config);
     free(store);
 }

@@ -53,7 +53,7 @@ struct stream {
 /*
  * Makes or opens the database, brings its schema up to date. config is borrowed until close.
  * lasting: a process that stays, unlike CGI's: the first of them empties a memory-mode database,
- * the last one deletes it.
+ * the last one deletes it. One that does not stay has a single thread.
  */
 enum ds_status store_open(struct store **store, const struct config *config, bool lasting);
 void store_close(struct store *store, bool lasting);
