@@ -20,6 +20,9 @@ enum {
     SECOND_MS = 1000,
     UNREAD_MS = 60000, /* between looks at all deleted streams */
     RENEWALS = 1024,   /* saved in one transaction */
+    /* Where CGI processes are alone, each one that opens the database reads the log once through:
+       the index of it went with the process before. */
+    CGI_WAL_BYTES = 1024 * 1024,
 };
 
 struct house {
@@ -221,7 +224,7 @@ static void checkpoint(struct house *house)
         commit_wal_bytes(server->commit) < server->config->wal_bytes ||
         now < house->next_checkpoint)
         return;
-    if (store_checkpoint(house->conn) == DS_OK) {
+    if (store_checkpoint(house->conn, false) == DS_OK) {
         commit_wal_restarted(server->commit);
     } else {
         log_debug("a reader keeps the write-ahead log from starting anew");
@@ -308,6 +311,7 @@ void house_stop(struct house *house)
 void house_once(struct server *server, struct store_conn *conn)
 {
     struct sweep_write write = {.write = {.apply = apply_sweep, .finish = finish_sweep}};
+    int64_t most = server->config->wal_bytes;
     bool needed = false;
 
     if (!wake_try_duty(store_wake(server->store)))
@@ -320,6 +324,8 @@ void house_once(struct server *server, struct store_conn *conn)
     }
     if (store_sweep_needed(conn, clock_wall_ms(), &needed) == DS_OK && needed)
         commit_submit(server->commit, &write.write);
-    if (server->config->checkpoint && commit_wal_bytes(server->commit) >= server->config->wal_bytes)
-        (void)store_checkpoint(conn);
+    if (most > CGI_WAL_BYTES)
+        most = CGI_WAL_BYTES;
+    if (server->config->checkpoint && commit_wal_bytes(server->commit) >= most)
+        (void)store_checkpoint(conn, true);
 }

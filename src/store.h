@@ -205,8 +205,12 @@ enum ds_status store_sweep_unread(struct store_conn *conn, struct arena *arena, 
 /* Is there anything for store_sweep? In a transaction of its own, reading only. */
 enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *needed);
 
-/* Copies the write-ahead log into the database and starts it anew, if no reader is in the way. */
-enum ds_status store_checkpoint(struct store_conn *conn);
+/*
+ * Copies the write-ahead log into the database and starts it anew, if no reader is in the way.
+ * leaving: this process may be the last one for now. That the log was started anew is known in
+ * shared memory only, which goes with the last process: so the file is emptied.
+ */
+enum ds_status store_checkpoint(struct store_conn *conn, bool leaving);
 
 /* Bytes in the write-ahead log after this connection's last commit. */
 int64_t store_wal_bytes(const struct store_conn *conn);

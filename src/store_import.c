@@ -126,7 +126,7 @@ static enum ds_status commit(struct import *import)
     dump->producers += import->open_producers;
     import->open_streams = import->open_rows = import->open_producers = 0;
     if (config->checkpoint && store_wal_bytes(import->conn) > config->wal_bytes)
-        (void)store_checkpoint(import->conn); /* if somebody is in the way, then later */
+        (void)store_checkpoint(import->conn, false); /* if somebody is in the way, then later */
     breathe(import);
     return DS_OK;
 }
@@ -535,7 +535,7 @@ enum ds_status store_import(struct store_conn *conn, struct store_dump *dump)
     if (import.open)
         store_rollback(conn);
     else if (status == DS_OK && conn->store->config->checkpoint)
-        (void)store_checkpoint(conn); /* somebody may want to take the file away */
+        (void)store_checkpoint(conn, true); /* somebody may want to take the file away */
     arena_free(import.arena);
     buf_close(&import.changed);
     return status;

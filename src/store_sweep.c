@@ -140,8 +140,9 @@ enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *ne
     return status;
 }
 
-enum ds_status store_checkpoint(struct store_conn *conn)
+enum ds_status store_checkpoint(struct store_conn *conn, bool leaving)
 {
+    int how = leaving ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART;
     int code, frames = 0, copied = 0;
     enum ds_status status;
 
@@ -155,7 +156,7 @@ enum ds_status store_checkpoint(struct store_conn *conn)
     if (status == DS_BUSY)
         return status;
     (void)sqlite3_busy_timeout(conn->db, 20);
-    code = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_RESTART, &frames, &copied);
+    code = sqlite3_wal_checkpoint_v2(conn->db, NULL, how, &frames, &copied);
     (void)sqlite3_busy_timeout(conn->db, (int)conn->store->config->busy_timeout_ms);
     if (status == DS_OK)
         wake_unlock(conn->store->wake);
