@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,20 @@ static void peer_done(struct peer *peer, bool ok)
     peer->keep = false;
 }
 
+/*
+ * lighttpd and Apache end a CGI process as soon as they have its answer, and what is to be done
+ * then (housekeeping, the hook) would never be. A reader that waits does nothing else: it may be
+ * ended.
+ */
+static void set_end(int how)
+{
+    sigset_t end;
+
+    (void)sigemptyset(&end);
+    (void)sigaddset(&end, SIGTERM);
+    (void)pthread_sigmask(how, &end, NULL);
+}
+
 static bool answer(struct server *server, struct store_conn *conn, struct peer *peer)
 {
     struct ds_exchange *exchange = exchange_new(server, peer, conn);
@@ -132,9 +147,14 @@ static bool answer(struct server *server, struct store_conn *conn, struct peer *
         /* The desk must not block on a reader that takes nothing. Only now: standard input may be
            the same socket. */
         (void)fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
+        set_end(SIG_BLOCK);
         route(exchange);
     }
-    live_run(server->live); /* if it was parked there, or the reader is slow */
+    if (!live_is_empty(server->live)) { /* it was parked there, or the reader is slow */
+        set_end(SIG_UNBLOCK);
+        live_run(server->live);
+        set_end(SIG_BLOCK);
+    }
     return true;
 }
 

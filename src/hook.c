@@ -373,19 +373,6 @@ static void close_hook(struct hook *hook)
     free(hook);
 }
 
-/*
- * lighttpd and Apache end a CGI process as soon as they have its answer, when we only begin. A
- * reader that left is noticed by its closed output as well.
- */
-static void stay_after_answer(void)
-{
-    sigset_t end;
-
-    (void)sigemptyset(&end);
-    (void)sigaddset(&end, SIGTERM);
-    (void)pthread_sigmask(SIG_BLOCK, &end, NULL);
-}
-
 enum ds_status hook_start(struct hook **out, const struct config *config, bool thread)
 {
     struct hook *hook = calloc(1, sizeof *hook);
@@ -398,8 +385,6 @@ enum ds_status hook_start(struct hook **out, const struct config *config, bool t
     /* what we open is so already; this is for what was left open by who started us */
     (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 #endif
-    if (!thread)
-        stay_after_answer();
     hook->config = config;
     hook->last = &hook->first;
     hook->until = INT64_MAX;

@@ -83,10 +83,13 @@ static void close_everybody(struct live *live)
         live_leave(live, parked, false);
 }
 
+bool live_is_empty(struct live *live)
+{
+    return atomic_load(&live->parked) == 0;
+}
+
 void live_run(struct live *live)
 {
-    if (atomic_load(&live->parked) == 0)
-        return;
     if (open_connection(live) != DS_OK) { /* logged */
         close_everybody(live);
         return;

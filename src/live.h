@@ -78,6 +78,9 @@ void live_drain(struct live *live, struct peer *peer, struct outgoing *out);
 /* thread: false in a CGI process, which calls live_run() instead. */
 enum ds_status live_start(struct live **live, struct server *server, bool thread);
 
+/* Is nobody here? */
+bool live_is_empty(struct live *live);
+
 /* Serves until nobody is left, on this thread. */
 void live_run(struct live *live);
 
