@@ -158,6 +158,18 @@ $B/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c \
 		$(LIBRARY) $(DS_LDLIBS) -lmd
 
+# the ceiling: this program with tests/bench/empty.c in place of its routes
+$B/bench/empty.fcgi: tests/bench/empty.c $(SERVER)
+	$(Q)echo "  CC    $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< \
+		$(filter-out $B/route.o,$(SERVER)) $(DS_LDLIBS)
+
+$B/bench/load: tests/bench/load.c
+	$(Q)echo "  CC    $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $<
+
 # what a test needs built; tests/run calls it
 test-programs: all $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ)
 
@@ -217,6 +229,13 @@ deb:
 	@cd $B/deb/$(DIST) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -us -uc -b
 	@ls $B/deb/*.deb
 
+# side by side: this program, an empty one behind the same nginx, and the npm reference server
+bench bench-quick:
+	@sh deploy/packages.sh test
+	@$(MAKE) --no-print-directory all $B/bench/empty.fcgi $B/bench/load
+	@sh tests/run.sh modules
+	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) $(BENCH)
+
 # the package in a clean Debian: built, installed, upgraded, removed, purged (see the script)
 test-package:
 	@sh deploy/packages.sh package
@@ -228,6 +247,7 @@ clean:
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 	@echo '  make test-doors every web server by the same tests, and what it can do'
+	@echo '  make bench      side by side with the reference server; bench-quick in three minutes'
 	@echo '  make check      unit tests alone'
 	@echo '  make lint       clang-format, cppcheck and clang-tidy, all clean'
 	@echo '  make install    DESTDIR= and prefix= as usual; uninstall takes it away'
@@ -236,7 +256,7 @@ help:
 	@echo '  make dist       a tarball into build/'
 	@echo '  make clean      delete build/'
 
-.PHONY: always all run test test-doors test-programs check lint install uninstall dist deb test-package clean help
+.PHONY: always all run test test-doors test-programs bench bench-quick check lint install uninstall dist deb test-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -202,6 +202,7 @@ run_suite() {
             count doors 0 1
         fi
         ;;
+    modules) modules || exit 1; exit 0 ;;
     conformance) for setup in three $doors; do run_suite conformance:"$setup"; done ;;
     wire) for setup in nginx lighttpd-cgi; do run_suite wire:$setup; done ;;
     *)

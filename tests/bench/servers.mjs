@@ -1,0 +1,116 @@
+// What is measured, side by side: each server as { name, url, port, stop, pids, database }.
+//
+//   ours, ours in memory     the program behind nginx, as people run it
+//   empty                    its gateway behind the same nginx, and nothing behind that: the ceiling
+//   reference …              the npm reference server, bare or behind the same nginx
+//
+// To add one: a row of `servers`.
+
+import { spawn } from "node:child_process"
+import fs from "node:fs"
+import os from "node:os"
+import path from "node:path"
+import { fileURLToPath } from "node:url"
+import { build, end, freePort, launch, startNginx, startServer, until } from "../system/harness.mjs"
+import { request } from "../system/http.mjs"
+
+const here = path.dirname(fileURLToPath(import.meta.url))
+
+const behindNginx = (options) => async () => {
+  const server = await startServer({ door: "nginx", ...options })
+  return {
+    url: server.url,
+    port: Number(new URL(server.url).port),
+    database: server.database,
+    pids: () => server.pids(),
+    stop: () => server.stop(),
+  }
+}
+
+/** The reference server in a process of its own; `files` keeps streams in files, else in memory. */
+const reference =
+  ({ files }) =>
+  async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-bench-"))
+    const port = await freePort()
+    const child = spawn(
+      process.execPath,
+      [path.join(here, "reference.mjs"), port, files ? folder : ""],
+      {
+        stdio: ["ignore", "ignore", "inherit"],
+      }
+    )
+    child.gone = new Promise((resolve) =>
+      child.once("exit", (code, signal) => resolve({ code, signal }))
+    )
+    const url = `http://127.0.0.1:${port}`
+    await until(
+      async () => (await request(url, "GET", "/health").catch(() => null)) !== null,
+      "the reference server answers"
+    )
+    return {
+      url,
+      port,
+      pids: () => [child.pid],
+      async stop() {
+        await end(child)
+        fs.rmSync(folder, { recursive: true, force: true })
+      },
+    }
+  }
+
+/** The same behind an nginx that keeps its connections to it open, as ours does. */
+const referenceBehindNginx = (options) => async () => {
+  const bare = await reference(options)()
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-bench-"))
+  const port = await freePort()
+  fs.writeFileSync(
+    path.join(folder, "nginx.conf"),
+    `daemon off; worker_processes 1; pid ${folder}/pid; error_log stderr warn; worker_rlimit_nofile 16384;
+     ${process.getuid() === 0 ? "user root;" : ""}
+     events { worker_connections 8192; }
+     http { access_log off; client_max_body_size 0; client_body_buffer_size 256k; keepalive_requests 100000;
+       client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f;
+       scgi_temp_path ${folder}/s; uwsgi_temp_path ${folder}/u;
+       upstream app { server 127.0.0.1:${bare.port}; keepalive 64; keepalive_requests 1000000; }
+       server { listen 127.0.0.1:${port};
+         location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";
+           proxy_buffering off; proxy_read_timeout 3600s; } } }`
+  )
+  const child = launch("nginx", ["-e", "stderr", "-p", folder, "-c", `${folder}/nginx.conf`], {
+    log: path.join(folder, "log"),
+  })
+  const url = `http://127.0.0.1:${port}`
+  await until(
+    async () => (await request(url, "GET", "/health").catch(() => null)) !== null,
+    "nginx in front of the reference server answers"
+  )
+  return {
+    ...bare,
+    url,
+    port,
+    async stop() {
+      await end(child)
+      await bare.stop()
+      fs.rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+export const servers = {
+  ours: { title: "ours", start: behindNginx({ env: {} }) },
+  "ours-memory": {
+    title: "ours, memory",
+    start: behindNginx({ env: { DS_DURABILITY: "memory" } }),
+  },
+  empty: {
+    title: "empty responder",
+    start: behindNginx({ program: path.join(build, "bench/empty.fcgi") }),
+  },
+  "reference-memory": { title: "reference, memory, bare", start: reference({ files: false }) },
+  "reference-memory-nginx": {
+    title: "reference, memory, nginx",
+    start: referenceBehindNginx({ files: false }),
+  },
+  "reference-files": { title: "reference, files, bare", start: reference({ files: true }) },
+}
