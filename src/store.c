@@ -155,6 +155,21 @@ static enum ds_status migrate(struct store_conn *conn)
     return status;
 }
 
+/* One after the other: of two that try at once, each would find the other one in its way. */
+static enum ds_status switch_to_wal(struct store_conn *conn)
+{
+    struct wake *wake = conn->store->wake;
+    enum ds_status locked = wake_lock(wake, conn->store->config->busy_timeout_ms);
+    int code;
+
+    if (locked == DS_BUSY)
+        return locked;
+    code = sqlite3_exec(conn->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    if (locked == DS_OK)
+        wake_unlock(wake);
+    return store_status(conn, code, "switching to WAL");
+}
+
 /* Is it ours, and of a version we know? */
 static enum ds_status check_schema(struct store_conn *conn)
 {
@@ -179,9 +194,7 @@ static enum ds_status check_schema(struct store_conn *conn)
     /* a copy by VACUUM INTO comes with a rollback journal */
     status = query_int(conn, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &wal);
     if (status == DS_OK && !wal)
-        status = store_status(conn,
-                              sqlite3_exec(conn->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL),
-                              "switching to WAL");
+        status = switch_to_wal(conn);
     return status == DS_OK && version < schema_version ? migrate(conn) : status;
 }
 

@@ -1,5 +1,6 @@
 /* The store: its statements, its schema, and reading across forks against a model in memory. */
 #include <sqlite3.h>
+#include <sys/wait.h>
 
 #include "failing_memory.h"
 #include "store_private.h"
@@ -78,6 +79,42 @@ START_TEST(refuses_a_database_of_another_program)
 END_TEST
 
 /* --- messages in parts --- */
+
+/* Opens the database with others that do so at the same time; never returns. */
+static void open_and_leave(const struct config *config)
+{
+    struct store *store;
+
+    if (store_open(&store, config, true) != DS_OK)
+        _exit(1);
+    store_close(store, true);
+    _exit(0);
+}
+
+START_TEST(is_made_by_many_processes_at_once)
+{
+    enum { ROUNDS = 40, PROCESSES = 6 };
+    struct fixture f;
+
+    open_fixture(&f);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct config config = f.config;
+        char path[80];
+        int status;
+
+        (void)snprintf(path, sizeof path, "%s/%d.db", f.folder, round);
+        config.database = path;
+        for (int i = 0; i < PROCESSES; i++)
+            if (fork() == 0)
+                open_and_leave(&config);
+        for (int i = 0; i < PROCESSES; i++) {
+            ck_assert_int_gt(wait(&status), 0);
+            ck_assert_int_eq(status, 0);
+        }
+    }
+    close_fixture(&f);
+}
+END_TEST
 
 START_TEST(switches_a_restored_copy_to_wal)
 {
@@ -558,8 +595,9 @@ END_TEST
 
 UNIT_MAIN(store, prepares_every_statement_and_scans_no_table, has_views_that_a_person_can_read,
           refuses_a_database_of_another_program, switches_a_restored_copy_to_wal,
-          reads_a_large_body_from_any_byte_in_any_pieces, reads_forks_of_forks_as_copies_would_read,
-          keeps_json_messages_whole, tells_readers_of_state_messages_the_offset_after_each,
-          resolves_sub_offsets_to_places, says_so_where_rows_were_deleted_by_hand,
-          collects_a_chain_when_its_last_fork_goes, sweeps_every_row_of_a_deleted_stream_in_slices,
-          lets_no_prompt_delete_what_forks_read, survives_every_failing_allocation)
+          is_made_by_many_processes_at_once, reads_a_large_body_from_any_byte_in_any_pieces,
+          reads_forks_of_forks_as_copies_would_read, keeps_json_messages_whole,
+          tells_readers_of_state_messages_the_offset_after_each, resolves_sub_offsets_to_places,
+          says_so_where_rows_were_deleted_by_hand, collects_a_chain_when_its_last_fork_goes,
+          sweeps_every_row_of_a_deleted_stream_in_slices, lets_no_prompt_delete_what_forks_read,
+          survives_every_failing_allocation)
