@@ -170,17 +170,29 @@ static enum ds_status switch_to_wal(struct store_conn *conn)
     return store_status(conn, code, "switching to WAL");
 }
 
+/* What the file says of itself, at one moment: another process may be making it just now. */
+static enum ds_status identify(struct store_conn *conn, int64_t *application, int64_t *version,
+                               int64_t *objects)
+{
+    enum ds_status status = store_begin_read(conn);
+
+    if (status == DS_OK)
+        status = query_int(conn, "PRAGMA application_id", application);
+    if (status == DS_OK)
+        status = query_int(conn, "PRAGMA user_version", version);
+    if (status == DS_OK)
+        status = query_int(conn, "SELECT count(*) FROM sqlite_schema", objects);
+    store_end_read(conn);
+    return status;
+}
+
 /* Is it ours, and of a version we know? */
 static enum ds_status check_schema(struct store_conn *conn)
 {
     const char *database = conn->store->config->database;
     int64_t application = 0, version = 0, objects = 0, wal = 0;
-    enum ds_status status = query_int(conn, "PRAGMA application_id", &application);
+    enum ds_status status = identify(conn, &application, &version, &objects);
 
-    if (status == DS_OK)
-        status = query_int(conn, "PRAGMA user_version", &version);
-    if (status == DS_OK)
-        status = query_int(conn, "SELECT count(*) FROM sqlite_schema", &objects);
     if (status != DS_OK)
         return status;
     if (objects > 0 && application != STORE_APPLICATION_ID) {

@@ -93,7 +93,7 @@ static void open_and_leave(const struct config *config)
 
 START_TEST(is_made_by_many_processes_at_once)
 {
-    enum { ROUNDS = 40, PROCESSES = 6 };
+    enum { ROUNDS = 100, PROCESSES = 6 };
     struct fixture f;
 
     open_fixture(&f);
