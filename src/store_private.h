@@ -60,7 +60,7 @@ struct store {
     const struct config *config;
     struct wake *wake;
     struct store_conn *first; /* a CGI process's, from looking at the schema: not given away yet */
-    ds_event_fn *listener; /* NULL: nobody wants to know of lives that begin and end */
+    ds_event_fn *listener;    /* NULL: nobody wants to know of lives that begin and end */
     void *listener_arg;
 };
 
