@@ -107,12 +107,13 @@ $B/$(SOFILE): $(LIB)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(SO_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
 
-$B/%.o: src/%.c
+# the flags stand there: objects of other ones do not link
+$B/%.o: src/%.c Makefile
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) -c -o $@ $<
 
-$B/hooked/%.o: src/%.c
+$B/hooked/%.o: src/%.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) -DDS_TEST_HOOKS $(CFLAGS) -c -o $@ $<
 
