@@ -256,7 +256,8 @@ static void start_request(struct connection *connection)
         connection->out_size = 2 * room;
     }
     body = connection->out + room;
-    connection->stream = want.streams > 1 ? (int)(roll() % (uint32_t)want.streams) : 0;
+    if (connection->role == REQUESTER) /* a writer has its own */
+        connection->stream = want.streams > 1 ? (int)(roll() % (uint32_t)want.streams) : 0;
     if (want.producer) { /* a stream of its own, so that its sequence has no gaps */
         connection->stream = connection->id % want.streams;
         (void)snprintf(producer, sizeof producer,
@@ -579,17 +580,8 @@ static void run_live(void)
         if (now >= next) {
             struct connection *one = writer[turn_of];
 
-            if (one->out_len == 0) { /* else the last append is still under way */
-                want.streams == 1 ? start_request(one) : (void)0;
-                if (want.streams > 1) {
-                    int all = want.streams;
-
-                    want.streams = 1;
-                    one->stream = turn_of;
-                    start_request(one);
-                    want.streams = all;
-                }
-            }
+            if (one->out_len == 0) /* else the last append is still under way */
+                start_request(one);
             turn_of = (turn_of + 1) % want.streams;
             next += (int64_t)interval;
             continue;
