@@ -84,6 +84,16 @@ static const char *behind_head(const char *text)
 
 /* --- nothing is lost --- */
 
+/* Everything that is in one database is in the other. */
+static void expect_same(struct fixture *a, struct fixture *b)
+{
+    char *there = describe(a), *here = describe(b);
+
+    ck_assert_str_eq(there, here);
+    free(there);
+    free(here);
+}
+
 START_TEST(brings_everything_back)
 {
     struct fixture a, b;
@@ -117,32 +127,27 @@ START_TEST(reads_a_pipe)
 {
     struct fixture a, b;
     struct store_dump dump;
-    char *there, *here;
     FILE *pipe;
-    char command[100];
+    char command[100], *text;
 
     open_fixture(&a);
     open_fixture(&b);
     fill(&a);
     (void)snprintf(command, sizeof command, "cat %s/dump", a.folder);
-    there = export_text(&a, NULL);
+    text = export_text(&a, NULL);
     (void)snprintf(command, sizeof command, "%s/dump", a.folder);
     pipe = fopen(command, "w");
     ck_assert_ptr_nonnull(pipe);
-    (void)fputs(there, pipe);
+    (void)fputs(text, pipe);
     (void)fclose(pipe);
-    free(there);
+    free(text);
     (void)snprintf(command, sizeof command, "cat %s/dump", a.folder);
     pipe = popen(command, "r");
     ck_assert_ptr_nonnull(pipe);
     dump = (struct store_dump){.file = pipe};
     ck_assert_msg(store_import(b.conn, &dump) == DS_OK, "%s", dump.reason);
     (void)pclose(pipe);
-    there = describe(&a);
-    here = describe(&b);
-    ck_assert_str_eq(there, here);
-    free(there);
-    free(here);
+    expect_same(&a, &b);
     close_fixture(&a);
     close_fixture(&b);
 }
@@ -152,7 +157,7 @@ START_TEST(keeps_what_somebody_pruned_pruned)
 {
     struct fixture a, b;
     struct store_dump dump;
-    char *text, *there, *here;
+    char *text;
 
     open_fixture(&a);
     open_fixture(&b);
@@ -163,12 +168,8 @@ START_TEST(keeps_what_somebody_pruned_pruned)
                 "WHERE stream_id = (SELECT id FROM stream WHERE path = '/none')");
     text = export_text(&a, NULL);
     ck_assert_msg(import_text(&b, text, false, &dump) == DS_OK, "%s", dump.reason);
-    there = describe(&a);
-    here = describe(&b);
-    ck_assert_str_eq(there, here);
+    expect_same(&a, &b);
     free(text);
-    free(there);
-    free(here);
     close_fixture(&a);
     close_fixture(&b);
 }
@@ -315,7 +316,7 @@ START_TEST(refuses_paths_that_exist_or_passes_over_them)
 {
     struct fixture a, b;
     struct store_dump dump;
-    char *text, *there, *here;
+    char *text;
 
     open_fixture(&a);
     open_fixture(&b);
@@ -329,12 +330,8 @@ START_TEST(refuses_paths_that_exist_or_passes_over_them)
     ck_assert_msg(import_text(&b, text, true, &dump) == DS_OK, "%s", dump.reason);
     ck_assert_int_eq(dump.streams, 3);
     ck_assert_int_eq(dump.skipped, 6);
-    there = describe(&a);
-    here = describe(&b);
-    ck_assert_str_eq(there, here);
+    expect_same(&a, &b);
     free(text);
-    free(there);
-    free(here);
     close_fixture(&a);
     close_fixture(&b);
 }
@@ -465,7 +462,7 @@ START_TEST(brings_a_registry_back_to_the_letter)
 {
     struct fixture a, b;
     struct store_dump dump;
-    char *text, *there, *here;
+    char *text;
 
     open_fixture(&a);
     open_fixture(&b);
@@ -473,12 +470,8 @@ START_TEST(brings_a_registry_back_to_the_letter)
     fill(&a);
     text = export_text(&a, NULL);
     ck_assert_msg(import_text(&b, text, false, &dump) == DS_OK, "%s", dump.reason);
-    there = describe(&a);
-    here = describe(&b);
-    ck_assert_str_eq(there, here);
+    expect_same(&a, &b);
     ck_assert_int_eq(events(&b, ""), 11);
-    free(there);
-    free(here);
 
     /* killed before the registry was appointed: the next import sees to it */
     run_sql(&b, "UPDATE stream SET registry = NULL");
