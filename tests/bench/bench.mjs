@@ -1,17 +1,19 @@
 // The benchmark: `make bench`, or parts of it:
 //
-//   node tests/bench/bench.mjs [--quick] [--json] [--rounds N] [--seconds S] [WORKLOAD…]
+//   node tests/bench/bench.mjs [--quick] [--json] [--rounds N] [--seconds S] [--scale F] [WORKLOAD…]
 //
 // All servers run at once and take turns, round after round, so that a noisy machine hurts all
 // alike; figures are medians of the rounds with their spread (least to most). Ratios come first:
 // absolute figures of a shared machine mean little. A single answer that was not expected, a failed
-// request, or a message that is missing when everything is read back fails the run.
+// request, or a message that is missing when everything is read back fails the run. --scale shrinks
+// the rows of scale.mjs, to try them: 0.01 takes ten million messages for a hundred thousand.
 
 import { execFile, execFileSync } from "node:child_process"
 import fs from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { build, root, usage } from "../system/harness.mjs"
+import { scale } from "./scale.mjs"
 import { servers } from "./servers.mjs"
 import { workloads } from "./workloads.mjs"
 
@@ -25,6 +27,7 @@ const quick = Boolean(flag("quick"))
 const json = Boolean(flag("json"))
 const rounds = option("rounds", quick ? 3 : 5)
 const seconds = option("seconds", quick ? 1 : 3)
+const rows = [...workloads, ...scale(option("scale", 1))]
 
 /** Runs the load generator; its line of JSON. Throws when something was lost or refused. */
 const load = (args) =>
@@ -71,7 +74,7 @@ async function measure(workload, running) {
   const results = {}
   const context = (name) => ({ server: running[name], name, load, seconds, quick })
   for (const name of workload.servers) await workload.prepare?.(context(name))
-  for (let round = 0; round < rounds; round++)
+  for (let round = 0; round < (workload.rounds ?? rounds); round++)
     for (const name of workload.servers) {
       const figure = await workload.run(context(name))
       ;(results[name] ??= []).push(figure)
@@ -116,29 +119,53 @@ function machine() {
   }
 }
 
-const chosen = workloads.filter(
+const chosen = rows.filter(
   (workload) =>
     (!quick || workload.quick) &&
     (argv.length === 0 || argv.some((name) => workload.name.startsWith(name)))
 )
-const names = new Set(chosen.flatMap((workload) => workload.servers))
+const names = new Set(chosen.flatMap((workload) => (workload.own ? [] : workload.servers)))
 const running = {}
+let own = {} // the servers of the group of rows that are being measured
+let group
 const report = { ...machine(), rounds, seconds, workloads: [] }
+
+async function stop(servers) {
+  for (const name of Object.keys(servers)) {
+    const server = servers[name]
+    delete servers[name]
+    await server.stop()
+  }
+}
+
+/** The servers of a workload: those of its group are started with its first row. */
+async function serversOf(workload) {
+  if (!workload.own) return running
+  if (workload.own !== group) {
+    await stop(own)
+    group = workload.own
+    for (const [name, server] of Object.entries(group)) own[name] = await server.start()
+  }
+  return own
+}
 
 try {
   for (const name of names) running[name] = await servers[name].start()
   for (const workload of chosen) {
-    const results = await measure(workload, running)
-    report.workloads.push({ name: workload.name, unit: workload.unit, results })
+    const results = await measure(workload, await serversOf(workload))
+    report.workloads.push({ name: workload.name, unit: workload.unit, base: workload.base, results })
     if (json) continue
-    const base = results[workload.base ?? workload.servers[0]]
+    const base =
+      typeof workload.base === "number"
+        ? { median: workload.base }
+        : results[workload.base ?? workload.servers[0]]
     console.log(`\n${workload.name}   (${workload.unit})`)
     for (const [name, result] of Object.entries(results)) {
       const ratio = result.median / base.median
       const spread = `${format(result.least)} … ${format(result.most)}`
       const extra = result.detail.note ? `   ${result.detail.note}` : ""
       console.log(
-        `  ${servers[name].title.padEnd(26)} ${ratio.toFixed(2).padStart(6)} ×   ${format(result.median).padStart(8)}   (${spread})${extra}`
+        `  ${(workload.own ?? servers)[name].title.padEnd(26)} ${ratio.toFixed(2).padStart(6)} ×   ${format(result.median).padStart(8)}   (${spread})${extra}`
       )
     }
   }
@@ -147,7 +174,8 @@ try {
     if (name.startsWith("ours"))
       report[`${name}_rss_kib`] = running[name].pids().map((pid) => usage(pid).rssKiB)
 } finally {
-  for (const server of Object.values(running)) await server.stop()
+  await stop(own)
+  await stop(running)
 }
 
 if (json) console.log(JSON.stringify(report, null, 2))

@@ -2,6 +2,9 @@
 //
 //   name, unit   what is printed
 //   servers      where it runs; the first one, or `base`, is what the ratios refer to
+//   base         name of a server, or a number: what the figure is to reach
+//   own          servers of this row and its neighbours alone, as in servers.mjs
+//   rounds       where it takes long, another number of them
 //   quick        also in `make bench-quick`
 //   prepare      once at each server, before the first round
 //   run          one round: { value, note }
@@ -20,10 +23,10 @@ const all = [
   "reference-files",
 ]
 
-const latency = ({ p50_us, p99_us }) =>
+export const latency = ({ p50_us, p99_us }) =>
   `p50 ${(p50_us / 1000).toFixed(2)} ms, p99 ${(p99_us / 1000).toFixed(2)} ms`
 
-async function create({ server, name }, prefix, streams, type) {
+export async function create({ server, name }, prefix, streams, type) {
   if (name === "empty") return
   for (let first = 0; first < streams; first += 64)
     await Promise.all(
@@ -49,7 +52,7 @@ async function stored(server, prefix, streams) {
 
 let unique = 0
 
-function appends({
+export function appends({
   connections,
   streams = 1,
   servers = all,
@@ -160,7 +163,7 @@ function reads({
   }
 }
 
-function live({
+export function live({
   kind,
   readers,
   streams = 1,
