@@ -171,6 +171,19 @@ $B/bench/load: tests/bench/load.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $<
 
+# the ceiling of plain CGI
+$B/bench/empty.cgi: tests/bench/empty_cgi.c
+	$(Q)echo "  CC    $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $<
+
+# makes large databases with the library
+$B/bench/fill: tests/bench/fill.c $B/libdurablestreams.a
+	$(Q)echo "  CC    $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $B/libdurablestreams.a \
+		$(LIB_LDLIBS)
+
 # what a test needs built; tests/run calls it
 test-programs: all $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ)
 
@@ -233,7 +246,7 @@ deb:
 # side by side: this program, an empty one behind the same nginx, and the npm reference server
 bench bench-quick:
 	@sh deploy/packages.sh test
-	@$(MAKE) --no-print-directory all $B/bench/empty.fcgi $B/bench/load
+	@$(MAKE) --no-print-directory all $(addprefix $B/bench/,empty.fcgi empty.cgi load fill)
 	@sh tests/run.sh modules
 	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) $(BENCH)
 
