@@ -2,29 +2,68 @@
 //
 //   scale(1)      as it is meant; scale(0.01) with a hundredth of it, to try whether it works
 //
-// What was lost fails the run here too.
+// What was lost fails the run here too. Where `base` is a number, that is the goal.
 
-import { startServer } from "../system/harness.mjs"
-import { appends, live } from "./workloads.mjs"
+import { execFileSync } from "node:child_process"
+import fs from "node:fs"
+import path from "node:path"
+import { build, end, sleep, sqlite, usage } from "../system/harness.mjs"
+import { request } from "../system/http.mjs"
+import { filled, serve } from "./servers.mjs"
+import { appends, latency, live } from "./workloads.mjs"
 
-/** A server behind nginx for one group of rows. */
-const behindNginx = (title, options = {}) => ({
-  title,
-  async start() {
-    const server = await startServer({ door: "nginx", ...options })
-    server.port = Number(new URL(server.url).port)
-    return server
-  },
-})
+const JSON_TYPE = "application/json"
+const KIB = 1024
+const MIB = 1024 * KIB
+const WAL_BYTES = 16 * MIB // the default of DS_WAL_BYTES
 
 const atLeast = (least, number) => Math.max(least, Math.round(number))
+const count = (number) => number.toLocaleString("en")
+const mib = (bytes) => `${(bytes / MIB).toFixed(1)} MiB`
+const position = (bytes) => `0000000000000000_${String(bytes).padStart(16, "0")}`
+const sizeOf = (file) => fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0
+
+/** The arguments of `load requests`; true is an option without a value. */
+const requests = (options) => [
+  "requests",
+  ...Object.entries(options).flatMap(([name, value]) =>
+    value === true ? [`--${name}`] : [`--${name}`, value]
+  ),
+]
+
+/** Bytes of payload in the database, and how many messages they are. */
+async function total(server) {
+  const text = await sqlite(server.database, "SELECT sum(tail), sum(messages) FROM stream")
+  const [bytes, messages] = text.split("|").map(Number)
+  return { bytes, messages }
+}
+
+async function expectTotal(server, least) {
+  const { bytes } = await total(server)
+  if (bytes < least) throw new Error(`${least} bytes acknowledged, ${bytes} bytes there`)
+}
+
+/** Calls look() every `ms` until the promise is settled; what it returned, and what the promise did. */
+async function sampled(promise, ms, look) {
+  const samples = []
+  let settled = false
+  const done = promise.finally(() => (settled = true))
+  done.catch(() => {}) // it is awaited below
+  while (!settled) {
+    samples.push(look())
+    await Promise.race([sleep(ms), done.catch(() => {})])
+  }
+  return { samples, result: await done }
+}
+
+// -------------------------------------------------------------------------------- processes
 
 /** One database, and so many responder processes on one socket. */
 function processes(factor) {
   const own = {
-    "1 process": behindNginx("1 process"),
-    "2 processes": behindNginx("2 processes", { processes: 2 }),
-    "4 processes": behindNginx("4 processes", { processes: 4 }),
+    "1 process": { title: "1 process", start: serve() },
+    "2 processes": { title: "2 processes", start: serve({ processes: 2 }) },
+    "4 processes": { title: "4 processes", start: serve({ processes: 4 }) },
   }
   const servers = Object.keys(own)
   const readers = atLeast(10, 1000 * factor)
@@ -32,10 +71,486 @@ function processes(factor) {
     { ...appends({ connections: 64, servers }), name: "processes, append, 64 connections", own },
     {
       ...live({ kind: "sse", readers, servers }),
-      name: `processes, delivery, sse, ${readers} readers`,
+      name: `processes, delivery, sse, ${count(readers)} readers`,
       own,
     },
   ]
 }
 
-export const scale = (factor) => [...processes(factor)]
+// ----------------------------------------------------------------------------------- growth
+
+/** Takes the files out of the system's memory, as far as they are on the disk. */
+function forget(files) {
+  for (const file of files)
+    if (fs.existsSync(file)) {
+      execFileSync("sync", [file])
+      execFileSync("dd", [`if=${file}`, "iflag=nocache", "count=0", "status=none"])
+    }
+}
+
+/**
+ * Starts the program anew: milliseconds from the start of the process to its first answer about a
+ * stream through nginx, which runs all the time. `signal` ends the one before.
+ */
+async function reopen(server, stream, { signal = "SIGTERM", cold = false } = {}) {
+  const responders = server.pids()
+  const ended = end(server.supervisors[0], signal)
+  if (signal === "SIGKILL") server.kill()
+  await ended
+  while (responders.some((pid) => fs.existsSync(`/proc/${pid}`))) await sleep(10)
+  if (cold) forget([server.database, `${server.database}-wal`, path.join(build, "durable-streams.fcgi")])
+  const wal = sizeOf(`${server.database}-wal`)
+  const began = performance.now()
+  server.startSupervisor(0)
+  for (;;) {
+    const answer = await request(server.url, "HEAD", stream)
+    const value = performance.now() - began
+    if (answer.status === 200)
+      return { value, note: `write-ahead log ${mib(wal)}`, tail: answer.headers["stream-next-offset"] }
+    if (answer.status !== 502) throw new Error(`HEAD ${stream}: ${answer.status}`)
+    if (value > 60_000) throw new Error(`no answer a minute after the start: ${server.logs()}`)
+    await sleep(1)
+  }
+}
+
+/**
+ * The same requests to a small database and to a large one of the same kind; `what` names their
+ * kind. Rows that only read come first: appends change what there is to read.
+ */
+function growth(what, small, large) {
+  const prefix = "/v1/stream/growth"
+  // that both answer as much to a catch-up in the middle
+  const env = { DS_READ_CHUNK_BYTES: String(16 * KIB) }
+  const server = (given) => ({
+    title: what(given),
+    start: filled({ prefix, bytes: 100, ...given }, { env }),
+  })
+  const own = { small: server(small), large: server(large) }
+  const servers = ["small", "large"]
+  const name = (rest) => `growth, ${what(large)}, ${rest}`
+  const acknowledged = { small: 0, large: 0 }
+  const bytes = ({ filled }) => filled.streams * filled.messages * filled.bytes
+
+  const read = (rest, options, offset) => ({
+    name: name(rest),
+    unit: "p50 µs, 1 connection",
+    servers,
+    own,
+    prepare: ({ server }) => expectTotal(server, bytes(server)),
+    async run({ server, load, seconds }) {
+      const result = await load(
+        requests({
+          port: server.port,
+          path: prefix,
+          streams: server.filled.streams,
+          method: "GET",
+          query: offset ? `?offset=${offset(server.filled)}` : "",
+          seconds,
+          warmup: seconds / 4,
+          ...options,
+        })
+      )
+      const filling = `filled in ${server.filled.seconds.toFixed(0)} s, ${mib(sizeOf(server.database))}`
+      return { value: result.latency.p50_us, note: `${latency(result.latency)}, ${filling}` }
+    },
+  })
+
+  const opening = (rest, cold) => ({
+    name: name(rest),
+    unit: "ms from the start to the first answer, of 100",
+    base: 100,
+    servers,
+    own,
+    async run({ server }) {
+      const path = `${prefix}-0`
+      const before = (await request(server.url, "HEAD", path)).headers["stream-next-offset"]
+      const result = await reopen(server, path, { cold })
+      if (result.tail !== before) throw new Error(`${path} ends at ${result.tail}, not ${before}`)
+      return result
+    },
+  })
+
+  return [
+    read("HEAD", { method: "HEAD" }),
+    read("read at the tail", {}, () => "now"),
+    read("read of the last message", {}, (given) => position((given.messages - 1) * given.bytes)),
+    ...(large.messages > 1
+      ? [
+          read("catch-up in the middle", {}, (given) =>
+            position(Math.floor(given.messages / 2) * given.bytes)
+          ),
+        ]
+      : []),
+    {
+      name: name("append 256 B"),
+      unit: "p50 µs, 1 connection",
+      servers,
+      own,
+      async run({ name, server, load, seconds }) {
+        const result = await load(
+          requests({
+            port: server.port,
+            path: prefix,
+            streams: server.filled.streams,
+            type: JSON_TYPE,
+            seconds,
+            warmup: seconds / 4,
+          })
+        )
+        acknowledged[name] += result.acknowledged
+        return { value: result.latency.p50_us, note: latency(result.latency) }
+      },
+      check: ({ name, server }) => expectTotal(server, bytes(server) + acknowledged[name] * 256),
+    },
+    opening("opening"),
+    opening("opening, nothing in memory", true),
+  ]
+}
+
+const growths = (factor) => [
+  ...growth(
+    ({ messages }) => `${count(messages)} messages`,
+    { streams: 1, messages: 1000 },
+    { streams: 1, messages: atLeast(1000, 1e7 * factor) }
+  ),
+  ...growth(
+    ({ streams }) => `${count(streams)} streams`,
+    { streams: 1000, messages: 1 },
+    { streams: atLeast(1000, 1e6 * factor), messages: 1 }
+  ),
+]
+
+/** After a kill in the middle of large appends, with a log that was never checkpointed. */
+function recovery(factor) {
+  const prefix = "/v1/stream/recovery"
+  const body = 64 * KIB
+  const given = { prefix, streams: 1, messages: 1, bytes: body }
+  const limit = atLeast(16 * MIB, 1024 * MIB * factor)
+  let acknowledged = 1
+  return [
+    {
+      name: "recovery, a large write-ahead log",
+      unit: "ms from the start to the first answer, of 100",
+      base: 100,
+      servers: ["ours"],
+      own: {
+        ours: { title: "ours", start: filled(given, { env: { DS_WAL_BYTES: String(limit) } }) },
+      },
+      rounds: 1,
+      async run({ server, load, seconds }) {
+        const result = await load(
+          requests({
+            port: server.port,
+            path: prefix,
+            connections: 16,
+            type: JSON_TYPE,
+            body,
+            seconds,
+            warmup: 0,
+          })
+        )
+        acknowledged += result.acknowledged
+        return reopen(server, `${prefix}-0`, { signal: "SIGKILL" })
+      },
+      check: ({ server }) => expectTotal(server, acknowledged * body),
+    },
+  ]
+}
+
+// ----------------------------------------------------------------------------------- memory
+
+/** Resident bytes of a process: its own (anonymous), and of files, by which ones they are. */
+function resident(pid) {
+  const sum = { total: 0, own: 0, shared: 0, mapped: 0, files: 0 }
+  let file = ""
+  for (const line of fs.readFileSync(`/proc/${pid}/smaps`, "latin1").split("\n")) {
+    const mapping = line.match(/^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \S+ *(.*)$/)
+    const field = line.match(/^(\w+): +(\d+) kB$/)
+    if (mapping) file = mapping[1]
+    if (!field) continue
+    const bytes = Number(field[2]) * KIB
+    if (field[1].startsWith("Shared_")) sum.shared += bytes
+    if (field[1] === "Anonymous") sum.own += bytes
+    if (field[1] !== "Rss") continue
+    sum.total += bytes
+    if (/-(shm|wake)$/.test(file)) sum.mapped += bytes
+  }
+  sum.files = sum.total - sum.own - sum.mapped
+  return sum
+}
+
+const memoryNote = (sum) =>
+  `${mib(sum.total)}: ${mib(sum.own)} its own, ${mib(sum.mapped)} -shm and -wake, ${mib(sum.files)} program and libraries`
+
+/** A responder that has answered little yet. */
+async function freshResponder(server) {
+  await server.restart()
+  await sleep(200)
+  return server.pids()[0]
+}
+
+function memoryAtRest() {
+  return {
+    name: "memory, at rest",
+    unit: "bytes resident, of 8 MiB",
+    base: 8 * MIB,
+    servers: ["ours"],
+    own: { ours: { title: "ours", start: serve() } },
+    async run({ server }) {
+      const sum = resident(await freshResponder(server))
+      const supervisor = resident(server.supervisors[0].pid)
+      return {
+        value: sum.total,
+        note: `${memoryNote(sum)}; its supervisor ${mib(supervisor.total)}`,
+      }
+    },
+  }
+}
+
+function memoryUnderLoad(factor) {
+  const prefix = "/v1/stream/memory"
+  const streams = atLeast(100, 1e5 * factor)
+  const given = { prefix, streams, messages: 1, bytes: 256 }
+  let acknowledged = streams
+  return {
+    name: `memory, ${count(streams)} streams under load`,
+    unit: "most bytes resident, of 48 MiB",
+    base: 48 * MIB,
+    servers: ["ours"],
+    own: { ours: { title: "ours", start: filled(given) } },
+    async run({ server, load, seconds }) {
+      const pid = await freshResponder(server)
+      const { samples, result } = await sampled(
+        load(
+          requests({
+            port: server.port,
+            path: prefix,
+            connections: 64,
+            streams,
+            type: JSON_TYPE,
+            seconds,
+            warmup: seconds,
+          })
+        ),
+        100,
+        () => resident(pid)
+      )
+      const most = samples.reduce((a, b) => (b.total > a.total ? b : a))
+      acknowledged += result.acknowledged
+      return { value: most.total, note: memoryNote(most) }
+    },
+    check: ({ server }) => expectTotal(server, acknowledged * 256),
+  }
+}
+
+/**
+ * Readers that wait, a message every few seconds. Each costs nginx two descriptors, so that half of
+ * them comes in through another nginx before the same responder, to a stream of its own.
+ */
+function memoryOfReaders(kind, readers) {
+  const prefix = "/v1/stream/parked"
+  const env = { DS_LONG_POLL_TIMEOUT_MS: "60000", DS_SSE_LIFETIME_MS: "600000" }
+  return {
+    name: `memory, ${count(readers)} readers, ${kind}`,
+    unit: "bytes resident a parked reader, of 1 KiB",
+    base: KIB,
+    servers: ["ours"],
+    own: { ours: { title: "ours", start: serve({ env, direct: true }) } },
+    rounds: 1,
+    async prepare({ server }) {
+      for (const half of ["a", "b"])
+        await request(server.url, "PUT", `${prefix}-${half}-0`, {
+          headers: { "Content-Type": "text/plain" },
+        })
+    },
+    async run({ server, load, seconds }) {
+      const pid = await freshResponder(server)
+      const before = resident(pid)
+      const { threads, descriptors } = usage(pid)
+      const half = (url, name) =>
+        load([
+          ...["live", "--port", new URL(url).port, "--path", `${prefix}-${name}`],
+          ...["--type", "text/plain", "--readers", readers / 2, "--rate", 0.3],
+          ...["--seconds", Math.max(seconds, 4), ...(kind === "long-poll" ? ["--long-poll"] : [])],
+        ])
+      const { samples } = await sampled(
+        Promise.all([half(server.url, "a"), half(server.urls[0], "b")]),
+        200,
+        () => ({ ...resident(pid), ...usage(pid) })
+      )
+      const parked = samples.filter((sample) => sample.descriptors >= descriptors + readers)
+      if (parked.length < 5) throw new Error(`${readers} readers were not there at the same time`)
+      if (samples.some((sample) => sample.threads !== threads))
+        throw new Error(`${threads} threads before the readers came, another number then`)
+      const last = parked.at(-1)
+      const most = samples.reduce((a, b) => (b.total > a.total ? b : a))
+      return {
+        value: (last.total - before.total) / readers,
+        note: `${mib(before.total)} before; ${memoryNote(last)}; most ${mib(most.total)}, of 30 MB; ${threads} threads`,
+      }
+    },
+  }
+}
+
+const memories = (factor) => {
+  const readers = 2 * atLeast(10, 5000 * factor)
+  return [
+    memoryAtRest(),
+    memoryUnderLoad(factor),
+    memoryOfReaders("sse", readers),
+    memoryOfReaders("long-poll", readers),
+  ]
+}
+
+// ------------------------------------------------------------------------------------- disk
+
+/** What a database has grown to when all is in it, by what was appended to it. */
+function stored(streams, factor) {
+  const prefix = "/v1/stream/stored"
+  const given = { prefix, streams, messages: 0, bytes: 0 }
+  let acknowledged = 0
+  return {
+    name: `disk, ${count(streams)} streams`,
+    unit: "bytes stored a byte appended, of 1.35",
+    base: 1.35,
+    servers: ["ours"],
+    own: { ours: { title: "ours", start: filled(given) } },
+    rounds: 1,
+    async run({ server, load, seconds }) {
+      const result = await load(
+        requests({
+          port: server.port,
+          path: prefix,
+          connections: 64,
+          streams,
+          type: JSON_TYPE,
+          seconds: Math.max(seconds, 60 * factor),
+          warmup: 0,
+        })
+      )
+      acknowledged += result.acknowledged
+      const said = await sqlite(server.database, "PRAGMA wal_checkpoint(TRUNCATE)")
+      if (!said.startsWith("0|")) throw new Error(`the log was not emptied: ${said}`)
+      const { bytes, messages } = await total(server)
+      return {
+        value: sizeOf(server.database) / bytes,
+        note: `${mib(bytes)} in ${count(messages)} messages`,
+      }
+    },
+    check: ({ server }) => expectTotal(server, acknowledged * 256),
+  }
+}
+
+/**
+ * The write-ahead log under a load that never pauses, once a second; with `reader`, large catch-ups
+ * go on all the time besides. A log of sixteen times its setting counts as one that grows for ever.
+ */
+function log(reader, factor) {
+  const prefix = "/v1/stream/log"
+  const time = atLeast(3, 600 * factor)
+  const given = { prefix, streams: 1, messages: atLeast(20_000, 1e6 * factor), bytes: 1024 }
+  let acknowledged = 0
+  return {
+    name: `log, ${time} s of appends${reader ? ", and catch-ups" : ""}`,
+    unit: "most bytes of the write-ahead log, of 16 MiB",
+    base: WAL_BYTES,
+    servers: ["ours"],
+    own: { ours: { title: "ours", start: filled(given) } },
+    rounds: 1,
+    async run({ server, load }) {
+      const common = { port: server.port, seconds: time, warmup: 0 }
+      await request(server.url, "PUT", `${prefix}-appended-0`, {
+        headers: { "Content-Type": JSON_TYPE },
+      })
+      const writing = load(
+        requests({ ...common, path: `${prefix}-appended`, connections: 16, type: JSON_TYPE })
+      )
+      const reading =
+        reader &&
+        load(
+          requests({ ...common, path: prefix, connections: 4, method: "GET", query: "?offset=-1" })
+        )
+      const { samples, result } = await sampled(Promise.all([writing, reading]), 1000, () =>
+        sizeOf(`${server.database}-wal`)
+      )
+      const [written, read] = result
+      acknowledged += written.acknowledged
+      const most = Math.max(...samples)
+      if (most > 16 * WAL_BYTES) throw new Error(`the write-ahead log has grown to ${mib(most)}`)
+      const speed = `${Math.round(written.per_second)} appends/s, ${latency(written.latency)}`
+      return {
+        value: most,
+        note: `last ${mib(samples.at(-1))}, ${speed}${read ? `, ${mib(read.bytes_per_second)}/s read` : ""}`,
+      }
+    },
+    check: ({ server }) =>
+      expectTotal(server, given.messages * given.bytes + acknowledged * 256),
+  }
+}
+
+// -------------------------------------------------------------------------------- plain CGI
+
+/** Against a program of libc alone, and against ours with nothing behind its gateway. */
+function cgi(server, door) {
+  const prefix = "/v1/stream/cgi"
+  const programs = (file) => ({ door, program: path.join(build, "bench", file) })
+  const own = {
+    empty: { title: "empty CGI program", start: serve(programs("empty.cgi")) },
+    "without routes": { title: "ours, without routes", start: serve(programs("empty.fcgi")) },
+    ours: { title: "ours", start: serve({ door }) },
+    normal: { title: "ours, normal", start: serve({ door, env: { DS_DURABILITY: "normal" } }) },
+  }
+  const acknowledged = { ours: 0, normal: 0 }
+  const isOurs = (name) => name in acknowledged
+  const headers = { "Content-Type": "application/octet-stream" }
+
+  const row = (what, connections, options, extra) => ({
+    name: `cgi, ${server}, ${what}, ${connections} connections`,
+    unit: "requests/s",
+    servers: Object.keys(own),
+    own,
+    async prepare({ name, server }) {
+      if (isOurs(name))
+        await request(server.url, "PUT", `${prefix}-${what}-0`, {
+          headers,
+          body: what === "read" ? Buffer.alloc(256, ".") : undefined,
+        })
+    },
+    async run({ name, server, load, seconds }) {
+      const result = await load(
+        requests({
+          port: server.port,
+          path: `${prefix}-${what}`,
+          connections,
+          seconds,
+          warmup: seconds / 4,
+          ...options,
+        })
+      )
+      if (what === "append" && isOurs(name)) acknowledged[name] += result.acknowledged
+      return { value: result.per_second, note: latency(result.latency) }
+    },
+    ...extra,
+  })
+  const check = async ({ name, server }) => {
+    if (isOurs(name)) await expectTotal(server, acknowledged[name] * 256)
+  }
+
+  return [1, 4].flatMap((connections) => [
+    row("append", connections, {}, { check }),
+    row("read", connections, { method: "GET", query: "?offset=-1" }),
+  ])
+}
+
+export const scale = (factor) => [
+  ...processes(factor),
+  ...growths(factor),
+  ...recovery(factor),
+  ...memories(factor),
+  stored(1, factor),
+  stored(atLeast(100, 10_000 * factor), factor),
+  log(false, factor),
+  log(true, factor),
+  ...cgi("lighttpd", "lighttpd-cgi"),
+  ...cgi("apache", "apache-cgi"),
+]

@@ -5,27 +5,63 @@
 //   reference …              the npm reference server, bare or behind the same nginx
 //
 // To add one: a row of `servers`.
+//
+// All folders of a run lie in one, which goes with it, also when it is broken off.
 
 import { spawn } from "node:child_process"
 import fs from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
-import { build, end, freePort, launch, startNginx, startServer, until } from "../system/harness.mjs"
+import { build, end, freePort, launch, startServer, until } from "../system/harness.mjs"
 import { request } from "../system/http.mjs"
 
 const here = path.dirname(fileURLToPath(import.meta.url))
 
-const behindNginx = (options) => async () => {
-  const server = await startServer({ door: "nginx", ...options })
-  return {
-    url: server.url,
-    port: Number(new URL(server.url).port),
-    database: server.database,
-    pids: () => server.pids(),
-    stop: () => server.stop(),
+process.env.TMPDIR = fs.mkdtempSync(path.join(os.tmpdir(), "ds-bench-"))
+process.on("exit", () =>
+  fs.rmSync(process.env.TMPDIR, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 })
+)
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1))
+
+/** Our program, or another one that is started like it; behind nginx if no other door is named. */
+export const serve =
+  (options = {}) =>
+  async () => {
+    const server = await startServer({ door: "nginx", ...options })
+    server.port = Number(new URL(server.url).port)
+    return server
   }
-}
+
+/**
+ * Our program on a database that was filled before: PREFIX-0 … with JSON messages of `bytes` bytes
+ * each. It is there as `filled`.
+ */
+export const filled =
+  (given, options = {}) =>
+  async () => {
+    const { prefix, streams, messages, bytes } = given
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "filled-"))
+    const database = path.join(folder, "streams.db")
+    const log = path.join(folder, "log")
+    const began = Date.now()
+    const filling = launch(
+      path.join(build, "bench/fill"),
+      [database, prefix, streams, messages, bytes],
+      { log }
+    )
+    if ((await filling.gone).code !== 0)
+      throw new Error(`cannot fill a database: ${fs.readFileSync(log, "utf8")}`)
+    const seconds = (Date.now() - began) / 1000
+    const server = await serve({ database, ...options })()
+    const stop = server.stop
+    server.filled = { ...given, seconds }
+    server.stop = async () => {
+      await stop()
+      fs.rmSync(folder, { recursive: true, force: true })
+    }
+    return server
+  }
 
 /** The reference server in a process of its own; `files` keeps streams in files, else in memory. */
 const reference =
@@ -98,14 +134,14 @@ const referenceBehindNginx = (options) => async () => {
 }
 
 export const servers = {
-  ours: { title: "ours", start: behindNginx({ env: {} }) },
+  ours: { title: "ours", start: serve() },
   "ours-memory": {
     title: "ours, memory",
-    start: behindNginx({ env: { DS_DURABILITY: "memory" } }),
+    start: serve({ env: { DS_DURABILITY: "memory" } }),
   },
   empty: {
     title: "empty responder",
-    start: behindNginx({ program: path.join(build, "bench/empty.fcgi") }),
+    start: serve({ program: path.join(build, "bench/empty.fcgi") }),
   },
   "reference-memory": { title: "reference, memory, bare", start: reference({ files: false }) },
   "reference-memory-nginx": {
