@@ -6,6 +6,7 @@
 
 import { execFileSync } from "node:child_process"
 import fs from "node:fs"
+import os from "node:os"
 import path from "node:path"
 import { build, end, sleep, sqlite, until, usage } from "../system/harness.mjs"
 import { request } from "../system/http.mjs"
@@ -492,13 +493,19 @@ function log(reader, factor) {
 
 // -------------------------------------------------------------------------------- plain CGI
 
+/** Another program under the name that the web servers know. */
+const inPlaceOfOurs = (file, door) => () => {
+  const program = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "cgi-")), "durable-streams.fcgi")
+  fs.copyFileSync(path.join(build, "bench", file), program)
+  return serve({ door, program })()
+}
+
 /** Against a program of libc alone, and against ours with nothing behind its gateway. */
 function cgi(server, door) {
   const prefix = "/v1/stream/cgi"
-  const programs = (file) => ({ door, program: path.join(build, "bench", file) })
   const own = {
-    empty: { title: "empty CGI program", start: serve(programs("empty.cgi")) },
-    "without routes": { title: "ours, without routes", start: serve(programs("empty.fcgi")) },
+    empty: { title: "empty CGI program", start: inPlaceOfOurs("empty.cgi", door) },
+    "without routes": { title: "ours, without routes", start: inPlaceOfOurs("empty.fcgi", door) },
     ours: { title: "ours", start: serve({ door }) },
     normal: { title: "ours, normal", start: serve({ door, env: { DS_DURABILITY: "normal" } }) },
   }
@@ -512,11 +519,12 @@ function cgi(server, door) {
     servers: Object.keys(own),
     own,
     async prepare({ name, server }) {
-      if (isOurs(name))
-        await request(server.url, "PUT", `${prefix}-${what}-0`, {
-          headers,
-          body: what === "read" ? Buffer.alloc(256, ".") : undefined,
-        })
+      const answer = await request(server.url, "PUT", `${prefix}-${what}-0`, {
+        headers,
+        body: what === "read" ? Buffer.alloc(256, ".") : undefined,
+      })
+      const expected = isOurs(name) ? [200, 201] : [204]
+      if (!expected.includes(answer.status)) throw new Error(`${name}: PUT: ${answer.status}`)
     },
     async run({ name, server, load, seconds }) {
       const result = await load(
