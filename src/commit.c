@@ -23,6 +23,7 @@ struct commit {
     struct store *store;
     struct wake *wake;
     struct store_conn *conn;
+    struct store_conn *lent; /* a CGI process's only one, of the gateway */
     bool threaded;
     pthread_t thread;
     pthread_mutex_t lock; /* guards the queue */
@@ -122,9 +123,9 @@ void batch_ended(struct batch *batch, int64_t stream_id)
 
 /* --- one transaction --- */
 
-static enum ds_status apply_all(struct commit *commit, struct batch *batch, struct write *first)
+static enum ds_status apply_all(struct batch *batch, struct write *first)
 {
-    enum ds_status status = store_begin_write(commit->conn);
+    enum ds_status status = store_begin_write(batch->conn);
 
     if (status != DS_OK)
         return status;
@@ -134,8 +135,8 @@ static enum ds_status apply_all(struct commit *commit, struct batch *batch, stru
     if (status == DS_OK)
         status = batch_flush(batch);
     if (status == DS_OK)
-        return store_commit(commit->conn);
-    store_rollback(commit->conn);
+        return store_commit(batch->conn);
+    store_rollback(batch->conn);
     return status;
 }
 
@@ -152,16 +153,16 @@ static void test_hook(const struct write *first)
 }
 
 /* Applies a list of writes in one transaction and wakes the readers of what changed. */
-static enum ds_status transact(struct commit *commit, struct write *first)
+static enum ds_status transact(struct commit *commit, struct store_conn *conn, struct write *first)
 {
-    struct batch batch = {.conn = commit->conn};
+    struct batch batch = {.conn = conn};
     enum ds_status status = DS_NO_MEMORY;
 
     batch.arena = arena_new();
     if (batch.arena)
         batch.streams = arena_zalloc(batch.arena, sizeof *batch.streams);
     if (batch.streams)
-        status = apply_all(commit, &batch, first);
+        status = apply_all(&batch, first);
     if (status == DS_OK) {
         test_hook(first);
         wake_publish(commit->wake, batch.streams->changed, batch.streams->changes);
@@ -170,9 +171,9 @@ static enum ds_status transact(struct commit *commit, struct write *first)
     return status;
 }
 
-static void run_batch(struct commit *commit, struct write *first)
+static void run_batch(struct commit *commit, struct store_conn *conn, struct write *first)
 {
-    enum ds_status status = transact(commit, first);
+    enum ds_status status = transact(commit, conn, first);
     struct write *next;
 
     if (status == DS_OK || status == DS_BUSY || !first->next) {
@@ -183,18 +184,18 @@ static void run_batch(struct commit *commit, struct write *first)
         for (struct write *write = first; write; write = next) {
             next = write->next;
             write->next = NULL;
-            write->status = transact(commit, write);
+            write->status = transact(commit, conn, write);
             write->next = next;
         }
     }
     /* a full disk: perhaps the log can give some of it back */
     atomic_store(&commit->wal_bytes,
-                 status == DS_NO_SPACE ? INT64_MAX : store_wal_bytes(commit->conn));
+                 status == DS_NO_SPACE ? INT64_MAX : store_wal_bytes(conn));
     for (struct write *write = first; write; write = next) {
         next = write->next; /* finish() ends the write */
         write->finish(write, write->status);
     }
-    store_tell(commit->conn);
+    store_tell(conn);
 }
 
 /* --- queue and thread --- */
@@ -230,22 +231,36 @@ static void *run(void *arg)
         if (!first)
             break; /* stopping, and nothing left */
         (void)pthread_mutex_unlock(&commit->lock);
-        run_batch(commit, first);
+        run_batch(commit, commit->conn, first);
         (void)pthread_mutex_lock(&commit->lock);
     }
     (void)pthread_mutex_unlock(&commit->lock);
     return NULL;
 }
 
-/* Most CGI processes write nothing: the connection is made for the first one that does. */
+/*
+ * On the gateway's connection, for making another one is most of what a request costs; unless it
+ * is reading just now, and what is read goes on with what it has begun with.
+ */
 static void submit_in_place(struct commit *commit, struct write *write)
 {
-    enum ds_status status = commit->conn ? DS_OK : store_connect(&commit->conn, commit->store);
+    enum ds_status status = DS_OK;
 
+    if (commit->lent && store_is_idle(commit->lent)) {
+        run_batch(commit, commit->lent, write);
+        return;
+    }
+    if (!commit->conn)
+        status = store_connect(&commit->conn, commit->store);
     if (status == DS_OK)
-        run_batch(commit, write);
+        run_batch(commit, commit->conn, write);
     else
         write->finish(write, status);
+}
+
+void commit_lend(struct commit *commit, struct store_conn *conn)
+{
+    commit->lent = conn;
 }
 
 void commit_submit(struct commit *commit, struct write *write)

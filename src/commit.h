@@ -60,6 +60,9 @@ void commit_stop(struct commit *commit);
 /* After commit_stop(), when nobody can submit any more. NULL is allowed for both. */
 void commit_free(struct commit *commit);
 
+/* Without a thread: the caller's connection may be written on while it is idle. */
+void commit_lend(struct commit *commit, struct store_conn *conn);
+
 /* Takes the write, or finishes it at once with DS_BUSY when the queue is full. Never waits. */
 void commit_submit(struct commit *commit, struct write *write);
 

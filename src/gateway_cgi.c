@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "commit.h"
 #include "config.h"
 #include "gateway.h"
 #include "house.h"
@@ -166,9 +167,11 @@ int gateway_cgi_run(struct server *server)
 
     if (store_connect(&conn, server->store) != DS_OK)
         return gateway_cgi_apologize();
+    commit_lend(server->commit, conn);
     ok = answer(server, conn, &peer);
     (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
     house_once(server, conn);
+    commit_lend(server->commit, NULL);
     store_disconnect(conn);
     return ok ? 0 : 1;
 }

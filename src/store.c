@@ -351,6 +351,11 @@ void store_rollback(struct store_conn *conn)
     life_forget(conn);
 }
 
+bool store_is_idle(const struct store_conn *conn)
+{
+    return sqlite3_get_autocommit(conn->db) != 0;
+}
+
 int64_t store_wal_bytes(const struct store_conn *conn)
 {
     return conn->wal_bytes;

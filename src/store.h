@@ -212,6 +212,9 @@ enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *ne
  */
 enum ds_status store_checkpoint(struct store_conn *conn, bool leaving);
 
+/* Is no transaction of it under way? */
+bool store_is_idle(const struct store_conn *conn);
+
 /* Bytes in the write-ahead log after this connection's last commit. */
 int64_t store_wal_bytes(const struct store_conn *conn);
 
