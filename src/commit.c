@@ -189,8 +189,7 @@ static void run_batch(struct commit *commit, struct store_conn *conn, struct wri
         }
     }
     /* a full disk: perhaps the log can give some of it back */
-    atomic_store(&commit->wal_bytes,
-                 status == DS_NO_SPACE ? INT64_MAX : store_wal_bytes(conn));
+    atomic_store(&commit->wal_bytes, status == DS_NO_SPACE ? INT64_MAX : store_wal_bytes(conn));
     for (struct write *write = first; write; write = next) {
         next = write->next; /* finish() ends the write */
         write->finish(write, write->status);

@@ -20,8 +20,8 @@ enum {
     SECOND_MS = 1000,
     UNREAD_MS = 60000, /* between looks at all deleted streams */
     RENEWALS = 1024,   /* saved in one transaction */
-    /* Where CGI processes are alone, each one that opens the database reads the log once through:
-       the index of it went with the process before. */
+    /* Where CGI processes are alone, one that cannot go on with the log's index (store_index.c)
+       reads the log once through. */
     CGI_WAL_BYTES = 1024 * 1024,
 };
 
@@ -308,24 +308,37 @@ void house_stop(struct house *house)
     free(house);
 }
 
-void house_once(struct server *server, struct store_conn *conn)
+/* Once a second, whichever process that is: the looks alone cost as much as a read. */
+static void round_once(struct server *server, struct store_conn *conn)
 {
     struct sweep_write write = {.write = {.apply = apply_sweep, .finish = finish_sweep}};
-    int64_t most = server->config->wal_bytes;
+    struct renew_write *renew = collect_renewals(server, NULL);
     bool needed = false;
 
-    if (!wake_try_duty(store_wake(server->store)))
-        return;
-    if (wake_touch_is_due(store_wake(server->store), clock_wall_ms())) {
-        struct renew_write *renew = collect_renewals(server, NULL);
-
-        if (renew)
-            commit_submit(server->commit, &renew->write);
-    }
+    if (renew)
+        commit_submit(server->commit, &renew->write);
     if (store_sweep_needed(conn, clock_wall_ms(), &needed) == DS_OK && needed)
         commit_submit(server->commit, &write.write);
+    if (write.more)
+        wake_round_soon(store_wake(server->store)); /* another slice, after the next request */
+}
+
+void house_once(struct server *server, struct store_conn *conn)
+{
+    struct wake *wake = store_wake(server->store);
+    bool due = wake_round_is_due(wake, clock_wall_ms());
+    int64_t most = server->config->wal_bytes, bytes = commit_wal_bytes(server->commit);
+
     if (most > CGI_WAL_BYTES)
         most = CGI_WAL_BYTES;
-    if (server->config->checkpoint && commit_wal_bytes(server->commit) >= most)
-        (void)store_checkpoint(conn, true);
+    if (!server->config->checkpoint)
+        bytes = 0;
+    if ((!due && bytes < most) || !wake_try_duty(wake))
+        return;
+    if (due)
+        round_once(server, conn);
+    if (bytes >= 2 * most)
+        (void)store_checkpoint(conn, true); /* readers were always in the way */
+    else if (bytes >= most)
+        (void)store_copy_log(conn);
 }

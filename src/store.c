@@ -252,10 +252,13 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
     if (!store || !wake_path)
         goto fail;
     store->config = config;
+    store->index_fd = -1;
     status =
         wake_open(&store->wake, wake_path, lasting ? begin_alone : NULL, (void *)(uintptr_t)config);
     if (status != DS_OK)
         goto fail;
+    if (!lasting)
+        index_keep(store);
     status = store_connect(&conn, store);
     if (status == DS_OK)
         status = check_schema(conn);
@@ -268,6 +271,7 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
     if (status != DS_OK)
         goto fail;
     free(wake_path);
+    store->settled = true;
     *out = store;
     return DS_OK;
 fail:
@@ -281,6 +285,8 @@ void store_close(struct store *store, bool lasting)
     if (!store)
         return;
     store_disconnect(store->first);
+    if (!lasting && store->settled)
+        index_leave(store);
     wake_close(store->wake, lasting ? end_alone : NULL, (void *)(uintptr_t)store->config);
     free(store);
 }

@@ -212,6 +212,12 @@ enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *ne
  */
 enum ds_status store_checkpoint(struct store_conn *conn, bool leaving);
 
+/*
+ * Copies what no reader is in the way of. When that was all, the next write begins at the start of
+ * the log. The file keeps its size, so that writing it anew changes no more than its content.
+ */
+enum ds_status store_copy_log(struct store_conn *conn);
+
 /* Is no transaction of it under way? */
 bool store_is_idle(const struct store_conn *conn);
 

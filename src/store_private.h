@@ -60,6 +60,8 @@ struct store {
     const struct config *config;
     struct wake *wake;
     struct store_conn *first; /* a CGI process's, from looking at the schema: not given away yet */
+    int index_fd;             /* of the -shm file, see store_index.c; -1 */
+    bool settled;             /* schema and settings are as they must be */
     ds_event_fn *listener;    /* NULL: nobody wants to know of lives that begin and end */
     void *listener_arg;
 };
@@ -106,6 +108,10 @@ void life_note(struct store_conn *conn, enum ds_event_kind kind, const struct st
 void life_committed(struct store_conn *conn, int64_t registry_id);
 void life_forget(struct store_conn *conn);
 void life_close(struct store_conn *conn);
+
+/* In a CGI process, before SQLite opens the log's index and after it has closed it. */
+void index_keep(struct store *store);
+void index_leave(struct store *store);
 
 /* Makes the registry what DS_REGISTRY says: once at start. */
 enum ds_status store_settle_registry(struct store_conn *conn);

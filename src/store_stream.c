@@ -268,6 +268,7 @@ enum ds_status store_delete(struct store_conn *conn, const struct stream *stream
                        : stmt_run_ids(conn, STMT_STREAM_DELETE, stream->id, 0);
     if (status == DS_OK && stream->deleted_at == 0) /* else it was told then */
         life_note(conn, DS_EVENT_DELETED, stream, now);
+    wake_round_soon(conn->store->wake); /* its messages are to be cleared away */
     if (forks)
         return status;
     if (status != DS_OK || stream->source_id == 0)

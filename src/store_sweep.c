@@ -140,16 +140,21 @@ enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *ne
     return status;
 }
 
+enum ds_status store_copy_log(struct store_conn *conn)
+{
+    int code = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+    return (code & 0xff) == SQLITE_BUSY ? DS_OK : store_status(conn, code, "checkpointing");
+}
+
 enum ds_status store_checkpoint(struct store_conn *conn, bool leaving)
 {
     int how = leaving ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART;
     int code, frames = 0, copied = 0;
-    enum ds_status status;
+    enum ds_status status = store_copy_log(conn); /* most of the work, while writers go on … */
 
-    /* most of the work, while writers go on … */
-    code = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
-    if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
-        return store_status(conn, code, "checkpointing");
+    if (status != DS_OK)
+        return status;
     /* … and the rest with writers held off, or the log would never come to its end and start
        anew. Readers in the way (a long look with the CLI) are not waited for. */
     status = wake_lock(conn->store->wake, conn->store->config->busy_timeout_ms);

@@ -27,7 +27,7 @@
 enum { BOOT_ID = 40 };
 
 enum {
-    WAKE_VERSION = 1,
+    WAKE_VERSION = 2,
     WAKE_MAGIC = 0x44735761,
     WAKE_INTEREST = 4096, /* slots; two streams in one slot cost a needless wake-up */
     WAKE_RING = 4096,     /* changes; a desk that falls further behind looks at all its streams */
@@ -49,7 +49,8 @@ struct touch {
 struct shared {
     uint32_t magic, version;
     char boot[BOOT_ID];       /* of the machine, when this was made */
-    _Atomic int64_t saved_at; /* when TTL renewals were last saved */
+    _Atomic int64_t round_at; /* when a CGI process last kept house */
+    _Atomic uint64_t files;   /* how the last CGI process left the database's */
     _Atomic uint32_t bell;
     _Atomic uint64_t head;
     pthread_mutex_t write_lock;
@@ -80,38 +81,45 @@ static void read_boot_id(char id[static BOOT_ID])
         (void)close(fd);
 }
 
-static bool init_lock(struct shared *shared)
+static bool init_lock(pthread_mutex_t *lock)
 {
     pthread_mutexattr_t attr;
     bool ok;
 
-    memset(&shared->write_lock, 0, sizeof shared->write_lock);
+    memset(lock, 0, sizeof *lock);
     if (pthread_mutexattr_init(&attr) != 0)
         return false;
     ok = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) == 0 &&
          pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) == 0 &&
-         pthread_mutex_init(&shared->write_lock, &attr) == 0;
+         pthread_mutex_init(lock, &attr) == 0;
     (void)pthread_mutexattr_destroy(&attr);
     return ok;
 }
 
 /*
  * For a process that is alone: nobody holds the lock, nobody is interested. TTL renewals stay, for
- * a CGI process is alone most of the time; after a restart of the machine nothing does.
+ * a CGI process is alone most of the time; after a restart of the machine nothing does. A page
+ * that is as it should be is not written.
  */
 static bool begin_anew(struct shared *shared)
 {
     char boot[BOOT_ID];
+    pthread_mutex_t free_lock;
 
     read_boot_id(boot);
     if (shared->magic != WAKE_MAGIC || shared->version != WAKE_VERSION ||
-        memcmp(shared->boot, boot, BOOT_ID) != 0)
+        memcmp(shared->boot, boot, BOOT_ID) != 0) {
         memset((void *)shared, 0, sizeof *shared);
-    memset((void *)shared->interest, 0, sizeof shared->interest);
-    memcpy(shared->boot, boot, BOOT_ID);
-    shared->version = WAKE_VERSION;
-    shared->magic = WAKE_MAGIC;
-    return init_lock(shared);
+        memcpy(shared->boot, boot, BOOT_ID);
+        shared->version = WAKE_VERSION;
+        shared->magic = WAKE_MAGIC;
+    }
+    for (int i = 0; i < WAKE_INTEREST; i++)
+        if (atomic_load(&shared->interest[i]) != 0)
+            atomic_store(&shared->interest[i], 0);
+    return init_lock(&free_lock) &&
+           (memcmp(&shared->write_lock, &free_lock, sizeof free_lock) == 0 ||
+            init_lock(&shared->write_lock));
 }
 
 static bool map(struct wake *wake, bool first)
@@ -340,14 +348,6 @@ int64_t wake_touched(struct wake *wake, int64_t stream_id)
     return atomic_load(&slot->until_ms);
 }
 
-bool wake_touch_is_due(struct wake *wake, int64_t now_ms)
-{
-    int64_t saved_at = atomic_load(&wake->shared->saved_at);
-
-    return (now_ms < saved_at || now_ms - saved_at >= 1000) &&
-           atomic_compare_exchange_strong(&wake->shared->saved_at, &saved_at, now_ms);
-}
-
 /* Frees a slot whose value the database has had since the last round, unless renewed just now. */
 static void free_slot(struct touch *slot, int64_t until)
 {
@@ -433,4 +433,28 @@ bool wake_try_duty(struct wake *wake)
     struct flock duty = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
 
     return fcntl(wake->fd, F_OFD_SETLK, &duty) == 0;
+}
+
+bool wake_round_is_due(struct wake *wake, int64_t now_ms)
+{
+    int64_t round_at = atomic_load(&wake->shared->round_at);
+
+    return (now_ms < round_at || now_ms - round_at >= 1000) &&
+           atomic_compare_exchange_strong(&wake->shared->round_at, &round_at, now_ms);
+}
+
+void wake_round_soon(struct wake *wake)
+{
+    atomic_store(&wake->shared->round_at, 0);
+}
+
+uint64_t wake_files(struct wake *wake)
+{
+    return atomic_load(&wake->shared->files);
+}
+
+void wake_note_files(struct wake *wake, uint64_t files)
+{
+    if (wake->shared->boot[0] != '\0') /* else nobody could tell that the machine was restarted */
+        atomic_store(&wake->shared->files, files);
 }

@@ -87,9 +87,6 @@ bool wake_touch(struct wake *wake, int64_t stream_id, int64_t until_ms);
 /* What wake_touch() remembers of a stream, or 0. */
 int64_t wake_touched(struct wake *wake, int64_t stream_id);
 
-/* Is it time to save them? True once a second among all processes. */
-bool wake_touch_is_due(struct wake *wake, int64_t now_ms);
-
 /*
  * For whoever saves the renewals, one thread at a time: calls save for each one that is newer than
  * what was saved last, until it returns false; the next call goes on from there. Slots that were
@@ -109,5 +106,15 @@ void wake_unlock(struct wake *wake);
 
 /* True when this process got the duty of housekeeping, which it keeps until it ends. */
 bool wake_try_duty(struct wake *wake);
+
+/* Is it time to keep house? True once a second among CGI processes, and after wake_round_soon(). */
+bool wake_round_is_due(struct wake *wake, int64_t now_ms);
+void wake_round_soon(struct wake *wake);
+
+/* --- the database's files --- */
+
+/* What a process noted of them when it left (store_index.c); 0 when nobody has since the boot. */
+uint64_t wake_files(struct wake *wake);
+void wake_note_files(struct wake *wake, uint64_t files);
 
 #endif

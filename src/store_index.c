@@ -1,0 +1,97 @@
+/*
+ * The index of the write-ahead log, from one CGI process to the next.
+ *
+ * The index lies in the -shm file and needs no more than memory: whoever connects first to a
+ * database makes it anew, by reading the log once through. Where CGI processes are alone that is
+ * each of them. But nothing is wrong with what the process before has left there, as long as
+ *
+ *   - the machine was not restarted since: the file is written without any sync;
+ *   - the files are those that it has left, to the nanosecond: nobody has put others in their
+ *     place, a backup say, which SQLite would not know.
+ *
+ * So a process notes the files when it leaves, in the mapped hints, which a restart clears. The
+ * next one that finds them so takes a read lock on the byte by which SQLite's connections say that
+ * they are there: SQLite sees that it is not the first. Whatever else happens to the files is as
+ * if a process of ours had stayed connected, and one that was killed had been beside it.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store_private.h"
+#include "wake.h"
+
+enum {
+    CONNECTED_BYTE = 128, /* UNIX_SHM_DMS of SQLite's os_unix.c */
+    NAME_BYTES = 4096,
+};
+
+static bool name_file(char name[static NAME_BYTES], const struct store *store, const char *suffix)
+{
+    return snprintf(name, NAME_BYTES, "%s%s", store->config->database, suffix) < NAME_BYTES;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    for (int i = 0; i < 8; i++)
+        hash = (hash ^ (value >> (8 * i) & 0xff)) * UINT64_C(1099511628211); /* FNV-1a */
+    return hash;
+}
+
+/* What tells whether the files are the same and unchanged; 0 when one of them is missing. */
+static uint64_t look_at_files(const struct store *store)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        char name[NAME_BYTES];
+        struct stat info;
+
+        if (!name_file(name, store, suffixes[i]) || stat(name, &info) != 0)
+            return 0;
+        hash = mix(mix(hash, (uint64_t)info.st_dev), (uint64_t)info.st_ino);
+        hash = mix(hash, (uint64_t)info.st_size);
+        if (i == 2)
+            break; /* it is written as memory is: its times tell nothing */
+        hash = mix(mix(hash, (uint64_t)info.st_ctim.tv_sec), (uint64_t)info.st_ctim.tv_nsec);
+    }
+    return hash;
+}
+
+static bool is_as_noted(const struct store *store)
+{
+    uint64_t noted = wake_files(store->wake);
+
+    return noted != 0 && look_at_files(store) == noted;
+}
+
+void index_keep(struct store *store)
+{
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = CONNECTED_BYTE, .l_len = 1};
+    char name[NAME_BYTES];
+    int fd;
+
+    if (!is_as_noted(store) || !name_file(name, store, "-shm"))
+        return;
+    fd = open(name, O_RDWR | O_CLOEXEC);
+    /* a lock of the open file: SQLite asks which locks others have than the process itself */
+    if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0 && is_as_noted(store))
+        store->index_fd = fd;
+    else if (fd >= 0)
+        (void)close(fd);
+}
+
+void index_leave(struct store *store)
+{
+    uint64_t files = look_at_files(store);
+
+    if (files != wake_files(store->wake))
+        wake_note_files(store->wake, files);
+    /* not earlier: with it go all locks that the process has on that file */
+    if (store->index_fd >= 0)
+        (void)close(store->index_fd);
+}
