@@ -187,14 +187,15 @@ static void settle(struct live_table *table, struct parked *parked)
 {
     size_t at = parked->heap_at, child;
 
-    while (at > 0 && table->heap[(at - 1) / 2]->due > parked->due) {
+    while (at > 0 && table->heap[(at - 1) / 2]->heap_due > parked->heap_due) {
         place(table, at, table->heap[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
     while ((child = 2 * at + 1) < table->heap_used) {
-        if (child + 1 < table->heap_used && table->heap[child + 1]->due < table->heap[child]->due)
+        if (child + 1 < table->heap_used &&
+            table->heap[child + 1]->heap_due < table->heap[child]->heap_due)
             child++;
-        if (table->heap[child]->due >= parked->due)
+        if (table->heap[child]->heap_due >= parked->heap_due)
             break;
         place(table, at, table->heap[child]);
         at = child;
@@ -208,6 +209,9 @@ void live_table_set_due(struct live_table *table, struct parked *parked, int64_t
 
     parked->due = due;
     if (due != 0) {
+        if (inside && due >= parked->heap_due)
+            return; /* a thousand readers whose next keep-alive moves on need not be sorted again */
+        parked->heap_due = due;
         if (!inside)
             parked->heap_at = table->heap_used++;
         place(table, parked->heap_at, parked);
@@ -222,8 +226,12 @@ void live_table_set_due(struct live_table *table, struct parked *parked, int64_t
     }
 }
 
-struct parked *live_table_first_due(const struct live_table *table)
+struct parked *live_table_first_due(struct live_table *table)
 {
+    while (table->heap_used > 0 && table->heap[0]->heap_due != table->heap[0]->due) {
+        table->heap[0]->heap_due = table->heap[0]->due;
+        settle(table, table->heap[0]);
+    }
     return table->heap_used > 0 ? table->heap[0] : NULL;
 }
 

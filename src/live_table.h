@@ -20,10 +20,11 @@ struct parked {
     void (*resume)(struct ds_exchange *exchange); /*   how it goes on */
     struct live_reader reader;
     struct outgoing out;
-    int64_t ends_at; /* monotonic ms: a long-poll's answer, an SSE connection's end, a delay's */
-    int64_t due;     /* monotonic ms: when the desk looks at it next; 0: not in the heap */
-    int64_t backlog; /* bytes of `out` while its socket is full; a delayed request's body */
-    size_t heap_at;  /* its place in the heap */
+    int64_t ends_at;  /* monotonic ms: a long-poll's answer, an SSE connection's end, a delay's */
+    int64_t due;      /* monotonic ms: when the desk looks at it next; 0: not in the heap */
+    int64_t heap_due; /* by what it stands in the heap: `due`, or an earlier one that it had */
+    int64_t backlog;  /* bytes of `out` while its socket is full; a delayed request's body */
+    size_t heap_at;   /* its place in the heap */
     bool wants_writable;
 };
 
@@ -76,7 +77,7 @@ bool live_table_reserve(struct live_table *table);
 
 /* Sets when an exchange is due; 0 takes it out. Room must have been reserved. */
 void live_table_set_due(struct live_table *table, struct parked *parked, int64_t due);
-struct parked *live_table_first_due(const struct live_table *table);
+struct parked *live_table_first_due(struct live_table *table);
 
 void live_table_close(struct live_table *table);
 
