@@ -10,7 +10,8 @@ import https from "node:https"
 import net from "node:net"
 import os from "node:os"
 import path from "node:path"
-import { cleanEnv, cleanUp, end, freePort, launch, program, until } from "./harness.mjs"
+import { countedSocket } from "./counted.mjs"
+import { cleanEnv, cleanUp, end, launch, program, until } from "./harness.mjs"
 import { client, fresh, request } from "./http.mjs"
 import { startLighttpd } from "./web/lighttpd.mjs"
 import { startNginx } from "./web/nginx.mjs"
@@ -431,39 +432,8 @@ test("nginx, rate-limit: an address has so many live readers, however it spells 
 
 /** The responder's socket, seen through a counter of the requests that reach it. */
 async function counted() {
-  const file = path.join(folder, `counted-${await freePort()}.sock`)
-  const BEGIN_REQUEST = 1
-  const counter = { requests: 0, socket: file }
-  const open = new Set()
-  const server = net.createServer((near) => {
-    const far = net.connect(socket)
-    let pending = Buffer.alloc(0)
-    near.on("data", (data) => {
-      far.write(data)
-      pending = Buffer.concat([pending, data])
-      for (;;) {
-        // FastCGI: version, type, id, length of the content, of the padding, reserved
-        const length = pending.length < 8 ? Infinity : 8 + pending.readUInt16BE(4) + pending[6]
-        if (pending.length < length) break
-        if (pending[1] === BEGIN_REQUEST) counter.requests++
-        pending = pending.subarray(length)
-      }
-    })
-    far.pipe(near)
-    for (const side of [near, far]) {
-      open.add(side)
-      side.on("error", () => {})
-      side.on("close", () => {
-        near.destroy()
-        far.destroy()
-      })
-    }
-  })
-  await new Promise((resolve) => server.listen(file, resolve))
-  undo.push(() => {
-    for (const side of open) side.destroy()
-    return new Promise((resolve) => server.close(resolve))
-  })
+  const counter = await countedSocket(socket)
+  undo.push(counter.close)
   return counter
 }
 
