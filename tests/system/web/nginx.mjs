@@ -7,18 +7,19 @@ import { freePort, launch, root } from "../harness.mjs"
 import { fill, writer } from "./fill.mjs"
 
 const deploy = path.join(root, "deploy/nginx")
+const RUN = "/run/durable-streams"
 const read = (name) => fs.readFileSync(path.join(deploy, name), "utf8")
 /** for the values in the text of a directive that is no comment */
 const withoutComments = (text) => text.replace(/^\s*#.*\n/gm, "")
 
 /**
- * Uncomments the lines of an option, its part above the server among them, and returns the site and
- * the names of the files that it includes now.
+ * Uncomments the lines of an option, its parts above the server and in the upstream among them, and
+ * returns the site and the names of the files that it includes now.
  */
 function switchOn(site, options) {
   const files = []
   for (const option of options) {
-    const line = new RegExp(`#(include \\S+/nginx/(${option}(?:-zones?)?\\.conf);)`, "g")
+    const line = new RegExp(`#(include \\S+/nginx/(${option}(?:-zones?|-servers)?\\.conf);)`, "g")
     const before = files.length
     site = site.replace(line, (_, include, file) => {
       files.push(file)
@@ -33,7 +34,8 @@ function switchOn(site, options) {
 /**
  * nginx on a port of its own in front of these sockets.
  *
- *   options   names of files in deploy/nginx/options
+ *   options   names of files in deploy/nginx/options; with shards the sockets are those that its
+ *             files name, in a folder of the test
  *   values    what else stands in these files, and what it becomes:
  *             { "/etc/durable-streams/users": "/tmp/x/users" }
  *   edit      changes a file before it is used: (name, text) => text
@@ -47,16 +49,17 @@ export async function startNginx({ folder, sockets, log, options = [], values = 
   fs.mkdirSync(own)
 
   let { site, files } = switchOn(read("site.conf"), options)
+  const shards = options.includes("shards")
   // the upstream's line as often as there are sockets
   site = withoutComments(site).replace(/^.*\/app\.sock.*\n/m, (line) =>
-    sockets.map((_, i) => line.replace("app.sock", `app-${i}.sock`)).join("")
+    shards ? "" : sockets.map((_, i) => line.replace("app.sock", `app-${i}.sock`)).join("")
   )
   site = fill(site, {
     "listen 80;": `listen 127.0.0.1:${port};`,
     "listen [::]:80;": "",
     "streams.example.org": "127.0.0.1",
     ...Object.fromEntries(
-      sockets.map((socket, i) => [`unix:/run/durable-streams/app-${i}.sock`, `"unix:${socket}"`])
+      shards ? [] : sockets.map((socket, i) => [`unix:${RUN}/app-${i}.sock`, `"unix:${socket}"`])
     ),
     ...(files.length > 0 ? { "/etc/durable-streams/nginx": own } : {}),
   })
@@ -67,7 +70,9 @@ export async function startNginx({ folder, sockets, log, options = [], values = 
     rest["listen 443 ssl http2;"] = `listen 127.0.0.1:${tlsPort} ssl http2;`
     rest["listen [::]:443 ssl http2;"] = ""
   }
-  if (options.includes("cache")) rest["/var/cache/nginx-durable-streams"] = path.join(own, "cache")
+  if (options.includes("cache") || options.includes("collapse"))
+    rest["/var/cache/nginx-durable-streams"] = path.join(own, "cache")
+  if (shards) rest[RUN] = path.dirname(sockets[0])
   const used = new Set()
   for (const file of files) {
     const text = withoutComments(read(`options/${file}`))
