@@ -1,4 +1,5 @@
-// What deploy/scaling.md promises: a crowd of readers costs the responder a handful of requests.
+// What deploy/scaling.md promises: a crowd of readers costs the responder a handful of requests,
+// and streams lie spread over several databases, each with its forks.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { execFileSync } from "node:child_process"
@@ -9,7 +10,7 @@ import os from "node:os"
 import path from "node:path"
 import { countedSocket } from "./counted.mjs"
 import { openCrowd } from "./crowd.mjs"
-import { cleanEnv, cleanUp, end, launch, program, sleep, until } from "./harness.mjs"
+import { cleanEnv, cleanUp, end, launch, program, sleep, sqlite, until } from "./harness.mjs"
 import { client, fresh } from "./http.mjs"
 import { startNginx } from "./web/nginx.mjs"
 
@@ -278,5 +279,181 @@ describe("collapse", () => {
       expect((await api.post(stream, { "content-type": "text/plain" }, "x")).status).toBe(401)
       service.closeIdleConnections()
     }
+  })
+})
+
+// ------------------------------------------------------------------------------------------ shards
+
+describe("shards", () => {
+  const GROUPS = 120
+
+  const shards = []
+
+  beforeAll(async () => {
+    for (const n of [1, 2, 3])
+      shards[n] = await startResponder(`app-${n}`, { DS_REGISTRY: "/v1/stream/__registry__" })
+  })
+
+  afterAll(() => Promise.all(shards.map((shard) => shard?.stop())))
+
+  const sharded = async (options = [], more = {}) => {
+    const sockets = shards.slice(1).map(({ socket }) => socket)
+    const web = await nginx({ sockets, options: ["shards", ...options], ...more })
+    return { ...web, api: client(web.url) }
+  }
+
+  const streamsOf = async (n) => {
+    const sql = "select path from stream where path not like '%__registry__'"
+    return (await sqlite(shards[n].database, sql)).split("\n").filter(Boolean)
+  }
+
+  /** The numbers of the shards that have this stream. */
+  async function placesOf(stream) {
+    const found = []
+    for (let n = 1; n < shards.length; n++)
+      if ((await streamsOf(n)).includes(stream)) found.push(n)
+    return found
+  }
+
+  const TEXT = { "content-type": "text/plain" }
+
+  test("streams are spread over all databases, each in one", async () => {
+    const { api } = await sharded()
+    const made = []
+    for (let i = 0; i < GROUPS; i++) {
+      const stream = fresh("spread")
+      await api.create(stream, "text/plain", stream)
+      await api.append(stream, "text/plain", " more")
+      expect((await api.get(stream)).text).toBe(`${stream} more`)
+      made.push(stream)
+    }
+    const lists = [await streamsOf(1), await streamsOf(2), await streamsOf(3)]
+    const found = lists.flat().filter((stream) => made.includes(stream))
+    expect(found.sort()).toEqual(made.sort())
+    const lengths = lists.map((list) => list.length)
+    console.log(`scaling: ${GROUPS} streams over three: ${lengths.join(", ")}`)
+    for (const list of lists) expect(list.length).toBeGreaterThan(GROUPS / 12)
+  })
+
+  test("one name is one stream, however it is spelled", async () => {
+    const { api } = await sharded()
+    for (let i = 0; i < 10; i++) {
+      const stream = fresh("name")
+      await api.create(stream, "text/plain", "x")
+      const spelled = stream.replace("name", "n%61m%65")
+      expect((await api.get(spelled)).text).toBe("x")
+      expect((await api.put(spelled, TEXT)).status).toBe(200)
+      const deep = `${stream}/a%2Fb`
+      await api.create(deep, "text/plain", "y")
+      expect((await api.get(deep.replace("2F", "2f"))).text).toBe("y")
+      expect(await placesOf(deep)).toEqual(await placesOf(stream))
+    }
+  })
+
+  test("a fork lies with its source, and one from elsewhere is refused", async () => {
+    const { api } = await sharded()
+    for (let i = 0; i < 5; i++) {
+      const source = `${fresh("doc")}/1`
+      await api.create(source, "text/plain", "shared ")
+      const inGroup = `${source}-what-if`
+      await api.create(inGroup, "text/plain", undefined, { "stream-forked-from": source })
+      await api.append(inGroup, "text/plain", "own")
+      expect((await api.get(inGroup)).text).toBe("shared own")
+      expect(await placesOf(inGroup)).toEqual(await placesOf(source))
+    }
+    const source = fresh("doc")
+    await api.create(source, "text/plain", "shared")
+    const [place] = await placesOf(source)
+    const statuses = new Set()
+    for (let i = 0; i < 20; i++) {
+      const elsewhere = fresh("elsewhere")
+      const answer = await api.put(elsewhere, { ...TEXT, "stream-forked-from": source })
+      const made = await placesOf(elsewhere)
+      // the hash may put two groups on one shard: then it works
+      expect([answer.status, made]).toEqual(made.length > 0 ? [201, [place]] : [404, []])
+      statuses.add(answer.status)
+    }
+    expect(statuses).toContain(404)
+  })
+
+  test("producers, live readers and conditional reads find their shard", async () => {
+    const { api } = await sharded(["cache", "collapse"])
+    for (let i = 0; i < 6; i++) {
+      const stream = fresh("live")
+      const made = await api.create(stream, "text/plain", "0")
+      const next = made.headers["stream-next-offset"]
+      const poll = api.get(`${stream}?live=long-poll&offset=${next}`)
+      const live = await api.sse(`${stream}?live=sse&offset=-1`)
+      const producer = { ...TEXT, "producer-id": "p", "producer-epoch": "0", "producer-seq": "0" }
+      expect((await api.post(stream, producer, "1")).status).toBe(200)
+      expect((await api.post(stream, producer, "1")).status).toBe(204)
+      expect((await poll).text).toBe("1")
+      await live.waitFor((event) => event.data?.endsWith("1"))
+      live.close()
+      const read = await api.get(stream)
+      expect(read.text).toBe("01")
+      expect((await api.get(stream, { "if-none-match": read.headers.etag })).status).toBe(304)
+      expect((await api.del(stream)).status).toBe(204)
+    }
+  })
+
+  test("writes go where reads go, with access control as well", async () => {
+    const hash = execFileSync("openssl", ["passwd", "-apr1", "secret"]).toString()
+    fs.writeFileSync(path.join(folder, "users"), `alice:${hash}`)
+    const values = { "/etc/durable-streams/users": path.join(folder, "users") }
+    const alice = { authorization: `Basic ${Buffer.from("alice:secret").toString("base64")}` }
+    for (const option of ["group-writes", "password"]) {
+      const { api } = await sharded([option], { values })
+      for (let i = 0; i < 10; i++) {
+        const stream = fresh("mine")
+        await api.create(stream, "text/plain", "x", alice)
+        expect((await api.get(stream, alice)).text).toBe("x")
+      }
+    }
+  })
+
+  test("each shard says by itself whether it is well, and what it has", async () => {
+    const { api } = await sharded()
+    const stream = fresh("told")
+    await api.create(stream)
+    const [place] = await placesOf(stream)
+    for (const n of [1, 2, 3]) {
+      expect((await api.get(`/shards/${n}/health`)).status).toBe(200)
+      const registry = await api.get(`/shards/${n}/v1/stream/__registry__?offset=-1`)
+      expect(registry.status).toBe(200)
+      expect(registry.text.includes(stream.replace("/v1/stream/", ""))).toBe(n === place)
+    }
+    expect((await api.get("/shards/4/health")).status).toBe(502)
+    expect((await api.post("/shards/1/health", TEXT, "x")).status).toBe(403)
+    expect((await api.get(`/shards/${place}${stream}`)).status).toBe(404)
+  })
+
+  test("one shard is down: the others serve, and nothing goes astray", async () => {
+    const { api } = await sharded()
+    const streams = []
+    while (streams.length < 3) {
+      const stream = fresh("down")
+      await api.create(stream, "text/plain", "x")
+      const [place] = await placesOf(stream)
+      if (!streams.some((row) => row.place === place)) streams.push({ stream, place })
+    }
+    const [gone] = streams
+    await shards[gone.place].stop()
+    const made = []
+    for (const { stream, place } of streams) {
+      const expected = place === gone.place ? [502, 502] : [200, 204]
+      const read = await api.get(stream)
+      const append = await api.post(stream, TEXT, "y")
+      expect([read.status, append.status], `shard ${place}`).toEqual(expected)
+    }
+    for (let i = 0; i < 20; i++) {
+      const stream = fresh("meanwhile")
+      made.push({ stream, status: (await api.put(stream, TEXT)).status })
+    }
+    await shards[gone.place].start()
+    expect(new Set(made.map(({ status }) => status))).toEqual(new Set([201, 502]))
+    for (const { stream, status } of made)
+      expect((await api.get(stream)).status, stream).toBe(status === 201 ? 200 : 404)
+    expect((await api.get(gone.stream)).text).toBe("x")
   })
 })
