@@ -2,16 +2,30 @@
 // and streams lie spread over several databases, each with its forks.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
-import { execFileSync } from "node:child_process"
+import { execFile, execFileSync } from "node:child_process"
 import fs from "node:fs"
 import http from "node:http"
 import net from "node:net"
 import os from "node:os"
 import path from "node:path"
+import { promisify } from "node:util"
 import { countedSocket } from "./counted.mjs"
 import { openCrowd } from "./crowd.mjs"
-import { cleanEnv, cleanUp, end, launch, program, sleep, sqlite, until } from "./harness.mjs"
+import {
+  build,
+  cleanEnv,
+  cleanUp,
+  end,
+  freePort,
+  launch,
+  program,
+  root,
+  sleep,
+  sqlite,
+  until,
+} from "./harness.mjs"
 import { client, fresh } from "./http.mjs"
+import { fill } from "./web/fill.mjs"
 import { startNginx } from "./web/nginx.mjs"
 
 const { undo } = cleanUp(afterEach)
@@ -297,7 +311,7 @@ describe("shards", () => {
   afterAll(() => Promise.all(shards.map((shard) => shard?.stop())))
 
   const sharded = async (options = [], more = {}) => {
-    const sockets = shards.slice(1).map(({ socket }) => socket)
+    const sockets = shards.slice(1, 4).map(({ socket }) => socket)
     const web = await nginx({ sockets, options: ["shards", ...options], ...more })
     return { ...web, api: client(web.url) }
   }
@@ -314,6 +328,9 @@ describe("shards", () => {
       if ((await streamsOf(n)).includes(stream)) found.push(n)
     return found
   }
+
+  const allStreams = async () =>
+    (await Promise.all(Object.keys(shards).map((n) => streamsOf(n)))).flat()
 
   const TEXT = { "content-type": "text/plain" }
 
@@ -455,5 +472,80 @@ describe("shards", () => {
     for (const { stream, status } of made)
       expect((await api.get(stream)).status, stream).toBe(status === 201 ? 200 : 404)
     expect((await api.get(gone.stream)).text).toBe("x")
+  })
+
+  // the last test: it changes what lies where
+  test("a shard is added by the scripts of deploy/scaling.md: nothing is lost", async () => {
+    const before = await sharded()
+    const producer = (seq) => ({
+      ...TEXT,
+      "producer-id": "p",
+      "producer-epoch": "0",
+      "producer-seq": String(seq),
+    })
+    const streams = []
+    for (let i = 0; i < 40; i++) {
+      const stream = fresh("moving")
+      await before.api.create(stream, "text/plain", "first ")
+      expect((await before.api.post(stream, producer(0), "second ")).status).toBe(200)
+      const what = await before.api.readAll(stream)
+      streams.push({ stream, text: what.body.toString(), next: what.next })
+    }
+    const fork = `${streams[0].stream}/fork`
+    await before.api.create(fork, "text/plain", "own", { "stream-forked-from": streams[0].stream })
+
+    // steps 1 and 2
+    shards[4] = await startResponder("app-4", { DS_REGISTRY: "/v1/stream/__registry__" })
+    const ringPort = await freePort()
+    const during = await sharded(["shards-next", "read-only"], {
+      values: { "127.0.0.1:4438": `127.0.0.1:${ringPort}` },
+    })
+    const refused = await during.api.post(streams[0].stream, TEXT, "x")
+    expect([refused.status, refused.headers["retry-after"]]).toEqual([503, "5"])
+    expect((await during.api.put(fresh(), TEXT)).status).toBe(503)
+    expect((await during.api.get(streams[0].stream)).text).toBe(streams[0].text)
+
+    const page = fs.readFileSync(path.join(root, "deploy/scaling.md"), "utf8")
+    const scripts = [...page.matchAll(/^```sh\n(shard\(\)[^]*?)^```/gm)].map((found) =>
+      fill(found[1], {
+        "/var/lib/durable-streams-$1/streams.db": path.join(folder, "app-$1.db"),
+        ...(found[1].includes("4438") ? { "127.0.0.1:4438": `127.0.0.1:${ringPort}` } : {}),
+      })
+    )
+    expect(scripts.length).toBe(2)
+    const run = (script) =>
+      promisify(execFile)("sh", ["-euc", script], {
+        cwd: folder,
+        env: cleanEnv({ PATH: `${build}:${process.env.PATH}` }),
+      })
+    const [count1, count2] = [(await allStreams()).length, streams.length]
+    expect(count1).toBeGreaterThan(count2)
+    await run(scripts[0])
+    const moves = fs.readFileSync(path.join(folder, "moves"), "utf8").trim().split("\n")
+    expect(new Set(moves.map((line) => line.split(" ")[1]))).toEqual(new Set(["4"]))
+    console.log(`scaling: ${moves.length} of ${count1} streams move to a fourth shard`)
+    expect(moves.length).toBeGreaterThan(count1 / 12)
+    expect(moves.length).toBeLessThan(count1 / 2)
+    const moving = streams.filter(({ stream }) => moves.some((line) => line.endsWith(stream)))
+    expect(moving.length).toBeGreaterThan(0)
+
+    // steps 4 and 5
+    const fourth = `server unix:${shards[4].socket} max_fails=0;\n`
+    const after = await sharded([], {
+      edit: (name, text) => (name === "shards-servers.conf" ? text + fourth : text),
+    })
+    await run(scripts[1])
+    expect((await allStreams()).length).toBe(count1)
+    for (const { stream, text, next } of streams) {
+      const what = await after.api.readAll(stream)
+      expect([what.body.toString(), what.next]).toEqual([text, next])
+      // the retry is known, and the next one fits
+      expect((await after.api.post(stream, producer(0), "second ")).status).toBe(204)
+      expect((await after.api.post(stream, producer(1), "third")).status).toBe(200)
+      expect((await placesOf(stream)).length).toBe(1)
+    }
+    expect((await after.api.get(fork)).text).toBe(`${streams[0].text}own`)
+    const told = await after.api.get("/shards/4/v1/stream/__registry__?offset=-1")
+    for (const { stream } of moving) expect(told.text).toContain(stream.replace("/v1/stream/", ""))
   })
 })
