@@ -27,11 +27,6 @@ double fault_draw(void)
     return clock_random() / 4294967296.0;
 }
 
-bool mangle_is_any(const struct mangle *mangle)
-{
-    return mangle->truncate || mangle->corrupt;
-}
-
 /* A bit that is drawn twice is itself again: 3 in 100 draws change a little less than 3 %. */
 static void corrupt(unsigned char *data, size_t len)
 {

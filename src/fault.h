@@ -54,7 +54,10 @@ int64_t fault_delay(const struct fault *fault);
 double fault_draw(void);
 
 /* Is there anything to do? */
-bool mangle_is_any(const struct mangle *mangle);
+static inline bool mangle_is_any(const struct mangle *mangle)
+{
+    return mangle->truncate || mangle->corrupt;
+}
 
 /*
  * Cuts a body and flips some 3 % of its bits, among them one that no JSON text survives: a first

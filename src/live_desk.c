@@ -146,11 +146,10 @@ static void handle_due(struct live *live, struct parked *parked, int64_t now)
 
 static void handle_timers(struct live *live)
 {
-    int64_t now = clock_monotonic_ms();
     struct parked *parked;
 
-    while ((parked = live_table_first_due(&live->table)) && parked->due <= now)
-        handle_due(live, parked, now);
+    while ((parked = live_table_first_due(&live->table)) && parked->due <= live->now)
+        handle_due(live, parked, live->now);
 }
 
 /* What no wake-up tells, for one stream. */
@@ -216,6 +215,7 @@ void live_turn(struct live *live)
     struct epoll_event events[EVENTS];
     int n = epoll_wait(live->epoll, events, EVENTS, sleep_ms(live));
 
+    live->now = clock_monotonic_ms();
     /* first the sockets: later steps may end exchanges that these events name */
     for (int i = 0; i < n; i++)
         handle_event(live, &events[i]);
@@ -224,7 +224,7 @@ void live_turn(struct live *live)
         let_everybody_go(live);
     hear_changes(live);
     handle_timers(live);
-    if (live->table.watches && clock_monotonic_ms() >= live->next_tick)
+    if (live->table.watches && live->now >= live->next_tick)
         tick(live);
     live_visit_marked(live);
 }

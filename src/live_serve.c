@@ -138,7 +138,7 @@ static int64_t next_due(const struct live *live, const struct parked *parked, in
 
 void live_schedule(struct live *live, struct parked *parked)
 {
-    live_table_set_due(&live->table, parked, next_due(live, parked, clock_monotonic_ms()));
+    live_table_set_due(&live->table, parked, next_due(live, parked, live->now));
 }
 
 /* --- serving the readers of one stream --- */
@@ -232,7 +232,7 @@ static bool serve(struct live *live, struct cache *cache, const struct stream *s
     if (!live_push(live, parked))
         return false;
     live_schedule(live, parked);
-    return progress && outgoing_is_empty(&parked->out);
+    return progress && answer.next < stream->tail && outgoing_is_empty(&parked->out);
 }
 
 /* Looks at a stream once and serves all its readers. */

@@ -63,11 +63,6 @@ void outgoing_clear(struct outgoing *out)
     *out = (struct outgoing){0};
 }
 
-bool outgoing_is_empty(const struct outgoing *out)
-{
-    return out->chunks == 0 && !out->end;
-}
-
 int64_t outgoing_bytes(const struct outgoing *out)
 {
     int64_t bytes = 0;
