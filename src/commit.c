@@ -18,6 +18,15 @@ enum {
     SLOTS = 1024,       /* of the table of streams; a power of two, at least 2 × BATCH_WRITES */
 };
 
+/* The streams that a batch has touched: an open hash table by path, and the ids to wake. */
+struct batch_streams {
+    struct stream *slot[SLOTS];
+    uint16_t used[BATCH_WRITES]; /* slots, in the order in which they were filled */
+    size_t uses;
+    int64_t changed[4 * BATCH_WRITES]; /* a write notes two at most, but for one sweep */
+    size_t changes;
+};
+
 struct commit {
     const struct config *config;
     struct store *store;
@@ -30,15 +39,11 @@ struct commit {
     pthread_cond_t filled;
     struct write *first, **last;
     int64_t queued, queued_bytes;
+    int last_batch; /* writes of the last transaction */
+    bool busy;      /* somebody is at a transaction */
     bool stopping;
     _Atomic int64_t wal_bytes;
-};
-
-/* The streams that a batch has touched: an open hash table by path, and the ids to wake. */
-struct batch_streams {
-    struct stream *slot[SLOTS];
-    int64_t changed[4 * BATCH_WRITES]; /* a write notes two at most, but for one sweep */
-    size_t changes;
+    struct batch_streams streams; /* of the one transaction that is under way */
 };
 
 /* --- streams of a batch --- */
@@ -53,19 +58,27 @@ static uint32_t hash_path(const char *path)
 }
 
 /* The slot that has the path, or the free one where it would go. */
-static struct stream **find_slot(struct batch_streams *streams, const char *path)
+static uint32_t find_slot(const struct batch_streams *streams, const char *path)
 {
     uint32_t i = hash_path(path) % SLOTS;
 
     while (streams->slot[i] && strcmp(streams->slot[i]->path, path) != 0)
         i = (i + 1) % SLOTS;
-    return &streams->slot[i];
+    return i;
+}
+
+static void forget_all(struct batch_streams *streams)
+{
+    for (size_t i = 0; i < streams->uses; i++)
+        streams->slot[streams->used[i]] = NULL;
+    streams->uses = streams->changes = 0;
 }
 
 enum ds_status batch_find(struct batch *batch, const char *path, struct stream **out)
 {
-    struct stream **slot = find_slot(batch->streams, path);
-    struct stream *stream = *slot;
+    struct batch_streams *streams = batch->streams;
+    uint32_t slot = find_slot(streams, path);
+    struct stream *stream = streams->slot[slot];
     enum ds_status status;
 
     *out = stream;
@@ -75,8 +88,11 @@ enum ds_status batch_find(struct batch *batch, const char *path, struct stream *
     if (!stream)
         return DS_NO_MEMORY;
     status = store_find(batch->conn, batch->arena, path, batch->now, stream);
-    if (status == DS_OK)
-        *slot = stream;
+    if (status == DS_OK) {
+        if (!streams->slot[slot])
+            streams->used[streams->uses++] = (uint16_t)slot;
+        streams->slot[slot] = stream;
+    }
     *out = stream;
     return status;
 }
@@ -86,31 +102,34 @@ static void note_change(struct batch *batch, int64_t stream_id)
     batch->streams->changed[batch->streams->changes++] = stream_id;
 }
 
-void batch_changed(struct batch *batch, struct stream *stream)
+void batch_changed(struct batch *batch, struct stream *stream, enum stream_change change)
 {
-    if (!stream->changed)
+    if (stream->change == STREAM_SAME)
         note_change(batch, stream->id);
-    stream->changed = true;
+    if (stream->change < change)
+        stream->change = change;
 }
 
 enum ds_status batch_flush(struct batch *batch)
 {
+    struct batch_streams *streams = batch->streams;
     enum ds_status status = DS_OK;
 
-    for (int i = 0; status == DS_OK && i < SLOTS; i++) {
-        struct stream *stream = batch->streams->slot[i];
+    for (size_t i = 0; status == DS_OK && i < streams->uses; i++) {
+        struct stream *stream = streams->slot[streams->used[i]];
 
-        if (!stream || stream->id == 0 || !stream->changed)
+        if (stream->id == 0 || stream->change == STREAM_SAME)
             continue;
         status = store_update(batch->conn, stream);
-        stream->changed = false;
+        stream->change = STREAM_SAME;
     }
     return status;
 }
 
 void batch_forget(struct batch *batch, const char *path)
 {
-    struct stream *stream = *find_slot(batch->streams, path);
+    struct batch_streams *streams = batch->streams;
+    struct stream *stream = streams->slot[find_slot(streams, path)];
 
     if (stream)
         stream->id = 0; /* a tombstone: what follows in the chain is still found */
@@ -155,18 +174,16 @@ static void test_hook(const struct write *first)
 /* Applies a list of writes in one transaction and wakes the readers of what changed. */
 static enum ds_status transact(struct commit *commit, struct store_conn *conn, struct write *first)
 {
-    struct batch batch = {.conn = conn};
+    struct batch batch = {.conn = conn, .arena = arena_new(), .streams = &commit->streams};
     enum ds_status status = DS_NO_MEMORY;
 
-    batch.arena = arena_new();
     if (batch.arena)
-        batch.streams = arena_zalloc(batch.arena, sizeof *batch.streams);
-    if (batch.streams)
         status = apply_all(&batch, first);
     if (status == DS_OK) {
         test_hook(first);
         wake_publish(commit->wake, batch.streams->changed, batch.streams->changes);
     }
+    forget_all(batch.streams);
     arena_free(batch.arena);
     return status;
 }
@@ -203,12 +220,14 @@ static void run_batch(struct commit *commit, struct store_conn *conn, struct wri
 static struct write *take(struct commit *commit)
 {
     struct write *first = commit->first, **last = &commit->first;
+    int n;
 
-    for (int i = 0; *last && i < BATCH_WRITES; i++) {
+    for (n = 0; *last && n < BATCH_WRITES; n++) {
         commit->queued--;
         commit->queued_bytes -= (int64_t)(*last)->bytes;
         last = &(*last)->next;
     }
+    commit->last_batch = n;
     commit->first = *last;
     if (!commit->first)
         commit->last = &commit->first;
@@ -224,17 +243,30 @@ static void *run(void *arg)
 
     (void)pthread_mutex_lock(&commit->lock);
     for (;;) {
-        while (!commit->first && !commit->stopping)
+        while (commit->busy || (!commit->first && !commit->stopping))
             (void)pthread_cond_wait(&commit->filled, &commit->lock);
         first = take(commit);
         if (!first)
             break; /* stopping, and nothing left */
+        commit->busy = true;
         (void)pthread_mutex_unlock(&commit->lock);
         run_batch(commit, commit->conn, first);
         (void)pthread_mutex_lock(&commit->lock);
+        commit->busy = false;
     }
     (void)pthread_mutex_unlock(&commit->lock);
     return NULL;
+}
+
+/* Without the committer: saves waking it, which takes longer than the commit's own work. */
+static void commit_here(struct commit *commit, struct write *write)
+{
+    run_batch(commit, commit->conn, write);
+    (void)pthread_mutex_lock(&commit->lock);
+    commit->busy = false;
+    if (commit->first || commit->stopping)
+        (void)pthread_cond_signal(&commit->filled);
+    (void)pthread_mutex_unlock(&commit->lock);
 }
 
 /*
@@ -264,7 +296,7 @@ void commit_lend(struct commit *commit, struct store_conn *conn)
 
 void commit_submit(struct commit *commit, struct write *write)
 {
-    bool idle, full;
+    bool here, full;
 
     write->next = NULL;
     if (!commit->threaded) {
@@ -272,20 +304,25 @@ void commit_submit(struct commit *commit, struct write *write)
         return;
     }
     (void)pthread_mutex_lock(&commit->lock);
-    idle = !commit->first;
     full = commit->stopping || commit->queued >= commit->config->max_queued ||
            (commit->queued > 0 &&
             commit->queued_bytes + (int64_t)write->bytes > commit->config->max_queued_bytes);
-    if (!full) {
+    /* nobody else is writing, now or a moment ago: there is no batch to wait for */
+    here = write->in_place && !full && !commit->busy && !commit->first && commit->last_batch <= 1;
+    if (here) {
+        commit->busy = true;
+    } else if (!full) {
+        if (!commit->first && !commit->busy)
+            (void)pthread_cond_signal(&commit->filled);
         *commit->last = write;
         commit->last = &write->next;
         commit->queued++;
         commit->queued_bytes += (int64_t)write->bytes;
     }
-    if (!full && idle)
-        (void)pthread_cond_signal(&commit->filled);
     (void)pthread_mutex_unlock(&commit->lock);
-    if (full)
+    if (here)
+        commit_here(commit, write);
+    else if (full)
         write->finish(write, DS_BUSY);
 }
 

@@ -7,7 +7,8 @@
  *
  *     worker ── commit_submit ──▶ queue ──▶ apply, apply, apply, COMMIT, publish, finish × 3
  *
- * In a CGI process the same happens in place, in the caller.
+ * Where nobody else writes, waking the committer would take longer than its work: the worker then
+ * does it itself (in_place). In a CGI process all happens in the caller.
  *
  * When a write makes the transaction fail (disk full, out of memory), all is rolled back and every
  * write of the batch is tried alone, so that only the one that cannot be is refused.
@@ -47,6 +48,7 @@ struct write {
     enum ds_status (*apply)(struct batch *batch, struct write *write);
     void (*finish)(struct write *write, enum ds_status status);
     size_t bytes;          /* payload, counted against DS_MAX_QUEUED_BYTES */
+    bool in_place;         /* the thread that submits it may wait for the disk */
     bool kill_after;       /* test hook: die between commit and wake-up */
     enum ds_status status; /* private */
 };
@@ -82,7 +84,7 @@ void commit_wal_grew(struct commit *commit, int64_t bytes);
 enum ds_status batch_find(struct batch *batch, const char *path, struct stream **stream);
 
 /* The stream's row is to be written, and its readers woken, once for the whole batch. */
-void batch_changed(struct batch *batch, struct stream *stream);
+void batch_changed(struct batch *batch, struct stream *stream, enum stream_change change);
 
 /* Writes the rows changed so far: before SQL that looks at other streams (forks, deletion). */
 enum ds_status batch_flush(struct batch *batch);

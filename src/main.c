@@ -17,6 +17,7 @@
 #include "gateway_fcgi.h"
 #include "log.h"
 #include "server.h"
+#include "store.h"
 #include "supervise.h"
 
 static void print_help(FILE *out)
@@ -127,6 +128,7 @@ int main(int argc, char **argv)
         return 1;
     }
     log_open((enum log_level)config.log_level);
+    store_own_process();
     if (argc == 3 && strcmp(argv[1], "--listen") == 0)
         result = supervise(&config, argv[2]);
     else if (argc == 2 && strcmp(argv[1], "--database") == 0)

@@ -98,6 +98,8 @@ void op_append(struct ds_exchange *exchange)
     append->write.apply = apply;
     append->write.finish = finish;
     append->write.bytes = request->body_len;
+    /* a delayed one is on the live desk's thread, and all readers would wait */
+    append->write.in_place = !exchange->fault && exchange->server->config->workers > 1;
     append->write.kill_after = request->param[PARAM_TEST_KILL] != NULL;
     append->exchange = exchange;
     asked->path = request->path;

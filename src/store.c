@@ -20,6 +20,11 @@
 
 enum { CACHE_KIB = 2048 };
 
+void store_own_process(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static char *beside(const char *path, const char *suffix)
 {
     char *name;

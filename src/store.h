@@ -25,6 +25,13 @@ struct store;
 struct store_conn;
 struct wake;
 
+/* What a row lacks of what happened to its stream. */
+enum stream_change {
+    STREAM_SAME,
+    STREAM_GREW,   /* tail and messages: most appends change nothing else */
+    STREAM_CHANGED /* anything */
+};
+
 /* A stream as it was read in one transaction. Texts live in the arena that was given. */
 struct stream {
     int64_t id; /* 0: there is no such row */
@@ -43,12 +50,18 @@ struct stream {
     size_t last_seq_len;
     int64_t source_id; /* 0: not a fork */
     int64_t fork_position, fork_offset, fork_sub_offset;
-    int64_t deleted_at; /* 0: not deleted */
-    bool is_registry;   /* written by the store itself, and by nobody else */
-    bool changed;       /* for the committer: to be saved before the commit */
+    int64_t deleted_at;        /* 0: not deleted */
+    bool is_registry;          /* written by the store itself, and by nobody else */
+    enum stream_change change; /* for the committer: to be saved before the commit */
 };
 
 /* --- process --- */
+
+/*
+ * Settings of SQLite for a process that is the server's own, before anything else of the store: no
+ * counts of memory in use, whose lock all threads would share.
+ */
+void store_own_process(void);
 
 /*
  * Makes or opens the database, brings its schema up to date. config is borrowed until close.

@@ -44,6 +44,7 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_STREAM_UPDATE] =
         "UPDATE stream SET tail = ?2, messages = ?3, closed_at = ?4, closed_producer = ?5, "
         "closed_epoch = ?6, closed_seq = ?7, expires_at = ?8, last_seq = ?9 WHERE id = ?1",
+    [STMT_STREAM_GROW] = "UPDATE stream SET tail = ?2, messages = ?3 WHERE id = ?1",
     [STMT_STREAM_RENEW] = "UPDATE stream SET expires_at = ?2 "
                           "WHERE id = ?1 AND ttl_seconds IS NOT NULL AND expires_at < ?2",
     [STMT_STREAM_DELETE] = "DELETE FROM stream WHERE id = ?1",

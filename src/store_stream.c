@@ -216,15 +216,17 @@ enum ds_status store_restore(struct store_conn *conn, struct stream *stream)
 
 enum ds_status store_update(struct store_conn *conn, const struct stream *stream)
 {
+    bool grew = stream->change == STREAM_GREW, by_producer = stream->closed_producer != NULL;
     enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_UPDATE, &status);
-    bool by_producer = stream->closed_producer != NULL;
+    sqlite3_stmt *stmt = stmt_get(conn, grew ? STMT_STREAM_GROW : STMT_STREAM_UPDATE, &status);
 
     if (!stmt)
         return status;
     (void)sqlite3_bind_int64(stmt, 1, stream->id);
     (void)sqlite3_bind_int64(stmt, 2, stream->tail);
     (void)sqlite3_bind_int64(stmt, 3, stream->messages);
+    if (grew)
+        return stmt_run(conn, stmt);
     bind_or_null(stmt, 4, stream->closed_at, stream->closed_at != 0);
     (void)sqlite3_bind_text(stmt, 5, stream->closed_producer, -1, SQLITE_STATIC);
     bind_or_null(stmt, 6, stream->closed_epoch, by_producer);

@@ -135,7 +135,9 @@ static enum ds_status change(struct batch *batch, struct stream_append *append,
     }
     if (stream->ttl_seconds >= 0)
         stream->expires_at = batch->now + stream->ttl_seconds * 1000;
-    batch_changed(batch, stream);
+    batch_changed(batch, stream,
+                  append->closes || append->seq || stream->ttl_seconds >= 0 ? STREAM_CHANGED
+                                                                            : STREAM_GREW);
     append->state = (struct producer_state){producer->id != NULL, producer->epoch, producer->seq};
     append->tail = stream->tail;
     append->closed = stream->closed_at != 0;

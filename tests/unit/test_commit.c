@@ -62,7 +62,7 @@ static enum ds_status apply(struct batch *batch, struct write *write)
     if (step->kind == DELETE)
         return apply_delete(batch, step, stream);
     status = store_append(batch->conn, stream, "12345", 5, batch->now);
-    batch_changed(batch, stream);
+    batch_changed(batch, stream, STREAM_CHANGED);
     step->tail = stream->tail;
     return status;
 }
