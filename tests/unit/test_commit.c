@@ -17,6 +17,7 @@ struct step {
     int64_t tail;
     enum ds_status result; /* by finish() */
     bool finished;
+    pthread_t finisher; /* the thread that finished it */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -74,7 +75,16 @@ static void finish(struct write *write, enum ds_status status)
     (void)pthread_mutex_lock(&lock);
     step->result = status;
     step->finished = true;
-    (void)pthread_cond_signal(&moved);
+    step->finisher = pthread_self();
+    (void)pthread_cond_broadcast(&moved);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+static void await(struct step *step)
+{
+    (void)pthread_mutex_lock(&lock);
+    while (!step->finished)
+        (void)pthread_cond_wait(&moved, &lock);
     (void)pthread_mutex_unlock(&lock);
 }
 
@@ -88,11 +98,8 @@ static void run_together(struct fixture *f, struct commit *commit, struct step *
         commit_submit(commit, &steps[i].write);
     }
     store_rollback(f->conn);
-    (void)pthread_mutex_lock(&lock);
     for (int i = 0; i < n; i++)
-        while (!steps[i].finished)
-            (void)pthread_cond_wait(&moved, &lock);
-    (void)pthread_mutex_unlock(&lock);
+        await(&steps[i]);
 }
 
 static struct commit *start(struct fixture *f)
@@ -242,6 +249,78 @@ START_TEST(says_busy_when_the_queue_is_full)
 }
 END_TEST
 
+static void run_one(struct commit *commit, struct step *step)
+{
+    step->write = (struct write){.apply = apply, .finish = finish, .in_place = true};
+    step->finished = false;
+    commit_submit(commit, &step->write);
+    await(step);
+}
+
+START_TEST(commits_a_lone_write_on_the_thread_that_submits_it)
+{
+    struct fixture f;
+    struct commit *commit = start(&f);
+    struct step steps[] = {
+        {.kind = CREATE, .path = "/a"}, {.kind = APPEND, .path = "/a"},
+        {.kind = APPEND, .path = "/a"}, {.kind = FAIL, .path = "/a"},
+        {.kind = APPEND, .path = "/a"},
+    };
+
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        run_one(commit, &steps[i]);
+        unit_check(pthread_equal(steps[i].finisher, pthread_self()), "write %zu", i);
+        unit_check(steps[i].result == (steps[i].kind == FAIL ? DS_NO_SPACE : DS_OK), "write %zu",
+                   i);
+    }
+    ck_assert_int_eq(steps[4].tail, 15);
+    run_together(&f, commit, steps, COUNT(steps)); /* a batch: the committer's */
+    run_one(commit, &steps[1]);
+    ck_assert(!pthread_equal(steps[1].finisher, pthread_self()));
+    ck_assert_int_eq(steps[1].tail, 35);
+    stop(&f, commit);
+}
+END_TEST
+
+/* A thread that appends one after the other. */
+static void *append_many(void *arg)
+{
+    struct step step = {.kind = APPEND, .path = "/a"};
+    struct commit *commit = arg;
+    intptr_t failed = 0;
+
+    for (int i = 0; i < WRITES; i++) {
+        run_one(commit, &step);
+        failed += step.result != DS_OK || step.found != DS_OK;
+    }
+    return (void *)failed; // NOLINT(performance-no-int-to-ptr)
+}
+
+START_TEST(loses_no_write_between_workers_and_committer)
+{
+    struct fixture f;
+    struct commit *commit = start(&f);
+    struct step create = {.kind = CREATE, .path = "/a"};
+    struct stream stream;
+    pthread_t thread[4];
+
+    run_one(commit, &create);
+    for (size_t i = 0; i < COUNT(thread); i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, append_many, commit), 0);
+    for (size_t i = 0; i < COUNT(thread); i++) {
+        void *failed;
+
+        ck_assert_int_eq(pthread_join(thread[i], &failed), 0);
+        ck_assert_ptr_null(failed);
+    }
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/a", T, &stream), DS_OK);
+    ck_assert_int_eq(stream.messages, (int64_t)COUNT(thread) * WRITES);
+    ck_assert_int_eq(stream.tail, 5 * stream.messages);
+    stop(&f, commit);
+}
+END_TEST
+
 UNIT_MAIN(commit, sees_its_own_writes_within_a_batch, refuses_only_the_write_that_cannot_be,
           tells_once_of_what_was_tried_twice, answers_every_one_of_many_more_than_a_batch_holds,
-          says_busy_when_the_queue_is_full)
+          says_busy_when_the_queue_is_full, commits_a_lone_write_on_the_thread_that_submits_it,
+          loses_no_write_between_workers_and_committer)
