@@ -1,0 +1,115 @@
+// What the figures are to reach, on two cores with one worker of nginx. A goal is decided when the
+// rows that it looks at were measured; others are left out.
+//
+// Each: [what, its figure, what is wanted of it]. A figure comes from what bench.mjs measured: row(id)
+// is a row, at(id, server) what one server reached in it, median(id, server) the figure of that; of
+// what was not measured they are undefined.
+
+const times = (value) => `${value.toFixed(2)} ×`
+const us = (value) => `${Math.round(value)} µs`
+const ms = (value) => `${(value / 1000).toFixed(2)} ms`
+const perSecond = (value) => `${(value / 1e9).toFixed(2)} GB/s`
+
+const atLeast = (least, write) => [`at least ${write(least)}`, (got) => got >= least, write]
+const atMost = (most, write) => [`at most ${write(most)}`, (got) => got <= most, write]
+
+/** How many times the figure of one server is that of another in the same row. */
+const ratio =
+  (id, one, other) =>
+  ({ median }) =>
+    median(id, one) / median(id, other)
+
+const table = [
+  [
+    "append, 64 connections, to the empty responder",
+    ratio("append-64", "ours", "empty"),
+    atLeast(0.7, times),
+  ],
+  [
+    "append, 64 connections, to the reference in memory, bare",
+    ratio("append-64", "ours", "reference-memory"),
+    atLeast(1.6, times),
+  ],
+  [
+    "append, 64 connections, to the reference on files, bare",
+    ratio("append-64", "ours", "reference-files"),
+    atLeast(30, times),
+  ],
+  [
+    "append in memory mode, to the empty responder",
+    ratio("append-64", "ours-memory", "empty"),
+    atLeast(0.8, times),
+  ],
+  [
+    "append, 1 connection, p50 beyond fdatasync and the empty responder",
+    ({ at, row }) =>
+      at("append-1", "ours").p50_us -
+      at("append-1", "empty").p50_us -
+      row("append-1").fdatasync_us?.median,
+    atMost(150, us),
+  ],
+  [
+    "append to 10,000 streams, to that to one",
+    ({ median }) => median("append-streams-10000", "ours") / median("append-64", "ours"),
+    atLeast(0.6, times),
+  ],
+  [
+    "append to 100,000 streams, to that to one",
+    ({ median }) => median("append-streams-100000", "ours") / median("append-64", "ours"),
+    atLeast(0.5, times),
+  ],
+  ["HEAD, to the empty responder", ratio("head", "ours", "empty"), atLeast(0.8, times)],
+  [
+    "304 at the tail, to the empty responder",
+    ratio("unchanged", "ours", "empty"),
+    atLeast(0.8, times),
+  ],
+  [
+    "catch-up, 16 connections",
+    ({ median }) => median("catch-up-16", "ours"),
+    atLeast(1e9, perSecond),
+  ],
+  [
+    "catch-up, 16 connections, to the reference in memory, bare",
+    ratio("catch-up-16", "ours", "reference-memory"),
+    atLeast(1, times),
+  ],
+  [
+    "catch-up from the front cache, to that without it",
+    ratio("catch-up-16", "ours-cache", "ours"),
+    atLeast(2.5, times),
+  ],
+  [
+    "append to SSE, 1,000 readers, p50",
+    ({ at }) => at("sse-1000", "ours").p50_us,
+    atMost(4000, ms),
+  ],
+  [
+    "append to SSE, 1,000 readers, p99",
+    ({ at }) => at("sse-1000", "ours").p99_us,
+    atMost(8000, ms),
+  ],
+  [
+    "append to SSE, 1 reader, p50 beyond the commit",
+    ({ at }) => at("sse-1", "ours").p50_us - at("sse-1", "ours").detail?.commit.p50_us,
+    atMost(300, us),
+  ],
+  [
+    "mixed load, p99 of an append, to that without readers",
+    ratio("mixed", "with readers", "alone"),
+    atMost(2, times),
+  ],
+]
+
+/** Those goals that these figures decide. */
+export function goals(report) {
+  const row = (id) => report.workloads.find((one) => one.id === id) ?? { results: {} }
+  const at = (id, server) => row(id).results[server] ?? {}
+  const median = (id, server) => at(id, server).median
+  return table
+    .map(([goal, figure, [wanted, reached, write]]) => {
+      const got = figure({ row, at, median })
+      return { goal, wanted, value: got, got: write(got), reached: reached(got) }
+    })
+    .filter(({ value }) => Number.isFinite(value)) // else a row was not measured
+}
