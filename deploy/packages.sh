@@ -3,6 +3,7 @@
 #
 #   deploy/packages.sh run     what building and `make run` need
 #   deploy/packages.sh test    that, and what the tests need
+#   deploy/packages.sh bench   that, and what `make bench` needs
 #   deploy/packages.sh lint    what `make lint` needs
 #   deploy/packages.sh deb     what `make deb` needs
 #   deploy/packages.sh package what `make test-package` needs, which builds the package first
@@ -24,8 +25,9 @@ lint="$build clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck"
 
 case ${1-} in
 run) wanted=$run ;;
-test)
+test | bench)
     wanted=$test
+    [ "$1" = bench ] && wanted="$wanted wrk:wrk"
     # Debian's node is as good as any other; an older one than 18 is not
     node -e 'process.exit(process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null ||
         wanted="$wanted nodejs"
@@ -36,7 +38,7 @@ deb) wanted=$deb ;;
 package) wanted="$deb debootstrap:debootstrap systemd-container:systemd-nspawn
         lintian:lintian curl:curl" ;;
 *)
-    echo "usage: $0 run|test|lint|deb|package" >&2
+    echo "usage: $0 run|test|bench|lint|deb|package" >&2
     exit 2
     ;;
 esac
