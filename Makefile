@@ -166,10 +166,10 @@ $B/bench/empty.fcgi: tests/bench/empty.c $(SERVER)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< \
 		$(filter-out $B/route.o,$(SERVER)) $(DS_LDLIBS)
 
-$B/bench/load: tests/bench/load.c
-	$(Q)echo "  CC    $<"
+$B/bench/load: $(wildcard tests/bench/load*.c) tests/bench/load.h
+	$(Q)echo "  CC    $@"
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $<
+	$(Q)$(CC) $(filter-out -MMD -MP,$(DS_CFLAGS)) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^)
 
 # the ceiling of plain CGI
 $B/bench/empty.cgi: tests/bench/empty_cgi.c
@@ -243,12 +243,14 @@ deb:
 	@cd $B/deb/$(DIST) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -us -uc -b
 	@ls $B/deb/*.deb
 
-# side by side: this program, an empty one behind the same nginx, and the npm reference server
-bench bench-quick:
-	@sh deploy/packages.sh test
+# side by side: this program, an empty one behind the same nginx, and the npm reference server;
+# bench-scale: how the cost grows. BENCH= has other arguments of bench.mjs, PLOT=file.svg draws
+bench bench-quick bench-scale:
+	@sh deploy/packages.sh bench
 	@$(MAKE) --no-print-directory all $(addprefix $B/bench/,empty.fcgi empty.cgi load fill)
 	@sh tests/run.sh modules
-	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) $(BENCH)
+	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) \
+		$(if $(filter bench-scale,$@),--scale 1) $(if $(PLOT),--plot $(PLOT)) $(BENCH)
 
 # the package in a clean Debian: built, installed, upgraded, removed, purged (see the script)
 test-package:
@@ -261,7 +263,8 @@ clean:
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 	@echo '  make test-doors every web server by the same tests, and what it can do'
-	@echo '  make bench      side by side with the reference server; bench-quick in three minutes'
+	@echo '  make bench      side by side with the reference server; bench-quick in three minutes,'
+	@echo '                  bench-scale how the cost grows; PLOT=file.svg draws it'
 	@echo '  make check      unit tests alone'
 	@echo '  make lint       clang-format, cppcheck and clang-tidy, all clean'
 	@echo '  make install    DESTDIR= and prefix= as usual; uninstall takes it away'
@@ -270,7 +273,7 @@ help:
 	@echo '  make dist       a tarball into build/'
 	@echo '  make clean      delete build/'
 
-.PHONY: always all run test test-doors test-programs bench bench-quick check lint install uninstall dist deb test-package clean help
+.PHONY: always all run test test-doors test-programs bench bench-quick bench-scale check lint install uninstall dist deb test-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

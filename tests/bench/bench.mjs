@@ -1,18 +1,25 @@
 // The benchmark: `make bench`, or parts of it:
 //
-//   node tests/bench/bench.mjs [--quick] [--json] [--rounds N] [--seconds S] [--scale F] [WORKLOAD…]
+//   node tests/bench/bench.mjs [--quick] [--json] [--rounds N] [--seconds S] [--plot FILE]
+//                              [--scale F] [WORKLOAD…]
 //
 // All servers run at once and take turns, round after round, so that a noisy machine hurts all
 // alike; figures are medians of the rounds with their spread (least to most). Ratios come first:
 // absolute figures of a shared machine mean little. A single answer that was not expected, a failed
-// request, or a message that is missing when everything is read back fails the run. --scale shrinks
-// the rows of scale.mjs, to try them: 0.01 takes ten million messages for a hundred thousand.
+// request, or a message that is not there, whole and once, when everything is read back fails the
+// run.
+//
+// --scale takes the rows of scale.mjs in place of those of workloads.mjs, so large: 1 as they are
+// meant, 0.01 takes a hundred thousand messages for ten million, to try them. Names are looked for
+// in both. --plot draws the rows that plot.mjs knows. build/bench/result.json keeps the figures.
 
 import { execFile, execFileSync } from "node:child_process"
 import fs from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { build, root, usage } from "../system/harness.mjs"
+import { goals } from "./goals.mjs"
+import { plot } from "./plot.mjs"
 import { scale } from "./scale.mjs"
 import { servers } from "./servers.mjs"
 import { workloads } from "./workloads.mjs"
@@ -21,43 +28,58 @@ const argv = process.argv.slice(2)
 const flag = (name) => argv.includes(`--${name}`) && argv.splice(argv.indexOf(`--${name}`), 1)
 const option = (name, preset) => {
   const at = argv.indexOf(`--${name}`)
-  return at < 0 ? preset : Number(argv.splice(at, 2)[1])
+  return at < 0 ? preset : argv.splice(at, 2)[1]
 }
 const quick = Boolean(flag("quick"))
 const json = Boolean(flag("json"))
-const rounds = option("rounds", quick ? 3 : 5)
-const seconds = option("seconds", quick ? 1 : 3)
-const rows = [...workloads, ...scale(option("scale", 1))]
+const rounds = Number(option("rounds", 3))
+const seconds = Number(option("seconds", quick ? 0.6 : 3))
+const drawing = option("plot")
+const factor = option("scale")
+const preset = factor ? scale(Number(factor)) : workloads
+const named = (row) => argv.some((name) => row.name.startsWith(name))
+const chosen = (
+  argv.length > 0 ? [...workloads, ...scale(Number(factor ?? 1))].filter(named) : preset
+).filter((row) => !quick || row.quick)
 
-/** Runs the load generator; its line of JSON. Throws when something was lost or refused. */
-const load = (args) =>
+const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "load-"))
+
+/** Runs a program to its end: what it printed. Throws with its complaints if it was not content. */
+const run = (program, words) =>
   new Promise((resolve, reject) =>
-    execFile(path.join(build, "bench/load"), args.map(String), (error, out, err) => {
-      if (error) reject(new Error(`load ${args.join(" ")}: ${err || error.message}\n${out}`))
-      else resolve(JSON.parse(out))
-    })
+    execFile(program, words.map(String), (error, out, err) =>
+      error
+        ? reject(
+            new Error(
+              `${path.basename(program)} ${words.join(" ")}: ${err || error.message}\n${out}`
+            )
+          )
+        : resolve(out)
+    )
   )
 
-/** How often a second this disk makes 256 bytes durable, one after the other. */
-function fdatasyncRate(folder) {
-  const file = path.join(folder, `fsync-${process.pid}`)
-  const fd = fs.openSync(file, "w")
-  const page = Buffer.alloc(4096)
-  const start = process.hrtime.bigint()
-  let n = 0
-  let spent = 0
-  do {
-    fs.writeSync(fd, page)
-    fs.fdatasyncSync(fd)
-    n++
-    spent = Number(process.hrtime.bigint() - start) / 1e9
-  } while (spent < 0.5)
-  fs.closeSync(fd)
-  fs.unlinkSync(file)
-  return n / spent
+const load = async (words) => JSON.parse(await run(path.join(build, "bench/load"), words))
+
+/** wrk itself is content with anything that is an answer, and with connections that break. */
+async function wrk(words) {
+  const out = await run("wrk", ["--latency", ...words])
+  const bad = out.match(/(Non-2xx|Socket errors).*/) ?? out.match(/^ +0 requests .*/m)
+  if (bad) throw new Error(`wrk ${words.join(" ")}: ${bad[0]}`)
+  const us = (share) => {
+    const [, value, unit] = out.match(new RegExp(`${share}% +([\\d.]+)(us|ms|s)`))
+    return Number(value) * { us: 1, ms: 1000, s: 1e6 }[unit]
+  }
+  return {
+    per_second: Number(out.match(/Requests\/sec: +([\d.]+)/)[1]),
+    latency: { p50_us: us(50), p90_us: us(90), p99_us: us(99) },
+  }
 }
 
+const least = (values) => Math.min(...values)
+const most = (values) => Math.max(...values)
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
+const spread = (values) => ({ median: median(values), least: least(values), most: most(values) })
+
 const format = (value) =>
   value >= 1e9
     ? `${(value / 1e9).toFixed(2)} G`
@@ -69,62 +91,117 @@ const format = (value) =>
           ? String(Math.round(value))
           : value.toPrecision(2)
 
-/** One workload at all its servers: { server: { median, least, most, detail } }. */
-async function measure(workload, running) {
-  const results = {}
-  const context = (name) => ({ server: running[name], name, load, seconds, quick })
-  for (const name of workload.servers) await workload.prepare?.(context(name))
-  for (let round = 0; round < (workload.rounds ?? rounds); round++)
-    for (const name of workload.servers) {
-      const figure = await workload.run(context(name))
-      ;(results[name] ??= []).push(figure)
-    }
-  for (const name of workload.servers) await workload.check?.(context(name), results[name])
-  return Object.fromEntries(
-    Object.entries(results).map(([name, figures]) => {
-      const values = figures.map((figure) => figure.value)
-      const at = figures.find((figure) => figure.value === median(values))
-      return [
-        name,
-        {
-          median: median(values),
-          least: Math.min(...values),
-          most: Math.max(...values),
-          detail: at,
-        },
-      ]
-    })
-  )
+/**
+ * Microseconds in which this disk makes a page durable, one after the other: over pages that are
+ * there already, as a write-ahead log does once it has begun anew.
+ */
+function fdatasync() {
+  const page = Buffer.alloc(4096)
+  const pages = 256
+  const file = path.join(scratch, "fdatasync")
+  if (!fs.existsSync(file))
+    fs.writeFileSync(file, Buffer.alloc(pages * page.length), { flush: true })
+  const fd = fs.openSync(file, "r+")
+  const times = []
+  const end = performance.now() + 50
+  do {
+    const began = performance.now()
+    fs.writeSync(fd, page, 0, page.length, (times.length % pages) * page.length)
+    fs.fdatasyncSync(fd)
+    times.push((performance.now() - began) * 1000)
+  } while (performance.now() < end)
+  fs.closeSync(fd)
+  return median(times)
 }
 
-function machine() {
-  const version = (command, ...args) => {
+/** One workload at all its servers, and the disk in each round. */
+async function measure(row, running) {
+  const figures = Object.fromEntries(row.servers.map((name) => [name, []]))
+  const disk = []
+  const at = async (name, call) => {
+    const ledger = (of) => path.join(scratch, `${name}${of}`.replaceAll("/", "-"))
+    const context = { server: running[name], name, load, wrk, seconds, quick, ledger }
     try {
-      return execFileSync(command, args, {
+      return await call?.(context)
+    } catch (error) {
+      throw new Error(`${row.name}, ${name}: ${error.message}`, { cause: error })
+    }
+  }
+  for (const name of row.servers) await at(name, row.prepare)
+  for (let round = 0; round < (row.rounds ?? rounds); round++) {
+    disk.push(fdatasync())
+    for (const name of row.servers) figures[name].push(await at(name, row.run))
+  }
+  for (const name of row.servers) await at(name, row.check)
+  return {
+    name: row.name,
+    id: row.id,
+    unit: row.unit,
+    base: row.base,
+    fdatasync_us: spread(disk),
+    results: Object.fromEntries(
+      Object.entries(figures).map(([name, rounds]) => {
+        const values = spread(rounds.map((figure) => figure.value))
+        const of = (percentile) => median(rounds.map((figure) => figure.latency[percentile]))
+        return [
+          name,
+          {
+            title: (row.own ?? servers)[name].title,
+            ...values,
+            ...(rounds[0].latency && { p50_us: of("p50_us"), p99_us: of("p99_us") }),
+            detail: rounds.find((figure) => figure.value === values.median),
+          },
+        ]
+      })
+    ),
+  }
+}
+
+function print({ name, unit, base, results }) {
+  const one = typeof base === "number" ? base : (results[base] ?? Object.values(results)[0]).median
+  console.log(`\n${name}   (${unit})`)
+  for (const { title, median, least, most, detail } of Object.values(results)) {
+    const ratio = (median / one).toFixed(2).padStart(6)
+    const range = least === most ? "" : `   (${format(least)} … ${format(most)})`
+    const note = detail.note ? `   ${detail.note}` : ""
+    console.log(`  ${title.padEnd(26)} ${ratio} ×   ${format(median).padStart(8)}${range}${note}`)
+  }
+}
+
+const loadAverage = () => os.loadavg().map((value) => value.toFixed(2))
+
+function machine() {
+  const said = (pattern, command, ...words) => {
+    try {
+      const out = execFileSync("sh", ["-c", '"$@" 2>&1 || :', "sh", command, ...words], {
         encoding: "utf8",
-        stdio: ["ignore", "pipe", "pipe"],
-      }).trim()
+        env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+      })
+      return out.match(pattern)[1]
     } catch {
       return "?"
     }
   }
+  const reference = path.join(root, "tests/node_modules/@durable-streams/server/package.json")
+  const changed = said(/^([^]*)$/, "git", "-C", root, "status", "--porcelain", "-uno") !== ""
   return {
-    commit: version("git", "-C", root, "rev-parse", "--short", "HEAD"),
+    commit:
+      said(/(.*)/, "git", "-C", root, "rev-parse", "--short", "HEAD") +
+      (changed ? ", changed" : ""),
+    date: new Date().toISOString().slice(0, 10),
     kernel: `${os.type()} ${os.release()}`,
     cpus: `${os.cpus().length} × ${os.cpus()[0]?.model}`,
-    load: os.loadavg().map((value) => value.toFixed(2)),
+    nginx: said(/nginx\/(\S+)/, "nginx", "-v"),
+    sqlite: said(/^(\S+)/, "sqlite3", "--version"),
+    gcc: said(/(.*)/, "cc", "--version"),
     node: process.version,
-    sqlite: version("sqlite3", "--version").split(" ")[0],
-    fdatasync_per_second: Math.round(fdatasyncRate(os.tmpdir())),
+    reference: JSON.parse(fs.readFileSync(reference, "utf8")).version,
+    wrk: said(/^wrk (\S+)/, "wrk", "-v"),
+    load_before: loadAverage(),
   }
 }
 
-const chosen = rows.filter(
-  (workload) =>
-    (!quick || workload.quick) &&
-    (argv.length === 0 || argv.some((name) => workload.name.startsWith(name)))
-)
-const names = new Set(chosen.flatMap((workload) => (workload.own ? [] : workload.servers)))
+const names = new Set(chosen.flatMap((row) => (row.own ? [] : row.servers)))
 const running = {}
 let own = {} // the servers of the group of rows that are being measured
 let group
@@ -139,11 +216,11 @@ async function stop(servers) {
 }
 
 /** The servers of a workload: those of its group are started with its first row. */
-async function serversOf(workload) {
-  if (!workload.own) return running
-  if (workload.own !== group) {
+async function serversOf(row) {
+  if (!row.own) return running
+  if (row.own !== group) {
     await stop(own)
-    group = workload.own
+    group = row.own
     for (const [name, server] of Object.entries(group)) own[name] = await server.start()
   }
   return own
@@ -151,37 +228,43 @@ async function serversOf(workload) {
 
 try {
   for (const name of names) running[name] = await servers[name].start()
-  for (const workload of chosen) {
-    const results = await measure(workload, await serversOf(workload))
-    report.workloads.push({ name: workload.name, unit: workload.unit, base: workload.base, results })
-    if (json) continue
-    const base =
-      typeof workload.base === "number"
-        ? { median: workload.base }
-        : results[workload.base ?? workload.servers[0]]
-    console.log(`\n${workload.name}   (${workload.unit})`)
-    for (const [name, result] of Object.entries(results)) {
-      const ratio = result.median / base.median
-      const spread = `${format(result.least)} … ${format(result.most)}`
-      const extra = result.detail.note ? `   ${result.detail.note}` : ""
-      console.log(
-        `  ${(workload.own ?? servers)[name].title.padEnd(26)} ${ratio.toFixed(2).padStart(6)} ×   ${format(result.median).padStart(8)}   (${spread})${extra}`
-      )
-    }
+  for (const row of chosen) {
+    const measured = await measure(row, await serversOf(row))
+    report.workloads.push(measured)
+    if (!json) print(measured)
   }
-  report.load_after = os.loadavg().map((value) => value.toFixed(2))
+  report.load_after = loadAverage()
   for (const name of names)
     if (name.startsWith("ours"))
       report[`${name}_rss_kib`] = running[name].pids().map((pid) => usage(pid).rssKiB)
+} catch (error) {
+  console.error(`\nbench: ${error.message}`)
+  process.exitCode = 1
 } finally {
   await stop(own)
   await stop(running)
 }
 
-if (json) console.log(JSON.stringify(report, null, 2))
-else {
+if (!process.exitCode) {
+  const disk = report.workloads.map((row) => row.fdatasync_us.median)
+  report.fdatasync_us = spread(disk)
+  report.goals = goals(report)
+  fs.writeFileSync(path.join(build, "bench/result.json"), `${JSON.stringify(report, null, 2)}\n`)
+  if (drawing) fs.writeFileSync(drawing, plot(report))
+  if (json) console.log(JSON.stringify(report, null, 2))
+  else conclude()
+}
+
+function conclude() {
+  if (report.goals.length > 0) console.log("\ngoals")
+  for (const { goal, wanted, got, reached } of report.goals)
+    console.log(`  ${reached ? "yes" : "NO "}  ${goal.padEnd(68)} ${wanted.padEnd(20)} ${got}`)
   console.log()
-  for (const [name, value] of Object.entries(report))
-    if (name !== "workloads")
-      console.log(`${name}: ${Array.isArray(value) ? value.join(" ") : value}`)
+  const { workloads: _, goals: __, fdatasync_us: disk, ...rest } = report
+  const { median, least, most } = disk
+  console.log(
+    `fdatasync: ${Math.round(1e6 / median)}/s, ${Math.round(median)} µs (${Math.round(least)} … ${Math.round(most)})`
+  )
+  for (const [name, value] of Object.entries(rest))
+    console.log(`${name}: ${Array.isArray(value) ? value.join(" ") : value}`)
 }

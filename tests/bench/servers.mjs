@@ -1,6 +1,7 @@
 // What is measured, side by side: each server as { name, url, port, stop, pids, database }.
 //
 //   ours, ours in memory     the program behind nginx, as people run it
+//   ours, front cache        the same with the cache of deploy/nginx/options
 //   empty                    its gateway behind the same nginx, and nothing behind that: the ceiling
 //   reference …              the npm reference server, bare or behind the same nginx
 //
@@ -139,6 +140,7 @@ export const servers = {
     title: "ours, memory",
     start: serve({ env: { DS_DURABILITY: "memory" } }),
   },
+  "ours-cache": { title: "ours, front cache", start: serve({ options: ["cache"] }) },
   empty: {
     title: "empty responder",
     start: serve({ program: path.join(build, "bench/empty.fcgi") }),

@@ -6,14 +6,29 @@
 //   own          servers of this row and its neighbours alone, as in servers.mjs
 //   rounds       where it takes long, another number of them
 //   quick        also in `make bench-quick`
+//   id           by which goals.mjs and plot.mjs find it
 //   prepare      once at each server, before the first round
-//   run          one round: { value, note }
+//   run          one round: { value, note }, and where there are some, the latency of its requests
 //   check        after the last one: reads back what was acknowledged, throws when it is not there
+//
+// prepare, run and check are called with { name, server, load, wrk, seconds, quick, ledger }:
+//
+//   load(words)   the load generator; the line it printed, parsed
+//   wrk(words)    wrk: { per_second, latency }
+//   ledger(of)    a file, for this server, of what was acknowledged: load.h says what is in it
+//
+// wrk is used where the same request over and over is what is measured and any answer without an
+// error will do. Appends are not: their messages must say whose they are, or nobody could tell
+// afterwards whether each one is there once. Nor is HEAD: wrk waits for the body.
 
 import { request } from "../system/http.mjs"
+import { servers } from "./servers.mjs"
 
 const JSON_TYPE = "application/json"
 const BINARY = "application/octet-stream"
+const TEXT = "text/plain"
+
+/** Every server that appends are compared at, the ceiling first. */
 const all = [
   "empty",
   "ours",
@@ -22,35 +37,52 @@ const all = [
   "reference-memory-nginx",
   "reference-files",
 ]
+const ours = ["empty", "ours", "ours-memory"]
 
-export const latency = ({ p50_us, p99_us }) =>
-  `p50 ${(p50_us / 1000).toFixed(2)} ms, p99 ${(p99_us / 1000).toFixed(2)} ms`
+const ms = (us) => `${(us / 1000).toFixed(2)} ms`
+export const latency = ({ p50_us, p99_us }) => `p50 ${ms(p50_us)}, p99 ${ms(p99_us)}`
 
-export async function create({ server, name }, prefix, streams, type) {
-  if (name === "empty") return
-  for (let first = 0; first < streams; first += 64)
-    await Promise.all(
-      Array.from({ length: Math.min(64, streams - first) }, async (_, i) => {
-        const answer = await request(server.url, "PUT", `${prefix}-${first + i}`, {
-          headers: { "Content-Type": type },
-        })
-        if (answer.status !== 201 && answer.status !== 200)
-          throw new Error(`PUT ${prefix}-${first + i}: ${answer.status}`)
-      })
-    )
-}
-
-/** Bytes that the server says it has, over all streams of a prefix. */
-async function stored(server, prefix, streams) {
-  let bytes = 0
-  for (let i = 0; i < streams; i++) {
-    const answer = await request(server.url, "HEAD", `${prefix}-${i}`)
-    bytes += Number(answer.headers["stream-next-offset"].split("_")[1])
-  }
-  return bytes
-}
+/** Options as words of a command line: true stands for an option without a value. */
+export const words = (mode, options) => [
+  mode,
+  ...Object.entries(options).flatMap(([name, value]) =>
+    value === undefined || value === false
+      ? []
+      : value === true
+        ? [`--${name}`]
+        : [`--${name}`, value]
+  ),
+]
 
 let unique = 0
+const fresh = (name) => `/v1/stream/${name}-${unique++}`
+
+/** The streams of a row, which are checked when it is over: at the empty responder there are none. */
+function streamsOf(prefix, { streams = 1, type = BINARY, body = 256 }) {
+  const common = ({ server }) => ({ port: server.port, path: prefix, streams, type, body })
+  return {
+    async create(context) {
+      if (context.name === "empty") return
+      await context.load(
+        words("create", { ...common(context), connections: Math.min(streams, 16) })
+      )
+    },
+    /** Words for the load generator that writes to them. */
+    write: (context, mode, options) =>
+      context.load(words(mode, { ...common(context), ledger: context.ledger(prefix), ...options })),
+    /** Every acknowledged message is there once, whole and in order, and nothing else. */
+    async verify(context) {
+      if (context.name === "empty") return
+      await context.load(
+        words("verify", {
+          ...common(context),
+          ledger: context.ledger(prefix),
+          connections: Math.min(streams, 16),
+        })
+      )
+    },
+  }
+}
 
 export function appends({
   connections,
@@ -59,109 +91,158 @@ export function appends({
   producer = false,
   batch = 1,
   quick = false,
+  id,
 }) {
-  const prefix = `/v1/stream/bench-${unique++}`
   const type = batch > 1 ? JSON_TYPE : BINARY
-  const acknowledged = {}
+  const at = streamsOf(fresh("append"), { streams, type })
   return {
     name: `append ${batch > 1 ? `JSON × ${batch}` : "256 B"}${producer ? ", producer" : ""}, ${connections} connections, ${streams} streams`,
     unit: batch > 1 ? "messages/s" : "requests/s",
     servers,
     quick,
-    prepare: (context) => create(context, prefix, streams, type),
-    async run({ name, server, load, seconds }) {
-      const result = await load([
-        "requests",
-        "--port",
-        server.port,
-        "--path",
-        prefix,
-        "--connections",
+    id,
+    prepare: at.create,
+    async run(context) {
+      const result = await at.write(context, "requests", {
         connections,
-        "--streams",
-        streams,
-        "--type",
-        type,
-        "--batch",
         batch,
-        "--seconds",
-        seconds,
-        "--warmup",
-        seconds / 4,
-        ...(producer ? ["--producer"] : []),
-      ])
-      acknowledged[name] = (acknowledged[name] ?? 0) + result.acknowledged
+        producer,
+        seconds: context.seconds,
+        warmup: context.seconds / 4,
+      })
       return {
         value: result.per_second * batch,
         note: latency(result.latency),
         latency: result.latency,
       }
     },
-    async check({ name, server }) {
-      if (name === "empty" || batch > 1 || streams > 1000) return
-      const bytes = await stored(server, prefix, streams)
-      // what was under way when the load ended may be stored without having been acknowledged
-      if (bytes < acknowledged[name] * 256)
-        throw new Error(`${name}: ${acknowledged[name]} appends acknowledged, ${bytes} bytes there`)
-    },
+    check: at.verify,
   }
 }
 
-function reads({
-  name,
-  connections,
-  query = "",
-  method = "GET",
-  header,
-  size = 0,
-  servers,
-  quick = false,
-}) {
-  const prefix = `/v1/stream/read-${unique++}`
-  const tags = {}
+/** HEAD of a stream with a message. */
+function heads({ connections, servers = ours, ...row }) {
+  const prefix = fresh("head")
+  const at = streamsOf(prefix, {})
   return {
-    name: `${name}, ${connections} connections`,
-    unit: size > 0 ? "bytes/s" : "requests/s",
+    name: `HEAD, ${connections} connections`,
+    unit: "requests/s",
     servers,
-    quick,
+    ...row,
     async prepare(context) {
-      await create(context, prefix, 1, BINARY)
-      if (context.name === "empty") return
-      const { url } = context.server
-      if (size > 0)
-        for (let i = 0; i < size / (1 << 20); i++)
-          await request(url, "POST", `${prefix}-0`, {
-            headers: { "Content-Type": BINARY },
-            body: Buffer.alloc(1 << 20, 46),
-          })
-      tags[context.name] = (await request(url, "GET", `${prefix}-0${query}`)).headers.etag
+      await at.create(context)
+      await at.write(context, "requests", { count: 1 })
     },
-    async run({ name: at, server, load, seconds }) {
-      const result = await load([
-        "requests",
-        "--port",
-        server.port,
-        "--path",
-        prefix,
-        "--connections",
-        connections,
-        "--method",
-        method,
-        "--query",
-        query,
-        "--seconds",
-        seconds,
-        "--warmup",
-        seconds / 4,
-        ...(header ? ["--header", `${header}: ${tags[at] ?? '"x"'}\r\n`] : []),
-      ])
+    async run({ server, load, seconds }) {
+      const result = await load(
+        words("requests", {
+          port: server.port,
+          path: prefix,
+          method: "HEAD",
+          connections,
+          seconds,
+          warmup: seconds / 4,
+        })
+      )
       return {
-        value: size > 0 ? result.bytes_per_second : result.per_second,
+        value: result.per_second,
         note: latency(result.latency),
+        latency: result.latency,
       }
     },
   }
 }
+
+/** A client that has everything asks again: GET at the tail with If-None-Match. */
+function unchanged({ connections, servers = ours, ...row }) {
+  const prefix = fresh("unchanged")
+  const at = streamsOf(prefix, {})
+  const asked = {}
+  const ask = ({ server }, offset, tag) =>
+    request(server.url, "GET", `${prefix}-0?offset=${offset}`, {
+      headers: tag ? { "If-None-Match": tag } : {},
+    })
+  const expect304 = async (context) => {
+    const { offset, tag } = asked[context.name]
+    const { status } = await ask(context, offset, tag)
+    if (context.name !== "empty" && status !== 304) throw new Error(`${offset}: ${status}, not 304`)
+  }
+  const run = async ({ name, server, wrk }, seconds) => {
+    const { offset, tag } = asked[name]
+    const result = await wrk([
+      ...["-t1", `-c${connections}`, `-d${seconds}s`, "-H", `If-None-Match: ${tag}`],
+      `${server.url}${prefix}-0?offset=${offset}`,
+    ])
+    return { value: result.per_second, note: latency(result.latency), latency: result.latency }
+  }
+  return {
+    name: `304 at the tail, ${connections} connections`,
+    unit: "requests/s, by wrk",
+    servers,
+    ...row,
+    async prepare(context) {
+      await at.create(context)
+      await at.write(context, "requests", { count: 1 })
+      const offset = (await ask(context, "-1")).headers["stream-next-offset"]
+      const tag = (await ask(context, offset)).headers.etag ?? '"none"'
+      asked[context.name] = { offset, tag }
+      await expect304(context)
+      await run(context, 1)
+    },
+    run: (context) => run(context, Math.ceil(context.seconds)),
+    check: expect304,
+  }
+}
+
+const MESSAGES = 10_000
+const KIB = 1024
+
+/** 10,000 messages of 1 KB in a stream, there to be read. */
+function readable(name) {
+  const prefix = fresh(name)
+  const at = streamsOf(prefix, { body: KIB })
+  return {
+    prefix,
+    async prepare(context) {
+      await at.create(context)
+      await at.write(context, "requests", { count: MESSAGES, connections: 16 })
+    },
+    /** Words for readers of the whole stream, each of which must get all of its bytes. */
+    reading: ({ server }, options) =>
+      words("catch-up", { port: server.port, path: prefix, bytes: MESSAGES * KIB, ...options }),
+    check: at.verify,
+  }
+}
+
+function catchUps({ connections, servers, ...row }) {
+  const stream = readable("catch-up")
+  return {
+    name: `catch-up of ${MESSAGES} × 1 KB, ${connections} connections`,
+    unit: "bytes/s",
+    servers,
+    ...row,
+    prepare: stream.prepare,
+    async run(context) {
+      const { seconds } = context
+      const result = await context.load(
+        stream.reading(context, { connections, seconds, warmup: seconds / 4 })
+      )
+      return {
+        value: result.bytes_per_second,
+        note: `the whole: ${latency(result.latency)}`,
+        latency: result.latency,
+      }
+    },
+    check: stream.check,
+  }
+}
+
+const delivered = (result) => ({
+  value: result.delivery.p50_us,
+  note: `p99 ${ms(result.delivery.p99_us)}, commit p50 ${ms(result.commit.p50_us)}`,
+  latency: result.delivery,
+  commit: result.commit,
+})
 
 export function live({
   kind,
@@ -170,85 +251,137 @@ export function live({
   rate = 50,
   servers = ["ours", "ours-memory", "reference-memory-nginx"],
   quick = false,
+  id,
 }) {
-  const prefix = `/v1/stream/live-${unique++}`
+  const at = streamsOf(fresh("live"), { streams, type: TEXT })
   return {
     name: `delivery, ${kind}, ${readers} readers, ${streams} streams, ${rate}/s`,
     unit: "p50 µs from append to reader",
     servers,
     quick,
-    prepare: (context) => create(context, prefix, streams, "text/plain"),
-    async run({ server, load, seconds }) {
-      const result = await load([
-        "live",
-        "--port",
-        server.port,
-        "--path",
-        prefix,
-        "--type",
-        "text/plain",
-        "--readers",
-        readers,
-        "--streams",
-        streams,
-        "--rate",
-        streams > 1 ? rate / streams : rate,
-        "--seconds",
-        seconds,
-        ...(kind === "long-poll" ? ["--long-poll"] : []),
+    id,
+    prepare: at.create,
+    run: async (context) =>
+      delivered(
+        await at.write(context, "live", {
+          readers,
+          rate: rate / streams,
+          seconds: context.seconds,
+          warmup: context.seconds / 4,
+          "long-poll": kind === "long-poll",
+        })
+      ),
+    check: at.verify,
+  }
+}
+
+/**
+ * Everything at once: appends at 60 % of the ceiling by 64 connections, 100 readers that catch up
+ * with 10,000 × 1 KB, wait ten seconds and begin anew (that is 100 MB/s), and 1,000 SSE readers of
+ * one stream with 50 messages/s; for twenty times as long as other rows take.
+ *
+ * The ceiling is what the empty responder answers just before. Appends are due at moments of their
+ * own, and a late one counts from when it was due. The same rate without any reader, and at the
+ * empty responder, comes first: the ratio is what readers cost a writer.
+ */
+function mixed({ share = 0.6, catching = 100, pause = 10, readers = 1000, rate = 50, id }) {
+  const appended = streamsOf(fresh("mixed"), {})
+  const watched = streamsOf(fresh("mixed-live"), { type: TEXT })
+  const stream = readable("mixed-catch-up")
+  const connections = 64
+  const warmup = 3
+  const time = ({ seconds }) => Math.max(2 * pause, 20 * seconds)
+  let pace
+
+  return {
+    name: `mixed: appends at ${100 * share} % of the ceiling, ${catching} catch-up and ${readers} SSE readers`,
+    unit: "p99 µs of an append",
+    servers: ["empty", "alone", "with readers"],
+    base: "alone",
+    own: {
+      empty: servers.empty,
+      alone: { ...servers.ours, title: "ours, without readers" },
+      "with readers": { ...servers.ours, title: "ours, with readers" },
+    },
+    rounds: 1,
+    id,
+    async prepare(context) {
+      await appended.create(context)
+      if (context.name !== "with readers") return
+      await watched.create(context)
+      await stream.prepare(context)
+    },
+    async run(context) {
+      const write = (options) => appended.write(context, "requests", { connections, ...options })
+      if (context.name === "empty")
+        pace = share * (await write({ seconds: Math.max(2, context.seconds) })).per_second
+      const seconds = time(context)
+      // readers are there before, and until after
+      const around = { warmup: warmup - 1, seconds: seconds + 2 }
+      const reading = context.name === "with readers" && [
+        watched.write(context, "live", { readers, rate, ...around }),
+        context.load(stream.reading(context, { connections: catching, pause, ...around })),
+      ]
+      const [appends, live, caught] = await Promise.all([
+        write({ pace, seconds, warmup }),
+        ...(reading || []),
       ])
+      const note = `p50 ${ms(appends.latency.p50_us)}, ${Math.round(appends.per_second)} of ${Math.round(pace)} appends/s`
+      const figure = { value: appends.latency.p99_us, latency: appends.latency, pace, appends }
+      if (!reading) return { ...figure, note }
+      if (caught.least_passes === 0) throw new Error(`a catch-up reader starved for ${seconds} s`)
       return {
-        value: result.delivery.p50_us,
-        note: `p99 ${(result.delivery.p99_us / 1000).toFixed(2)} ms, commit p50 ${(result.commit.p50_us / 1000).toFixed(2)} ms`,
+        ...figure,
+        live,
+        caught,
+        note:
+          `${note}; deliveries all there, p99 ${ms(live.delivery.p99_us)}; ` +
+          `catch-ups a reader ${caught.least_passes} … ${caught.most_passes}, p99 ${ms(caught.latency.p99_us)}`,
       }
+    },
+    async check(context) {
+      await appended.verify(context)
+      if (context.name !== "with readers") return
+      await watched.verify(context)
+      await stream.check(context)
     },
   }
 }
 
-const ours = ["empty", "ours", "ours-memory"]
+const reading = ["ours", "ours-cache", "reference-memory", "reference-memory-nginx"]
+const ourLive = ["ours", "ours-memory"]
 
 export const workloads = [
-  appends({ connections: 1, quick: true }),
-  appends({ connections: 16 }),
-  appends({ connections: 64, quick: true }),
-  appends({ connections: 256 }),
+  appends({ id: "append-1", connections: 1, quick: true }),
+  appends({ id: "append-16", connections: 16 }),
+  appends({ id: "append-64", connections: 64, quick: true }),
+  appends({ id: "append-256", connections: 256 }),
   appends({ connections: 64, streams: 100, servers: ours }),
-  appends({ connections: 64, streams: 10_000, servers: ours, quick: true }),
-  appends({ connections: 64, streams: 100_000, servers: ours }),
-  appends({ connections: 1, streams: 1, producer: true, servers: ours }),
-  appends({ connections: 64, streams: 64, producer: true, servers: ours, quick: true }),
-  appends({ connections: 1, batch: 100 }),
-  appends({ connections: 64, batch: 100, quick: true }),
-  reads({ name: "HEAD", method: "HEAD", connections: 64, servers: ours, quick: true }),
-  reads({
-    name: "304 at the tail",
-    header: "If-None-Match",
-    query: "?offset=-1",
+  appends({
+    id: "append-streams-10000",
     connections: 64,
+    streams: 10_000,
     servers: ours,
     quick: true,
   }),
-  reads({
-    name: "catch-up of 10 MB",
-    size: 10 << 20,
-    query: "?offset=-1",
-    connections: 1,
-    servers: ["ours", "reference-memory", "reference-memory-nginx"],
-  }),
-  reads({
-    name: "catch-up of 10 MB",
-    size: 10 << 20,
-    query: "?offset=-1",
-    connections: 16,
-    servers: ["ours", "reference-memory", "reference-memory-nginx"],
-    quick: true,
-  }),
-  live({ kind: "sse", readers: 1, quick: true }),
+  appends({ id: "append-streams-100000", connections: 64, streams: 100_000, servers: ours }),
+  appends({ connections: 1, producer: true, servers: ours }),
+  appends({ connections: 64, streams: 64, producer: true, servers: ours, quick: true }),
+  appends({ connections: 1, batch: 100 }),
+  appends({ connections: 64, batch: 100, quick: true }),
+  heads({ id: "head", connections: 64, quick: true }),
+  unchanged({ id: "unchanged", connections: 64, quick: true }),
+  catchUps({ connections: 1, servers: reading }),
+  catchUps({ id: "catch-up-16", connections: 16, servers: reading, quick: true }),
+  live({ id: "sse-1", kind: "sse", readers: 1, quick: true }),
   live({ kind: "sse", readers: 100 }),
-  live({ kind: "sse", readers: 1000, quick: true }),
-  live({ kind: "sse", readers: 5000, servers: ["ours", "ours-memory"] }),
+  live({ id: "sse-1000", kind: "sse", readers: 1000, quick: true }),
+  live({ kind: "sse", readers: 5000, servers: ourLive }),
   live({ kind: "sse", readers: 1000, streams: 1000, rate: 1000 }),
   live({ kind: "long-poll", readers: 1 }),
   live({ kind: "long-poll", readers: 100 }),
   live({ kind: "long-poll", readers: 1000 }),
+  live({ kind: "long-poll", readers: 5000, servers: ourLive }),
+  live({ kind: "long-poll", readers: 1000, streams: 1000, rate: 1000 }),
+  mixed({ id: "mixed" }),
 ]
