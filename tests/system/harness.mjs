@@ -143,6 +143,17 @@ export function launch(command, args, { env = cleanEnv(), cwd, log, stdin = "ign
   return child
 }
 
+/** Starts a process with a listening unix socket as descriptor 0, as web servers and supervisors do. */
+export async function launchListening(socket, command, args, options = {}) {
+  const listener = net.createServer()
+  await new Promise((resolve) => listener.listen(`${socket}.new`, resolve))
+  // node takes the name away that it gave; and only the descriptor is wanted, the child accepts
+  fs.renameSync(`${socket}.new`, socket)
+  const child = launch(command, args, { ...options, stdin: listener._handle.fd })
+  listener._handle.close()
+  return child
+}
+
 /** Asks a child to end, insists after `grace` ms; says how it ended and whether it had to be killed. */
 export async function end(child, signal = "SIGTERM", grace = 15_000) {
   if (child.exitCode === null && child.signalCode === null) tryKill(child.pid, signal)

@@ -12,7 +12,7 @@ import {
   end,
   expectNoReport,
   isAlive,
-  launch,
+  launchListening,
   program,
   root,
   sanitized,
@@ -191,17 +191,11 @@ async function inherited(command, args, env) {
   const socket = path.join(dir, "app.sock")
   const log = path.join(dir, "log")
   fs.writeFileSync(log, "")
-  const listener = net.createServer()
-  await new Promise((resolve) => listener.listen(`${socket}.new`, resolve))
-  // node takes the name away that it gave; and only the descriptor is wanted, the child accepts
-  fs.renameSync(`${socket}.new`, socket)
-  const child = launch(command, args, {
+  const child = await launchListening(socket, command, args, {
     log,
     cwd: dir,
-    stdin: listener._handle.fd,
     env: cleanEnv({ DS_DATABASE: path.join(dir, "streams.db"), ...env }),
   })
-  listener._handle.close()
   undo.push(async () => {
     await end(child, "SIGKILL")
     expectNoReport(fs.readFileSync(log, "utf8"))
