@@ -252,6 +252,14 @@ bench bench-quick bench-scale:
 	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) \
 		$(if $(filter bench-scale,$@),--scale 1) $(if $(PLOT),--plot $(PLOT)) $(BENCH)
 
+# Instructions a request, beside the agreed figures of tests/bench/instructions.tsv, and where they
+# are spent: build/callgrind/*.txt. UPDATE='why they changed' writes them to that table.
+callgrind:
+	@sh deploy/packages.sh test
+	@$(MAKE) --no-print-directory all
+	@sh tests/run.sh modules
+	@B=$B node tests/bench/instructions.mjs $(if $(UPDATE),--update "$$UPDATE")
+
 # the package in a clean Debian: built, installed, upgraded, removed, purged (see the script)
 test-package:
 	@sh deploy/packages.sh package
@@ -265,6 +273,7 @@ help:
 	@echo '  make test-doors every web server by the same tests, and what it can do'
 	@echo '  make bench      side by side with the reference server; bench-quick in three minutes,'
 	@echo '                  bench-scale how the cost grows; PLOT=file.svg draws it'
+	@echo "  make callgrind  instructions a request; UPDATE='why' writes them to the table"
 	@echo '  make check      unit tests alone'
 	@echo '  make lint       clang-format, cppcheck and clang-tidy, all clean'
 	@echo '  make install    DESTDIR= and prefix= as usual; uninstall takes it away'
@@ -273,7 +282,7 @@ help:
 	@echo '  make dist       a tarball into build/'
 	@echo '  make clean      delete build/'
 
-.PHONY: always all run test test-doors test-programs bench bench-quick bench-scale check lint install uninstall dist deb test-package clean help
+.PHONY: always all run test test-doors test-programs bench bench-quick bench-scale callgrind check lint install uninstall dist deb test-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

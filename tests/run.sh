@@ -28,7 +28,7 @@ export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
 system='program conformance:three wire:nginx wire:lighttpd-cgi
     faults client registry hook crash contention parked housekeeping front front-apache scaling
-    hosting run dsctl export library'
+    hosting run dsctl export library instructions'
 # doors/list.mjs has them
 doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
     apache-cgi lighttpd-cgi hosting mixed'
@@ -155,7 +155,7 @@ one_system() {
     if [ "$bad" -ne 0 ]; then
         cat "$scratch/output" "$scratch/notes"
     else # what the tests measured
-        grep -E '^(export|scaling|conformance|crash|parked|contention|housekeeping|faults): ' "$scratch/output" | sed 's/^/    /'
+        grep -E '^(export|scaling|conformance|crash|parked|contention|housekeeping|faults|instructions): ' "$scratch/output" | sed 's/^/    /'
     fi
     case $1 in
     faults) # what a client's socket saw at every door
