@@ -1,4 +1,4 @@
-// How the cost grows: rows of the same shape as those of workloads.mjs, each with servers of its own.
+// How the cost grows: rows like those of workloads.mjs, each with servers of its own.
 //
 //   scale(1)      as it is meant; scale(0.01) with a hundredth of it, to try whether it works
 //
@@ -50,7 +50,7 @@ async function expectTotal(server, least) {
   if (bytes < least) throw new Error(`${least} bytes acknowledged, ${bytes} bytes there`)
 }
 
-/** Calls look() every `ms` until the promise is settled; what it returned, and what the promise did. */
+/** Calls look() every `ms` until the promise is settled: what it returned, and the result. */
 async function sampled(promise, ms, look) {
   const samples = []
   let settled = false
@@ -105,7 +105,8 @@ async function reopen(server, stream, { signal = "SIGTERM", cold = false } = {})
   if (signal === "SIGKILL") server.kill()
   await ended
   while (responders.some((pid) => fs.existsSync(`/proc/${pid}`))) await sleep(10)
-  if (cold) forget([server.database, `${server.database}-wal`, path.join(build, "durable-streams.fcgi")])
+  if (cold)
+    forget([server.database, `${server.database}-wal`, path.join(build, "durable-streams.fcgi")])
   const wal = sizeOf(`${server.database}-wal`)
   const began = performance.now()
   server.startSupervisor(0)
@@ -113,7 +114,11 @@ async function reopen(server, stream, { signal = "SIGTERM", cold = false } = {})
     const answer = await request(server.url, "HEAD", stream)
     const value = performance.now() - began
     if (answer.status === 200)
-      return { value, note: `write-ahead log ${mib(wal)}`, tail: answer.headers["stream-next-offset"] }
+      return {
+        value,
+        note: `write-ahead log ${mib(wal)}`,
+        tail: answer.headers["stream-next-offset"],
+      }
     if (answer.status !== 502) throw new Error(`HEAD ${stream}: ${answer.status}`)
     if (value > 60_000) throw new Error(`no answer a minute after the start: ${server.logs()}`)
     await sleep(1)
@@ -498,8 +503,7 @@ function log(reader, factor) {
         note: `last ${mib(samples.at(-1))}, ${speed}${read ? `, ${mib(read.bytes_per_second)}/s read` : ""}`,
       }
     },
-    check: ({ server }) =>
-      expectTotal(server, given.messages * given.bytes + acknowledged * 256),
+    check: ({ server }) => expectTotal(server, given.messages * given.bytes + acknowledged * 256),
   }
 }
 
