@@ -171,8 +171,6 @@ int gateway_cgi_run(struct server *server)
     ok = answer(server, conn, &peer);
     (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
     house_once(server, conn);
-    commit_lend(server->commit, NULL);
-    store_disconnect(conn);
     return ok ? 0 : 1;
 }
 

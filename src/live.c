@@ -27,6 +27,8 @@ static void end_sleep(const struct live *live)
 {
     uint64_t one = 1;
 
+    if (live->poke < 0) /* a CGI process before live_run() */
+        return;
     if (write(live->poke, &one, sizeof one) < 0 && errno != EAGAIN)
         log_error("cannot wake the live desk: %s", strerror(errno));
 }
@@ -88,12 +90,23 @@ bool live_is_empty(struct live *live)
     return atomic_load(&live->parked) == 0;
 }
 
+static bool open_descriptors(struct live *live)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    live->epoll = epoll_create1(EPOLL_CLOEXEC);
+    live->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return live->epoll >= 0 && live->poke >= 0 &&
+           epoll_ctl(live->epoll, EPOLL_CTL_ADD, live->poke, &event) == 0;
+}
+
 void live_run(struct live *live)
 {
-    if (open_connection(live) != DS_OK) { /* logged */
+    if (!open_descriptors(live) || open_connection(live) != DS_OK) { /* logged */
         close_everybody(live);
         return;
     }
+    end_sleep(live); /* the inbox was filled before there was a descriptor to tell of it */
     (void)start_bell(live); /* without it the tick of a second must do */
     while (atomic_load(&live->parked) > 0)
         live_turn(live);
@@ -115,7 +128,6 @@ static int64_t most_parked(const struct config *config)
 enum ds_status live_start(struct live **out, struct server *server, bool thread)
 {
     struct live *live = calloc(1, sizeof *live);
-    struct epoll_event event = {.events = EPOLLIN};
     enum ds_status status;
 
     if (!live)
@@ -123,12 +135,10 @@ enum ds_status live_start(struct live **out, struct server *server, bool thread)
     live->server = server;
     live->most = most_parked(server->config);
     live->seen = wake_head(store_wake(server->store));
-    live->epoll = epoll_create1(EPOLL_CLOEXEC);
-    live->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    live->epoll = live->poke = -1;
     (void)pthread_mutex_init(&live->lock, NULL);
-    status = thread ? open_connection(live) : DS_OK; /* most CGI processes need none */
-    if (status == DS_OK && (live->epoll < 0 || live->poke < 0 ||
-                            epoll_ctl(live->epoll, EPOLL_CTL_ADD, live->poke, &event) != 0))
+    status = thread ? open_connection(live) : DS_OK; /* most CGI processes need none of it */
+    if (status == DS_OK && thread && !open_descriptors(live))
         status = DS_FAILED;
     if (status == DS_OK && thread) {
         live->threaded = pthread_create(&live->desk, NULL, run_desk, live) == 0;

@@ -97,14 +97,15 @@ static int run_fcgi(const struct config *config, const sigset_t *signals)
 static int run_cgi(const struct config *config)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    struct server server;
+    static struct server server; /* never closed */
     int result;
 
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    store_use_one_thread();
     if (server_start(&server, config, false) != DS_OK)
         return gateway_cgi_apologize();
     result = gateway_cgi_run(&server);
-    server_close(&server);
+    server_leave(&server);
     return result;
 }
 

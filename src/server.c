@@ -31,6 +31,12 @@ void server_close(struct server *server)
     store_close(server->store, server->lasting);
 }
 
+void server_leave(struct server *server)
+{
+    hook_stop(server->hook, stop_by(server));
+    store_leave(server->store);
+}
+
 enum ds_status server_start(struct server *server, const struct config *config, bool threads)
 {
     enum ds_status status;

@@ -38,6 +38,9 @@ enum ds_status server_start(struct server *server, const struct config *config, 
 /* Lets live readers go and waits until every exchange is over, DS_STOP_TIMEOUT_MS at most. */
 void server_drain(struct server *server);
 
+/* All that outlives a CGI process is done; what it has goes with it. */
+void server_leave(struct server *server);
+
 /* Ends the threads and closes the store. Nobody hands anything over any more. */
 void server_close(struct server *server);
 

@@ -39,6 +39,7 @@ static int count_wal(void *arg, sqlite3 *db, const char *schema, int pages)
     (void)db;
     (void)schema;
     conn->wal_bytes = (int64_t)pages * 4120; /* a page and its frame header */
+    conn->store->committed = true;
     return SQLITE_OK;
 }
 
@@ -253,6 +254,7 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
     char *wake_path = beside(config->database, "-wake");
     struct store_conn *conn = NULL;
     enum ds_status status = DS_NO_MEMORY;
+    bool kept;
 
     if (!store || !wake_path)
         goto fail;
@@ -262,12 +264,11 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
         wake_open(&store->wake, wake_path, lasting ? begin_alone : NULL, (void *)(uintptr_t)config);
     if (status != DS_OK)
         goto fail;
-    if (!lasting)
-        index_keep(store);
+    kept = !lasting && index_keep(store);
     status = store_connect(&conn, store);
-    if (status == DS_OK)
+    if (status == DS_OK && !kept)
         status = check_schema(conn);
-    if (status == DS_OK)
+    if (status == DS_OK && !kept)
         status = store_settle_registry(conn);
     if (status == DS_OK && !lasting)
         store->first = conn; /* half of what a request costs is making one */
@@ -290,8 +291,10 @@ void store_close(struct store *store, bool lasting)
     if (!store)
         return;
     store_disconnect(store->first);
-    if (!lasting && store->settled)
-        index_leave(store);
+    if (!lasting)
+        store_leave(store);
+    if (store->index_fd >= 0) /* not earlier: with it go all locks that we have on that file */
+        (void)close(store->index_fd);
     wake_close(store->wake, lasting ? end_alone : NULL, (void *)(uintptr_t)store->config);
     free(store);
 }

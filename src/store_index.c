@@ -13,6 +13,11 @@
  * next one that finds them so takes a read lock on the byte by which SQLite's connections say that
  * they are there: SQLite sees that it is not the first. Whatever else happens to the files is as
  * if a process of ours had stayed connected, and one that was killed had been beside it.
+ *
+ * What such a process need not do again either: ask whether the schema is ours and of this version
+ * and the registry as it is wanted, for both are part of what is noted; and make the log's entry
+ * in its folder durable, which SQLite does at the first commit of every process, if one before it
+ * has done so with the same log. The lowest bit of the note says that.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -20,8 +25,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "schema.h"
 #include "store_private.h"
 #include "wake.h"
+
+#define SYNCED UINT64_C(1)
 
 enum {
     CONNECTED_BYTE = 128, /* UNIX_SHM_DMS of SQLite's os_unix.c */
@@ -44,7 +52,10 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 static uint64_t look_at_files(const struct store *store)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
-    uint64_t hash = UINT64_C(14695981039346656037);
+    uint64_t hash = mix(UINT64_C(14695981039346656037), (uint64_t)schema_version);
+
+    for (const char *c = store->config->registry; c && *c; c++)
+        hash = mix(hash, (unsigned char)*c);
 
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         char name[NAME_BYTES];
@@ -58,17 +69,33 @@ static uint64_t look_at_files(const struct store *store)
             break; /* it is written as memory is: its times tell nothing */
         hash = mix(mix(hash, (uint64_t)info.st_ctim.tv_sec), (uint64_t)info.st_ctim.tv_nsec);
     }
-    return hash;
+    return hash & ~SYNCED;
 }
 
 static bool is_as_noted(const struct store *store)
 {
     uint64_t noted = wake_files(store->wake);
 
-    return noted != 0 && look_at_files(store) == noted;
+    return noted != 0 && look_at_files(store) == (noted & ~SYNCED);
 }
 
-void index_keep(struct store *store)
+/* SQLite takes this for a folder that cannot be opened for a sync, and goes on. */
+static int no_directory(const char *name, int *fd)
+{
+    (void)name;
+    *fd = -1;
+    return SQLITE_CANTOPEN;
+}
+
+static void sync_no_directory(void)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+    if (vfs && vfs->iVersion >= 3)
+        (void)vfs->xSetSystemCall(vfs, "openDirectory", (sqlite3_syscall_ptr)no_directory);
+}
+
+bool index_keep(struct store *store)
 {
     struct flock lock = {
         .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = CONNECTED_BYTE, .l_len = 1};
@@ -76,22 +103,29 @@ void index_keep(struct store *store)
     int fd;
 
     if (!is_as_noted(store) || !name_file(name, store, "-shm"))
-        return;
+        return false;
     fd = open(name, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return false;
     /* a lock of the open file: SQLite asks which locks others have than the process itself */
-    if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0 && is_as_noted(store))
-        store->index_fd = fd;
-    else if (fd >= 0)
+    if (fcntl(fd, F_OFD_SETLK, &lock) != 0 || !is_as_noted(store)) {
         (void)close(fd);
+        return false;
+    }
+    store->index_fd = fd;
+    store->synced = (wake_files(store->wake) & SYNCED) != 0;
+    if (store->synced)
+        sync_no_directory();
+    return true;
 }
 
-void index_leave(struct store *store)
+void store_leave(struct store *store)
 {
-    uint64_t files = look_at_files(store);
+    uint64_t files = store->settled ? look_at_files(store) : 0;
 
-    if (files != wake_files(store->wake))
+    if (files != 0 &&
+        (store->synced || (store->committed && store->config->durability == DURABILITY_FULL)))
+        files |= SYNCED;
+    if (files != 0 && files != wake_files(store->wake))
         wake_note_files(store->wake, files);
-    /* not earlier: with it go all locks that the process has on that file */
-    if (store->index_fd >= 0)
-        (void)close(store->index_fd);
 }

@@ -62,7 +62,9 @@ struct store {
     struct wake *wake;
     struct store_conn *first; /* a CGI process's, from looking at the schema: not given away yet */
     int index_fd;             /* of the -shm file, see store_index.c; -1 */
-    bool settled;             /* schema and settings are as they must be */
+    bool settled;             /* schema and registry are as they must be */
+    bool committed;           /* one that does not stay has written */
+    bool synced;              /* the log's entry in its folder is known to be durable */
     ds_event_fn *listener;    /* NULL: nobody wants to know of lives that begin and end */
     void *listener_arg;
 };
@@ -110,9 +112,8 @@ void life_committed(struct store_conn *conn, int64_t registry_id);
 void life_forget(struct store_conn *conn);
 void life_close(struct store_conn *conn);
 
-/* In a CGI process, before SQLite opens the log's index and after it has closed it. */
-void index_keep(struct store *store);
-void index_leave(struct store *store);
+/* Before SQLite opens the log's index: can we go on with it? See store_index.c. */
+bool index_keep(struct store *store);
 
 /* Makes the registry what DS_REGISTRY says: once at start. */
 enum ds_status store_settle_registry(struct store_conn *conn);
