@@ -81,7 +81,7 @@ static void close_everybody(struct live *live)
     struct parked *parked;
 
     live_empty_inbox(live);
-    while ((parked = live_table_first_due(&live->table)))
+    while ((parked = live_table_first_due(&live->table, INT64_MAX)))
         live_leave(live, parked, false);
 }
 

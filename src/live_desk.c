@@ -148,7 +148,7 @@ static void handle_timers(struct live *live)
 {
     struct parked *parked;
 
-    while ((parked = live_table_first_due(&live->table)) && parked->due <= live->now)
+    while ((parked = live_table_first_due(&live->table, live->now)))
         handle_due(live, parked, live->now);
 }
 
@@ -197,14 +197,12 @@ static void let_everybody_go(struct live *live)
 
 static int sleep_ms(struct live *live)
 {
-    struct parked *first = live_table_first_due(&live->table);
-    int64_t until, now = clock_monotonic_ms();
+    int64_t until = live_table_next_due(&live->table), now = clock_monotonic_ms();
 
     if (live->table.marked)
         return 0;
-    if (!first)
+    if (until == 0)
         return -1; /* nobody here: sleep until somebody is handed over */
-    until = first->due;
     if (live->table.watches && live->next_tick < until)
         until = live->next_tick;
     return until > now ? (int)(until - now) : 0;

@@ -17,7 +17,7 @@ struct live {
     int epoll, poke; /* poke: an eventfd that ends the desk's sleep */
     struct live_table table;
     struct parked *delayed; /* exchanges that go on later */
-    int64_t now; /* monotonic ms, when the desk last woke up */
+    int64_t now;            /* monotonic ms, when the desk last woke up */
     int64_t next_tick;
     uint64_t seen; /* changes looked at, see wake_next() */
     int64_t data_version;

@@ -226,13 +226,20 @@ void live_table_set_due(struct live_table *table, struct parked *parked, int64_t
     }
 }
 
-struct parked *live_table_first_due(struct live_table *table)
+struct parked *live_table_first_due(struct live_table *table, int64_t now)
 {
-    while (table->heap_used > 0 && table->heap[0]->heap_due != table->heap[0]->due) {
-        table->heap[0]->heap_due = table->heap[0]->due;
+    while (table->heap_used > 0 && table->heap[0]->heap_due <= now) {
+        if (table->heap[0]->due <= now)
+            return table->heap[0];
+        table->heap[0]->heap_due = table->heap[0]->due; /* it has moved on meanwhile */
         settle(table, table->heap[0]);
     }
-    return table->heap_used > 0 ? table->heap[0] : NULL;
+    return NULL;
+}
+
+int64_t live_table_next_due(const struct live_table *table)
+{
+    return table->heap_used > 0 ? table->heap[0]->heap_due : 0;
 }
 
 void live_table_close(struct live_table *table)

@@ -77,7 +77,12 @@ bool live_table_reserve(struct live_table *table);
 
 /* Sets when an exchange is due; 0 takes it out. Room must have been reserved. */
 void live_table_set_due(struct live_table *table, struct parked *parked, int64_t due);
-struct parked *live_table_first_due(struct live_table *table);
+
+/* The first one that is due at `now`, or NULL. */
+struct parked *live_table_first_due(struct live_table *table, int64_t now);
+
+/* Before then nobody is due; 0: nobody ever. */
+int64_t live_table_next_due(const struct live_table *table);
 
 void live_table_close(struct live_table *table);
 

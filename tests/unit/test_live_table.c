@@ -15,17 +15,23 @@ START_TEST(keeps_times_in_order_under_any_change)
     for (int step = 0; step < STEPS; step++) {
         struct parked *one = &parked[unit_random(&seed) % PARKED];
         int64_t due = unit_random(&seed) % 4 == 0 ? 0 : 1 + unit_random(&seed) % 1000;
-        int64_t earliest = 0;
+        int64_t earliest = 0, now = 1 + unit_random(&seed) % 1000;
+        struct parked *first;
 
         ck_assert(live_table_reserve(&table));
         live_table_set_due(&table, one, due);
         for (int i = 0; i < PARKED; i++)
             if (parked[i].due != 0 && (earliest == 0 || parked[i].due < earliest))
                 earliest = parked[i].due;
-        if (earliest == 0)
-            unit_check(!live_table_first_due(&table), "step %d: nobody is due", step);
+        unit_check((earliest == 0) == (live_table_next_due(&table) == 0), "step %d", step);
+        unit_check(live_table_next_due(&table) <= earliest, "step %d: too late", step);
+        first = live_table_first_due(&table, now);
+        if (earliest == 0 || earliest > now)
+            unit_check(!first, "step %d: nobody is due", step);
         else
-            unit_check(live_table_first_due(&table)->due == earliest, "step %d: not the earliest",
+            unit_check(first && first->due <= now, "step %d: not due", step);
+        if (now % 10 == 0) /* at the end of time everybody is */
+            unit_check(!live_table_first_due(&table, INT64_MAX) == (earliest == 0), "step %d",
                        step);
     }
     live_table_close(&table);
