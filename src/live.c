@@ -106,7 +106,7 @@ void live_run(struct live *live)
         close_everybody(live);
         return;
     }
-    end_sleep(live); /* the inbox was filled before there was a descriptor to tell of it */
+    end_sleep(live);        /* the inbox was filled before there was a descriptor to tell of it */
     (void)start_bell(live); /* without it the tick of a second must do */
     while (atomic_load(&live->parked) > 0)
         live_turn(live);
