@@ -195,7 +195,9 @@ function machine() {
     sqlite: said(/^(\S+)/, "sqlite3", "--version"),
     gcc: said(/(.*)/, "cc", "--version"),
     node: process.version,
-    reference: JSON.parse(fs.readFileSync(reference, "utf8")).version,
+    reference: fs.existsSync(reference)
+      ? JSON.parse(fs.readFileSync(reference, "utf8")).version
+      : "?",
     wrk: said(/^wrk (\S+)/, "wrk", "-v"),
     load_before: loadAverage(),
   }

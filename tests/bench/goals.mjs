@@ -10,6 +10,9 @@ const us = (value) => `${Math.round(value)} µs`
 const ms = (value) => `${(value / 1000).toFixed(2)} ms`
 const perSecond = (value) => `${(value / 1e9).toFixed(2)} GB/s`
 
+const bytes = (value) => `${(value / 1e6).toFixed(1)} MB`
+const plain = (value) => value.toFixed(3)
+
 const atLeast = (least, write) => [`at least ${write(least)}`, (got) => got >= least, write]
 const atMost = (most, write) => [`at most ${write(most)}`, (got) => got <= most, write]
 
@@ -99,6 +102,53 @@ const table = [
     ratio("mixed", "with readers", "alone"),
     atMost(2, times),
   ],
+  ...["2 processes", "4 processes"].map((servers) => [
+    `append, ${servers}, to one`,
+    ratio("processes-append", servers, "1 process"),
+    atLeast(1, times),
+  ]),
+  ...["messages", "streams"].flatMap((kind) => [
+    ...["HEAD", "read-at-the-tail", "read-of-the-last-message", "append-256-B"].map((what) => [
+      `growth, ${kind}: ${what.replaceAll("-", " ")}, p50, large to small`,
+      ratio(`growth-${kind}-${what}`, "large", "small"),
+      atMost(1.2, times),
+    ]),
+    [
+      `growth, ${kind}: from the start to the first answer`,
+      ({ median }) => median(`growth-${kind}-opening`, "large") * 1000,
+      atMost(100_000, ms),
+    ],
+  ]),
+  ["memory at rest", ({ median }) => median("memory-rest", "ours"), atMost(8 * 2 ** 20, bytes)],
+  [
+    "memory with 100,000 streams under load",
+    ({ median }) => median("memory-streams", "ours"),
+    atMost(48 * 2 ** 20, bytes),
+  ],
+  ...["sse", "long-poll"].flatMap((kind) => [
+    [
+      `memory of a parked reader, ${kind}`,
+      ({ median }) => median(`memory-${kind}`, "ours"),
+      atMost(1024, (value) => `${Math.round(value)} bytes`),
+    ],
+    [
+      `memory with 10,000 readers, ${kind}`,
+      ({ at }) => at(`memory-${kind}`, "ours").detail?.most,
+      atMost(30e6, bytes),
+    ],
+  ]),
+  ...["disk-stream", "disk-streams"].map((id) => [
+    `bytes stored a byte appended, ${id === "disk-stream" ? "one stream" : "10,000 streams"}`,
+    ({ median }) => median(id, "ours"),
+    atMost(1.35, plain),
+  ]),
+  ...["lighttpd", "apache"].flatMap((server) =>
+    ["append", "read"].map((what) => [
+      `plain CGI, ${server}, ${what}, to the empty CGI program`,
+      ratio(`cgi-${server}-${what}-1`, "ours", "empty"),
+      atLeast(0.85, times),
+    ])
+  ),
 ]
 
 /** Those goals that these figures decide. */

@@ -17,7 +17,7 @@ import path from "node:path"
 import { build, end, sleep, sqlite, until, usage } from "../system/harness.mjs"
 import { request } from "../system/http.mjs"
 import { filled, serve } from "./servers.mjs"
-import { appends, latency, live } from "./workloads.mjs"
+import { appends, latency, live, words } from "./workloads.mjs"
 
 const JSON_TYPE = "application/json"
 const KIB = 1024
@@ -30,13 +30,9 @@ const mib = (bytes) => `${(bytes / MIB).toFixed(1)} MiB`
 const position = (bytes) => `0000000000000000_${String(bytes).padStart(16, "0")}`
 const sizeOf = (file) => fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0
 
-/** The arguments of `load requests`; true is an option without a value. */
-const requests = (options) => [
-  "requests",
-  ...Object.entries(options).flatMap(([name, value]) =>
-    value === true ? [`--${name}`] : [`--${name}`, value]
-  ),
-]
+/** Every acknowledged message is there once, whole and in order; all writers had this ledger. */
+const verify = ({ server, load, ledger }, prefix, options) =>
+  load(words("verify", { port: server.port, path: prefix, ledger: ledger(prefix), ...options }))
 
 /** Bytes of payload in the database, and how many messages they are. */
 async function total(server) {
@@ -75,9 +71,13 @@ function processes(factor) {
   const servers = Object.keys(own)
   const readers = atLeast(10, 1000 * factor)
   return [
-    { ...appends({ connections: 64, servers }), name: "processes, append, 64 connections", own },
     {
-      ...live({ kind: "sse", readers, servers }),
+      ...appends({ id: "processes-append", connections: 64, servers }),
+      name: "processes, append, 64 connections",
+      own,
+    },
+    {
+      ...live({ id: "processes-sse", kind: "sse", readers, servers }),
       name: `processes, delivery, sse, ${count(readers)} readers`,
       own,
     },
@@ -139,19 +139,23 @@ function growth(what, small, large) {
   })
   const own = { small: server(small), large: server(large) }
   const servers = ["small", "large"]
-  const name = (rest) => `growth, ${what(large)}, ${rest}`
+  const kind = large.streams > 1 ? "streams" : "messages"
+  const called = (rest) => ({
+    id: `growth-${kind}-${rest.replace(/\W+/g, "-")}`,
+    name: `growth, ${what(large)}, ${rest}`,
+  })
   const acknowledged = { small: 0, large: 0 }
   const bytes = ({ filled }) => filled.streams * filled.messages * filled.bytes
 
   const read = (rest, options, offset) => ({
-    name: name(rest),
+    ...called(rest),
     unit: "p50 µs, 1 connection",
     servers,
     own,
     prepare: ({ server }) => expectTotal(server, bytes(server)),
     async run({ server, load, seconds }) {
       const result = await load(
-        requests({
+        words("requests", {
           port: server.port,
           path: prefix,
           streams: server.filled.streams,
@@ -168,7 +172,7 @@ function growth(what, small, large) {
   })
 
   const opening = (rest, cold) => ({
-    name: name(rest),
+    ...called(rest),
     unit: "ms from the start to the first answer, of 100",
     base: 100,
     servers,
@@ -194,13 +198,13 @@ function growth(what, small, large) {
         ]
       : []),
     {
-      name: name("append 256 B"),
+      ...called("append 256 B"),
       unit: "p50 µs, 1 connection",
       servers,
       own,
       async run({ name, server, load, seconds }) {
         const result = await load(
-          requests({
+          words("requests", {
             port: server.port,
             path: prefix,
             streams: server.filled.streams,
@@ -236,9 +240,8 @@ const growths = (factor) => [
 function recovery(factor) {
   const prefix = "/v1/stream/recovery"
   const body = 64 * KIB
-  const given = { prefix, streams: 1, messages: 1, bytes: body }
+  const given = { prefix, streams: 1, messages: 0, bytes: 0 }
   const limit = atLeast(16 * MIB, 1024 * MIB * factor)
-  let acknowledged = 1
   return [
     {
       name: "recovery, a large write-ahead log",
@@ -249,22 +252,22 @@ function recovery(factor) {
         ours: { title: "ours", start: filled(given, { env: { DS_WAL_BYTES: String(limit) } }) },
       },
       rounds: 1,
-      async run({ server, load, seconds }) {
-        const result = await load(
-          requests({
+      async run({ server, load, ledger, seconds }) {
+        await load(
+          words("requests", {
             port: server.port,
             path: prefix,
             connections: 16,
             type: JSON_TYPE,
             body,
+            ledger: ledger(prefix),
             seconds,
             warmup: 0,
           })
         )
-        acknowledged += result.acknowledged
         return reopen(server, `${prefix}-0`, { signal: "SIGKILL" })
       },
-      check: ({ server }) => expectTotal(server, acknowledged * body),
+      check: (context) => verify(context, prefix, { type: JSON_TYPE, body }),
     },
   ]
 }
@@ -303,6 +306,7 @@ async function freshResponder(server) {
 
 function memoryAtRest() {
   return {
+    id: "memory-rest",
     name: "memory, at rest",
     unit: "bytes resident, of 8 MiB",
     base: 8 * MIB,
@@ -325,6 +329,7 @@ function memoryUnderLoad(factor) {
   const given = { prefix, streams, messages: 1, bytes: 256 }
   let acknowledged = streams
   return {
+    id: "memory-streams",
     name: `memory, ${count(streams)} streams under load`,
     unit: "most bytes resident, of 48 MiB",
     base: 48 * MIB,
@@ -334,7 +339,7 @@ function memoryUnderLoad(factor) {
       const pid = await freshResponder(server)
       const { samples, result } = await sampled(
         load(
-          requests({
+          words("requests", {
             port: server.port,
             path: prefix,
             connections: 64,
@@ -363,6 +368,7 @@ function memoryOfReaders(kind, readers) {
   const prefix = "/v1/stream/parked"
   const env = { DS_LONG_POLL_TIMEOUT_MS: "60000", DS_SSE_LIFETIME_MS: "600000" }
   return {
+    id: `memory-${kind}`,
     name: `memory, ${count(readers)} readers, ${kind}`,
     unit: "bytes resident a parked reader, of 1 KiB",
     base: KIB,
@@ -402,6 +408,7 @@ function memoryOfReaders(kind, readers) {
       const most = samples.reduce((a, b) => (b.total > a.total ? b : a))
       return {
         value: (last.total - before.total) / readers,
+        most: most.total,
         note: `${mib(before.total)} before; ${memoryNote(last)}; most ${mib(most.total)}, of 30 MB; ${threads} threads`,
       }
     },
@@ -425,30 +432,30 @@ const memories = (factor) => {
  * disk changes nothing but the time that it takes.
  */
 function stored(streams, factor) {
-  const prefix = "/v1/stream/stored"
+  const prefix = `/v1/stream/stored-${streams}`
   const given = { prefix, streams, messages: 0, bytes: 0 }
   const env = { DS_DURABILITY: "normal" }
-  let acknowledged = 0
   return {
+    id: streams === 1 ? "disk-stream" : "disk-streams",
     name: `disk, ${count(streams)} streams`,
     unit: "bytes stored a byte appended, of 1.35",
     base: 1.35,
     servers: ["ours"],
     own: { ours: { title: "ours", start: filled(given, { env }) } },
     rounds: 1,
-    async run({ server, load, seconds }) {
-      const result = await load(
-        requests({
+    async run({ server, load, ledger, seconds }) {
+      await load(
+        words("requests", {
           port: server.port,
           path: prefix,
           connections: 64,
           streams,
           type: JSON_TYPE,
+          ledger: ledger(prefix),
           seconds: Math.max(seconds, 60 * factor),
           warmup: 0,
         })
       )
-      acknowledged += result.acknowledged
       // busy while the server does the same
       const empty = async () =>
         (await sqlite(server.database, "PRAGMA wal_checkpoint(TRUNCATE)")).startsWith("0|")
@@ -457,7 +464,7 @@ function stored(streams, factor) {
       const value = sizeOf(server.database) / bytes
       return { value, note: `${value.toFixed(3)}, of ${count(messages)} messages` }
     },
-    check: ({ server }) => expectTotal(server, acknowledged * 256),
+    check: (context) => verify(context, prefix, { streams, type: JSON_TYPE, connections: 16 }),
   }
 }
 
@@ -466,35 +473,47 @@ function stored(streams, factor) {
  * go on all the time besides. A log of sixteen times its setting counts as one that grows for ever.
  */
 function log(reader, factor) {
-  const prefix = "/v1/stream/log"
+  const prefix = `/v1/stream/log-${reader ? "read" : "alone"}`
   const time = atLeast(3, 600 * factor)
   const given = { prefix, streams: 1, messages: atLeast(20_000, 1e6 * factor), bytes: 1024 }
-  let acknowledged = 0
+  const appended = `${prefix}-appended`
   return {
+    id: reader ? "log-catch-ups" : "log",
     name: `log, ${time} s of appends${reader ? ", and catch-ups" : ""}`,
     unit: "most bytes of the write-ahead log, of 16 MiB",
     base: WAL_BYTES,
     servers: ["ours"],
     own: { ours: { title: "ours", start: filled(given) } },
     rounds: 1,
-    async run({ server, load }) {
+    async run({ server, load, ledger }) {
       const common = { port: server.port, seconds: time, warmup: 0 }
-      await request(server.url, "PUT", `${prefix}-appended-0`, {
+      await request(server.url, "PUT", `${appended}-0`, {
         headers: { "Content-Type": JSON_TYPE },
       })
       const writing = load(
-        requests({ ...common, path: `${prefix}-appended`, connections: 16, type: JSON_TYPE })
+        words("requests", {
+          ...common,
+          path: appended,
+          connections: 16,
+          type: JSON_TYPE,
+          ledger: ledger(appended),
+        })
       )
       const reading =
         reader &&
         load(
-          requests({ ...common, path: prefix, connections: 4, method: "GET", query: "?offset=-1" })
+          words("requests", {
+            ...common,
+            path: prefix,
+            connections: 4,
+            method: "GET",
+            query: "?offset=-1",
+          })
         )
       const { samples, result } = await sampled(Promise.all([writing, reading]), 1000, () =>
         sizeOf(`${server.database}-wal`)
       )
       const [written, read] = result
-      acknowledged += written.acknowledged
       const most = Math.max(...samples)
       if (most > 16 * WAL_BYTES) throw new Error(`the write-ahead log has grown to ${mib(most)}`)
       const speed = `${Math.round(written.per_second)} appends/s, ${latency(written.latency)}`
@@ -503,7 +522,7 @@ function log(reader, factor) {
         note: `last ${mib(samples.at(-1))}, ${speed}${read ? `, ${mib(read.bytes_per_second)}/s read` : ""}`,
       }
     },
-    check: ({ server }) => expectTotal(server, given.messages * given.bytes + acknowledged * 256),
+    check: (context) => verify(context, appended, { type: JSON_TYPE }),
   }
 }
 
@@ -518,18 +537,18 @@ const inPlaceOfOurs = (file, door) => () => {
 
 /** Against a program of libc alone, and against ours with nothing behind its gateway. */
 function cgi(server, door) {
-  const prefix = "/v1/stream/cgi"
+  const prefix = `/v1/stream/cgi-${server}`
   const own = {
     empty: { title: "empty CGI program", start: inPlaceOfOurs("empty.cgi", door) },
     "without routes": { title: "ours, without routes", start: inPlaceOfOurs("empty.fcgi", door) },
     ours: { title: "ours", start: serve({ door }) },
     normal: { title: "ours, normal", start: serve({ door, env: { DS_DURABILITY: "normal" } }) },
   }
-  const acknowledged = { ours: 0, normal: 0 }
-  const isOurs = (name) => name in acknowledged
+  const isOurs = (name) => name === "ours" || name === "normal"
   const headers = { "Content-Type": "application/octet-stream" }
 
   const row = (what, connections, options, extra) => ({
+    id: `cgi-${server}-${what}-${connections}`,
     name: `cgi, ${server}, ${what}, ${connections} connections`,
     unit: "requests/s",
     servers: Object.keys(own),
@@ -542,24 +561,25 @@ function cgi(server, door) {
       const expected = isOurs(name) ? [200, 201] : [204]
       if (!expected.includes(answer.status)) throw new Error(`${name}: PUT: ${answer.status}`)
     },
-    async run({ name, server, load, seconds }) {
+    async run({ name, server, load, ledger, seconds }) {
       const result = await load(
-        requests({
+        words("requests", {
           port: server.port,
           path: `${prefix}-${what}`,
           connections,
           seconds,
           warmup: seconds / 4,
+          ledger: what === "append" && isOurs(name) && ledger(prefix),
           ...options,
         })
       )
-      if (what === "append" && isOurs(name)) acknowledged[name] += result.acknowledged
       return { value: result.per_second, note: latency(result.latency) }
     },
     ...extra,
   })
-  const check = async ({ name, server }) => {
-    if (isOurs(name)) await expectTotal(server, acknowledged[name] * 256)
+  const check = async (context) => {
+    if (isOurs(context.name))
+      await verify(context, `${prefix}-append`, { ledger: context.ledger(prefix) })
   }
 
   return [1, 4].flatMap((connections) => [
