@@ -157,9 +157,13 @@ export function goals(report) {
   const at = (id, server) => row(id).results[server] ?? {}
   const median = (id, server) => at(id, server).median
   return table
-    .map(([goal, figure, [wanted, reached, write]]) => {
-      const got = figure({ row, at, median })
-      return { goal, wanted, value: got, got: write(got), reached: reached(got) }
-    })
+    .map(([goal, figure, wanted]) => ({ goal, wanted, value: figure({ row, at, median }) }))
     .filter(({ value }) => Number.isFinite(value)) // else a row was not measured
+    .map(({ goal, wanted: [wanted, reached, write], value }) => ({
+      goal,
+      wanted,
+      value,
+      got: write(value),
+      reached: reached(value),
+    }))
 }
