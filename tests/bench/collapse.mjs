@@ -1,9 +1,10 @@
-// Ten thousand readers at one nginx, and what of them reaches the responder:
+// Ten thousand readers at one nginx with its options cache and collapse, and what of them reaches the
+// responder:
 //
 //   node tests/bench/collapse.mjs [--readers N] [--messages N]
 //
-// once without the options cache and collapse, where descriptors allow, and once with them. Readers
-// hold a connection each, all the time. `seconds` is until the last of them had the answer.
+// Readers hold a connection each, all the time: `ulimit -n` must allow for twice as many. Times are
+// this program's own as well: it is the readers.
 
 import fs from "node:fs"
 import os from "node:os"

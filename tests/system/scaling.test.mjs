@@ -127,14 +127,15 @@ describe("collapse", () => {
   }
 
   test(`${READERS} readers catch up by a handful of requests`, async () => {
-    const { url, api, counter } = await front()
+    // a machine that is busy with other things may take longer than 200 ms to answer one
+    const patient = (name, text) => (name === "cache.conf" ? text.replace("200ms", "10s") : text)
+    const { url, api, counter } = await front(["cache"], { edit: patient })
     const stream = fresh("catch-up")
     await api.create(stream, "text/plain", "x".repeat(10_000))
     const crowd = await crowdOf(url, READERS)
     const before = counter.requests
     const answers = await crowd.read(`${stream}?offset=-1`)
     for (const { status, text } of answers) expect([status, text.length]).toEqual([200, 10_000])
-    // the lock lets one go first; more only where that one takes longer than its time-out
     expect(counter.requests - before).toBeLessThanOrEqual(4)
   })
 
