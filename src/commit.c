@@ -216,13 +216,13 @@ static void run_batch(struct commit *commit, struct store_conn *conn, struct wri
 
 /* --- queue and thread --- */
 
-/* Takes the queue, or the first BATCH_WRITES of it; NULL when it is empty. */
-static struct write *take(struct commit *commit)
+/* Takes the queue, or the first `most` of it. */
+static struct write *take(struct commit *commit, int64_t most)
 {
     struct write *first = commit->first, **last = &commit->first;
     int n;
 
-    for (n = 0; *last && n < BATCH_WRITES; n++) {
+    for (n = 0; *last && n < most; n++) {
         commit->queued--;
         commit->queued_bytes -= (int64_t)(*last)->bytes;
         last = &(*last)->next;
@@ -236,22 +236,50 @@ static struct write *take(struct commit *commit)
     return first;
 }
 
+static void refuse_all(struct write *first)
+{
+    struct write *next;
+
+    for (struct write *write = first; write; write = next) {
+        next = write->next;
+        write->finish(write, DS_BUSY);
+    }
+}
+
+/*
+ * One batch. Other processes are waited for before the queue is taken, not after: what comes
+ * meanwhile goes along.
+ */
+static void commit_queue(struct commit *commit)
+{
+    int64_t waiting = commit->queued;
+    enum ds_status status;
+    struct write *first;
+
+    (void)pthread_mutex_unlock(&commit->lock);
+    status = store_lock_write(commit->conn);
+    (void)pthread_mutex_lock(&commit->lock);
+    first = take(commit, status == DS_BUSY ? waiting : BATCH_WRITES);
+    (void)pthread_mutex_unlock(&commit->lock);
+    if (status == DS_BUSY)
+        refuse_all(first);
+    else
+        run_batch(commit, commit->conn, first);
+    (void)pthread_mutex_lock(&commit->lock);
+}
+
 static void *run(void *arg)
 {
     struct commit *commit = arg;
-    struct write *first;
 
     (void)pthread_mutex_lock(&commit->lock);
-    for (;;) {
-        while (commit->busy || (!commit->first && !commit->stopping))
+    while (commit->busy || commit->first || !commit->stopping) {
+        if (commit->busy || !commit->first) {
             (void)pthread_cond_wait(&commit->filled, &commit->lock);
-        first = take(commit);
-        if (!first)
-            break; /* stopping, and nothing left */
+            continue;
+        }
         commit->busy = true;
-        (void)pthread_mutex_unlock(&commit->lock);
-        run_batch(commit, commit->conn, first);
-        (void)pthread_mutex_lock(&commit->lock);
+        commit_queue(commit);
         commit->busy = false;
     }
     (void)pthread_mutex_unlock(&commit->lock);

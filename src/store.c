@@ -319,13 +319,20 @@ void store_end_read(struct store_conn *conn)
         (void)stmt_run_ids(conn, STMT_ROLLBACK, 0, 0);
 }
 
-enum ds_status store_begin_write(struct store_conn *conn)
+enum ds_status store_lock_write(struct store_conn *conn)
 {
     enum ds_status status = wake_lock(conn->store->wake, conn->store->config->busy_timeout_ms);
 
+    conn->writing = status == DS_OK;
+    return status;
+}
+
+enum ds_status store_begin_write(struct store_conn *conn)
+{
+    enum ds_status status = conn->writing ? DS_OK : store_lock_write(conn);
+
     if (status == DS_BUSY)
         return status;
-    conn->writing = status == DS_OK; /* a broken lock is no reason to fail: SQLite has its own */
     status = stmt_run_ids(conn, STMT_BEGIN_WRITE, 0, 0);
     if (status != DS_OK)
         store_rollback(conn);

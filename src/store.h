@@ -93,7 +93,13 @@ void store_disconnect(struct store_conn *conn);
 enum ds_status store_begin_read(struct store_conn *conn);
 void store_end_read(struct store_conn *conn);
 
-/* Takes the write lock of all processes and SQLite's: DS_BUSY after DS_BUSY_TIMEOUT_MS. */
+/*
+ * Takes the write lock of all processes, for the store_begin_write() that must follow: DS_BUSY
+ * after DS_BUSY_TIMEOUT_MS. DS_FAILED, logged, is no reason not to go on: SQLite has its own lock.
+ */
+enum ds_status store_lock_write(struct store_conn *conn);
+
+/* Takes the write lock of all processes, unless it has it, and SQLite's: DS_BUSY as above. */
 enum ds_status store_begin_write(struct store_conn *conn);
 enum ds_status store_commit(struct store_conn *conn);
 void store_rollback(struct store_conn *conn);
