@@ -137,6 +137,7 @@ struct connection {
     int64_t left;              /* bytes of the body, or of the chunk; -1: its line end comes */
     char offset[80];           /* the last Stream-Next-Offset */
     bool up_to_date;           /* Stream-Up-To-Date of this answer */
+    bool refused;              /* its status was not expected */
     uint64_t number;           /* writers: of the next message */
     uint64_t expected, passes; /* readers: of the next message; how often all was read */
     uint64_t got;              /* bytes of this pass */

@@ -152,7 +152,8 @@ static void take_head(struct connection *connection, const char *head)
 {
     int status = strlen(head) > 12 ? atoi(head + 9) : 0;
 
-    if (status < 200 || (status > 299 && status != 304)) {
+    connection->refused = status < 200 || (status > 299 && status != 304);
+    if (connection->refused) {
         tally.unexpected++;
         complain("%.300s", head);
     }

@@ -100,7 +100,8 @@ static void read_on(struct connection *reader)
     reader->piece_len = 0;
     if (!want.sse)
         greet(reader); /* its first request asked for the tail alone */
-    wait_for_more(reader);
+    if (!reader->refused)
+        wait_for_more(reader);
 }
 
 static struct connection *add_reader(int id)

@@ -32,7 +32,7 @@ static void caught(struct connection *connection, const char *data, size_t len)
 
 static void chunk_read(struct connection *connection)
 {
-    if (stopping)
+    if (stopping || connection->refused)
         return;
     if (!connection->up_to_date) {
         connection_get(connection, "");
@@ -173,7 +173,7 @@ static void verify_next(struct connection *connection)
 
 static void verified(struct connection *connection)
 {
-    if (!connection->up_to_date) {
+    if (!connection->up_to_date && !connection->refused) {
         connection_get(connection, "");
         return;
     }
