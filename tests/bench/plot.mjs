@@ -20,8 +20,8 @@ const lines = [
   { server: "reference-files", name: "reference, files", colour: "#cc79a7" },
 ]
 
-const size = { width: 900, height: 720 }
-const label = { room: 130, step: 15 }
+const size = { width: 920, height: 720 }
+const label = { room: 140, step: 15 }
 
 const escape = (text) =>
   String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
