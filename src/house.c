@@ -246,6 +246,18 @@ static void round_of(struct house *house)
     sweep(house);
 }
 
+/* A clean end: the next start has no log to read through, and a copy of the one file is whole. */
+static void leave(struct house *house)
+{
+    const struct config *config = house->server->config;
+
+    if (!wake_try_duty(store_wake(house->server->store)))
+        return;
+    save_renewals(house); /* the last second's */
+    if (config->checkpoint && config->durability != DURABILITY_MEMORY)
+        (void)store_checkpoint(house->conn, true);
+}
+
 static void *run(void *arg)
 {
     struct house *house = arg;
@@ -264,8 +276,7 @@ static void *run(void *arg)
             (void)pthread_cond_clockwait(&house->moved, &house->lock, CLOCK_MONOTONIC, &until);
         (void)pthread_mutex_unlock(&house->lock);
     }
-    if (wake_try_duty(store_wake(house->server->store)))
-        save_renewals(house); /* the last second's, at a clean end */
+    leave(house);
     return NULL;
 }
 

@@ -250,6 +250,22 @@ test("a second instance on the same database just works, whichever of them ends 
   }
 })
 
+test("a stop leaves no log behind that the next start would have to read", async () => {
+  const server = await startServer()
+  try {
+    const path = fresh("stopped")
+    const type = "application/octet-stream"
+    await client(server.url).create(path, type, Buffer.alloc(MIB, 1))
+    expect(fs.statSync(`${server.database}-wal`).size).toBeGreaterThan(MIB)
+    await end(server.supervisors[0])
+    expect(fs.statSync(`${server.database}-wal`).size).toBe(0)
+    await server.restart()
+    expect((await client(server.url).get(`${path}?offset=-1`)).body).toHaveLength(MIB)
+  } finally {
+    await server.stop()
+  }
+})
+
 test("CGI processes alone keep the write-ahead log short", { timeout: 60_000 }, async () => {
   const server = await startServer({ door: "lighttpd-cgi" })
   try {
