@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "digits.h"
+
 void buf_close(struct buf *buf)
 {
     free(buf->data);
@@ -19,15 +21,11 @@ void buf_clear(struct buf *buf)
     buf->failed = false;
 }
 
-bool buf_reserve(struct buf *buf, size_t more)
+static bool grow(struct buf *buf, size_t more)
 {
     size_t size;
     char *data;
 
-    if (buf->failed)
-        return false;
-    if (more <= buf->size - buf->len)
-        return true;
     if (more > SIZE_MAX / 2 - buf->len) {
         buf->failed = true;
         return false;
@@ -45,6 +43,13 @@ bool buf_reserve(struct buf *buf, size_t more)
     return true;
 }
 
+bool buf_reserve(struct buf *buf, size_t more)
+{
+    if (buf->failed)
+        return false;
+    return more <= buf->size - buf->len || grow(buf, more);
+}
+
 void buf_add(struct buf *buf, const void *data, size_t len)
 {
     if (len == 0 || !buf_reserve(buf, len))
@@ -53,14 +58,16 @@ void buf_add(struct buf *buf, const void *data, size_t len)
     buf->len += len;
 }
 
-void buf_adds(struct buf *buf, const char *text)
-{
-    buf_add(buf, text, strlen(text));
-}
-
 void buf_addc(struct buf *buf, char c)
 {
-    buf_add(buf, &c, 1);
+    if (buf_reserve(buf, 1))
+        buf->data[buf->len++] = c;
+}
+
+void buf_add_int(struct buf *buf, int64_t value)
+{
+    if (buf_reserve(buf, DIGITS_MOST))
+        buf->len += digits_write(buf->data + buf->len, value);
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 struct buf {
     char *data;  /* malloc'd, not NUL-terminated; NULL while nothing was added */
@@ -22,10 +24,16 @@ void buf_close(struct buf *buf);                             /* frees and emptie
 void buf_clear(struct buf *buf);                             /* empties, keeps the memory */
 bool buf_reserve(struct buf *buf, size_t more);              /* room for `more` further bytes */
 void buf_add(struct buf *buf, const void *data, size_t len); /* appends bytes */
-void buf_adds(struct buf *buf, const char *text);            /* appends a string */
 void buf_addc(struct buf *buf, char c);                      /* appends one byte */
+void buf_add_int(struct buf *buf, int64_t value);            /* appends it in decimal */
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool buf_failed(const struct buf *buf);
+
+/* Appends a string. Inline, for of most the compiler knows the length. */
+static inline void buf_adds(struct buf *buf, const char *text)
+{
+    buf_add(buf, text, strlen(text));
+}
 
 /* The data leaves the buffer and is the caller's to free(). */
 char *buf_take(struct buf *buf, size_t *len);

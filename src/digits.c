@@ -1,14 +1,17 @@
 /*
- * Digits to numbers: see digits.h. Not strtoll(): that one takes white space, signs and, for hex,
- * "0x", none of which HTTP fields or URLs may hold, and it wants a NUL where a query has none.
+ * Digits to numbers and back: see digits.h. Not strtoll(): that one takes white space, signs and,
+ * for hex, "0x", none of which HTTP fields or URLs may hold, and it wants a NUL where a query has
+ * none. Not printf(): every answer has numbers, and it would cost more than all else in its head.
  *
  * Must hold: no value passes max on the way, so nothing overflows whatever the length.
  */
 #include "digits.h"
 
+#include <string.h>
+
 bool digits_parse(const char *text, size_t len, int64_t max, int64_t *value)
 {
-    int64_t number = 0;
+    int64_t number = 0, most = max / 10; /* what may still be multiplied */
 
     if (len == 0)
         return false;
@@ -18,7 +21,7 @@ bool digits_parse(const char *text, size_t len, int64_t max, int64_t *value)
         if (digit < 0 || digit > 9)
             return false;
         /* asked before multiplying, for max may be INT64_MAX */
-        if (digit > max || number > (max - digit) / 10)
+        if (number > most || (number == most && digit > max % 10))
             return false;
         number = number * 10 + digit;
     }
@@ -46,4 +49,28 @@ int digits_percent(const char *at, const char *end)
     high = hex_value(at[1]);
     low = hex_value(at[2]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+static inline size_t write_digits(char *to, uint64_t value, unsigned base)
+{
+    char digits[DIGITS_MOST], *end = digits + sizeof digits, *at = end;
+
+    do
+        *--at = "0123456789abcdef"[value % base];
+    while ((value /= base) > 0);
+    memcpy(to, at, (size_t)(end - at));
+    return (size_t)(end - at);
+}
+
+size_t digits_write(char to[static DIGITS_MOST], int64_t value)
+{
+    if (value >= 0)
+        return write_digits(to, (uint64_t)value, 10);
+    *to = '-';
+    return 1 + write_digits(to + 1, 0 - (uint64_t)value, 10); /* -INT64_MIN is no int64_t */
+}
+
+size_t digits_write_hex(char to[static DIGITS_MOST], uint64_t value)
+{
+    return write_digits(to, value, 16);
 }

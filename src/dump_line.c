@@ -2,7 +2,6 @@
 #include "dump_line.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "base64.h"
@@ -102,7 +101,7 @@ static void add_name(struct buf *buf, enum dump_field field, const char *suffix)
 void dump_add_number(struct buf *buf, enum dump_field field, int64_t value)
 {
     add_name(buf, field, "");
-    buf_printf(buf, "%" PRId64, value);
+    buf_add_int(buf, value);
 }
 
 void dump_add_text(struct buf *buf, enum dump_field field, const char *text, size_t len)

@@ -80,8 +80,11 @@ void http_begin(struct buf *head, const struct config *config, int status)
 {
     buf_clear(head);
     buf_reserve(head, 1024); /* one allocation for most answers */
-    buf_printf(head, "Status: %d %s\r\n", status, reason_phrase(status));
-    buf_adds(head, "X-Content-Type-Options: nosniff\r\n"
+    buf_adds(head, "Status: ");
+    buf_add_int(head, status);
+    buf_addc(head, ' ');
+    buf_adds(head, reason_phrase(status));
+    buf_adds(head, "\r\nX-Content-Type-Options: nosniff\r\n"
                    "Cross-Origin-Resource-Policy: cross-origin\r\n");
     if (config->cors_origin[0]) {
         buf_adds(head, "Access-Control-Allow-Origin: ");
@@ -92,19 +95,33 @@ void http_begin(struct buf *head, const struct config *config, int status)
         buf_adds(head, "DS-Test-Endpoints: on\r\n");
 }
 
+static void add_printable(struct buf *head, const char *value)
+{
+    char *to;
+
+    if (!buf_reserve(head, strlen(value)))
+        return;
+    to = head->data + head->len;
+    for (; *value; value++)
+        if ((unsigned char)*value >= 0x20 && *value != 0x7f)
+            *to++ = *value;
+    head->len = (size_t)(to - head->data);
+}
+
 void http_add(struct buf *head, const char *name, const char *value)
 {
     buf_adds(head, name);
     buf_adds(head, ": ");
-    for (; *value; value++)
-        if ((unsigned char)*value >= 0x20 && *value != 0x7f)
-            buf_addc(head, *value);
+    add_printable(head, value);
     buf_adds(head, "\r\n");
 }
 
 void http_add_int(struct buf *head, const char *name, int64_t value)
 {
-    buf_printf(head, "%s: %lld\r\n", name, (long long)value);
+    buf_adds(head, name);
+    buf_adds(head, ": ");
+    buf_add_int(head, value);
+    buf_adds(head, "\r\n");
 }
 
 void http_add_offset(struct buf *head, int64_t position)
@@ -112,7 +129,9 @@ void http_add_offset(struct buf *head, int64_t position)
     char text[OFFSET_TEXT_SIZE];
 
     offset_format(position, text);
-    http_add(head, "Stream-Next-Offset", text);
+    buf_adds(head, "Stream-Next-Offset: ");
+    buf_add(head, text, OFFSET_TEXT_LEN);
+    buf_adds(head, "\r\n");
 }
 
 void http_end(struct buf *head, int64_t length)

@@ -4,7 +4,6 @@
  */
 #include "op_read.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "clock.h"
 #include "config.h"
 #include "cursor.h"
+#include "digits.h"
 #include "fault.h"
 #include "gateway.h"
 #include "house.h"
@@ -33,9 +33,15 @@ static void format_etag(char text[static ETAG_SIZE], const struct stream *stream
                         int64_t next)
 {
     /* id and time of creation: unlike the id alone, not even a new database repeats them */
-    (void)snprintf(text, ETAG_SIZE, "\"%llx-%llx:%lld:%lld%s\"", (unsigned long long)stream->id,
-                   (unsigned long long)stream->created_at, (long long)from, (long long)next,
-                   stream->closed_at != 0 && next == stream->tail ? ":c" : "");
+    *text++ = '"';
+    text += digits_write_hex(text, (uint64_t)stream->id);
+    *text++ = '-';
+    text += digits_write_hex(text, (uint64_t)stream->created_at);
+    *text++ = ':';
+    text += digits_write(text, from);
+    *text++ = ':';
+    text += digits_write(text, next);
+    strcpy(text, stream->closed_at != 0 && next == stream->tail ? ":c\"" : "\"");
 }
 
 void op_read_etag(struct buf *head, const struct stream *stream, int64_t from, int64_t next)
@@ -61,14 +67,18 @@ static void add_cache_control(struct buf *head, const struct config *config,
         return;
     }
     if (view->next == view->from) {
-        buf_printf(head, "Cache-Control: %s, no-cache\r\n", scopes[config->cache]);
+        buf_adds(head, "Cache-Control: ");
+        buf_adds(head, scopes[config->cache]);
+        buf_adds(head, ", no-cache\r\n");
         return;
     }
     if (view->stream->expires_at != 0 && (view->stream->expires_at - view->now) / 1000 < max_age)
         max_age = (view->stream->expires_at - view->now) / 1000;
-    buf_printf(head, "Cache-Control: %s, max-age=%lld%s\r\n", scopes[config->cache],
-               (long long)(max_age < 0 ? 0 : max_age),
-               view->stream->expires_at != 0 ? "" : ", stale-while-revalidate=300");
+    buf_adds(head, "Cache-Control: ");
+    buf_adds(head, scopes[config->cache]);
+    buf_adds(head, ", max-age=");
+    buf_add_int(head, max_age < 0 ? 0 : max_age);
+    buf_adds(head, view->stream->expires_at != 0 ? "\r\n" : ", stale-while-revalidate=300\r\n");
 }
 
 static void add_position(struct buf *head, const struct stream *stream, int64_t next)

@@ -14,7 +14,6 @@
 #include "offset.h"
 #include "utf8.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 static const char *find(const char *at, const char *end, char c)
@@ -87,9 +86,14 @@ void sse_add_control(struct buf *buf, const struct sse_control *control)
     char next[OFFSET_TEXT_SIZE];
 
     offset_format(control->next, next);
-    buf_printf(buf, "event: control\ndata:{\"streamNextOffset\":\"%s\"", next);
-    if (!control->closed) /* nobody may come back to a closed stream: no cursor (section 5.8) */
-        buf_printf(buf, ",\"streamCursor\":\"%" PRId64 "\"", control->cursor);
+    buf_adds(buf, "event: control\ndata:{\"streamNextOffset\":\"");
+    buf_add(buf, next, OFFSET_TEXT_LEN);
+    buf_addc(buf, '"');
+    if (!control->closed) { /* nobody may come back to a closed stream: no cursor (section 5.8) */
+        buf_adds(buf, ",\"streamCursor\":\"");
+        buf_add_int(buf, control->cursor);
+        buf_addc(buf, '"');
+    }
     if (control->up_to_date || control->closed)
         buf_adds(buf, ",\"upToDate\":true");
     if (control->closed)

@@ -35,6 +35,19 @@ START_TEST(appends_bytes_strings_and_formats)
 }
 END_TEST
 
+START_TEST(appends_numbers_where_there_is_room_and_where_there_is_none)
+{
+    struct buf buf = {0};
+
+    for (int i = 0; i < 100; i++)
+        buf_add_int(&buf, INT64_MIN);
+    buf_add_int(&buf, 0);
+    ck_assert_uint_eq(buf.len, 2001);
+    ck_assert_mem_eq(buf.data + 1980, "-92233720368547758080", 21);
+    buf_close(&buf);
+}
+END_TEST
+
 START_TEST(keeps_nul_bytes)
 {
     struct buf buf = {0};
@@ -99,6 +112,7 @@ START_TEST(remembers_a_failure_and_adds_nothing_more)
     /* room there is, but half an answer must not look like a whole one */
     buf_adds(&buf, "a");
     buf_addc(&buf, 'b');
+    buf_add_int(&buf, 2);
     buf_printf(&buf, "%d", 1);
     ck_assert(!buf_reserve(&buf, 1));
     ck_assert(buf_failed(&buf));
@@ -148,7 +162,8 @@ START_TEST(gives_its_data_away)
 }
 END_TEST
 
-UNIT_MAIN(buf, begins_empty_without_memory, appends_bytes_strings_and_formats, keeps_nul_bytes,
+UNIT_MAIN(buf, begins_empty_without_memory, appends_bytes_strings_and_formats,
+          appends_numbers_where_there_is_room_and_where_there_is_none, keeps_nul_bytes,
           grows_over_every_size_without_losing_a_byte, prints_more_than_it_has_room_for,
           does_not_move_within_what_was_reserved, remembers_a_failure_and_adds_nothing_more,
           empties_and_keeps_the_memory, gives_its_data_away)

@@ -23,6 +23,10 @@ START_TEST(reads_plain_digits_up_to_the_limit)
         {"9223372036854775807", INT64_MAX, INT64_MAX},
         {"9223372036854775808", INT64_MAX, -1},
         {"18446744073709551617", INT64_MAX, -1},
+        {"5", 7, 5},
+        {"69", 70, 69},
+        {"70", 70, 70},
+        {"71", 70, -1},
         {"99999999999999999999999999999999999999999999", INT64_MAX, -1},
         {"", 10, -1},
         {"-1", 10, -1},
@@ -90,5 +94,38 @@ START_TEST(refuses_what_is_no_percent_encoding)
 }
 END_TEST
 
+START_TEST(writes_what_printf_writes)
+{
+    static const int64_t values[] = {0,
+                                     1,
+                                     9,
+                                     10,
+                                     15,
+                                     16,
+                                     255,
+                                     256,
+                                     1700000000123,
+                                     INT64_C(9999999999999999),
+                                     INT64_C(1000000000000000000),
+                                     INT64_MAX,
+                                     -1,
+                                     -10,
+                                     INT64_MIN + 1,
+                                     INT64_MIN};
+
+    for (size_t i = 0; i < COUNT(values); i++) {
+        char text[DIGITS_MOST], printed[32];
+        size_t len = digits_write(text, values[i]);
+
+        (void)snprintf(printed, sizeof printed, "%lld", (long long)values[i]);
+        ck_assert_msg(len == strlen(printed) && memcmp(text, printed, len) == 0, "%s", printed);
+        len = digits_write_hex(text, (uint64_t)values[i]);
+        (void)snprintf(printed, sizeof printed, "%llx", (unsigned long long)values[i]);
+        ck_assert_msg(len == strlen(printed) && memcmp(text, printed, len) == 0, "%s", printed);
+    }
+}
+END_TEST
+
 UNIT_MAIN(digits, reads_plain_digits_up_to_the_limit, refuses_a_nul_among_the_digits,
-          decodes_every_percent_encoding, refuses_what_is_no_percent_encoding)
+          decodes_every_percent_encoding, refuses_what_is_no_percent_encoding,
+          writes_what_printf_writes)
