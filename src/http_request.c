@@ -12,48 +12,45 @@
 /* "/v1//v1//v1/…" has many places to look at, each as long as the path */
 enum { LONGEST_PREFIX = 1024, MOST_PLACES = 16 };
 
-#define NAME(text)                                                                                 \
-    {                                                                                              \
-        text, sizeof text - 1                                                                      \
-    }
-
-static const struct {
-    const char *text;
-    size_t len;
-} names[HTTP_PARAMS] = {
-    [PARAM_METHOD] = NAME("REQUEST_METHOD"),
-    [PARAM_TARGET] = NAME("REQUEST_URI"),
-    [PARAM_SCRIPT_NAME] = NAME("SCRIPT_NAME"),
-    [PARAM_PATH_INFO] = NAME("PATH_INFO"),
-    [PARAM_SCHEME] = NAME("REQUEST_SCHEME"),
-    [PARAM_HTTPS] = NAME("HTTPS"),
-    [PARAM_SERVER_NAME] = NAME("SERVER_NAME"),
-    [PARAM_SERVER_PORT] = NAME("SERVER_PORT"),
-    [PARAM_SERVER_SOFTWARE] = NAME("SERVER_SOFTWARE"),
-    [PARAM_CONTENT_TYPE] = NAME("CONTENT_TYPE"),
-    [PARAM_CONTENT_LENGTH] = NAME("CONTENT_LENGTH"),
-    [PARAM_HOST] = NAME("HTTP_HOST"),
-    [PARAM_IF_NONE_MATCH] = NAME("HTTP_IF_NONE_MATCH"),
-    [PARAM_FORWARDED_HOST] = NAME("HTTP_X_FORWARDED_HOST"),
-    [PARAM_FORWARDED_PROTO] = NAME("HTTP_X_FORWARDED_PROTO"),
-    [PARAM_PRODUCER_EPOCH] = NAME("HTTP_PRODUCER_EPOCH"),
-    [PARAM_PRODUCER_ID] = NAME("HTTP_PRODUCER_ID"),
-    [PARAM_PRODUCER_SEQ] = NAME("HTTP_PRODUCER_SEQ"),
-    [PARAM_STREAM_CLOSED] = NAME("HTTP_STREAM_CLOSED"),
-    [PARAM_STREAM_EXPIRES_AT] = NAME("HTTP_STREAM_EXPIRES_AT"),
-    [PARAM_STREAM_FORK_OFFSET] = NAME("HTTP_STREAM_FORK_OFFSET"),
-    [PARAM_STREAM_FORK_SUB_OFFSET] = NAME("HTTP_STREAM_FORK_SUB_OFFSET"),
-    [PARAM_STREAM_FORKED_FROM] = NAME("HTTP_STREAM_FORKED_FROM"),
-    [PARAM_STREAM_SEQ] = NAME("HTTP_STREAM_SEQ"),
-    [PARAM_STREAM_TTL] = NAME("HTTP_STREAM_TTL"),
-    [PARAM_TEST_KILL] = NAME("HTTP_X_TEST_KILL"),
+/* The parameters that are read, by the length of their names, which tell most others apart. */
+static const struct name {
+    const char *text; /* NULL, in the last of each row: no more of this length */
+    enum http_param param;
+} names[][5] = {
+    [5] = {{"HTTPS", PARAM_HTTPS}},
+    [9] = {{"HTTP_HOST", PARAM_HOST}, {"PATH_INFO", PARAM_PATH_INFO}},
+    [11] = {{"REQUEST_URI", PARAM_TARGET},
+            {"SCRIPT_NAME", PARAM_SCRIPT_NAME},
+            {"SERVER_NAME", PARAM_SERVER_NAME},
+            {"SERVER_PORT", PARAM_SERVER_PORT}},
+    [12] = {{"CONTENT_TYPE", PARAM_CONTENT_TYPE}},
+    [14] = {{"CONTENT_LENGTH", PARAM_CONTENT_LENGTH},
+            {"REQUEST_METHOD", PARAM_METHOD},
+            {"REQUEST_SCHEME", PARAM_SCHEME}},
+    [15] = {{"HTTP_STREAM_SEQ", PARAM_STREAM_SEQ},
+            {"HTTP_STREAM_TTL", PARAM_STREAM_TTL},
+            {"SERVER_SOFTWARE", PARAM_SERVER_SOFTWARE}},
+    [16] = {{"HTTP_PRODUCER_ID", PARAM_PRODUCER_ID}, {"HTTP_X_TEST_KILL", PARAM_TEST_KILL}},
+    [17] = {{"HTTP_PRODUCER_SEQ", PARAM_PRODUCER_SEQ}},
+    [18] = {{"HTTP_IF_NONE_MATCH", PARAM_IF_NONE_MATCH},
+            {"HTTP_STREAM_CLOSED", PARAM_STREAM_CLOSED}},
+    [19] = {{"HTTP_PRODUCER_EPOCH", PARAM_PRODUCER_EPOCH}},
+    [21] = {{"HTTP_X_FORWARDED_HOST", PARAM_FORWARDED_HOST}},
+    [22] = {{"HTTP_STREAM_EXPIRES_AT", PARAM_STREAM_EXPIRES_AT},
+            {"HTTP_X_FORWARDED_PROTO", PARAM_FORWARDED_PROTO}},
+    [23] = {{"HTTP_STREAM_FORK_OFFSET", PARAM_STREAM_FORK_OFFSET},
+            {"HTTP_STREAM_FORKED_FROM", PARAM_STREAM_FORKED_FROM}},
+    [27] = {{"HTTP_STREAM_FORK_SUB_OFFSET", PARAM_STREAM_FORK_SUB_OFFSET}},
 };
 
 static int find_param(const char *name, size_t len)
 {
-    for (int i = 0; i < HTTP_PARAMS; i++)
-        if (names[i].len == len && memcmp(names[i].text, name, len) == 0)
-            return i;
+    if (len >= sizeof names / sizeof *names)
+        return -1;
+    /* so many begin with "HTTP_" or "SERVER_" that the last letter says more than the first */
+    for (const struct name *row = names[len]; row->text; row++)
+        if (row->text[len - 1] == name[len - 1] && memcmp(row->text, name, len) == 0)
+            return (int)row->param;
     return -1;
 }
 
@@ -67,11 +64,12 @@ bool http_request_add(struct http_request *request, struct arena *arena,
                       const struct config *config, const char *name, size_t name_len,
                       const char *value)
 {
-    size_t len = strlen(value);
-    int which = name_len > 0 && name_len <= 32 ? find_param(name, name_len) : -1;
+    int which = find_param(name, name_len);
+    size_t len;
 
     if (which < 0 || request->param[which])
         return true; /* of a header that is sent twice, the first one counts */
+    len = strlen(value);
     if (len == 0 && (which == PARAM_CONTENT_TYPE || which == PARAM_CONTENT_LENGTH))
         return true; /* web servers send these two empty when the client sent none */
     if (len > (size_t)config->max_header_bytes && !is_about_path(which)) {

@@ -22,7 +22,7 @@ enum http_method {
     HTTP_METHODS, /* how many there are; as a value: any other method */
 };
 
-/* What is read of a request; their CGI names are in http_request.c, in the same order. */
+/* What is read of a request; their CGI names are in http_request.c. */
 enum http_param {
     PARAM_METHOD,
     PARAM_TARGET, /* REQUEST_URI */

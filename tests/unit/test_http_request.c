@@ -35,6 +35,82 @@ static struct config make_config(const char *base_url, const char *base_path)
                            .max_header_bytes = 8192};
 }
 
+START_TEST(parameters_are_found_by_their_names)
+{
+    static const char *const names[HTTP_PARAMS] = {
+        [PARAM_METHOD] = "REQUEST_METHOD",
+        [PARAM_TARGET] = "REQUEST_URI",
+        [PARAM_SCRIPT_NAME] = "SCRIPT_NAME",
+        [PARAM_PATH_INFO] = "PATH_INFO",
+        [PARAM_SCHEME] = "REQUEST_SCHEME",
+        [PARAM_HTTPS] = "HTTPS",
+        [PARAM_SERVER_NAME] = "SERVER_NAME",
+        [PARAM_SERVER_PORT] = "SERVER_PORT",
+        [PARAM_SERVER_SOFTWARE] = "SERVER_SOFTWARE",
+        [PARAM_CONTENT_TYPE] = "CONTENT_TYPE",
+        [PARAM_CONTENT_LENGTH] = "CONTENT_LENGTH",
+        [PARAM_HOST] = "HTTP_HOST",
+        [PARAM_IF_NONE_MATCH] = "HTTP_IF_NONE_MATCH",
+        [PARAM_FORWARDED_HOST] = "HTTP_X_FORWARDED_HOST",
+        [PARAM_FORWARDED_PROTO] = "HTTP_X_FORWARDED_PROTO",
+        [PARAM_PRODUCER_EPOCH] = "HTTP_PRODUCER_EPOCH",
+        [PARAM_PRODUCER_ID] = "HTTP_PRODUCER_ID",
+        [PARAM_PRODUCER_SEQ] = "HTTP_PRODUCER_SEQ",
+        [PARAM_STREAM_CLOSED] = "HTTP_STREAM_CLOSED",
+        [PARAM_STREAM_EXPIRES_AT] = "HTTP_STREAM_EXPIRES_AT",
+        [PARAM_STREAM_FORK_OFFSET] = "HTTP_STREAM_FORK_OFFSET",
+        [PARAM_STREAM_FORK_SUB_OFFSET] = "HTTP_STREAM_FORK_SUB_OFFSET",
+        [PARAM_STREAM_FORKED_FROM] = "HTTP_STREAM_FORKED_FROM",
+        [PARAM_STREAM_SEQ] = "HTTP_STREAM_SEQ",
+        [PARAM_STREAM_TTL] = "HTTP_STREAM_TTL",
+        [PARAM_TEST_KILL] = "HTTP_X_TEST_KILL",
+    };
+    const struct config config = make_config("", "");
+    char near[40];
+
+    arena = arena_new();
+    for (int i = 0; i < HTTP_PARAMS; i++) {
+        memset(&request, 0, sizeof request);
+        /* one letter more, fewer or other, at either end, is another name */
+        (void)snprintf(near, sizeof near, "%sX", names[i]);
+        add(&config, near, "other");
+        near[strlen(names[i]) - 1] = '\0';
+        add(&config, near, "other");
+        (void)snprintf(near, sizeof near, "x%s", names[i] + 1);
+        add(&config, near, "other");
+        (void)snprintf(near, sizeof near, "%.*sx", (int)strlen(names[i]) - 1, names[i]);
+        add(&config, near, "other");
+        for (int j = 0; j < HTTP_PARAMS; j++)
+            ck_assert_msg(!request.param[j], "%s, %s", names[i], names[j]);
+        add(&config, names[i], "first");
+        add(&config, names[i], "second");
+        for (int j = 0; j < HTTP_PARAMS; j++)
+            ck_assert_msg(i == j ? request.param[j] && strcmp(request.param[j], "first") == 0
+                                 : !request.param[j],
+                          "%s, %s", names[i], names[j]);
+    }
+    arena_free(arena);
+}
+END_TEST
+
+START_TEST(other_parameters_are_passed_over)
+{
+    const struct config config = make_config("", "");
+    char name[100];
+
+    arena = arena_new();
+    memset(&request, 0, sizeof request);
+    for (size_t len = 0; len < sizeof name; len++) {
+        memset(name, 'D', len); /* several end so */
+        name[len] = '\0';
+        add(&config, name, "other");
+    }
+    for (int i = 0; i < HTTP_PARAMS; i++)
+        ck_assert_ptr_null(request.param[i]);
+    arena_free(arena);
+}
+END_TEST
+
 START_TEST(prefix_is_what_stands_before_path_info)
 {
     static const struct {
@@ -150,6 +226,7 @@ START_TEST(many_places_for_a_prefix_cost_little)
 }
 END_TEST
 
-UNIT_MAIN(http_request, prefix_is_what_stands_before_path_info, base_url_says_the_prefix_itself,
+UNIT_MAIN(http_request, parameters_are_found_by_their_names, other_parameters_are_passed_over,
+          prefix_is_what_stands_before_path_info, base_url_says_the_prefix_itself,
           base_url_without_a_prefix_changes_no_names,
           location_and_fork_sources_are_urls_of_the_client, many_places_for_a_prefix_cost_little)
