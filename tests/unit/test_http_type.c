@@ -65,6 +65,20 @@ START_TEST(rejects_what_is_no_type)
 }
 END_TEST
 
+START_TEST(takes_every_token_character_and_no_other)
+{
+    static const char token[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "!#$%&'*+-.^_`|~";
+
+    for (int c = 1; c < 256; c++) {
+        const char type[] = {'a', (char)c, '/', (char)c, '\0'};
+
+        ck_assert_msg(http_type_is_valid(type) == (strchr(token, c) != NULL), "%s",
+                      unit_show(type, 4));
+    }
+}
+END_TEST
+
 START_TEST(lets_no_control_character_through)
 {
     static const char *const around[] = {
@@ -142,5 +156,5 @@ START_TEST(compares_essences_only)
 END_TEST
 
 UNIT_MAIN(http_type, accepts_types_with_and_without_parameters, rejects_what_is_no_type,
-          lets_no_control_character_through, tells_json_text_and_binary_apart,
-          compares_essences_only)
+          takes_every_token_character_and_no_other, lets_no_control_character_through,
+          tells_json_text_and_binary_apart, compares_essences_only)
