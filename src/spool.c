@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -46,17 +47,19 @@ size_t spool_look(struct spool_scan *scan, const char *data, size_t len)
     size_t at = 0;
 
     while (at < len && !scan->whole) {
-        if (scan->left > 0) {
-            size_t n = len - at < scan->left ? len - at : scan->left;
+        size_t wanted = scan->left > 0 ? scan->left : HEADER_LEN - scan->header_len;
+        size_t n = len - at < wanted ? len - at : wanted;
 
-            at += n;
+        if (scan->left > 0) {
             scan->left -= n;
             scan->whole = scan->last && scan->left == 0;
-            continue;
+        } else {
+            memcpy(scan->header + scan->header_len, data + at, n);
+            scan->header_len += n;
+            if (scan->header_len == HEADER_LEN)
+                end_of_header(scan);
         }
-        scan->header[scan->header_len++] = (unsigned char)data[at++];
-        if (scan->header_len == HEADER_LEN)
-            end_of_header(scan);
+        at += n;
     }
     return at;
 }
