@@ -17,7 +17,7 @@
 /* The byte that stands at *at, decoded, and past it. */
 static char next_byte(const char **at, const char *end)
 {
-    int byte = digits_percent(*at, end);
+    int byte = **at == '%' ? digits_percent(*at, end) : -1;
     char c;
 
     if (byte >= 0) {
