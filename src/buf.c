@@ -21,7 +21,7 @@ void buf_clear(struct buf *buf)
     buf->failed = false;
 }
 
-static bool grow(struct buf *buf, size_t more)
+bool buf_grow(struct buf *buf, size_t more)
 {
     size_t size;
     char *data;
@@ -41,13 +41,6 @@ static bool grow(struct buf *buf, size_t more)
     buf->data = data;
     buf->size = size;
     return true;
-}
-
-bool buf_reserve(struct buf *buf, size_t more)
-{
-    if (buf->failed)
-        return false;
-    return more <= buf->size - buf->len || grow(buf, more);
 }
 
 void buf_add(struct buf *buf, const void *data, size_t len)

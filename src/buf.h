@@ -22,12 +22,18 @@ struct buf {
 
 void buf_close(struct buf *buf);                             /* frees and empties */
 void buf_clear(struct buf *buf);                             /* empties, keeps the memory */
-bool buf_reserve(struct buf *buf, size_t more);              /* room for `more` further bytes */
 void buf_add(struct buf *buf, const void *data, size_t len); /* appends bytes */
 void buf_addc(struct buf *buf, char c);                      /* appends one byte */
 void buf_add_int(struct buf *buf, int64_t value);            /* appends it in decimal */
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool buf_failed(const struct buf *buf);
+
+/* Room for `more` further bytes. Inline, for mostly there is, and then the call would cost most. */
+bool buf_grow(struct buf *buf, size_t more); /* where there is not */
+static inline bool buf_reserve(struct buf *buf, size_t more)
+{
+    return !buf->failed && (more <= buf->size - buf->len || buf_grow(buf, more));
+}
 
 /* Appends a string. Inline, for of most the compiler knows the length. */
 static inline void buf_adds(struct buf *buf, const char *text)
