@@ -289,6 +289,7 @@ static void *run(void *arg)
 /* Without the committer: saves waking it, which takes longer than the commit's own work. */
 static void commit_here(struct commit *commit, struct write *write)
 {
+    write->in_place(write);
     run_batch(commit, commit->conn, write);
     (void)pthread_mutex_lock(&commit->lock);
     commit->busy = false;

@@ -47,8 +47,9 @@ struct write {
     struct write *next; /* private */
     enum ds_status (*apply)(struct batch *batch, struct write *write);
     void (*finish)(struct write *write, enum ds_status status);
-    size_t bytes;          /* payload, counted against DS_MAX_QUEUED_BYTES */
-    bool in_place;         /* the thread that submits it may wait for the disk */
+    size_t bytes; /* payload, counted against DS_MAX_QUEUED_BYTES */
+    /* The thread that submits it may wait for the disk, if this is called before; else NULL. */
+    void (*in_place)(struct write *write);
     bool kill_after;       /* test hook: die between commit and wake-up */
     enum ds_status status; /* private */
 };

@@ -33,6 +33,12 @@ void exchange_free(struct ds_exchange *exchange)
     arena_free(exchange->arena);
 }
 
+void exchange_takes_long(struct ds_exchange *exchange)
+{
+    if (exchange->peer->takes_long)
+        exchange->peer->takes_long();
+}
+
 void exchange_drop(struct ds_exchange *exchange)
 {
     struct peer *peer = exchange->peer;

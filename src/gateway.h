@@ -43,6 +43,9 @@ struct ds_exchange *exchange_new(struct server *server, struct peer *peer, struc
  */
 void exchange_finish(struct ds_exchange *exchange);
 
+/* The calling thread will be busy for long with it: other requests shall not wait for that. */
+void exchange_takes_long(struct ds_exchange *exchange);
+
 /* Ends the exchange without an answer: the connection is closed. */
 void exchange_drop(struct ds_exchange *exchange);
 

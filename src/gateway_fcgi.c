@@ -1,10 +1,11 @@
 /*
  * The FastCGI door.
  *
- * One epoll set holds the listening socket and every idle kept-alive connection; all workers wait
- * on it. A connection is armed one-shot: whoever gets its event owns it, reads one request with
- * libfcgi, and hands the exchange over; when the answer is out, whichever thread that was arms the
- * connection again (peer_done). So idle connections occupy nobody, and neither do parked readers.
+ * One epoll set holds the listening socket and every idle kept-alive connection; the workers wait
+ * on it, not more at once than there are CPUs for (seats.h). A connection is armed one-shot:
+ * whoever gets its event owns it, reads one request with libfcgi, and hands the exchange over; when
+ * the answer is out, whichever thread that was arms the connection again (peer_done). So idle
+ * connections occupy nobody, and neither do parked readers.
  *
  *                            ┌──────── not all there yet ───────┐
  *                            ▼                                  │
@@ -37,11 +38,13 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "clock.h"
 #include "config.h"
 #include "gateway.h"
 #include "http_response.h"
 #include "log.h"
 #include "route.h"
+#include "seats.h"
 #include "server.h"
 #include "spool.h"
 #include "store.h"
@@ -63,8 +66,11 @@ struct worker {
     struct store_conn *conn;
     char *peek; /* PEEK bytes */
     pthread_t thread;
-    bool started;
+    bool started, seated;
 };
+
+/* Whose thread this is, or NULL. */
+static _Thread_local struct worker *self;
 
 struct gateway_fcgi {
     struct server *server;
@@ -73,6 +79,7 @@ struct gateway_fcgi {
     atomic_bool door_shut; /* no descriptor was left for another connection */
     pthread_mutex_t lock;  /* guards the list */
     struct connection *connections;
+    struct seats seats; /* of the workers */
     int64_t workers;
     struct worker worker[];
 };
@@ -146,6 +153,27 @@ static void peer_done(struct peer *peer, bool ok)
         close_connection(connection);
 }
 
+static void sit_down(struct worker *worker)
+{
+    if (!worker->seated)
+        seats_take(&worker->gateway->seats);
+    worker->seated = true;
+}
+
+static void get_up(struct worker *worker)
+{
+    if (worker->seated)
+        seats_leave(&worker->gateway->seats);
+    worker->seated = false;
+}
+
+/* peer.takes_long: on a worker's thread another one goes on with the requests meanwhile. */
+static void peer_takes_long(void)
+{
+    if (self)
+        get_up(self);
+}
+
 static void set_options(int fd)
 {
     /* libfcgi reads only what is there: were it to want more, then because the records are wrong */
@@ -170,6 +198,7 @@ static void admit(struct gateway_fcgi *gateway, int fd)
     connection->peer.fd = fd;
     connection->peer.framed = true;
     connection->peer.done = peer_done;
+    connection->peer.takes_long = peer_takes_long;
     (void)pthread_mutex_lock(&gateway->lock);
     connection->next = gateway->connections;
     if (connection->next)
@@ -354,24 +383,39 @@ static bool has_hung_up(struct connection *connection, uint32_t events)
            recv(connection->peer.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
+static void handle(struct worker *worker, const struct epoll_event *event)
+{
+    struct gateway_fcgi *gateway = worker->gateway;
+
+    if (event->data.ptr == &gateway->listening)
+        accept_some(gateway);
+    else if (has_hung_up(event->data.ptr, event->events))
+        close_connection(event->data.ptr);
+    else
+        serve(worker, event->data.ptr);
+}
+
 static void *run(void *arg)
 {
-    struct worker *worker = arg;
+    struct worker *worker = self = arg;
     struct gateway_fcgi *gateway = worker->gateway;
     struct epoll_event event;
+    int64_t began;
 
     for (;;) {
+        sit_down(worker);
         if (epoll_wait(gateway->epoll, &event, 1, -1) != 1)
             continue;
         if (event.data.ptr == &gateway->stop)
-            return NULL;
-        if (event.data.ptr == &gateway->listening)
-            accept_some(gateway);
-        else if (has_hung_up(event.data.ptr, event.events))
-            close_connection(event.data.ptr);
-        else
-            serve(worker, event.data.ptr);
+            break;
+        began = clock_monotonic_us();
+        if (seats_are_for_waiting(&gateway->seats))
+            get_up(worker);
+        handle(worker, &event);
+        seats_note(&gateway->seats, clock_monotonic_us() - began);
     }
+    get_up(worker);
+    return NULL;
 }
 
 /* --- the door --- */
@@ -422,6 +466,7 @@ struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
     gateway->epoll = gateway->stop = -1;
     gateway->workers = workers;
     (void)pthread_mutex_init(&gateway->lock, NULL);
+    seats_open(&gateway->seats, sysconf(_SC_NPROCESSORS_ONLN));
     return gateway;
 }
 
@@ -492,5 +537,6 @@ void gateway_fcgi_free(struct gateway_fcgi *gateway)
     if (gateway->stop >= 0)
         (void)close(gateway->stop);
     (void)pthread_mutex_destroy(&gateway->lock);
+    seats_close(&gateway->seats);
     free(gateway);
 }

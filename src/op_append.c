@@ -64,6 +64,11 @@ static void answer(struct ds_exchange *exchange, const struct stream_append *ask
     http_refuse_end(exchange, asked->reason);
 }
 
+static void in_place(struct write *write)
+{
+    exchange_takes_long(((struct append *)write)->exchange);
+}
+
 static void finish(struct write *write, enum ds_status status)
 {
     struct append *append = (struct append *)write;
@@ -99,7 +104,8 @@ void op_append(struct ds_exchange *exchange)
     append->write.finish = finish;
     append->write.bytes = request->body_len;
     /* a delayed one is on the live desk's thread, and all readers would wait */
-    append->write.in_place = !exchange->fault && exchange->server->config->workers > 1;
+    if (!exchange->fault && exchange->server->config->workers > 1)
+        append->write.in_place = in_place;
     append->write.kill_after = request->param[PARAM_TEST_KILL] != NULL;
     append->exchange = exchange;
     asked->path = request->path;

@@ -25,7 +25,7 @@
 #include "server.h"
 #include "store.h"
 
-enum { ETAG_SIZE = 96, MAX_AGE_S = 60 };
+enum { ETAG_SIZE = 96, MAX_AGE_S = 60, LONG_READ = 64 * 1024 };
 
 /* --- heads --- */
 
@@ -205,10 +205,12 @@ static enum ds_status answer(struct ds_exchange *exchange, const struct stream *
         .if_none_match = exchange->request.param[PARAM_IF_NONE_MATCH],
         .now = now,
     };
-    enum ds_status status =
-        store_read(exchange->conn, stream, read->from, (size_t)server->config->read_chunk_bytes,
-                   &exchange->body, &view.next);
+    enum ds_status status;
 
+    if (stream->tail - read->from > LONG_READ)
+        exchange_takes_long(exchange);
+    status = store_read(exchange->conn, stream, read->from,
+                        (size_t)server->config->read_chunk_bytes, &exchange->body, &view.next);
     if (status != DS_OK)
         return status;
     if (read->mode == LONG_POLL)
