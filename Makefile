@@ -249,6 +249,7 @@ deb:
 bench bench-quick bench-scale:
 	@sh deploy/packages.sh bench
 	@$(MAKE) --no-print-directory all $(addprefix $B/bench/,empty.fcgi empty.cgi load fill)
+	@$(if $(filter bench-scale,$@),$(MAKE) --no-print-directory STATIC=1 $B/static/$(PROGRAM))
 	@sh tests/run.sh modules
 	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) \
 		$(if $(filter bench-scale,$@),--scale 1) $(if $(PLOT),--plot $(PLOT)) $(BENCH)

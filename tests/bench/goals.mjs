@@ -151,7 +151,7 @@ const table = [
   ...["lighttpd", "apache"].flatMap((server) =>
     ["append", "read"].map((what) => [
       `plain CGI, ${server}, ${what}, to the empty CGI program`,
-      ratio(`cgi-${server}-${what}-1`, "ours", "empty"),
+      ratio(`cgi-${server}-${what}-1`, "static", "empty"),
       atLeast(0.85, times),
     ])
   ),

@@ -535,16 +535,24 @@ const inPlaceOfOurs = (file, door) => () => {
   return serve({ door, program })()
 }
 
-/** Against a program of libc alone, and against ours with nothing behind its gateway. */
+/**
+ * Against a program of libc alone, and against ours with nothing behind its gateway. Ours as plain
+ * `make` builds it, and as hosts with CGI alone should have it: with its libraries (STATIC=1).
+ */
 function cgi(server, door) {
   const prefix = `/v1/stream/cgi-${server}`
+  const program = path.join(build, "static/durable-streams.fcgi")
   const own = {
     empty: { title: "empty CGI program", start: inPlaceOfOurs("empty.cgi", door) },
     "without routes": { title: "ours, without routes", start: inPlaceOfOurs("empty.fcgi", door) },
     ours: { title: "ours", start: serve({ door }) },
-    normal: { title: "ours, normal", start: serve({ door, env: { DS_DURABILITY: "normal" } }) },
+    static: { title: "ours, STATIC=1", start: serve({ door, program }) },
+    normal: {
+      title: "ours, STATIC=1, normal",
+      start: serve({ door, program, env: { DS_DURABILITY: "normal" } }),
+    },
   }
-  const isOurs = (name) => name === "ours" || name === "normal"
+  const isOurs = (name) => ["ours", "static", "normal"].includes(name)
   const headers = { "Content-Type": "application/octet-stream" }
 
   const row = (what, connections, options, extra) => ({
