@@ -179,6 +179,8 @@ static enum ds_status transact(struct commit *commit, struct store_conn *conn, s
 
     if (batch.arena)
         status = apply_all(&batch, first);
+    else
+        store_rollback(conn); /* the write lock may have been taken beforehand */
     if (status == DS_OK) {
         test_hook(first);
         wake_publish(commit->wake, batch.streams->changed, batch.streams->changes);

@@ -416,6 +416,29 @@ START_TEST(tells_readers_of_state_messages_the_offset_after_each)
 }
 END_TEST
 
+START_TEST(gives_back_a_write_lock_that_was_taken_beforehand)
+{
+    struct fixture f;
+    struct store_conn *other;
+
+    open_fixture(&f);
+    f.config.busy_timeout_ms = 10;
+    ck_assert_int_eq(store_connect(&other, f.store), DS_OK);
+    ck_assert_int_eq(store_lock_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_begin_write(other), DS_BUSY);
+    store_rollback(f.conn); /* no transaction has begun */
+    ck_assert_int_eq(store_begin_write(other), DS_OK);
+    store_rollback(other);
+    ck_assert_int_eq(store_lock_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    ck_assert_int_eq(store_begin_write(other), DS_OK);
+    store_rollback(other);
+    store_disconnect(other);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(resolves_sub_offsets_to_places)
 {
     struct fixture f;
@@ -658,7 +681,8 @@ UNIT_MAIN(store, prepares_every_statement_and_scans_no_table, has_views_that_a_p
           goes_on_with_the_index_of_files_that_nobody_else_changed,
           is_made_by_many_processes_at_once, reads_a_large_body_from_any_byte_in_any_pieces,
           reads_forks_of_forks_as_copies_would_read, keeps_json_messages_whole,
-          tells_readers_of_state_messages_the_offset_after_each, resolves_sub_offsets_to_places,
+          tells_readers_of_state_messages_the_offset_after_each,
+          gives_back_a_write_lock_that_was_taken_beforehand, resolves_sub_offsets_to_places,
           says_so_where_rows_were_deleted_by_hand, collects_a_chain_when_its_last_fork_goes,
           sweeps_every_row_of_a_deleted_stream_in_slices, lets_no_prompt_delete_what_forks_read,
           survives_every_failing_allocation)
