@@ -39,7 +39,7 @@ static int count_wal(void *arg, sqlite3 *db, const char *schema, int pages)
     (void)db;
     (void)schema;
     conn->wal_bytes = (int64_t)pages * 4120; /* a page and its frame header */
-    conn->store->committed = true;
+    atomic_store(&conn->store->committed, true);
     return SQLITE_OK;
 }
 

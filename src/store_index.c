@@ -123,8 +123,8 @@ void store_leave(struct store *store)
 {
     uint64_t files = store->settled ? look_at_files(store) : 0;
 
-    if (files != 0 &&
-        (store->synced || (store->committed && store->config->durability == DURABILITY_FULL)))
+    if (files != 0 && (store->synced || (atomic_load(&store->committed) &&
+                                         store->config->durability == DURABILITY_FULL)))
         files |= SYNCED;
     if (files != 0 && files != wake_files(store->wake))
         wake_note_files(store->wake, files);

@@ -3,6 +3,7 @@
 #define STORE_PRIVATE_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include "config.h"
 #include "store.h"
@@ -63,7 +64,7 @@ struct store {
     struct store_conn *first; /* a CGI process's, from looking at the schema: not given away yet */
     int index_fd;             /* of the -shm file, see store_index.c; -1 */
     bool settled;             /* schema and registry are as they must be */
-    bool committed;           /* one that does not stay has written */
+    atomic_bool committed;    /* one that does not stay has written */
     bool synced;              /* the log's entry in its folder is known to be durable */
     ds_event_fn *listener;    /* NULL: nobody wants to know of lives that begin and end */
     void *listener_arg;
