@@ -256,10 +256,11 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
     enum ds_status status = DS_NO_MEMORY;
     bool kept;
 
+    if (store)
+        store->index_fd = store->database_fd = -1;
     if (!store || !wake_path)
         goto fail;
     store->config = config;
-    store->index_fd = -1;
     status =
         wake_open(&store->wake, wake_path, lasting ? begin_alone : NULL, (void *)(uintptr_t)config);
     if (status != DS_OK)
@@ -293,8 +294,7 @@ void store_close(struct store *store, bool lasting)
     store_disconnect(store->first);
     if (!lasting)
         store_leave(store);
-    if (store->index_fd >= 0) /* not earlier: with it go all locks that we have on that file */
-        (void)close(store->index_fd);
+    index_close(store); /* not earlier: with it go all locks that we have on these files */
     wake_close(store->wake, lasting ? end_alone : NULL, (void *)(uintptr_t)store->config);
     free(store);
 }

@@ -10,9 +10,11 @@
  *     place, a backup say, which SQLite would not know.
  *
  * So a process notes the files when it leaves, in the mapped hints, which a restart clears. The
- * next one that finds them so takes a read lock on the byte by which SQLite's connections say that
- * they are there: SQLite sees that it is not the first. Whatever else happens to the files is as
- * if a process of ours had stayed connected, and one that was killed had been beside it.
+ * next one that finds them so takes the two read locks by which SQLite's connections say that they
+ * are there: on a byte of the -shm file, so that SQLite sees that it is not the first, and on the
+ * database, so that nobody gets it for himself, who could then take the log away or write it with
+ * an index of his own. Whatever else happens to the files is as if a process of ours had stayed
+ * connected, and one that was killed had been beside it.
  *
  * What such a process need not do again either: ask whether the schema is ours and of this version
  * and the registry as it is wanted, for both are part of what is noted; and make the log's entry
@@ -32,7 +34,9 @@
 #define SYNCED UINT64_C(1)
 
 enum {
-    CONNECTED_BYTE = 128, /* UNIX_SHM_DMS of SQLite's os_unix.c */
+    CONNECTED_BYTE = 128,     /* UNIX_SHM_DMS of SQLite's os_unix.c */
+    SHARED_BYTE = 0x40000002, /* SHARED_FIRST and SHARED_SIZE of its os.h */
+    SHARED_BYTES = 510,
     NAME_BYTES = 4096,
 };
 
@@ -95,24 +99,40 @@ static void sync_no_directory(void)
         (void)vfs->xSetSystemCall(vfs, "openDirectory", (sqlite3_syscall_ptr)no_directory);
 }
 
+/* Opens a file with such a read lock; -1 where it is not to be had. */
+static int open_locked(const struct store *store, const char *suffix, off_t start, off_t bytes)
+{
+    /* a lock of the open file: SQLite asks which locks others have than the process itself */
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = bytes};
+    char name[NAME_BYTES];
+    int fd = name_file(name, store, suffix) ? open(name, O_RDWR | O_CLOEXEC) : -1;
+
+    if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void index_close(struct store *store)
+{
+    if (store->index_fd >= 0)
+        (void)close(store->index_fd);
+    if (store->database_fd >= 0)
+        (void)close(store->database_fd);
+    store->index_fd = store->database_fd = -1;
+}
+
 bool index_keep(struct store *store)
 {
-    struct flock lock = {
-        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = CONNECTED_BYTE, .l_len = 1};
-    char name[NAME_BYTES];
-    int fd;
-
-    if (!is_as_noted(store) || !name_file(name, store, "-shm"))
+    if (!is_as_noted(store))
         return false;
-    fd = open(name, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    /* a lock of the open file: SQLite asks which locks others have than the process itself */
-    if (fcntl(fd, F_OFD_SETLK, &lock) != 0 || !is_as_noted(store)) {
-        (void)close(fd);
+    store->database_fd = open_locked(store, "", SHARED_BYTE, SHARED_BYTES);
+    store->index_fd = open_locked(store, "-shm", CONNECTED_BYTE, 1);
+    if (store->database_fd < 0 || store->index_fd < 0 || !is_as_noted(store)) {
+        index_close(store);
         return false;
     }
-    store->index_fd = fd;
     store->synced = (wake_files(store->wake) & SYNCED) != 0;
     if (store->synced)
         sync_no_directory();

@@ -63,6 +63,7 @@ struct store {
     struct wake *wake;
     struct store_conn *first; /* a CGI process's, from looking at the schema: not given away yet */
     int index_fd;             /* of the -shm file, see store_index.c; -1 */
+    int database_fd;          /* with it */
     bool settled;             /* schema and registry are as they must be */
     atomic_bool committed;    /* one that does not stay has written */
     bool synced;              /* the log's entry in its folder is known to be durable */
@@ -115,6 +116,7 @@ void life_close(struct store_conn *conn);
 
 /* Before SQLite opens the log's index: can we go on with it? See store_index.c. */
 bool index_keep(struct store *store);
+void index_close(struct store *store);
 
 /* Makes the registry what DS_REGISTRY says: once at start. */
 enum ds_status store_settle_registry(struct store_conn *conn);

@@ -6,6 +6,7 @@
 #include "failing_memory.h"
 #include "store_private.h"
 #include "store_unit.h"
+#include "wake.h"
 
 enum { T = 1000 }; /* a time */
 
@@ -172,6 +173,47 @@ START_TEST(goes_on_with_the_index_of_files_that_nobody_else_changed)
     ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
     ck_assert_int_eq(sqlite3_column_int(stmt, 0), 8);
     (void)sqlite3_finalize(stmt);
+    close_fixture(&f);
+}
+END_TEST
+
+/* Has a process the database for itself, which then needs no index but its own? */
+static bool writes_alone(const struct config *config)
+{
+    sqlite3 *db;
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        _exit(sqlite3_open(config->database, &db) != SQLITE_OK ||
+              sqlite3_exec(db,
+                           "PRAGMA locking_mode = EXCLUSIVE; INSERT INTO garbage DEFAULT VALUES",
+                           NULL, NULL, NULL) != SQLITE_OK);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* From its look at the files, not only from SQLite's: between the two they must not change. */
+START_TEST(shares_the_files_whose_index_it_goes_on_with)
+{
+    struct fixture f;
+    struct store store = {.config = &f.config, .index_fd = -1, .database_fd = -1};
+    char wake_path[64];
+
+    open_fixture(&f);
+    store_disconnect(f.conn);
+    f.conn = NULL;
+    store_close(f.store, true);
+    f.store = NULL;
+    ck_assert(!writes_on_kept_index(&f.config, false));
+    (void)snprintf(wake_path, sizeof wake_path, "%s-wake", f.config.database);
+    ck_assert_int_eq(wake_open(&store.wake, wake_path, NULL, NULL), DS_OK);
+    ck_assert(index_keep(&store));
+    ck_assert(!writes_alone(&f.config));
+    index_close(&store);
+    ck_assert(writes_alone(&f.config));
+    ck_assert(!index_keep(&store));
+    wake_close(store.wake, NULL, NULL);
     close_fixture(&f);
 }
 END_TEST
@@ -679,9 +721,9 @@ END_TEST
 UNIT_MAIN(store, prepares_every_statement_and_scans_no_table, has_views_that_a_person_can_read,
           refuses_a_database_of_another_program, switches_a_restored_copy_to_wal,
           goes_on_with_the_index_of_files_that_nobody_else_changed,
-          is_made_by_many_processes_at_once, reads_a_large_body_from_any_byte_in_any_pieces,
-          reads_forks_of_forks_as_copies_would_read, keeps_json_messages_whole,
-          tells_readers_of_state_messages_the_offset_after_each,
+          shares_the_files_whose_index_it_goes_on_with, is_made_by_many_processes_at_once,
+          reads_a_large_body_from_any_byte_in_any_pieces, reads_forks_of_forks_as_copies_would_read,
+          keeps_json_messages_whole, tells_readers_of_state_messages_the_offset_after_each,
           gives_back_a_write_lock_that_was_taken_beforehand, resolves_sub_offsets_to_places,
           says_so_where_rows_were_deleted_by_hand, collects_a_chain_when_its_last_fork_goes,
           sweeps_every_row_of_a_deleted_stream_in_slices, lets_no_prompt_delete_what_forks_read,
