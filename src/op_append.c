@@ -12,6 +12,8 @@
 #include "server.h"
 #include "stream_write.h"
 
+enum { LONG_BODY = 64 * 1024 };
+
 struct append {
     struct write write; /* first: the committer knows it by this */
     struct stream_append asked;
@@ -116,7 +118,10 @@ void op_append(struct ds_exchange *exchange)
     asked->body.max_messages = exchange->server->config->max_messages;
     asked->seq = request->param[PARAM_STREAM_SEQ];
     asked->closes = http_request_closes(request);
-    if (request->body_len > 0 && type && http_type_kind(type) == HTTP_TYPE_JSON)
+    if (request->body_len > 0 && type && http_type_kind(type) == HTTP_TYPE_JSON) {
+        if (request->body_len > LONG_BODY)
+            exchange_takes_long(exchange);
         stream_body_check_json(&asked->body);
+    }
     commit_submit(exchange->server->commit, &append->write);
 }
