@@ -118,6 +118,8 @@ static bool begin_anew(struct shared *shared)
         if (atomic_load(&shared->interest[i]) != 0)
             atomic_store(&shared->interest[i], 0);
     return init_lock(&free_lock) &&
+           /* byte for byte, or it is made anew */
+           // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison)
            (memcmp(&shared->write_lock, &free_lock, sizeof free_lock) == 0 ||
             init_lock(&shared->write_lock));
 }
