@@ -6,7 +6,7 @@
 
 enum { T = 1000, WRITES = 200 };
 
-enum kind { CREATE, APPEND, DELETE, FAIL };
+enum kind { CREATE, APPEND, CLOSE, DELETE, FAIL };
 
 /* A write of the test, and what became of it. */
 struct step {
@@ -62,8 +62,13 @@ static enum ds_status apply(struct batch *batch, struct write *write)
         return DS_OK;
     if (step->kind == DELETE)
         return apply_delete(batch, step, stream);
+    if (step->kind == CLOSE) {
+        stream->closed_at = batch->now;
+        batch_changed(batch, stream, STREAM_CHANGED);
+        return DS_OK;
+    }
     status = store_append(batch->conn, stream, "12345", 5, batch->now);
-    batch_changed(batch, stream, STREAM_CHANGED);
+    batch_changed(batch, stream, STREAM_GREW);
     step->tail = stream->tail;
     return status;
 }
@@ -149,6 +154,28 @@ START_TEST(sees_its_own_writes_within_a_batch)
     text = read_text(&f, &stream, 0, 100, &next);
     ck_assert_str_eq(text, "12345");
     free(text);
+    stop(&f, commit);
+}
+END_TEST
+
+START_TEST(saves_all_that_changed_also_when_it_grew_besides)
+{
+    struct fixture f;
+    struct commit *commit = start(&f);
+    struct step steps[] = {
+        {.kind = CREATE, .path = "/a"}, {.kind = CREATE, .path = "/b"},
+        {.kind = APPEND, .path = "/a"}, {.kind = CLOSE, .path = "/a"},
+        {.kind = APPEND, .path = "/a"}, {.kind = APPEND, .path = "/b"},
+        {.kind = DELETE, .path = "/b"}, /* saves what there is so far */
+        {.kind = APPEND, .path = "/a"},
+    };
+    struct stream stream;
+
+    run_together(&f, commit, steps, COUNT(steps));
+    ck_assert_int_eq(store_find(f.conn, f.arena, "/a", T, &stream), DS_OK);
+    ck_assert_int_ne(stream.closed_at, 0);
+    ck_assert_int_eq(stream.tail, 15);
+    ck_assert_int_eq(stream.messages, 3);
     stop(&f, commit);
 }
 END_TEST
@@ -325,7 +352,8 @@ START_TEST(loses_no_write_between_workers_and_committer)
 }
 END_TEST
 
-UNIT_MAIN(commit, sees_its_own_writes_within_a_batch, refuses_only_the_write_that_cannot_be,
+UNIT_MAIN(commit, sees_its_own_writes_within_a_batch,
+          saves_all_that_changed_also_when_it_grew_besides, refuses_only_the_write_that_cannot_be,
           tells_once_of_what_was_tried_twice, answers_every_one_of_many_more_than_a_batch_holds,
           says_busy_when_the_queue_is_full, commits_a_lone_write_on_the_thread_that_submits_it,
           loses_no_write_between_workers_and_committer)
