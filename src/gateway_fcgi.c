@@ -49,7 +49,7 @@
 #include "spool.h"
 #include "store.h"
 
-enum { PIECE = 16 * 1024, PEEK = 64 * 1024 };
+enum { PIECE = 16 * 1024, PEEK = 64 * 1024, ACCEPTS = 64 };
 
 /* An idle or busy connection. */
 struct connection {
@@ -213,7 +213,7 @@ static void admit(struct gateway_fcgi *gateway, int fd)
 
 static void accept_some(struct gateway_fcgi *gateway)
 {
-    for (int i = 0; i < 16; i++) { /* others are waiting for this worker too */
+    for (int i = 0; i < ACCEPTS; i++) { /* others are waiting for this worker too */
         int fd = accept4(gateway->listening, NULL, NULL, SOCK_CLOEXEC);
 
         if (fd >= 0) {
