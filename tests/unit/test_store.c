@@ -144,6 +144,15 @@ static bool writes_on_kept_index(const struct config *config, bool dies)
     return WEXITSTATUS(status) == 1;
 }
 
+/* Closes the database, but keeps its files and settings. */
+static void let_go(struct fixture *f)
+{
+    store_disconnect(f->conn);
+    f->conn = NULL;
+    store_close(f->store, true);
+    f->store = NULL;
+}
+
 START_TEST(goes_on_with_the_index_of_files_that_nobody_else_changed)
 {
     struct fixture f;
@@ -151,10 +160,7 @@ START_TEST(goes_on_with_the_index_of_files_that_nobody_else_changed)
     sqlite3_stmt *stmt = NULL;
 
     open_fixture(&f);
-    store_disconnect(f.conn);
-    f.conn = NULL;
-    store_close(f.store, true);
-    f.store = NULL;
+    let_go(&f);
     ck_assert(!writes_on_kept_index(config, false)); /* of a process that notes nothing */
     ck_assert(writes_on_kept_index(config, false));
     ck_assert(writes_on_kept_index(config, false));
@@ -201,10 +207,7 @@ START_TEST(shares_the_files_whose_index_it_goes_on_with)
     char wake_path[64];
 
     open_fixture(&f);
-    store_disconnect(f.conn);
-    f.conn = NULL;
-    store_close(f.store, true);
-    f.store = NULL;
+    let_go(&f);
     ck_assert(!writes_on_kept_index(&f.config, false));
     (void)snprintf(wake_path, sizeof wake_path, "%s-wake", f.config.database);
     ck_assert_int_eq(wake_open(&store.wake, wake_path, NULL, NULL), DS_OK);
@@ -226,10 +229,7 @@ START_TEST(switches_a_restored_copy_to_wal)
     sqlite3_stmt *stmt = NULL;
 
     open_fixture(&f);
-    store_disconnect(f.conn);
-    f.conn = NULL;
-    store_close(f.store, true);
-    f.store = NULL;
+    let_go(&f);
     /* as a copy by VACUUM INTO has it */
     ck_assert_int_eq(sqlite3_open(f.config.database, &db), SQLITE_OK);
     ck_assert_int_eq(sqlite3_exec(db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL), SQLITE_OK);
