@@ -60,6 +60,16 @@ async function sseReaders(responder, name, n) {
   }
 }
 
+/** Appends to a stream, and waits until all of its readers have each of them. */
+const deliveries = (name, readers) => ({
+  prepare: ({ responder }) => sseReaders(responder, name, readers),
+  async once({ api, made, responder }) {
+    await append(api, name)
+    await made.next()
+    await responder.rest()
+  },
+})
+
 /**
  * Each: so many `turns` are counted, after WARM that are not; one is made by once(context, i), and
  * is one request, or `per`. prepare(context) comes first, its result is context.made. Of several
@@ -102,28 +112,9 @@ export const rows = {
   },
   head: { turns: 500, once: ({ api }) => api.request(200, "HEAD", url("ten")) },
   // an append and its delivery
-  "sse-1": {
-    turns: 10,
-    rounds: 10,
-    prepare: ({ responder }) => sseReaders(responder, "sse-1", 1),
-    async once({ api, made, responder }) {
-      await append(api, "sse-1")
-      await made.next()
-      await responder.rest()
-    },
-  },
+  "sse-1": { turns: 10, rounds: 10, ...deliveries("sse-1", 1) },
   // an append and 100 deliveries, by the delivery
-  "sse-100": {
-    turns: 6,
-    rounds: 8,
-    per: READERS,
-    prepare: ({ responder }) => sseReaders(responder, "sse-100", READERS),
-    async once({ api, made, responder }) {
-      await append(api, "sse-100")
-      await made.next()
-      await responder.rest()
-    },
-  },
+  "sse-100": { turns: 6, rounds: 8, per: READERS, ...deliveries("sse-100", READERS) },
   // a request that waits, an append, the answer
   "long-poll": {
     turns: 10,

@@ -42,6 +42,13 @@ const ours = ["empty", "ours", "ours-memory"]
 const ms = (us) => `${(us / 1000).toFixed(2)} ms`
 export const latency = ({ p50_us, p99_us }) => `p50 ${ms(p50_us)}, p99 ${ms(p99_us)}`
 
+/** What a round of requests comes to, each of so many messages. */
+const rate = (result, messages = 1) => ({
+  value: result.per_second * messages,
+  note: latency(result.latency),
+  latency: result.latency,
+})
+
 /** Options as words of a command line: true stands for an option without a value. */
 export const words = (mode, options) => [
   mode,
@@ -110,11 +117,7 @@ export function appends({
         seconds: context.seconds,
         warmup: context.seconds / 4,
       })
-      return {
-        value: result.per_second * batch,
-        note: latency(result.latency),
-        latency: result.latency,
-      }
+      return rate(result, batch)
     },
     check: at.verify,
   }
@@ -144,11 +147,7 @@ function heads({ connections, servers = ours, ...row }) {
           warmup: seconds / 4,
         })
       )
-      return {
-        value: result.per_second,
-        note: latency(result.latency),
-        latency: result.latency,
-      }
+      return rate(result)
     },
   }
 }
@@ -173,7 +172,7 @@ function unchanged({ connections, servers = ours, ...row }) {
       ...["-t1", `-c${connections}`, `-d${seconds}s`, "-H", `If-None-Match: ${tag}`],
       `${server.url}${prefix}-0?offset=${offset}`,
     ])
-    return { value: result.per_second, note: latency(result.latency), latency: result.latency }
+    return rate(result)
   }
   return {
     name: `304 at the tail, ${connections} connections`,
