@@ -156,6 +156,8 @@ static enum ds_status migrate(struct store_conn *conn)
     for (int i = (int)version; status == DS_OK && i < schema_version; i++)
         status = migrate_one(conn, i);
     if (status == DS_OK)
+        status = store_place_registry(conn);
+    if (status == DS_OK)
         return store_commit(conn);
     store_rollback(conn);
     return status;

@@ -388,15 +388,27 @@ static void compare_object(struct store_check *check, sqlite3_stmt *here, sqlite
     (void)sqlite3_reset(here);
 }
 
+/* The schema of a new database, in memory; with what writes a registry, where there is one. */
+static int make_fresh(sqlite3 **fresh, bool registry)
+{
+    int code = sqlite3_open_v2(":memory:", fresh, SQLITE_OPEN_READWRITE, NULL);
+
+    for (int i = 0; code == SQLITE_OK && i < schema_version; i++)
+        code = sqlite3_exec(*fresh, schema_migrations[i], NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(*fresh, schema_registry_off, NULL, NULL, NULL);
+    if (code == SQLITE_OK && registry)
+        code = sqlite3_exec(*fresh, schema_registry_on, NULL, NULL, NULL);
+    return code;
+}
+
 /* What others have added (Litestream's tables, somebody's views) is none of our business. */
 static enum ds_status check_schema(struct store_check *check, sqlite3 *db)
 {
     sqlite3 *fresh = NULL;
     sqlite3_stmt *expected = NULL, *here = NULL;
-    int code = sqlite3_open_v2(":memory:", &fresh, SQLITE_OPEN_READWRITE, NULL);
+    int code = make_fresh(&fresh, pragma(db, "SELECT 1 FROM stream WHERE registry = 1") == 1);
 
-    for (int i = 0; code == SQLITE_OK && i < schema_version; i++)
-        code = sqlite3_exec(fresh, schema_migrations[i], NULL, NULL, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_prepare_v2(fresh,
                                   "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL "

@@ -479,7 +479,7 @@ static enum ds_status appoint_registry(struct import *import)
     if (status == DS_OK)
         status = stmt_query_int(import->conn, STMT_REGISTRY, 0, 0, &there);
     if (status == DS_OK && there == 0)
-        status = stmt_run_ids(import->conn, STMT_REGISTRY_ON, import->registry_id, 0);
+        status = store_appoint_registry(import->conn, import->registry_id);
     return status == DS_OK ? commit(import) : status;
 }
 

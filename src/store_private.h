@@ -121,6 +121,12 @@ void index_close(struct store *store);
 /* Makes the registry what DS_REGISTRY says: once at start. */
 enum ds_status store_settle_registry(struct store_conn *conn);
 
+/* Makes a stream the registry, where there is none; inside a write transaction. */
+enum ds_status store_appoint_registry(struct store_conn *conn, int64_t id);
+
+/* The registry's triggers as of this version, where there is one, else none; likewise. */
+enum ds_status store_place_registry(struct store_conn *conn);
+
 /* Turns an SQLite code into a status, and logs what an operator should know. */
 enum ds_status store_status(struct store_conn *conn, int code, const char *doing);
 

@@ -1,12 +1,13 @@
 /*
- * The registry: a stream that says which streams there are. Triggers write it (in sql/);
- * here it is switched on and off, and its readers are woken.
+ * The registry: a stream that says which streams there are. Triggers write it
+ * (sql/registry_on.sql); here it is switched on and off, and they come and go with it.
  */
 #include <string.h>
 
 #include "arena.h"
 #include "clock.h"
 #include "log.h"
+#include "schema.h"
 #include "store_private.h"
 
 /*
@@ -31,6 +32,8 @@ static const char catch_up_sql[] =
     "ORDER BY id;"
     "DROP TABLE said;";
 
+enum { TRIGGERS = 4 }; /* of registry_on.sql */
+
 static bool is_off(const char *wanted)
 {
     return strcmp(wanted, "off") == 0;
@@ -43,17 +46,64 @@ bool store_reserves(const struct store_conn *conn, const char *path)
     return registry && strcmp(registry, path) == 0;
 }
 
-/* Is it as the settings say? With a row of id 0 there is no registry. */
+static enum ds_status run(struct store_conn *conn, const char *sql, const char *doing)
+{
+    return store_status(conn, sqlite3_exec(conn->db, sql, NULL, NULL, NULL), doing);
+}
+
+enum ds_status store_place_registry(struct store_conn *conn)
+{
+    int64_t id;
+    enum ds_status status = run(conn, schema_registry_off, "taking the registry's triggers away");
+
+    if (status == DS_OK)
+        status = stmt_query_int(conn, STMT_REGISTRY, 0, 0, &id);
+    if (status == DS_OK && id != 0)
+        status = run(conn, schema_registry_on, "making the registry's triggers");
+    return status;
+}
+
+enum ds_status store_appoint_registry(struct store_conn *conn, int64_t id)
+{
+    enum ds_status status = stmt_run_ids(conn, STMT_REGISTRY_ON, id, 0);
+
+    return status == DS_OK ? store_place_registry(conn) : status;
+}
+
+static enum ds_status count_triggers(struct store_conn *conn, int *n)
+{
+    enum ds_status status;
+    bool row = false;
+    sqlite3_stmt *stmt = stmt_prepare(conn,
+                                      "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' "
+                                      "AND name GLOB 'registry_*'",
+                                      &status);
+
+    if (stmt)
+        status = stmt_step(conn, stmt, &row);
+    *n = row ? sqlite3_column_int(stmt, 0) : 0;
+    (void)sqlite3_finalize(stmt);
+    return status;
+}
+
+/*
+ * Is it as the settings say? With a row of id 0 there is no registry. At the sqlite3 prompt the one
+ * may have gone without the other.
+ */
 static enum ds_status is_settled(struct store_conn *conn, struct arena *arena, const char *wanted,
                                  bool *settled)
 {
     struct stream stream = {.id = 0};
     int64_t id;
+    int triggers = 0;
     enum ds_status status = stmt_query_int(conn, STMT_REGISTRY, 0, 0, &id);
 
     if (status == DS_OK && id != 0)
         status = store_load_id(conn, arena, id, &stream);
-    *settled = stream.id == 0 ? is_off(wanted) : strcmp(stream.path, wanted) == 0;
+    if (status == DS_OK)
+        status = count_triggers(conn, &triggers);
+    *settled = stream.id == 0 ? is_off(wanted) && triggers == 0
+                              : strcmp(stream.path, wanted) == 0 && triggers == TRIGGERS;
     return status;
 }
 
@@ -97,10 +147,9 @@ static enum ds_status switch_on(struct store_conn *conn, struct arena *arena, co
     enum ds_status status = find_or_make(conn, arena, path, clock_wall_ms(), &stream);
 
     if (status == DS_OK)
-        status = stmt_run_ids(conn, STMT_REGISTRY_ON, stream.id, 0);
+        status = store_appoint_registry(conn, stream.id);
     if (status == DS_OK)
-        status = store_status(conn, sqlite3_exec(conn->db, catch_up_sql, NULL, NULL, NULL),
-                              "writing the registry");
+        status = run(conn, catch_up_sql, "writing the registry");
     conn->lives_changed = true;
     return status;
 }
@@ -118,6 +167,8 @@ static enum ds_status settle(struct store_conn *conn, struct arena *arena, const
     status = is_settled(conn, arena, wanted, &settled); /* another process may have been first */
     if (status == DS_OK && !settled)
         status = stmt_run_ids(conn, STMT_REGISTRY_OFF, 0, 0);
+    if (status == DS_OK && !settled)
+        status = store_place_registry(conn); /* there is none now */
     if (status == DS_OK && !settled && !is_off(wanted))
         status = switch_on(conn, arena, wanted);
     if (status == DS_OK)

@@ -152,6 +152,12 @@ static const struct {
      "damage -: the index stream_by_expiry is missing\n"
      "damage -: the trigger stream_keep_source is missing\n"
      "damage -: the view message_text was changed\n"},
+    {"UPDATE stream SET registry = 1 WHERE path = '/json'",
+     "damage -: the view registry_event is missing\n"
+     "damage -: the trigger registry_append is missing\n"
+     "damage -: the trigger registry_stream_made is missing\n"
+     "damage -: the trigger registry_stream_deleted is missing\n"
+     "damage -: the trigger registry_stream_changed is missing\n"},
 };
 
 START_TEST(finds_each_kind_of_damage)

@@ -442,7 +442,7 @@ static void appoint(struct fixture *f, const char *path)
     struct stream registry = grow(f, (struct stream){.path = path}, "application/json", 0, 0);
 
     ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
-    ck_assert_int_eq(stmt_run_ids(f->conn, STMT_REGISTRY_ON, registry.id, 0), DS_OK);
+    ck_assert_int_eq(store_appoint_registry(f->conn, registry.id), DS_OK);
     ck_assert_int_eq(store_commit(f->conn), DS_OK);
 }
 

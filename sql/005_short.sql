@@ -1,0 +1,46 @@
+-- Each process that opens the database reads all of its schema, a CGI process for one request. So
+-- the registry's triggers are there where there is a registry alone: the program sees to them after
+-- the last migration (registry_on.sql, registry_off.sql). And the views say the same in fewer words.
+
+DROP VIEW IF EXISTS stream_overview;
+DROP VIEW IF EXISTS message_text;
+DROP VIEW IF EXISTS producer_overview;
+
+-- Streams as people think of them: offsets as clients see them, times in UTC.
+CREATE VIEW stream_overview AS
+SELECT path,
+       content_type,
+       messages,
+       tail AS bytes,
+       printf('0000000000000000_%016d', tail) AS tail,
+       CASE WHEN deleted_at NOTNULL THEN 'deleted, kept for forks'
+            WHEN expires_at <= strftime('%s') * 1000 THEN 'expired'
+            WHEN closed_at NOTNULL THEN 'closed'
+            ELSE 'open' END AS state,
+       strftime('%Y-%m-%dT%H:%M:%SZ', created_at / 1000, 'unixepoch') AS created,
+       strftime('%Y-%m-%dT%H:%M:%SZ', closed_at / 1000, 'unixepoch') AS closed,
+       ttl_seconds,
+       strftime('%Y-%m-%dT%H:%M:%SZ', expires_at / 1000, 'unixepoch') AS expires,
+       (SELECT path FROM stream WHERE id = s.source_id) AS forked_from,
+       CASE WHEN source_id NOTNULL THEN printf('0000000000000000_%016d', fork_position) END AS forked_at
+FROM stream AS s;
+
+-- Messages in readable form: text and JSON as text, anything else in hexadecimal.
+CREATE VIEW message_text AS
+SELECT path,
+       printf('0000000000000000_%016d', position) AS "offset",
+       part,
+       strftime('%Y-%m-%dT%H:%M:%fZ', appended_at / 1000.0, 'unixepoch') AS appended,
+       length(payload) AS bytes,
+       CASE WHEN content_type LIKE 'text/%' OR content_type LIKE 'application/json%'
+            THEN CAST(payload AS TEXT) ELSE hex(payload) END AS payload
+FROM message JOIN stream ON stream.id = stream_id;
+
+-- Idempotent producers by path.
+CREATE VIEW producer_overview AS
+SELECT path,
+       producer_id,
+       epoch,
+       p.last_seq,
+       strftime('%Y-%m-%dT%H:%M:%SZ', updated_at / 1000, 'unixepoch') AS updated
+FROM producer AS p JOIN stream ON stream.id = stream_id;

@@ -1,0 +1,69 @@
+-- What writes the registry, where there is one: this view and these triggers are made in the
+-- transaction that switches it on and go with that which switches it off (src/store_registry.c), for
+-- each process that opens the database has to read them. They are those of 004_registry.sql.
+
+-- A row that is inserted here is appended to the registry as an event. Nothing is to be read here:
+-- message_text has what the registry holds.
+CREATE VIEW registry_event AS
+SELECT '' AS operation, '' AS path, '' AS content_type, 0 AS created_at WHERE 0;
+
+-- /v1/stream/a/b is called a/b there; any other path keeps its name, as does one whose short name
+-- would look like another's. What is not printable ASCII would have to be escaped or might be no
+-- UTF-8: no client can ask for such a path, and such a parameter of a content type is left out.
+CREATE TRIGGER registry_append INSTEAD OF INSERT ON registry_event
+WHEN typeof(NEW.path) = 'text' AND NEW.path NOT GLOB '*[^ -~]*'
+BEGIN
+    INSERT INTO message (stream_id, position, part, appended_at, payload)
+    SELECT id, tail, 0, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER),
+           CAST('{"type":"stream","key":"' || key || '",'
+                || CASE NEW.operation WHEN 'insert'
+                   THEN '"value":{"path":"' || key || '","contentType":"'
+                        || replace(replace(type, '\', '\\'), '"', '\"')
+                        || '","createdAt":' || CAST(NEW.created_at AS INTEGER) || '},'
+                   ELSE '' END
+                || '"headers":{"operation":"' || NEW.operation || '"}}' AS BLOB)
+    FROM (SELECT id, tail,
+                 replace(replace(CASE WHEN NEW.path GLOB '/v1/stream/[^/]*' THEN substr(NEW.path, 12)
+                                      ELSE NEW.path END, '\', '\\'), '"', '\"') AS key,
+                 CASE WHEN typeof(NEW.content_type) <> 'text' THEN 'application/octet-stream'
+                      WHEN NEW.content_type NOT GLOB '*[^ -~]*' THEN NEW.content_type
+                      WHEN NEW.content_type GLOB '?*;*'
+                           AND substr(NEW.content_type, 1, instr(NEW.content_type, ';')) NOT GLOB '*[^ -~]*'
+                           THEN substr(NEW.content_type, 1, instr(NEW.content_type, ';') - 1)
+                      ELSE 'application/octet-stream' END AS type
+          FROM stream WHERE registry = 1 AND closed_at IS NULL AND deleted_at IS NULL);
+
+    UPDATE stream
+    SET tail = tail + (SELECT length(payload) FROM message
+                       WHERE stream_id = stream.id AND position = stream.tail),
+        messages = messages + 1
+    WHERE registry = 1 AND closed_at IS NULL AND deleted_at IS NULL;
+END;
+
+CREATE TRIGGER registry_stream_made AFTER INSERT ON stream
+WHEN NEW.registry IS NULL AND NEW.deleted_at IS NULL
+     AND EXISTS (SELECT 1 FROM stream WHERE registry = 1)
+BEGIN
+    INSERT INTO registry_event (operation, path, content_type, created_at)
+    VALUES ('insert', NEW.path, NEW.content_type, NEW.created_at);
+END;
+
+-- One that was marked deleted was announced then.
+CREATE TRIGGER registry_stream_deleted AFTER DELETE ON stream
+WHEN OLD.registry IS NULL AND OLD.deleted_at IS NULL
+     AND EXISTS (SELECT 1 FROM stream WHERE registry = 1)
+BEGIN
+    INSERT INTO registry_event (operation, path) VALUES ('delete', OLD.path);
+END;
+
+-- Marked deleted while forks read it; and at the prompt: taken back, or another name.
+CREATE TRIGGER registry_stream_changed AFTER UPDATE OF deleted_at, path ON stream
+WHEN NEW.registry IS NULL
+     AND ((OLD.deleted_at IS NULL) <> (NEW.deleted_at IS NULL) OR OLD.path <> NEW.path)
+     AND EXISTS (SELECT 1 FROM stream WHERE registry = 1)
+BEGIN
+    INSERT INTO registry_event (operation, path)
+    SELECT 'delete', OLD.path WHERE OLD.deleted_at IS NULL;
+    INSERT INTO registry_event (operation, path, content_type, created_at)
+    SELECT 'insert', NEW.path, NEW.content_type, NEW.created_at WHERE NEW.deleted_at IS NULL;
+END;
