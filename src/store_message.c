@@ -14,7 +14,6 @@
  */
 #include <stdlib.h>
 
-#include "arena.h"
 #include "buf.h"
 #include "json_state.h"
 #include "offset.h"
@@ -66,35 +65,69 @@ enum ds_status store_append(struct store_conn *conn, struct stream *stream, cons
     return DS_OK;
 }
 
-/* The segments from `from` to the tail, the first one first. */
-static enum ds_status cut(struct store_conn *conn, struct arena *arena, const struct stream *stream,
-                          int64_t from, struct segment **first)
+/* Of whom a stream was forked, and where: 0 and 0 of nobody. */
+static enum ds_status find_source(struct store_conn *conn, int64_t id, int64_t *source_id,
+                                  int64_t *fork_position)
 {
-    struct stream owner = *stream;
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_SOURCE, &status);
+    bool row = false;
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, id);
+    status = stmt_step(conn, stmt, &row);
+    if (row) {
+        *source_id = sqlite3_column_int64(stmt, 0);
+        *fork_position = sqlite3_column_int64(stmt, 1);
+    }
+    (void)sqlite3_reset(stmt);
+    return status == DS_OK && !row ? DS_FAILED : status;
+}
+
+/*
+ * The segments from `from` to the tail, the first one first, for release(); `own` is the room for
+ * the last one, which is all there is of most streams.
+ */
+static enum ds_status cut(struct store_conn *conn, const struct stream *stream, int64_t from,
+                          struct segment *own, struct segment **first)
+{
+    int64_t id = stream->id, source_id = stream->source_id, start = stream->fork_position;
     int64_t to = stream->tail;
+    struct segment *segment = own;
     enum ds_status status;
 
     *first = NULL;
     for (;;) {
-        int64_t start = owner.source_id != 0 ? owner.fork_position : 0;
-
         if (start < to) { /* else: forked before this owner's own part began */
-            struct segment *segment = arena_alloc(arena, sizeof *segment);
-
+            if (!segment)
+                segment = malloc(sizeof *segment);
             if (!segment)
                 return DS_NO_MEMORY;
             segment->next = *first;
-            segment->stream_id = owner.id;
+            segment->stream_id = id;
             segment->from = from > start ? from : start;
             segment->to = to;
             *first = segment;
             to = start;
         }
-        if (from >= to || owner.source_id == 0)
+        if (from >= to || source_id == 0)
             return DS_OK;
-        status = store_load_id(conn, arena, owner.source_id, &owner);
+        segment = NULL;
+        id = source_id;
+        status = find_source(conn, id, &source_id, &start);
         if (status != DS_OK)
-            return status == DS_NOT_FOUND ? DS_FAILED : status;
+            return status;
+    }
+}
+
+static void release(struct segment *first, const struct segment *own)
+{
+    struct segment *next;
+
+    for (; first && first != own; first = next) {
+        next = first->next;
+        free(first);
     }
 }
 
@@ -199,27 +232,27 @@ enum ds_status store_read(struct store_conn *conn, const struct stream *stream, 
                           size_t limit, struct buf *out, int64_t *next)
 {
     struct reading reading = {stream->kind == HTTP_TYPE_JSON, limit, 0, from, out};
-    struct arena *arena;
-    struct segment *segment;
-    enum ds_status status;
+    struct segment own, *first = NULL, *segment;
+    enum ds_status status = DS_OK;
 
     if (from > stream->tail)
         return DS_INVALID;
-    arena = arena_new();
-    if (!arena)
-        return DS_NO_MEMORY;
-    /* most reads want little: room for what there is, but never more than asked for */
-    buf_reserve(out,
-                (stream->tail - from < (int64_t)limit ? (size_t)(stream->tail - from) : limit) + 2);
-    status = cut(conn, arena, stream, from, &segment);
-    for (; status == DS_OK && segment && reading.taken < reading.limit; segment = segment->next)
+    if (from < stream->tail) {
+        int64_t left = stream->tail - from;
+
+        /* most reads want little: room for what there is, but never more than asked for */
+        buf_reserve(out, (left < (int64_t)limit ? (size_t)left : limit) + 2);
+        status = cut(conn, stream, from, &own, &first);
+    }
+    for (segment = first; status == DS_OK && segment && reading.taken < reading.limit;
+         segment = segment->next)
         status = read_segment(conn, &reading, segment);
     if (status == DS_OK && reading.json)
         buf_adds(out, reading.taken == 0 ? "[]" : "]");
     if (status == DS_OK && buf_failed(out))
         status = DS_NO_MEMORY;
     *next = reading.next;
-    arena_free(arena);
+    release(first, &own);
     return status;
 }
 
@@ -280,18 +313,15 @@ static enum ds_status message_end(struct store_conn *conn, const struct segment 
 enum ds_status store_resolve(struct store_conn *conn, const struct stream *stream, int64_t from,
                              int64_t sub, int64_t *position)
 {
-    struct arena *arena;
-    struct segment *segment;
+    struct segment own, *first, *segment;
     enum ds_status status;
     int64_t end = from;
 
     if (from > stream->tail || sub > stream->tail - from) /* no message is shorter than a byte */
         return DS_INVALID;
-    arena = arena_new();
-    if (!arena)
-        return DS_NO_MEMORY;
     *position = from;
-    status = cut(conn, arena, stream, from, &segment);
+    status = cut(conn, stream, from, &own, &first);
+    segment = first;
     if (stream->kind == HTTP_TYPE_JSON) {
         for (; status == DS_OK && segment; segment = segment->next) {
             status = walk_messages(conn, segment, &sub, position);
@@ -307,6 +337,6 @@ enum ds_status store_resolve(struct store_conn *conn, const struct stream *strea
             status = DS_INVALID;
         *position = from + sub;
     }
-    arena_free(arena);
+    release(first, &own);
     return status;
 }

@@ -32,6 +32,7 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_ROLLBACK] = "ROLLBACK",
     [STMT_STREAM_BY_PATH] = STREAM_COLUMNS "WHERE path = ?1",
     [STMT_STREAM_BY_ID] = STREAM_COLUMNS "WHERE id = ?1",
+    [STMT_STREAM_SOURCE] = "SELECT source_id, fork_position FROM stream WHERE id = ?1",
     [STMT_STREAM_INSERT] =
         "INSERT INTO stream (path, content_type, tail, messages, created_at, closed_at, "
         "ttl_seconds, expires_at, source_id, fork_position, fork_offset, fork_sub_offset) "
