@@ -37,12 +37,12 @@ static enum ds_status parse_place(const struct ds_store *store, struct arena *ar
     return lib_path(store, arena, path, &place->path, &reason);
 }
 
-/* Finds the stream within a transaction, and sees to its TTL: somebody reads it. */
+/* Finds the stream for a read transaction, and sees to its TTL: somebody reads it. */
 static enum ds_status find(struct ds_store *store, struct store_conn *conn, struct arena *arena,
                            struct place *place, struct stream *stream)
 {
     int64_t now = clock_wall_ms();
-    enum ds_status status = store_find(conn, arena, place->path, now, stream);
+    enum ds_status status = store_hold(conn, arena, place->path, now, stream);
 
     if (status != DS_OK)
         return status;
@@ -96,9 +96,7 @@ enum ds_status ds_read(struct ds_store *store, const char *path, const char *off
     if (status == DS_OK)
         status = lib_take(store, &conn);
     if (status == DS_OK) {
-        status = store_begin_read(conn);
-        if (status == DS_OK)
-            status = read_from(store, conn, arena, &place, &data, &read);
+        status = read_from(store, conn, arena, &place, &data, &read);
         store_end_read(conn);
         lib_give(store, conn);
     }
@@ -142,6 +140,7 @@ static enum ds_status look(struct wait *wait)
 
     if (status == DS_OK) {
         status = find(wait->store, conn, arena, &wait->place, &stream);
+        store_end_read(conn);
         lib_give(wait->store, conn);
     }
     arena_free(arena);

@@ -243,11 +243,11 @@ static void visit(struct live *live, struct watch *watch)
     struct stream stream = {0};
     struct parked *parked, *next;
     bool more = false; /* another slice for somebody, after the others had their turn */
-    enum ds_status life = arena ? store_begin_read(live->conn) : DS_NO_MEMORY;
+    enum ds_status life = DS_NO_MEMORY;
 
     watch->marked = false;
-    if (life == DS_OK)
-        life = store_find_id(live->conn, arena, watch->stream_id, clock_wall_ms(), &stream);
+    if (arena)
+        life = store_hold_id(live->conn, arena, watch->stream_id, clock_wall_ms(), &stream);
     watch->ttl_seconds = life == DS_OK ? stream.ttl_seconds : -1;
     watch->expires_at = life == DS_OK ? stream.expires_at : 0;
     watch->again = life != DS_OK;

@@ -25,7 +25,7 @@ int64_t op_live_cursor(const struct server *server, int64_t client, int64_t now_
 int64_t op_live_keep_cursor(const struct server *server, int64_t client, bool sse);
 
 /*
- * What a reader gets from the stream as it is. life is what store_find_id() said of it. An answer
+ * What a reader gets from the stream as it is. life is what store_hold_id() said of it. An answer
  * with nothing in it means: wait on. Called by the desk, within a read transaction.
  */
 enum ds_status op_live_encode(struct server *server, struct store_conn *conn,

@@ -243,13 +243,14 @@ static enum ds_status try_read(struct store_conn *conn, const struct stream *str
     return status;
 }
 
-/* Within the read transaction. *park_it: there is nothing yet, and the reader waits. */
+/* Within one read transaction, for store_end_read(). *park_it: there is nothing yet, and the reader
+ * waits. */
 static enum ds_status look(struct ds_exchange *exchange, struct read_request *read,
                            struct stream *stream, bool *park_it)
 {
     int64_t now = clock_wall_ms();
     enum ds_status status =
-        store_find(exchange->conn, exchange->arena, exchange->request.path, now, stream);
+        store_hold(exchange->conn, exchange->arena, exchange->request.path, now, stream);
 
     if (status != DS_OK)
         return status;
@@ -287,9 +288,7 @@ void op_read(struct ds_exchange *exchange)
         exchange_finish(exchange);
         return;
     }
-    status = store_begin_read(exchange->conn);
-    if (status == DS_OK)
-        status = look(exchange, &read, &stream, &park_it);
+    status = look(exchange, &read, &stream, &park_it);
     store_end_read(exchange->conn);
     if (status != DS_OK)
         refuse(exchange, status);

@@ -315,6 +315,9 @@ enum ds_status store_begin_read(struct store_conn *conn)
 
 void store_end_read(struct store_conn *conn)
 {
+    if (conn->held)
+        (void)sqlite3_reset(conn->held);
+    conn->held = NULL;
     if (!sqlite3_get_autocommit(conn->db))
         (void)stmt_run_ids(conn, STMT_COMMIT, 0, 0);
     if (!sqlite3_get_autocommit(conn->db)) /* or the connection would be stuck in it */
@@ -376,7 +379,7 @@ void store_rollback(struct store_conn *conn)
 
 bool store_is_idle(const struct store_conn *conn)
 {
-    return sqlite3_get_autocommit(conn->db) != 0;
+    return !conn->held && sqlite3_get_autocommit(conn->db) != 0;
 }
 
 int64_t store_wal_bytes(const struct store_conn *conn)

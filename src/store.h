@@ -119,6 +119,15 @@ enum ds_status store_find(struct store_conn *conn, struct arena *arena, const ch
 enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
                              struct stream *stream);
 
+/*
+ * As store_find(), and all that is read until store_end_read() is of the moment of the row: a read
+ * transaction that costs no statement besides. Call store_end_read() whatever the status.
+ */
+enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const char *path,
+                          int64_t now, struct stream *stream);
+enum ds_status store_hold_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
+                             struct stream *stream);
+
 /* The row whatever its state; DS_NOT_FOUND when there is none. */
 enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64_t id,
                              struct stream *stream);
@@ -159,7 +168,7 @@ enum ds_status store_insert_row(struct store_conn *conn, int64_t stream_id, int6
  * a fork included, and sets *next to the position after them. JSON streams: whole messages (one
  * at least), as an array. DS_INVALID: `from` is beyond the tail, or, for JSON, inside a message.
  * DS_PRUNED: somebody has deleted rows there.
- * Call within a read or write transaction in which stream was read.
+ * Call within a read (store_hold) or write transaction in which stream was read.
  */
 enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
                           size_t limit, struct buf *out, int64_t *next);

@@ -80,6 +80,7 @@ struct store_conn {
     int64_t wal_bytes;               /* after the last commit */
     bool writing;                    /* holds the write lock of all processes */
     bool lives_changed;              /* streams began or ended in this transaction */
+    sqlite3_stmt *held;              /* not reset: the read transaction of store_hold(), or NULL */
     struct life *noted, **noted_end; /* in this transaction */
     struct life *committed;          /* to be told */
     sqlite3_stmt *stmt[STMT_COUNT];  /* prepared when first used, kept */

@@ -12,6 +12,7 @@
  * tell the difference. Forks are counted by looking for them in an index: a count that is kept
  * could be wrong.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "arena.h"
@@ -20,43 +21,44 @@
 
 static const char *copy_text(struct arena *arena, sqlite3_stmt *stmt, int column, size_t *len)
 {
-    const void *text = sqlite3_column_blob(stmt, column);
-    size_t bytes = (size_t)sqlite3_column_bytes(stmt, column);
+    const void *text;
 
-    if (len)
-        *len = bytes;
+    *len = 0;
     if (sqlite3_column_type(stmt, column) == SQLITE_NULL)
         return NULL;
-    return arena_strndup(arena, text ? text : "", bytes);
+    text = sqlite3_column_blob(stmt, column);
+    *len = (size_t)sqlite3_column_bytes(stmt, column);
+    return arena_strndup(arena, text ? text : "", *len);
 }
 
-static int64_t int_or(sqlite3_stmt *stmt, int column, int64_t absent)
-{
-    return sqlite3_column_type(stmt, column) == SQLITE_NULL ? absent
-                                                            : sqlite3_column_int64(stmt, column);
-}
-
-/* In the order of STREAM_COLUMNS. */
+/* In the order of STREAM_COLUMNS; a number that is NULL reads as 0, as does one not asked for. */
 static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct stream *stream)
 {
+    size_t len;
+
     stream->id = sqlite3_column_int64(stmt, 0);
-    stream->path = copy_text(arena, stmt, 1, NULL);
-    stream->content_type = copy_text(arena, stmt, 2, NULL);
+    stream->path = copy_text(arena, stmt, 1, &len);
+    stream->content_type = copy_text(arena, stmt, 2, &len);
     stream->tail = sqlite3_column_int64(stmt, 3);
     stream->messages = sqlite3_column_int64(stmt, 4);
     stream->created_at = sqlite3_column_int64(stmt, 5);
-    stream->closed_at = int_or(stmt, 6, 0);
-    stream->closed_producer = copy_text(arena, stmt, 7, NULL);
-    stream->closed_epoch = sqlite3_column_int64(stmt, 8);
-    stream->closed_seq = sqlite3_column_int64(stmt, 9);
-    stream->ttl_seconds = int_or(stmt, 10, -1);
-    stream->expires_at = int_or(stmt, 11, 0);
+    stream->closed_at = sqlite3_column_int64(stmt, 6);
+    stream->closed_producer = copy_text(arena, stmt, 7, &len);
+    if (stream->closed_producer) {
+        stream->closed_epoch = sqlite3_column_int64(stmt, 8);
+        stream->closed_seq = sqlite3_column_int64(stmt, 9);
+    }
+    stream->ttl_seconds =
+        sqlite3_column_type(stmt, 10) == SQLITE_NULL ? -1 : sqlite3_column_int64(stmt, 10);
+    stream->expires_at = sqlite3_column_int64(stmt, 11);
     stream->last_seq = copy_text(arena, stmt, 12, &stream->last_seq_len);
-    stream->source_id = int_or(stmt, 13, 0);
-    stream->fork_position = sqlite3_column_int64(stmt, 14);
-    stream->fork_offset = sqlite3_column_int64(stmt, 15);
-    stream->fork_sub_offset = sqlite3_column_int64(stmt, 16);
-    stream->deleted_at = int_or(stmt, 17, 0);
+    stream->source_id = sqlite3_column_int64(stmt, 13);
+    if (stream->source_id != 0) {
+        stream->fork_position = sqlite3_column_int64(stmt, 14);
+        stream->fork_offset = sqlite3_column_int64(stmt, 15);
+        stream->fork_sub_offset = sqlite3_column_int64(stmt, 16);
+    }
+    stream->deleted_at = sqlite3_column_int64(stmt, 17);
     stream->is_registry = sqlite3_column_int(stmt, 18) == 1;
     if (!stream->path || !stream->content_type) {
         stream->id = 0;
@@ -66,20 +68,39 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct s
     return DS_OK;
 }
 
+/* hold: the read transaction goes on until store_end_read(), for the statement is not reset. */
 static enum ds_status load(struct store_conn *conn, struct arena *arena, sqlite3_stmt *stmt,
-                           struct stream *stream)
+                           bool hold, struct stream *stream)
 {
     bool row = false;
-    enum ds_status status = stmt_step(conn, stmt, &row);
+    enum ds_status status;
 
+    assert(!conn->held);
+    status = stmt_step(conn, stmt, &row);
     if (status == DS_OK)
         status = row ? read_row(arena, stmt, stream) : DS_NOT_FOUND;
-    (void)sqlite3_reset(stmt);
+    if (hold && status == DS_OK)
+        conn->held = stmt;
+    else
+        (void)sqlite3_reset(stmt);
     return status;
 }
 
-enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64_t id,
-                             struct stream *stream)
+static enum ds_status load_path(struct store_conn *conn, struct arena *arena, const char *path,
+                                bool hold, struct stream *stream)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_BY_PATH, &status);
+
+    memset(stream, 0, sizeof *stream);
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
+    return load(conn, arena, stmt, hold, stream);
+}
+
+static enum ds_status load_id(struct store_conn *conn, struct arena *arena, int64_t id, bool hold,
+                              struct stream *stream)
 {
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_BY_ID, &status);
@@ -88,7 +109,13 @@ enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64
     if (!stmt)
         return status;
     (void)sqlite3_bind_int64(stmt, 1, id);
-    return load(conn, arena, stmt, stream);
+    return load(conn, arena, stmt, hold, stream);
+}
+
+enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64_t id,
+                             struct stream *stream)
+{
+    return load_id(conn, arena, id, false, stream);
 }
 
 static enum ds_status has_forks(struct store_conn *conn, int64_t id, bool *has)
@@ -126,21 +153,31 @@ static enum ds_status life_of(struct store_conn *conn, const struct stream *stre
 enum ds_status store_find(struct store_conn *conn, struct arena *arena, const char *path,
                           int64_t now, struct stream *stream)
 {
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_BY_PATH, &status);
+    enum ds_status status = load_path(conn, arena, path, false, stream);
 
-    memset(stream, 0, sizeof *stream);
-    if (!stmt)
-        return status;
-    (void)sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
-    status = load(conn, arena, stmt, stream);
     return status == DS_OK ? life_of(conn, stream, now) : status;
 }
 
 enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
                              struct stream *stream)
 {
-    enum ds_status status = store_load_id(conn, arena, id, stream);
+    enum ds_status status = load_id(conn, arena, id, false, stream);
+
+    return status == DS_OK ? life_of(conn, stream, now) : status;
+}
+
+enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const char *path,
+                          int64_t now, struct stream *stream)
+{
+    enum ds_status status = load_path(conn, arena, path, true, stream);
+
+    return status == DS_OK ? life_of(conn, stream, now) : status;
+}
+
+enum ds_status store_hold_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
+                             struct stream *stream)
+{
+    enum ds_status status = load_id(conn, arena, id, true, stream);
 
     return status == DS_OK ? life_of(conn, stream, now) : status;
 }

@@ -678,7 +678,7 @@ static enum ds_status work(struct store *store, struct arena *arena)
     else if (conn)
         store_rollback(conn);
     if (status == DS_OK)
-        status = store_begin_read(conn);
+        status = store_hold(conn, arena, "/a", T, &stream);
     if (status == DS_OK)
         status = store_read(conn, &stream, 0, 100, &out, &next);
     if (conn)
