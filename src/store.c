@@ -20,9 +20,12 @@
 
 enum { CACHE_KIB = 2048 };
 
+static bool own_process;
+
 void store_own_process(void)
 {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    own_process = true;
 }
 
 static char *beside(const char *path, const char *suffix)
@@ -102,7 +105,7 @@ enum ds_status store_connect(struct store_conn **out, struct store *store)
         return DS_NO_MEMORY;
     conn->store = store;
     conn->noted_end = &conn->noted;
-    code = sqlite3_open_v2(store->config->database, &conn->db, flags, NULL);
+    code = sqlite3_open_v2(store->config->database, &conn->db, flags, log_vfs_name());
     if (code != SQLITE_OK) {
         log_error("cannot open %s: %s", store->config->database, sqlite3_errstr(code));
         store_disconnect(conn);
@@ -258,6 +261,8 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
     enum ds_status status = DS_NO_MEMORY;
     bool kept;
 
+    if (own_process)
+        log_register();
     if (store)
         store->index_fd = store->database_fd = -1;
     if (!store || !wake_path)
@@ -358,8 +363,11 @@ enum ds_status store_commit(struct store_conn *conn)
 
     if (conn->lives_changed)
         status = stmt_query_int(conn, STMT_REGISTRY, 0, 0, &registry_id);
-    if (status == DS_OK)
+    if (status == DS_OK) {
+        log_collect(conn, true);
         status = stmt_run_ids(conn, STMT_COMMIT, 0, 0);
+        log_collect(conn, false);
+    }
     if (status != DS_OK) {
         store_rollback(conn);
         return status;

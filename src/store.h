@@ -59,7 +59,8 @@ struct stream {
 
 /*
  * Settings of SQLite for a process that is the server's own, before anything else of the store: no
- * counts of memory in use, whose lock all threads would share.
+ * counts of memory in use, whose lock all threads would share, and a VFS that writes to the log
+ * once a transaction.
  */
 void store_own_process(void);
 

@@ -120,6 +120,17 @@ void life_close(struct store_conn *conn);
 bool index_keep(struct store *store);
 void index_close(struct store *store);
 
+/* --- the log's writes: see store_log.c --- */
+
+/* For connections that are opened from now on; not by several threads at once. */
+void log_register(void);
+
+/* The name of that VFS; NULL, which is the default one's, before log_register(). */
+const char *log_vfs_name(void);
+
+/* Around a COMMIT: its writes to the log are collected; afterwards, what is left is dropped. */
+void log_collect(struct store_conn *conn, bool collects);
+
 /* Makes the registry what DS_REGISTRY says: once at start. */
 enum ds_status store_settle_registry(struct store_conn *conn);
 
