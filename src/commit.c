@@ -372,6 +372,8 @@ enum ds_status commit_start(struct commit **out, struct store *store, const stru
     status = thread ? store_connect(&commit->conn, store) : DS_OK;
     if (status != DS_OK)
         goto fail;
+    if (thread)
+        store_write_much(commit->conn);
     (void)pthread_mutex_init(&commit->lock, NULL);
     (void)pthread_cond_init(&commit->filled, NULL);
     status = DS_NO_MEMORY;

@@ -18,7 +18,7 @@
 #include "store_private.h"
 #include "wake.h"
 
-enum { CACHE_KIB = 2048 };
+enum { CACHE_KIB = 2048, WRITER_CACHE_KIB = 16384 };
 
 static bool own_process;
 
@@ -121,6 +121,14 @@ enum ds_status store_connect(struct store_conn **out, struct store *store)
     }
     *out = conn;
     return DS_OK;
+}
+
+void store_write_much(struct store_conn *conn)
+{
+    char sql[40];
+
+    (void)snprintf(sql, sizeof sql, "PRAGMA cache_size = -%d", WRITER_CACHE_KIB);
+    (void)store_status(conn, sqlite3_exec(conn->db, sql, NULL, NULL, NULL), sql);
 }
 
 void store_disconnect(struct store_conn *conn)

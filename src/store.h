@@ -89,6 +89,12 @@ void store_listen(struct store *store, ds_event_fn *listener, void *arg);
 enum ds_status store_connect(struct store_conn **conn, struct store *store);
 void store_disconnect(struct store_conn *conn);
 
+/*
+ * For the one connection of a process that writes all day: room for the pages of some 10,000
+ * streams (16 MiB, taken as they are needed), which each append would read again otherwise.
+ */
+void store_write_much(struct store_conn *conn);
+
 /* --- transactions --- */
 
 enum ds_status store_begin_read(struct store_conn *conn);
