@@ -15,9 +15,10 @@ void op_head(struct ds_exchange *exchange)
     struct buf *head = &exchange->head;
     struct stream stream;
     char when[EXPIRY_TIME_SIZE];
-    enum ds_status status = store_find(exchange->conn, exchange->arena, exchange->request.path,
+    enum ds_status status = store_hold(exchange->conn, exchange->arena, exchange->request.path,
                                        clock_wall_ms(), &stream);
 
+    store_end_read(exchange->conn);
     if (status != DS_OK) {
         http_refuse_status(exchange, status);
         exchange_finish(exchange);

@@ -138,6 +138,7 @@ void store_disconnect(struct store_conn *conn)
     for (int i = 0; i < STMT_COUNT; i++)
         (void)sqlite3_finalize(conn->stmt[i]);
     life_close(conn);
+    known_close(conn);
     (void)sqlite3_close(conn->db);
     free(conn);
 }

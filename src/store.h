@@ -127,8 +127,10 @@ enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64
                              struct stream *stream);
 
 /*
- * As store_find(), and all that is read until store_end_read() is of the moment of the row: a read
- * transaction that costs no statement besides. Call store_end_read() whatever the status.
+ * As store_find(), and what store_read() then finds until store_end_read() is of the moment of the
+ * row: a read transaction that costs no statement besides. By path there may be none: where nobody
+ * has committed since the row was read last, it is known, and messages do not change. Call
+ * store_end_read() whatever the status.
  */
 enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const char *path,
                           int64_t now, struct stream *stream);
@@ -174,7 +176,7 @@ enum ds_status store_insert_row(struct store_conn *conn, int64_t stream_id, int6
  * Adds the payload from position `from` on to out: about limit bytes at most, inherited parts of
  * a fork included, and sets *next to the position after them. JSON streams: whole messages (one
  * at least), as an array. DS_INVALID: `from` is beyond the tail, or, for JSON, inside a message.
- * DS_PRUNED: somebody has deleted rows there.
+ * DS_PRUNED: somebody has deleted rows there. DS_NOT_FOUND: the stream is gone since store_hold().
  * Call within a read (store_hold) or write transaction in which stream was read.
  */
 enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,

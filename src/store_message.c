@@ -82,7 +82,7 @@ static enum ds_status find_source(struct store_conn *conn, int64_t id, int64_t *
         *fork_position = sqlite3_column_int64(stmt, 1);
     }
     (void)sqlite3_reset(stmt);
-    return status == DS_OK && !row ? DS_FAILED : status;
+    return status == DS_OK && !row ? DS_NOT_FOUND : status;
 }
 
 /*
@@ -117,7 +117,7 @@ static enum ds_status cut(struct store_conn *conn, const struct stream *stream, 
         id = source_id;
         status = find_source(conn, id, &source_id, &start);
         if (status != DS_OK)
-            return status;
+            return status == DS_NOT_FOUND ? DS_FAILED : status;
     }
 }
 
@@ -228,6 +228,15 @@ static enum ds_status read_segment(struct store_conn *conn, struct reading *read
     return status;
 }
 
+/* The row was read earlier than the messages: were those deleted alone, or with the stream? */
+static enum ds_status why_missing(struct store_conn *conn, const struct stream *stream)
+{
+    int64_t source_id, position;
+    enum ds_status status = find_source(conn, stream->id, &source_id, &position);
+
+    return status == DS_OK ? DS_PRUNED : status;
+}
+
 enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
                           size_t limit, struct buf *out, int64_t *next)
 {
@@ -253,6 +262,8 @@ enum ds_status store_read(struct store_conn *conn, const struct stream *stream, 
         status = DS_NO_MEMORY;
     *next = reading.next;
     release(first, &own);
+    if (status == DS_PRUNED && store_is_idle(conn))
+        return why_missing(conn, stream);
     return status;
 }
 

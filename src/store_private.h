@@ -72,7 +72,8 @@ struct store {
     void *listener_arg;
 };
 
-struct life; /* store_life.c */
+struct known; /* store_known.c */
+struct life;  /* store_life.c */
 
 struct store_conn {
     struct store *store;
@@ -81,6 +82,7 @@ struct store_conn {
     bool writing;                    /* holds the write lock of all processes */
     bool lives_changed;              /* streams began or ended in this transaction */
     sqlite3_stmt *held;              /* not reset: the read transaction of store_hold(), or NULL */
+    struct known *known;             /* rows, see store_known.c; NULL before there is one */
     struct life *noted, **noted_end; /* in this transaction */
     struct life *committed;          /* to be told */
     sqlite3_stmt *stmt[STMT_COUNT];  /* prepared when first used, kept */
@@ -106,6 +108,14 @@ enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a,
 /* Likewise, for one that gives one number at most: 0 when it gives none, or NULL. */
 enum ds_status stmt_query_int(struct store_conn *conn, enum stmt which, int64_t a, int64_t b,
                               int64_t *value);
+
+/* Is there a row of this path that a SELECT would find again? Its texts go into the arena. */
+bool known_get(struct store_conn *conn, struct arena *arena, const char *path,
+               struct stream *stream);
+
+/* Notes a row that was just found, since when known_get() has said that there is none. */
+void known_put(struct store_conn *conn, const struct stream *stream);
+void known_close(struct store_conn *conn);
 
 /* A stream was made or deleted, in the transaction under way. */
 void life_note(struct store_conn *conn, enum ds_event_kind kind, const struct stream *stream,

@@ -169,9 +169,18 @@ enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64
 enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const char *path,
                           int64_t now, struct stream *stream)
 {
-    enum ds_status status = load_path(conn, arena, path, true, stream);
+    enum ds_status status;
 
-    return status == DS_OK ? life_of(conn, stream, now) : status;
+    assert(store_is_idle(conn));
+    if (known_get(conn, arena, path, stream) && !has_expired(conn, stream, now))
+        return DS_OK;
+    status = load_path(conn, arena, path, true, stream);
+    if (status != DS_OK)
+        return status;
+    /* not a fork: reading it takes more statements than one, which must be of one moment */
+    if (stream->source_id == 0 && stream->deleted_at == 0)
+        known_put(conn, stream);
+    return life_of(conn, stream, now);
 }
 
 enum ds_status store_hold_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,

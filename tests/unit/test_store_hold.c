@@ -1,8 +1,14 @@
 /* Reads of one stream: of one moment each, and over when they are. */
 #include "store_private.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+
 #include "store_unit.h"
 
 #define T INT64_C(1700000000000)
+
+static _Atomic int64_t acknowledged;
 
 static void append(struct store_conn *conn, struct stream *stream, const char *text)
 {
@@ -129,6 +135,251 @@ START_TEST(a_fork_is_read_from_its_sources)
 }
 END_TEST
 
+/* --- rows that are known --- */
+
+/* Holds the path until its row is known: no transaction is needed for it. */
+static struct stream hold_known(struct fixture *f, const char *path)
+{
+    struct stream stream;
+    bool known = false;
+
+    for (int i = 0; i < 3 && !known; i++) {
+        ck_assert_int_eq(store_hold(f->conn, f->arena, path, T, &stream), DS_OK);
+        known = store_is_idle(f->conn);
+        store_end_read(f->conn);
+    }
+    ck_assert(known);
+    return stream;
+}
+
+static void check_tail(struct fixture *f, const char *path, int64_t tail)
+{
+    struct stream stream;
+
+    ck_assert_int_eq(store_hold(f->conn, f->arena, path, T, &stream), DS_OK);
+    ck_assert_int_eq(stream.tail, tail);
+    store_end_read(f->conn);
+}
+
+START_TEST(a_row_is_known_until_anybody_commits)
+{
+    struct fixture f;
+    struct store_conn *other;
+    struct stream stream;
+
+    open_fixture(&f);
+    ck_assert_int_eq(store_connect(&other, f.store), DS_OK);
+    stream = make_stream(&f, "/a", "text/plain");
+    (void)make_stream(&f, "/b", "text/plain");
+    (void)hold_known(&f, "/a");
+    append(other, &stream, "one");
+    check_tail(&f, "/a", 3);
+    (void)hold_known(&f, "/a");
+    append(f.conn, &stream, "two");
+    check_tail(&f, "/a", 6);
+    (void)hold_known(&f, "/a");
+    run(other, "PRAGMA wal_checkpoint(TRUNCATE)");
+    check_tail(&f, "/a", 6);
+    (void)hold_known(&f, "/a");
+    append(other, &stream, "three");
+    check_tail(&f, "/a", 11);
+    check_tail(&f, "/b", 0);
+    (void)hold_known(&f, "/a");
+    run(other, "BEGIN; UPDATE stream SET tail = 5; ROLLBACK");
+    check_tail(&f, "/a", 11);
+    run(other, "VACUUM");
+    check_tail(&f, "/a", 11);
+    (void)hold_known(&f, "/a");
+    run(other, "DELETE FROM stream");
+    ck_assert_int_eq(store_hold(f.conn, f.arena, "/a", T, &stream), DS_NOT_FOUND);
+    store_end_read(f.conn);
+    store_disconnect(other);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(a_commit_of_another_process_is_seen_at_once)
+{
+    struct fixture f;
+    struct stream stream;
+    int to_child[2], to_parent[2];
+    char byte = 0;
+    pid_t child;
+
+    open_fixture(&f);
+    stream = make_stream(&f, "/a", "text/plain");
+    ck_assert_int_eq(pipe(to_child), 0);
+    ck_assert_int_eq(pipe(to_parent), 0);
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) { /* with connections of its own: none of SQLite's may be used after a fork */
+        struct store *store;
+        struct store_conn *conn;
+
+        ck_assert_int_eq(store_open(&store, &f.config, false), DS_OK);
+        ck_assert_int_eq(store_connect(&conn, store), DS_OK);
+        while (read(to_child[0], &byte, 1) == 1 && byte == '+') {
+            append(conn, &stream, "x");
+            ck_assert_int_eq(write(to_parent[1], &byte, 1), 1);
+        }
+        _exit(0);
+    }
+    for (int i = 1; i <= 200; i++) {
+        (void)hold_known(&f, "/a");
+        ck_assert_int_eq(write(to_child[1], "+", 1), 1);
+        ck_assert_int_eq(read(to_parent[0], &byte, 1), 1);
+        check_tail(&f, "/a", i);
+    }
+    ck_assert_int_eq(write(to_child[1], "-", 1), 1);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    close_fixture(&f);
+}
+END_TEST
+
+static void *append_on(void *arg)
+{
+    struct fixture *f = arg;
+    struct store_conn *conn;
+    struct stream stream;
+    struct arena *arena = arena_new();
+
+    ck_assert_int_eq(store_connect(&conn, f->store), DS_OK);
+    ck_assert_int_eq(store_find(conn, arena, "/a", T, &stream), DS_OK);
+    for (int i = 0; i < 2000; i++) {
+        append(conn, &stream, "x");
+        atomic_store(&acknowledged, stream.tail);
+        if (i % 500 == 250)
+            run(conn, "PRAGMA wal_checkpoint(RESTART)");
+    }
+    store_disconnect(conn);
+    arena_free(arena);
+    return NULL;
+}
+
+START_TEST(what_was_acknowledged_is_in_every_read_that_begins_later)
+{
+    struct fixture f;
+    struct stream stream;
+    pthread_t writer;
+    int64_t least, known = 0;
+
+    open_fixture(&f);
+    (void)make_stream(&f, "/a", "text/plain");
+    atomic_store(&acknowledged, 0);
+    ck_assert_int_eq(pthread_create(&writer, NULL, append_on, &f), 0);
+    do {
+        struct arena *arena = arena_new();
+
+        least = atomic_load(&acknowledged);
+        unit_check(store_hold(f.conn, arena, "/a", T, &stream) == DS_OK, "not found");
+        known += store_is_idle(f.conn);
+        store_end_read(f.conn);
+        unit_check(stream.tail >= least, "%d of %d", (int)stream.tail, (int)least);
+        unit_check(stream.tail == stream.messages, "%d, %d", (int)stream.tail,
+                   (int)stream.messages);
+        arena_free(arena);
+    } while (least < 2000);
+    ck_assert_int_gt(known, 0);
+    ck_assert_int_eq(pthread_join(writer, NULL), 0);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(a_known_row_has_all_that_was_in_it)
+{
+    struct fixture f;
+    struct stream stream;
+
+    open_fixture(&f);
+    (void)make_stream(&f, "/a", "text/plain");
+    run(f.conn, "UPDATE stream SET closed_at = 5, closed_producer = 'p', closed_epoch = 6, "
+                "closed_seq = 7, ttl_seconds = 8, expires_at = 1700000000001, "
+                "last_seq = x'610062'");
+    stream = hold_known(&f, "/a");
+    ck_assert_str_eq(stream.path, "/a");
+    ck_assert_str_eq(stream.content_type, "text/plain");
+    ck_assert_int_eq(stream.kind, HTTP_TYPE_TEXT);
+    ck_assert_int_eq(stream.closed_at, 5);
+    ck_assert_str_eq(stream.closed_producer, "p");
+    ck_assert_int_eq(stream.closed_epoch, 6);
+    ck_assert_int_eq(stream.closed_seq, 7);
+    ck_assert_int_eq(stream.ttl_seconds, 8);
+    ck_assert_int_eq(stream.last_seq_len, 3);
+    ck_assert_mem_eq(stream.last_seq, "a\0b", 4);
+    run(f.conn, "UPDATE stream SET ttl_seconds = NULL");
+    ck_assert_int_eq(hold_known(&f, "/a").ttl_seconds, -1);
+    ck_assert_int_eq(store_hold(f.conn, f.arena, "/a", T + 1, &stream), DS_NOT_FOUND);
+    store_end_read(f.conn);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(what_was_deleted_since_a_row_was_known_is_told_apart)
+{
+    struct fixture f;
+    struct store_conn *other;
+    struct stream stream;
+    struct buf out = {0};
+    int64_t next;
+
+    open_fixture(&f);
+    ck_assert_int_eq(store_connect(&other, f.store), DS_OK);
+    stream = make_stream(&f, "/a", "text/plain");
+    append(other, &stream, "one");
+    append(other, &stream, "two");
+    stream = hold_known(&f, "/a");
+    run(other, "DELETE FROM message WHERE position = 0");
+    ck_assert_int_eq(store_read(f.conn, &stream, 0, 10, &out, &next), DS_PRUNED);
+    ck_assert_int_eq(store_read(f.conn, &stream, 3, 10, &out, &next), DS_OK);
+    ck_assert_int_eq(next, 6);
+    append(other, &stream, "three"); /* comes later than the row */
+    stream = hold_known(&f, "/a");
+    run(other, "DELETE FROM stream");
+    run(other, "DELETE FROM message");
+    ck_assert_int_eq(store_read(f.conn, &stream, 3, 10, &out, &next), DS_NOT_FOUND);
+    ck_assert(store_is_idle(f.conn));
+    buf_close(&out);
+    store_disconnect(other);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(many_paths_and_long_ones_are_found_all_the_same)
+{
+    struct fixture f;
+    struct stream stream;
+    char path[2100];
+
+    open_fixture(&f);
+    run(f.conn, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999) "
+                "INSERT INTO stream (path, content_type, tail, created_at) "
+                "SELECT '/' || i, 'text/plain', i, 1 FROM n");
+    memset(path, 'x', sizeof path);
+    path[0] = '/';
+    path[sizeof path - 1] = '\0';
+    (void)make_stream(&f, path, "text/plain");
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 1000; i++) {
+            char name[16];
+
+            (void)snprintf(name, sizeof name, "/%d", i);
+            ck_assert_int_eq(store_hold(f.conn, f.arena, name, T, &stream), DS_OK);
+            store_end_read(f.conn);
+            ck_assert_str_eq(stream.path, name);
+            ck_assert_int_eq(stream.tail, i);
+        }
+        ck_assert_int_eq(store_hold(f.conn, f.arena, path, T, &stream), DS_OK);
+        store_end_read(f.conn);
+        ck_assert_str_eq(stream.path, path);
+    }
+    close_fixture(&f);
+}
+END_TEST
+
 UNIT_MAIN(store_hold, a_held_read_is_of_one_moment,
           a_read_that_has_ended_keeps_nobody_from_starting_the_log_anew,
-          a_fork_is_read_from_its_sources)
+          a_fork_is_read_from_its_sources, a_row_is_known_until_anybody_commits,
+          a_commit_of_another_process_is_seen_at_once,
+          what_was_acknowledged_is_in_every_read_that_begins_later,
+          a_known_row_has_all_that_was_in_it, what_was_deleted_since_a_row_was_known_is_told_apart,
+          many_paths_and_long_ones_are_found_all_the_same)

@@ -1,0 +1,196 @@
+/*
+ * Rows of streams that a connection has read, good for as long as nobody commits.
+ *
+ * Who polls asks for the same few streams again and again, and mostly nothing has happened. SQLite
+ * knows that by the header of the log's index: 48 bytes of shared memory, there twice, which every
+ * commit of every process changes, one at the sqlite3 prompt too (sqlite.org/walformat.html,
+ * section 2.1). As long as they are the same, a connection takes all that it has in its page cache
+ * for what is in the database; and so do we with rows:
+ *
+ *     header, SELECT, header: the same?  ── yes ──▶  the row belongs to this header
+ *     header: still the same?            ── yes ──▶  a SELECT would find this row again
+ *
+ * Nothing but the header is read, so that no lock is needed, where SQLite takes one on the log for
+ * the pages that it is going to read. Writers write the second copy first, and readers read it
+ * last: where both are the same, neither is half written.
+ *
+ * Must hold: a header that was once another one never comes back (it counts the commits, and has
+ * the checksum of the last one); within a write transaction nobody asks.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "store_private.h"
+
+enum {
+    ROWS = 256,         /* a power of two */
+    MOST_TEXT = 1024,   /* of a row that is kept: mostly some 50 bytes */
+    HEADER = 6,         /* of 8 bytes each */
+    REGION = 32 * 1024, /* of shared memory, as SQLite maps it */
+};
+
+struct row {
+    uint64_t moment; /* whose it is */
+    size_t room, text_len;
+    struct stream stream;
+    char text[]; /* stream's */
+};
+
+struct known {
+    const _Atomic uint64_t *index; /* the log's, mapped by SQLite while the connection is open */
+    uint64_t header[HEADER];       /* as it was last seen */
+    uint64_t moment;               /* counts the headers that were seen */
+    struct row *row[ROWS];         /* by hash of the path, the last one that came */
+};
+
+static unsigned hash_of(const char *path)
+{
+    uint32_t hash = UINT32_C(2166136261);
+
+    for (; *path; path++)
+        hash = (hash ^ (unsigned char)*path) * UINT32_C(16777619); /* FNV-1a */
+    return (hash ^ hash >> 16) % ROWS;
+}
+
+/* Is the header in memory whole, and the one that was last seen? Notes it if it is another one. */
+static bool is_same(struct known *known)
+{
+    uint64_t header[HEADER];
+
+    for (int i = 0; i < HEADER; i++)
+        header[i] = atomic_load_explicit(&known->index[i], memory_order_relaxed);
+    atomic_thread_fence(memory_order_acquire);
+    for (int i = 0; i < HEADER; i++)
+        if (header[i] != atomic_load_explicit(&known->index[HEADER + i], memory_order_relaxed))
+            return false;
+    if (memcmp(header, known->header, sizeof header) == 0)
+        return true;
+    memcpy(known->header, header, sizeof header);
+    known->moment++;
+    return false;
+}
+
+/* Where SQLite has the log's index: only after it has read something, or it would open it now. */
+static const void *find_index(struct store_conn *conn)
+{
+    sqlite3_file *file = NULL;
+    void volatile *region = NULL;
+
+    if (sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+        !file || !file->pMethods || file->pMethods->iVersion < 2 ||
+        file->pMethods->xShmMap(file, 0, REGION, 0, &region) != SQLITE_OK)
+        return NULL;
+    return (const void *)(uintptr_t)region;
+}
+
+static struct known *known_new(struct store_conn *conn)
+{
+    const void *index = find_index(conn);
+    struct known *known = index ? calloc(1, sizeof *known) : NULL;
+
+    if (!known)
+        return NULL;
+    known->index = index;
+    (void)is_same(known);
+    return known;
+}
+
+void known_close(struct store_conn *conn)
+{
+    if (!conn->known)
+        return;
+    for (int i = 0; i < ROWS; i++)
+        free(conn->known->row[i]);
+    free(conn->known);
+    conn->known = NULL;
+}
+
+static const char *moved(const char *text, const char *from, const char *to)
+{
+    return text ? to + (text - from) : NULL;
+}
+
+/* Texts of the stream, which are in `from`, are the same in `to`. */
+static void move_texts(struct stream *stream, const char *from, const char *to)
+{
+    stream->path = moved(stream->path, from, to);
+    stream->content_type = moved(stream->content_type, from, to);
+    stream->closed_producer = moved(stream->closed_producer, from, to);
+    stream->last_seq = moved(stream->last_seq, from, to);
+}
+
+bool known_get(struct store_conn *conn, struct arena *arena, const char *path,
+               struct stream *stream)
+{
+    struct known *known = conn->known;
+    const struct row *row;
+    char *text;
+
+    if (!known || !is_same(known))
+        return false;
+    row = known->row[hash_of(path)];
+    if (!row || row->moment != known->moment || strcmp(row->stream.path, path) != 0)
+        return false;
+    text = arena_alloc(arena, row->text_len);
+    if (!text)
+        return false;
+    memcpy(text, row->text, row->text_len);
+    *stream = row->stream;
+    move_texts(stream, row->text, text);
+    return true;
+}
+
+static struct row *room_for(struct row **place, size_t text_len)
+{
+    struct row *row = *place;
+
+    if (row && row->room >= text_len)
+        return row;
+    free(row);
+    *place = row = malloc(sizeof *row + text_len);
+    if (row)
+        row->room = text_len;
+    return row;
+}
+
+static const char *put_text(char **to, const char *text, size_t len)
+{
+    char *copy = *to;
+
+    if (!text)
+        return NULL;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    *to += len + 1;
+    return copy;
+}
+
+void known_put(struct store_conn *conn, const struct stream *stream)
+{
+    struct known *known = conn->known;
+    size_t path_len = strlen(stream->path), type_len = strlen(stream->content_type);
+    size_t producer_len = stream->closed_producer ? strlen(stream->closed_producer) : 0;
+    size_t text_len = path_len + type_len + producer_len + stream->last_seq_len + 4;
+    struct row *row;
+    char *to;
+
+    if (!known) { /* from the next time on */
+        conn->known = known_new(conn);
+        return;
+    }
+    if (!is_same(known) || text_len > MOST_TEXT)
+        return;
+    row = room_for(&known->row[hash_of(stream->path)], text_len);
+    if (!row)
+        return;
+    to = row->text;
+    row->moment = known->moment;
+    row->text_len = text_len;
+    row->stream = *stream;
+    row->stream.path = put_text(&to, stream->path, path_len);
+    row->stream.content_type = put_text(&to, stream->content_type, type_len);
+    row->stream.closed_producer = put_text(&to, stream->closed_producer, producer_len);
+    row->stream.last_seq = put_text(&to, stream->last_seq, stream->last_seq_len);
+}
