@@ -43,7 +43,7 @@ struct commit {
     bool busy;      /* somebody is at a transaction */
     bool stopping;
     _Atomic int64_t wal_bytes;
-    struct batch_streams streams; /* of the one transaction that is under way */
+    struct batch_streams *streams; /* of the one transaction that is under way */
 };
 
 /* --- streams of a batch --- */
@@ -65,6 +65,17 @@ static uint32_t find_slot(const struct batch_streams *streams, const char *path)
     while (streams->slot[i] && strcmp(streams->slot[i]->path, path) != 0)
         i = (i + 1) % SLOTS;
     return i;
+}
+
+static struct batch_streams *new_streams(void)
+{
+    struct batch_streams *streams = malloc(sizeof *streams);
+
+    if (streams) { /* and no more: the rest is memory that need not be there yet */
+        memset((void *)streams->slot, 0, sizeof streams->slot);
+        streams->uses = streams->changes = 0;
+    }
+    return streams;
 }
 
 static void forget_all(struct batch_streams *streams)
@@ -174,10 +185,13 @@ static void test_hook(const struct write *first)
 /* Applies a list of writes in one transaction and wakes the readers of what changed. */
 static enum ds_status transact(struct commit *commit, struct store_conn *conn, struct write *first)
 {
-    struct batch batch = {.conn = conn, .arena = arena_new(), .streams = &commit->streams};
+    struct batch batch = {.conn = conn, .arena = arena_new()};
     enum ds_status status = DS_NO_MEMORY;
 
-    if (batch.arena)
+    if (!commit->streams) /* not earlier: most CGI processes read */
+        commit->streams = new_streams();
+    batch.streams = commit->streams;
+    if (batch.arena && batch.streams)
         status = apply_all(&batch, first);
     else
         store_rollback(conn); /* the write lock may have been taken beforehand */
@@ -185,7 +199,8 @@ static enum ds_status transact(struct commit *commit, struct store_conn *conn, s
         test_hook(first);
         wake_publish(commit->wake, batch.streams->changed, batch.streams->changes);
     }
-    forget_all(batch.streams);
+    if (batch.streams)
+        forget_all(batch.streams);
     arena_free(batch.arena);
     return status;
 }
@@ -407,6 +422,7 @@ void commit_free(struct commit *commit)
     (void)pthread_cond_destroy(&commit->filled);
     (void)pthread_mutex_destroy(&commit->lock);
     store_disconnect(commit->conn);
+    free(commit->streams);
     free(commit);
 }
 

@@ -18,7 +18,7 @@
 #include "store_private.h"
 #include "wake.h"
 
-enum { CACHE_KIB = 2048, WRITER_CACHE_KIB = 16384 };
+enum { WRITER_CACHE_KIB = 16384 };
 
 static bool own_process;
 
@@ -67,10 +67,11 @@ static enum ds_status configure(struct store_conn *conn)
     int code;
 
     (void)snprintf(sql, sizeof sql,
-                   "PRAGMA synchronous = %s; PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; "
-                   "PRAGMA journal_size_limit = %lld; PRAGMA trusted_schema = OFF;",
-                   synchronous[config->durability], CACHE_KIB,
+                   "PRAGMA synchronous = %s; PRAGMA temp_store = MEMORY; "
+                   "PRAGMA journal_size_limit = %lld;",
+                   synchronous[config->durability],
                    config->checkpoint ? (long long)config->wal_bytes : -1LL);
+    (void)sqlite3_db_config(conn->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     code = sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
     if (code != SQLITE_OK)
         return store_status(conn, code, "setting up a connection");

@@ -16,10 +16,10 @@
  * an index of his own. Whatever else happens to the files is as if a process of ours had stayed
  * connected, and one that was killed had been beside it.
  *
- * What such a process need not do again either: ask whether the schema is ours and of this version
- * and the registry as it is wanted, for both are part of what is noted; and make the log's entry
- * in its folder durable, which SQLite does at the first commit of every process, if one before it
- * has done so with the same log. The lowest bit of the note says that.
+ * What such a process need not do again either: ask whether the schema is ours and of this version,
+ * and registry and faults as they are wanted, for all of that is part of what is noted; and make
+ * the log's entry in its folder durable, which SQLite does at the first commit of every process, if
+ * one before it has done so with the same log. The lowest bit of the note says that.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -58,6 +58,7 @@ static uint64_t look_at_files(const struct store *store)
     static const char *const suffixes[] = {"", "-wal", "-shm"};
     uint64_t hash = mix(UINT64_C(14695981039346656037), (uint64_t)schema_version);
 
+    hash = mix(hash, (uint64_t)store->config->test_endpoints);
     for (const char *c = store->config->registry; c && *c; c++)
         hash = mix(hash, (unsigned char)*c);
 
@@ -91,12 +92,21 @@ static int no_directory(const char *name, int *fd)
     return SQLITE_CANTOPEN;
 }
 
-static void sync_no_directory(void)
+/* As root, SQLite gives log and index to the owner of the database whenever it opens them. */
+static int keep_owner(int fd, uid_t user, gid_t group)
+{
+    (void)fd;
+    (void)user;
+    (void)group;
+    return 0;
+}
+
+static void replace_call(const char *name, sqlite3_syscall_ptr call)
 {
     sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
 
     if (vfs && vfs->iVersion >= 3)
-        (void)vfs->xSetSystemCall(vfs, "openDirectory", (sqlite3_syscall_ptr)no_directory);
+        (void)vfs->xSetSystemCall(vfs, name, call);
 }
 
 /* Opens a file with such a read lock; -1 where it is not to be had. */
@@ -125,7 +135,7 @@ void index_close(struct store *store)
 
 bool index_keep(struct store *store)
 {
-    if (!is_as_noted(store))
+    if (wake_files(store->wake) == 0)
         return false;
     store->database_fd = open_locked(store, "", SHARED_BYTE, SHARED_BYTES);
     store->index_fd = open_locked(store, "-shm", CONNECTED_BYTE, 1);
@@ -135,14 +145,20 @@ bool index_keep(struct store *store)
     }
     store->synced = (wake_files(store->wake) & SYNCED) != 0;
     if (store->synced)
-        sync_no_directory();
+        replace_call("openDirectory", (sqlite3_syscall_ptr)no_directory);
+    replace_call("fchown", (sqlite3_syscall_ptr)keep_owner);
+    store->kept = true;
     return true;
 }
 
 void store_leave(struct store *store)
 {
-    uint64_t files = store->settled ? look_at_files(store) : 0;
+    uint64_t files;
 
+    /* who only reads leaves the files as they were; and who has written meanwhile notes that */
+    if (!store->settled || (store->kept && !atomic_load(&store->committed)))
+        return;
+    files = look_at_files(store);
     if (files != 0 && (store->synced || (atomic_load(&store->committed) &&
                                          store->config->durability == DURABILITY_FULL)))
         files |= SYNCED;

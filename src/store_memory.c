@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "store_private.h"
 
@@ -16,6 +17,7 @@ enum {
     GRAIN = 16,
     SMALL = 8192, /* a page and what SQLite keeps with it, at the most */
     CLASSES = SMALL / GRAIN + 1,
+    FIRST = 96 * 1024, /* what any request needs */
     PIECE = 64 * 1024,
     HEAD = 8,
 };
@@ -39,16 +41,28 @@ static int memory_round(int size)
     return (size + HEAD + GRAIN - 1) / GRAIN * GRAIN - HEAD;
 }
 
+/* The first one with all of its pages: one call costs less than a fault for each. */
+static bool get_piece(void)
+{
+    static bool other;
+
+    left = other ? PIECE : FIRST;
+    piece = other ? malloc(PIECE)
+                  : mmap(NULL, FIRST, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (!piece || piece == MAP_FAILED)
+        left = 0;
+    else
+        other = true;
+    return left > 0;
+}
+
 static struct block *cut(size_t size)
 {
     struct block *block;
 
-    if (left < size) { /* what is left of a piece is little */
-        piece = malloc(PIECE);
-        left = piece ? PIECE : 0;
-        if (!piece)
-            return NULL;
-    }
+    if (left < size && !get_piece()) /* what is left of a piece is little */
+        return NULL;
     block = (struct block *)(void *)piece;
     piece += size;
     left -= size;

@@ -65,6 +65,7 @@ struct store {
     struct store_conn *first; /* a CGI process's, from looking at the schema: not given away yet */
     int index_fd;             /* of the -shm file, see store_index.c; -1 */
     int database_fd;          /* with it */
+    bool kept;                /* the log's index is that of the process before */
     bool settled;             /* schema and registry are as they must be */
     atomic_bool committed;    /* one that does not stay has written */
     bool synced;              /* the log's entry in its folder is known to be durable */

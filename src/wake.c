@@ -96,6 +96,12 @@ static bool init_lock(pthread_mutex_t *lock)
     return ok;
 }
 
+/* All bytes are if the first one is and each is like the one before it. */
+static bool is_zero(const char *bytes, size_t n)
+{
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0;
+}
+
 /*
  * For a process that is alone: nobody holds the lock, nobody is interested. TTL renewals stay, for
  * a CGI process is alone most of the time; after a restart of the machine nothing does. A page
@@ -114,9 +120,8 @@ static bool begin_anew(struct shared *shared)
         shared->version = WAKE_VERSION;
         shared->magic = WAKE_MAGIC;
     }
-    for (int i = 0; i < WAKE_INTEREST; i++)
-        if (atomic_load(&shared->interest[i]) != 0)
-            atomic_store(&shared->interest[i], 0);
+    if (!is_zero((const char *)shared->interest, sizeof shared->interest))
+        memset((void *)shared->interest, 0, sizeof shared->interest);
     return init_lock(&free_lock) &&
            /* byte for byte, or it is made anew */
            // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison)
