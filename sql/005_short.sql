@@ -1,6 +1,7 @@
 -- Each process that opens the database reads all of its schema, a CGI process for one request. So
 -- the registry's triggers are there where there is a registry alone: the program sees to them after
--- the last migration (registry_on.sql, registry_off.sql). And the views say the same in fewer words.
+-- the last migration (registry_on.sql, registry_off.sql). Likewise the table of faults where clients
+-- are tested, or something is in it. And the views say the same in fewer words.
 
 DROP VIEW IF EXISTS stream_overview;
 DROP VIEW IF EXISTS message_text;

@@ -46,24 +46,12 @@ static int count_wal(void *arg, sqlite3 *db, const char *schema, int pages)
     return SQLITE_OK;
 }
 
-static enum ds_status query_int(struct store_conn *conn, const char *sql, int64_t *value)
-{
-    sqlite3_stmt *stmt = NULL;
-    int code = sqlite3_prepare_v2(conn->db, sql, -1, &stmt, NULL);
-
-    if (code == SQLITE_OK)
-        code = sqlite3_step(stmt);
-    *value = code == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
-    (void)sqlite3_finalize(stmt);
-    return store_status(conn, code, sql);
-}
-
 /* Settings of a connection; journal_mode is the file's and was set when it was made. */
 static enum ds_status configure(struct store_conn *conn)
 {
     static const char *const synchronous[] = {"FULL", "NORMAL", "OFF"};
     const struct config *config = conn->store->config;
-    char sql[400];
+    char sql[200];
     int code;
 
     (void)snprintf(sql, sizeof sql,
@@ -86,7 +74,7 @@ static enum ds_status open_files(struct store_conn *conn)
 {
     int64_t unused;
 
-    return query_int(conn, "SELECT count(*) FROM sqlite_schema", &unused);
+    return stmt_ask_int(conn, "SELECT count(*) FROM sqlite_schema", &unused);
 }
 
 enum ds_status store_connect(struct store_conn **out, struct store *store)
@@ -163,13 +151,15 @@ static enum ds_status migrate(struct store_conn *conn)
 
     if (status != DS_OK)
         return status;
-    status = query_int(conn, "PRAGMA user_version", &version); /* another process may have won */
+    status = stmt_ask_int(conn, "PRAGMA user_version", &version); /* another process may have won */
     if (status == DS_OK && version < schema_version)
         log_info("bringing the database from schema %d to %d", (int)version, schema_version);
     for (int i = (int)version; status == DS_OK && i < schema_version; i++)
         status = migrate_one(conn, i);
     if (status == DS_OK)
         status = store_place_registry(conn);
+    if (status == DS_OK)
+        status = store_drop_faults(conn);
     if (status == DS_OK)
         return store_commit(conn);
     store_rollback(conn);
@@ -198,11 +188,11 @@ static enum ds_status identify(struct store_conn *conn, int64_t *application, in
     enum ds_status status = store_begin_read(conn);
 
     if (status == DS_OK)
-        status = query_int(conn, "PRAGMA application_id", application);
+        status = stmt_ask_int(conn, "PRAGMA application_id", application);
     if (status == DS_OK)
-        status = query_int(conn, "PRAGMA user_version", version);
+        status = stmt_ask_int(conn, "PRAGMA user_version", version);
     if (status == DS_OK)
-        status = query_int(conn, "SELECT count(*) FROM sqlite_schema", objects);
+        status = stmt_ask_int(conn, "SELECT count(*) FROM sqlite_schema", objects);
     store_end_read(conn);
     return status;
 }
@@ -225,7 +215,7 @@ static enum ds_status check_schema(struct store_conn *conn)
         return DS_FAILED;
     }
     /* a copy by VACUUM INTO comes with a rollback journal */
-    status = query_int(conn, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &wal);
+    status = stmt_ask_int(conn, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &wal);
     if (status == DS_OK && !wal)
         status = switch_to_wal(conn);
     return status == DS_OK && version < schema_version ? migrate(conn) : status;
@@ -288,6 +278,8 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
         status = check_schema(conn);
     if (status == DS_OK && !kept)
         status = store_settle_registry(conn);
+    if (status == DS_OK && !kept && config->test_endpoints)
+        status = store_make_faults(conn);
     if (status == DS_OK && !lasting)
         store->first = conn; /* half of what a request costs is making one */
     else

@@ -388,8 +388,8 @@ static void compare_object(struct store_check *check, sqlite3_stmt *here, sqlite
     (void)sqlite3_reset(here);
 }
 
-/* The schema of a new database, in memory; with what writes a registry, where there is one. */
-static int make_fresh(sqlite3 **fresh, bool registry)
+/* The schema of a new database, in memory, as it is where these are used. */
+static int make_fresh(sqlite3 **fresh, bool registry, bool faults)
 {
     int code = sqlite3_open_v2(":memory:", fresh, SQLITE_OPEN_READWRITE, NULL);
 
@@ -397,6 +397,8 @@ static int make_fresh(sqlite3 **fresh, bool registry)
         code = sqlite3_exec(*fresh, schema_migrations[i], NULL, NULL, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_exec(*fresh, schema_registry_off, NULL, NULL, NULL);
+    if (code == SQLITE_OK && !faults)
+        code = sqlite3_exec(*fresh, "DROP TABLE faults", NULL, NULL, NULL);
     if (code == SQLITE_OK && registry)
         code = sqlite3_exec(*fresh, schema_registry_on, NULL, NULL, NULL);
     return code;
@@ -407,7 +409,9 @@ static enum ds_status check_schema(struct store_check *check, sqlite3 *db)
 {
     sqlite3 *fresh = NULL;
     sqlite3_stmt *expected = NULL, *here = NULL;
-    int code = make_fresh(&fresh, pragma(db, "SELECT 1 FROM stream WHERE registry = 1") == 1);
+    int code = make_fresh(
+        &fresh, pragma(db, "SELECT 1 FROM stream WHERE registry = 1") == 1,
+        pragma(db, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'faults'") == 1);
 
     if (code == SQLITE_OK)
         code = sqlite3_prepare_v2(fresh,

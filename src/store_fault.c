@@ -1,5 +1,6 @@
 /*
  * Injected faults in the database: see sql/003_faults.sql for the table, fault.h for what they do.
+ * Whoever opens a database reads all of its schema: the table is there only where it is wanted.
  *
  * Must hold: a request that meets a fault has counted it in a write transaction in which the fault
  * was still there. So the count is exact over all processes, and a row that somebody changes at the
@@ -12,7 +13,65 @@
 #include "buf.h"
 #include "fault.h"
 #include "json.h"
+#include "schema.h"
 #include "store_private.h"
+
+/* --- the table --- */
+
+static enum ds_status finish(struct store_conn *conn, enum ds_status status)
+{
+    if (status == DS_OK)
+        return store_commit(conn);
+    store_rollback(conn);
+    return status;
+}
+
+static enum ds_status look(struct store_conn *conn, bool *there)
+{
+    int64_t n;
+    enum ds_status status = stmt_ask_int(
+        conn, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'faults'", &n);
+
+    *there = n != 0;
+    return status;
+}
+
+static enum ds_status make(struct store_conn *conn)
+{
+    bool there;
+    enum ds_status status = look(conn, &there);
+
+    if (status == DS_OK && !there)
+        status = store_status(
+            conn, sqlite3_exec(conn->db, schema_migrations[SCHEMA_FAULTS], NULL, NULL, NULL),
+            "making the table of faults");
+    return status;
+}
+
+enum ds_status store_make_faults(struct store_conn *conn)
+{
+    bool there;
+    enum ds_status status = look(conn, &there);
+
+    if (status != DS_OK || there)
+        return status;
+    status = store_begin_write(conn);
+    return status == DS_OK ? finish(conn, make(conn)) : status;
+}
+
+enum ds_status store_drop_faults(struct store_conn *conn)
+{
+    int64_t some = 0;
+    bool there;
+    enum ds_status status = look(conn, &there);
+
+    if (status == DS_OK && there)
+        status = stmt_ask_int(conn, "SELECT EXISTS (SELECT 1 FROM faults)", &some);
+    if (status != DS_OK || !there || some || conn->store->config->test_endpoints)
+        return status;
+    return store_status(conn, sqlite3_exec(conn->db, "DROP TABLE faults", NULL, NULL, NULL),
+                        "taking the table of faults away");
+}
 
 /* --- meeting them --- */
 
@@ -77,7 +136,12 @@ static enum ds_status find(struct store_conn *conn, struct arena *arena, enum st
 enum ds_status store_fault_after(struct store_conn *conn, struct arena *arena, const char *path,
                                  struct fault *fault)
 {
-    return find(conn, arena, STMT_FAULT_AFTER, path, fault);
+    bool there;
+    enum ds_status status = look(conn, &there);
+
+    if (status == DS_OK && !there)
+        return DS_NOT_FOUND;
+    return status == DS_OK ? find(conn, arena, STMT_FAULT_AFTER, path, fault) : status;
 }
 
 static enum ds_status run_for_path(struct store_conn *conn, enum stmt which, const char *path)
@@ -131,8 +195,8 @@ static void bind_or_null(sqlite3_stmt *stmt, int index, int64_t value, int64_t a
 
 static enum ds_status set(struct store_conn *conn, const struct fault *fault)
 {
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, STMT_FAULT_SET, &status);
+    enum ds_status status = make(conn);
+    sqlite3_stmt *stmt = status == DS_OK ? stmt_get(conn, STMT_FAULT_SET, &status) : NULL;
 
     if (!stmt)
         return status;
@@ -153,14 +217,6 @@ static enum ds_status set(struct store_conn *conn, const struct fault *fault)
     return stmt_run(conn, stmt);
 }
 
-static enum ds_status finish(struct store_conn *conn, enum ds_status status)
-{
-    if (status == DS_OK)
-        return store_commit(conn);
-    store_rollback(conn);
-    return status;
-}
-
 enum ds_status store_fault_set(struct store_conn *conn, const struct fault *fault)
 {
     enum ds_status status = store_begin_write(conn);
@@ -170,8 +226,12 @@ enum ds_status store_fault_set(struct store_conn *conn, const struct fault *faul
 
 enum ds_status store_fault_clear(struct store_conn *conn, const char *path)
 {
-    enum ds_status status = store_begin_write(conn);
+    bool there;
+    enum ds_status status = look(conn, &there);
 
+    if (status != DS_OK || !there)
+        return status;
+    status = store_begin_write(conn);
     if (status != DS_OK)
         return status;
     return finish(conn, path ? run_for_path(conn, STMT_FAULT_CLEAR, path)

@@ -110,6 +110,9 @@ enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a,
 enum ds_status stmt_query_int(struct store_conn *conn, enum stmt which, int64_t a, int64_t b,
                               int64_t *value);
 
+/* Likewise, for SQL that is no request's. */
+enum ds_status stmt_ask_int(struct store_conn *conn, const char *sql, int64_t *value);
+
 /* Is there a row of this path that a SELECT would find again? Its texts go into the arena. */
 bool known_get(struct store_conn *conn, struct arena *arena, const char *path,
                struct stream *stream);
@@ -150,6 +153,13 @@ enum ds_status store_appoint_registry(struct store_conn *conn, int64_t id);
 
 /* The registry's triggers as of this version, where there is one, else none; likewise. */
 enum ds_status store_place_registry(struct store_conn *conn);
+
+/*
+ * The table of faults, which only tests of clients need: made when it is wanted, and taken away,
+ * inside a write transaction, unless something is in it or wants it.
+ */
+enum ds_status store_make_faults(struct store_conn *conn);
+enum ds_status store_drop_faults(struct store_conn *conn);
 
 /* Turns an SQLite code into a status, and logs what an operator should know. */
 enum ds_status store_status(struct store_conn *conn, int code, const char *doing);

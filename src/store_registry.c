@@ -70,22 +70,6 @@ enum ds_status store_appoint_registry(struct store_conn *conn, int64_t id)
     return status == DS_OK ? store_place_registry(conn) : status;
 }
 
-static enum ds_status count_triggers(struct store_conn *conn, int *n)
-{
-    enum ds_status status;
-    bool row = false;
-    sqlite3_stmt *stmt = stmt_prepare(conn,
-                                      "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' "
-                                      "AND name GLOB 'registry_*'",
-                                      &status);
-
-    if (stmt)
-        status = stmt_step(conn, stmt, &row);
-    *n = row ? sqlite3_column_int(stmt, 0) : 0;
-    (void)sqlite3_finalize(stmt);
-    return status;
-}
-
 /*
  * Is it as the settings say? With a row of id 0 there is no registry. At the sqlite3 prompt the one
  * may have gone without the other.
@@ -94,14 +78,16 @@ static enum ds_status is_settled(struct store_conn *conn, struct arena *arena, c
                                  bool *settled)
 {
     struct stream stream = {.id = 0};
-    int64_t id;
-    int triggers = 0;
+    int64_t id, triggers = 0;
     enum ds_status status = stmt_query_int(conn, STMT_REGISTRY, 0, 0, &id);
 
     if (status == DS_OK && id != 0)
         status = store_load_id(conn, arena, id, &stream);
     if (status == DS_OK)
-        status = count_triggers(conn, &triggers);
+        status = stmt_ask_int(conn,
+                              "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND "
+                              "name GLOB 'registry_*'",
+                              &triggers);
     *settled = stream.id == 0 ? is_off(wanted) && triggers == 0
                               : strcmp(stream.path, wanted) == 0 && triggers == TRIGGERS;
     return status;

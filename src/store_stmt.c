@@ -215,3 +215,16 @@ enum ds_status stmt_query_int(struct store_conn *conn, enum stmt which, int64_t 
     (void)sqlite3_reset(stmt);
     return status;
 }
+
+enum ds_status stmt_ask_int(struct store_conn *conn, const char *sql, int64_t *value)
+{
+    enum ds_status status;
+    sqlite3_stmt *stmt = stmt_prepare(conn, sql, &status);
+    bool row = false;
+
+    if (stmt)
+        status = stmt_step(conn, stmt, &row);
+    *value = row ? sqlite3_column_int64(stmt, 0) : 0;
+    (void)sqlite3_finalize(stmt);
+    return status;
+}

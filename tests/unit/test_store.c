@@ -14,6 +14,7 @@ START_TEST(prepares_every_statement_and_scans_no_table)
 {
     struct fixture f;
 
+    (void)setenv("DS_TEST_ENDPOINTS", "1", 1);
     open_fixture(&f);
     for (int i = 0; i < STMT_COUNT; i++) {
         sqlite3_stmt *plan = NULL;

@@ -3,6 +3,12 @@
 #include "store_private.h"
 #include "store_unit.h"
 
+static void open_testing(struct fixture *fixture)
+{
+    (void)setenv("DS_TEST_ENDPOINTS", "1", 1);
+    open_fixture(fixture);
+}
+
 static int run_sql(struct fixture *fixture, const char *sql)
 {
     return sqlite3_exec(fixture->conn->db, sql, NULL, NULL, NULL);
@@ -36,7 +42,7 @@ START_TEST(takes_a_row_that_says_the_least)
     struct fixture f;
     struct fault fault;
 
-    open_fixture(&f);
+    open_testing(&f);
     ck_assert_int_eq(run_sql(&f, "INSERT INTO faults (path, status) VALUES ('/v1/stream/x', 503)"),
                      SQLITE_OK);
     ck_assert_int_eq(meet(&f, "/v1/stream/y", "GET", &fault), DS_NOT_FOUND);
@@ -50,6 +56,53 @@ START_TEST(takes_a_row_that_says_the_least)
 }
 END_TEST
 
+START_TEST(has_a_table_only_where_it_is_wanted)
+{
+    struct fixture f;
+    struct store *second;
+    struct fault fault = {.path = "/x",
+                          .count = 1,
+                          .probability = 1,
+                          .status = 500,
+                          .delay_ms = -1,
+                          .retry_after = -1};
+
+    (void)setenv("DS_TEST_ENDPOINTS", "0", 1);
+    open_fixture(&f);
+    ck_assert_int_eq(run_sql(&f, "SELECT * FROM faults"), SQLITE_ERROR);
+    ck_assert_int_eq(store_fault_clear(f.conn, NULL), DS_OK);
+    ck_assert_int_eq(store_fault_after(f.conn, f.arena, "", &fault), DS_NOT_FOUND);
+    ck_assert_int_eq(run_sql(&f, "SELECT * FROM faults"), SQLITE_ERROR);
+    f.config.test_endpoints = 1; /* another process */
+    ck_assert_int_eq(store_open(&second, &f.config, true), DS_OK);
+    store_close(second, false);
+    ck_assert_int_eq(run_sql(&f, "DELETE FROM faults; DROP TABLE faults"), SQLITE_OK);
+    ck_assert_int_eq(store_fault_set(f.conn, &fault), DS_OK); /* of the library, say */
+    ck_assert_int_eq(meet(&f, "/x", "GET", &fault), DS_OK);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(outlives_a_migration_while_it_is_wanted)
+{
+    struct fixture f;
+    struct store *second;
+
+    open_testing(&f);
+    f.config.test_endpoints = 0;
+    ck_assert_int_eq(run_sql(&f, "INSERT INTO faults (path, status) VALUES ('/x', 503); "
+                                 "PRAGMA user_version = 4"),
+                     SQLITE_OK);
+    ck_assert_int_eq(store_open(&second, &f.config, true), DS_OK);
+    store_close(second, false);
+    ck_assert_int_eq(run_sql(&f, "DELETE FROM faults; PRAGMA user_version = 4"), SQLITE_OK);
+    ck_assert_int_eq(store_open(&second, &f.config, true), DS_OK);
+    store_close(second, false);
+    ck_assert_int_eq(run_sql(&f, "SELECT * FROM faults"), SQLITE_ERROR);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(is_met_as_often_as_its_count_says)
 {
     static const struct {
@@ -58,7 +111,7 @@ START_TEST(is_met_as_often_as_its_count_says)
     } cases[] = {{"3", 3}, {"1", 1}, {"0", 1}, {"-5", 1}, {"2.5", 3}, {"10", 10}};
     struct fixture f;
 
-    open_fixture(&f);
+    open_testing(&f);
     for (size_t i = 0; i < COUNT(cases); i++) {
         char sql[120];
 
@@ -78,7 +131,7 @@ START_TEST(counts_nobody_who_does_not_meet_it)
     struct fixture f;
     struct fault fault;
 
-    open_fixture(&f);
+    open_testing(&f);
     ck_assert_int_eq(run_sql(&f, "INSERT INTO faults (path, status, method, probability) "
                                  "VALUES ('/x', 500, 'post', 0.6), ('/y', 500, NULL, 0.4)"),
                      SQLITE_OK);
@@ -120,7 +173,7 @@ START_TEST(refuses_nonsense_at_the_prompt)
     };
     struct fixture f;
 
-    open_fixture(&f);
+    open_testing(&f);
     for (size_t i = 0; i < COUNT(rows); i++) {
         char sql[160];
 
@@ -142,7 +195,7 @@ START_TEST(reads_every_field_in_any_order)
     struct fault fault;
     const char *reason;
 
-    open_fixture(&f);
+    open_testing(&f);
     ck_assert_int_eq(parse(&f, json, &fault, &reason), DS_OK);
     ck_assert_str_eq(fault.path, "/v1/stream/\303\251");
     ck_assert_str_eq(fault.method, "put");
@@ -166,7 +219,7 @@ START_TEST(takes_null_and_false_for_nothing_said)
     struct fault fault;
     const char *reason;
 
-    open_fixture(&f);
+    open_testing(&f);
     ck_assert_int_eq(parse(&f,
                            "{\"path\":\"/x\",\"status\":500,\"count\":null,\"delayMs\":null,"
                            "\"dropConnection\":false,\"injectSseEvent\":null}",
@@ -222,7 +275,7 @@ START_TEST(gives_a_reason_for_what_it_does_not_take)
     struct fixture f;
     struct fault fault;
 
-    open_fixture(&f);
+    open_testing(&f);
     for (size_t i = 0; i < COUNT(cases); i++) {
         const char *reason = NULL;
 
@@ -239,7 +292,7 @@ START_TEST(walks_over_all_and_clears_one)
     struct fixture f;
     struct fault fault = {.path = ""};
 
-    open_fixture(&f);
+    open_testing(&f);
     ck_assert_int_eq(run_sql(&f, "INSERT INTO faults (path, status, count) "
                                  "VALUES ('/b', 501, 2), ('/c', 502, 3), ('/a', 500, 1)"),
                      SQLITE_OK);
@@ -270,7 +323,7 @@ START_TEST(lists_what_it_would_read)
     char expected[600];
     const char *reason;
 
-    open_fixture(&f);
+    open_testing(&f);
     for (size_t i = 0; i < COUNT(texts); i++) {
         ck_assert_int_eq(parse(&f, texts[i], &fault, &reason), DS_OK);
         ck_assert_int_eq(store_fault_set(f.conn, &fault), DS_OK);
@@ -290,7 +343,8 @@ START_TEST(lists_what_it_would_read)
 }
 END_TEST
 
-UNIT_MAIN(store_fault, takes_a_row_that_says_the_least, is_met_as_often_as_its_count_says,
+UNIT_MAIN(store_fault, takes_a_row_that_says_the_least, has_a_table_only_where_it_is_wanted,
+          outlives_a_migration_while_it_is_wanted, is_met_as_often_as_its_count_says,
           counts_nobody_who_does_not_meet_it, refuses_nonsense_at_the_prompt,
           reads_every_field_in_any_order, takes_null_and_false_for_nothing_said,
           gives_a_reason_for_what_it_does_not_take, walks_over_all_and_clears_one,

@@ -257,7 +257,14 @@ test("without DS_TEST_ENDPOINTS nothing of it is there", async () => {
       expect(answer.headers["ds-test-endpoints"]).toBeUndefined()
     }
     const path = await makeStream(server.url)
-    await sqlite(server.database, `INSERT INTO faults (path, status) VALUES ('${path}', 503)`)
+    const insert = `INSERT INTO faults (path, status) VALUES ('${path}', 503)`
+    await expect(sqlite(server.database, insert)).rejects.toThrow(/no such table/)
+    const testing = await startServer({
+      database: server.database,
+      env: { DS_TEST_ENDPOINTS: "1" },
+    })
+    await testing.stop()
+    await sqlite(server.database, insert)
     expect((await api.get(path)).status).toBe(200)
     expect(await sqlite(server.database, "SELECT count(*) FROM faults")).toBe("1")
     expect(server.logs()).not.toMatch(/DS_TEST_ENDPOINTS/)
