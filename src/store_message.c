@@ -175,8 +175,8 @@ static enum ds_status take_row(struct reading *reading, const struct segment *se
                                sqlite3_stmt *stmt)
 {
     int64_t position = sqlite3_column_int64(stmt, 0);
-    const char *payload = sqlite3_column_blob(stmt, 2);
-    size_t len = (size_t)sqlite3_column_bytes(stmt, 2), skip;
+    const char *payload = sqlite3_column_blob(stmt, 1);
+    size_t len = (size_t)sqlite3_column_bytes(stmt, 1), skip;
 
     /* rows that somebody deleted at the sqlite3 prompt, to keep the newest only (section 5.6) */
     if (position > reading->next || position + (int64_t)len <= reading->next)
@@ -200,27 +200,44 @@ static enum ds_status take_row(struct reading *reading, const struct segment *se
     return buf_failed(reading->out) ? DS_NO_MEMORY : DS_OK;
 }
 
+/*
+ * The first row of a read. Mostly one begins at the place that is asked for; the one that such a
+ * place lies in has to be looked for.
+ */
+static enum ds_status first_row(struct store_conn *conn, const struct reading *reading,
+                                const struct segment *segment, sqlite3_stmt **stmt, bool *row)
+{
+    enum ds_status status = DS_FAILED;
+
+    *stmt = open_rows(conn, STMT_MESSAGE_READ, segment, reading->next, &status);
+    if (!*stmt)
+        return status;
+    status = stmt_step(conn, *stmt, row);
+    if (status != DS_OK || (*row && sqlite3_column_int64(*stmt, 0) == reading->next))
+        return status;
+    (void)sqlite3_reset(*stmt);
+    *stmt = open_rows(conn, STMT_MESSAGE_READ_INSIDE, segment, reading->next, &status);
+    return *stmt ? stmt_step(conn, *stmt, row) : status;
+}
+
 static enum ds_status read_segment(struct store_conn *conn, struct reading *reading,
                                    const struct segment *segment)
 {
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = open_rows(conn, STMT_MESSAGE_READ, segment, reading->next, &status);
-    bool row = true;
+    sqlite3_stmt *stmt;
+    bool row = false;
+    enum ds_status status = first_row(conn, reading, segment, &stmt, &row);
 
-    if (!stmt)
-        return status;
-    status = DS_OK;
-    while (status == DS_OK && reading->next < segment->to && reading->taken < reading->limit) {
-        status = stmt_step(conn, stmt, &row);
-        if (status != DS_OK || !row)
-            break;
+    while (status == DS_OK && row) {
         /* a whole JSON message that would go over the limit waits for the next read */
         if (reading->json && reading->taken > 0 &&
-            (size_t)sqlite3_column_bytes(stmt, 2) > reading->limit - reading->taken) {
+            (size_t)sqlite3_column_bytes(stmt, 1) > reading->limit - reading->taken) {
             reading->limit = reading->taken;
             break;
         }
         status = take_row(reading, segment, stmt);
+        if (status != DS_OK || reading->next >= segment->to || reading->taken >= reading->limit)
+            break;
+        status = stmt_step(conn, stmt, &row);
     }
     (void)sqlite3_reset(stmt);
     if (status == DS_OK && !row)
