@@ -18,6 +18,10 @@
  * what is there to its last byte: on the socket, or collected in a file in memory (spool.c).
  * Answers are written by peer.c, which never blocks. FCGX_Free after reading gives back libfcgi's
  * 17 KB of buffers, so that an exchange that waits costs only itself.
+ *
+ * Of processes that share the socket, more than the CPUs have use for only wake each other and make
+ * each other's batches smaller. So no more than that answer the door; the others let in who is
+ * still out there a moment later.
  */
 #include "gateway_fcgi.h"
 
@@ -34,7 +38,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -48,8 +54,15 @@
 #include "server.h"
 #include "spool.h"
 #include "store.h"
+#include "wake.h"
 
-enum { PIECE = 16 * 1024, PEEK = 64 * 1024, ACCEPTS = 64 };
+enum {
+    PIECE = 16 * 1024,
+    PEEK = 64 * 1024,
+    ACCEPTS = 64,
+    MOMENT_NS = 1000000, /* in which whoever answers the door would have done so */
+    MOMENTS = 20,        /* at most, however many come in meanwhile */
+};
 
 /* An idle or busy connection. */
 struct connection {
@@ -77,6 +90,9 @@ struct gateway_fcgi {
     int listening, epoll;
     int stop;              /* an eventfd that ends the workers */
     atomic_bool door_shut; /* no descriptor was left for another connection */
+    int64_t places;        /* processes that answer the door; 0: all do */
+    atomic_bool answers;   /* this one is one of them */
+    uint64_t door;         /* which socket it is */
     pthread_mutex_t lock;  /* guards the list */
     struct connection *connections;
     struct seats seats; /* of the workers */
@@ -92,12 +108,22 @@ __attribute__((noinline)) static void close_descriptor(int fd)
     (void)close(fd);
 }
 
-/* Exclusive: of many processes on one socket, a connection wakes one or two. */
+/*
+ * Exclusive: of many processes on one socket, a connection wakes one or two. Or each, where only
+ * some are to answer; and once, until it has.
+ */
+static bool watch_door(struct gateway_fcgi *gateway, int op)
+{
+    struct epoll_event door = {.events =
+                                   EPOLLIN | (gateway->places ? EPOLLONESHOT : EPOLLEXCLUSIVE),
+                               .data.ptr = &gateway->listening};
+
+    return epoll_ctl(gateway->epoll, op, gateway->listening, &door) == 0;
+}
+
 static bool open_door(struct gateway_fcgi *gateway)
 {
-    struct epoll_event door = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = &gateway->listening};
-
-    return epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->listening, &door) == 0;
+    return watch_door(gateway, EPOLL_CTL_ADD);
 }
 
 static void shut_door(struct gateway_fcgi *gateway)
@@ -227,6 +253,48 @@ static void accept_some(struct gateway_fcgi *gateway)
             return;
         }
     }
+}
+
+static bool answers_door(struct gateway_fcgi *gateway)
+{
+    if (!atomic_load(&gateway->answers) && !atomic_load(&gateway->server->stopping))
+        atomic_store(&gateway->answers, wake_try_door(store_wake(gateway->server->store),
+                                                      gateway->door, gateway->places));
+    return atomic_load(&gateway->answers);
+}
+
+/* Until nobody has answered it for a moment, though somebody may be out there. */
+static void wait_at_door(struct wake *wake)
+{
+    const struct timespec moment = {0, MOMENT_NS};
+    uint32_t before;
+
+    for (int i = 0; i < MOMENTS; i++) {
+        before = wake_doors_counted(wake);
+        (void)nanosleep(&moment, NULL);
+        if (wake_doors_counted(wake) == before)
+            break;
+    }
+}
+
+static void answer_door(struct worker *worker)
+{
+    struct gateway_fcgi *gateway = worker->gateway;
+    struct wake *wake = store_wake(gateway->server->store);
+
+    if (!gateway->places) {
+        accept_some(gateway);
+        return;
+    }
+    if (answers_door(gateway)) {
+        wake_count_door(wake);
+    } else {
+        get_up(worker);
+        wait_at_door(wake);
+    }
+    accept_some(gateway);
+    if (!atomic_load(&gateway->door_shut))
+        (void)watch_door(gateway, EPOLL_CTL_MOD);
 }
 
 /* --- one request --- */
@@ -387,12 +455,15 @@ static void handle(struct worker *worker, const struct epoll_event *event)
 {
     struct gateway_fcgi *gateway = worker->gateway;
 
-    if (event->data.ptr == &gateway->listening)
-        accept_some(gateway);
-    else if (has_hung_up(event->data.ptr, event->events))
+    int64_t began = clock_monotonic_us();
+
+    if (seats_are_for_waiting(&gateway->seats))
+        get_up(worker);
+    if (has_hung_up(event->data.ptr, event->events))
         close_connection(event->data.ptr);
     else
         serve(worker, event->data.ptr);
+    seats_note(&gateway->seats, clock_monotonic_us() - began);
 }
 
 static void *run(void *arg)
@@ -400,7 +471,6 @@ static void *run(void *arg)
     struct worker *worker = self = arg;
     struct gateway_fcgi *gateway = worker->gateway;
     struct epoll_event event;
-    int64_t began;
 
     for (;;) {
         sit_down(worker);
@@ -408,11 +478,10 @@ static void *run(void *arg)
             continue;
         if (event.data.ptr == &gateway->stop)
             break;
-        began = clock_monotonic_us();
-        if (seats_are_for_waiting(&gateway->seats))
-            get_up(worker);
-        handle(worker, &event);
-        seats_note(&gateway->seats, clock_monotonic_us() - began);
+        if (event.data.ptr == &gateway->listening)
+            answer_door(worker);
+        else
+            handle(worker, &event);
     }
     get_up(worker);
     return NULL;
@@ -455,7 +524,8 @@ static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *
 
 struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
 {
-    int64_t workers = server->config->workers;
+    int64_t workers = server->config->workers, cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    struct stat door;
     struct gateway_fcgi *gateway =
         calloc(1, sizeof *gateway + (size_t)workers * sizeof gateway->worker[0]);
 
@@ -466,7 +536,11 @@ struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
     gateway->epoll = gateway->stop = -1;
     gateway->workers = workers;
     (void)pthread_mutex_init(&gateway->lock, NULL);
-    seats_open(&gateway->seats, sysconf(_SC_NPROCESSORS_ONLN));
+    seats_open(&gateway->seats, cpus);
+    if (server->config->processes > seats_for(cpus) && fstat(listening, &door) == 0) {
+        gateway->places = seats_for(cpus);
+        gateway->door = (uint64_t)door.st_ino;
+    }
     return gateway;
 }
 
@@ -489,6 +563,8 @@ void gateway_fcgi_close_door(struct gateway_fcgi *gateway)
 
     atomic_store(&gateway->server->stopping, true);
     shut_door(gateway);
+    if (gateway->places)
+        wake_leave_door(store_wake(gateway->server->store));
     if (nothing < 0)
         return;
     /* a successor cannot listen on the address while we still hold the socket */

@@ -4,11 +4,16 @@
 /* An ordinary request takes ten to fifty; one that loses its CPU for a while does not count. */
 enum { LONG_US = 300, WEIGHT = 16 };
 
+int64_t seats_for(int64_t cpus)
+{
+    return cpus > 3 ? cpus / 2 : 1;
+}
+
 void seats_open(struct seats *seats, int64_t cpus)
 {
     (void)pthread_mutex_init(&seats->lock, NULL);
     (void)pthread_cond_init(&seats->freed, NULL);
-    seats->free = cpus > 3 ? cpus / 2 : 1;
+    seats->free = seats_for(cpus);
     atomic_init(&seats->average_us, 0);
 }
 

@@ -28,6 +28,9 @@ struct seats {
     _Atomic int64_t average_us; /* of what requests take, the last ones above all */
 };
 
+/* Half of the CPUs, and one at least: as many as are worth their wake-ups. */
+int64_t seats_for(int64_t cpus);
+
 void seats_open(struct seats *seats, int64_t cpus);
 void seats_close(struct seats *seats);
 

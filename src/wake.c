@@ -33,6 +33,8 @@ enum {
     WAKE_RING = 4096,     /* changes; a desk that falls further behind looks at all its streams */
     WAKE_TOUCH = 8192,    /* slots; two streams in one slot cost a write to the database */
     PATIENCE = 64,        /* times to yield to a writer in the middle of publishing */
+    DOORS = 1 << 24,      /* that are told apart; and where their bytes begin, beyond the file */
+    MOST_PLACES = 64,     /* of a door */
 };
 
 struct change {
@@ -52,6 +54,7 @@ struct shared {
     _Atomic int64_t round_at; /* when a CGI process last kept house */
     _Atomic uint64_t files;   /* how the last CGI process left the database's */
     _Atomic uint32_t bell;
+    _Atomic uint32_t doors; /* how often somebody has answered one */
     _Atomic uint64_t head;
     pthread_mutex_t write_lock;
     _Atomic uint32_t interest[WAKE_INTEREST];
@@ -199,12 +202,21 @@ fail:
     return DS_FAILED;
 }
 
+/*
+ * A lock of this open file description, on bytes that stand for something (0 for the duty, those
+ * beyond DOORS for doors): it goes when the process goes, however it goes.
+ */
+static bool set_lock(int fd, short type, off_t start, off_t bytes)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = bytes};
+
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
 /* Said aloud: a child that was forked without an exec may have the file open still. */
 static void unlock(int fd)
 {
-    struct flock duty = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
-
-    (void)fcntl(fd, F_OFD_SETLK, &duty);
+    (void)set_lock(fd, F_UNLCK, 0, 0);
     (void)flock(fd, LOCK_UN);
 }
 
@@ -436,10 +448,32 @@ void wake_unlock(struct wake *wake)
 
 bool wake_try_duty(struct wake *wake)
 {
-    /* a lock of this open file description: it goes when the process goes, however it goes */
-    struct flock duty = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    return set_lock(wake->fd, F_WRLCK, 0, 1);
+}
 
-    return fcntl(wake->fd, F_OFD_SETLK, &duty) == 0;
+bool wake_try_door(struct wake *wake, uint64_t door, int64_t places)
+{
+    off_t first = DOORS + (off_t)(door % DOORS) * MOST_PLACES;
+
+    for (off_t place = first; place < first + places; place++)
+        if (set_lock(wake->fd, F_WRLCK, place, 1))
+            return true;
+    return false;
+}
+
+void wake_leave_door(struct wake *wake)
+{
+    (void)set_lock(wake->fd, F_UNLCK, DOORS, 0);
+}
+
+void wake_count_door(struct wake *wake)
+{
+    atomic_fetch_add(&wake->shared->doors, 1);
+}
+
+uint32_t wake_doors_counted(struct wake *wake)
+{
+    return atomic_load(&wake->shared->doors);
 }
 
 bool wake_round_is_due(struct wake *wake, int64_t now_ms)

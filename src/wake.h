@@ -107,6 +107,17 @@ void wake_unlock(struct wake *wake);
 /* True when this process got the duty of housekeeping, which it keeps until it ends. */
 bool wake_try_duty(struct wake *wake);
 
+/*
+ * True when this process is one of so many (1 to 63) that answer a door: what identifies it is any
+ * number, the socket's inode say. It stays one until it leaves or ends.
+ */
+bool wake_try_door(struct wake *wake, uint64_t door, int64_t places);
+void wake_leave_door(struct wake *wake);
+
+/* Somebody has answered a door: those who do not can see by the count that it goes on. */
+void wake_count_door(struct wake *wake);
+uint32_t wake_doors_counted(struct wake *wake);
+
 /* Is it time to keep house? True once a second among CGI processes, and after wake_round_soon(). */
 bool wake_round_is_due(struct wake *wake, int64_t now_ms);
 void wake_round_soon(struct wake *wake);

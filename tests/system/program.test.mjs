@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, test } from "vitest"
 import { spawnSync } from "node:child_process"
+import { once } from "node:events"
 import fs from "node:fs"
 import net from "node:net"
 import os from "node:os"
@@ -137,6 +138,51 @@ describe("supervisor", () => {
       )
       expect((await client(one.url).get(path)).text).toBe("x")
     }
+  })
+
+  test("of more processes than there are CPUs for, some answer, and others when they do not", async () => {
+    const places = Math.max(1, Math.floor(os.cpus().length / 2))
+    const one = await server({ processes: places + 2 })
+    const path = fresh()
+    const descriptors = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length
+    const connect = async () => {
+      const socket = net.connect(one.sockets[0])
+      await once(socket, "connect")
+      return socket
+    }
+
+    await client(one.url).create(path, "text/plain", "x")
+    const before = new Map(one.pids().map((pid) => [pid, descriptors(pid)]))
+    const connections = () =>
+      [...before].map(([pid, idle]) => ({ pid, count: descriptors(pid) - idle }))
+    const all = () => connections().reduce((sum, { count }) => sum + count, 0)
+    const open = []
+    for (let i = 0; i < 100; i++) open.push(await connect())
+    await until(() => all() >= 100, "all are let in")
+    // where the machine is busy, one of the others may get to it first now and then
+    const busy = connections()
+      .sort((a, b) => b.count - a.count)
+      .slice(0, places)
+    expect(busy.reduce((sum, { count }) => sum + count, 0)).toBeGreaterThan(70)
+
+    // they do not get to it: the others do
+    for (const { pid } of busy) process.kill(pid, "SIGSTOP")
+    try {
+      const most = all() + 10
+      for (let i = 0; i < 10; i++) open.push(await connect())
+      await until(() => all() >= most, "others let them in")
+    } finally {
+      for (const { pid } of busy) process.kill(pid, "SIGCONT")
+    }
+
+    // they are gone: some of those that are left take their places
+    for (const { pid } of busy) process.kill(pid, "SIGKILL")
+    await until(
+      () => one.pids().length === places + 2 && !busy.some(({ pid }) => isAlive(pid)),
+      "new ones"
+    )
+    for (let i = 0; i < 10; i++) expect((await client(one.url).get(path)).text).toBe("x")
+    for (const socket of open) socket.destroy()
   })
 
   test("children die with a supervisor that is killed", async () => {

@@ -214,6 +214,28 @@ static void count_call(void *arg)
     ++*(int *)arg;
 }
 
+START_TEST(gives_each_door_so_many_places)
+{
+    struct wake *wake[4] = {open_wake()};
+
+    for (size_t i = 1; i < COUNT(wake); i++)
+        ck_assert_int_eq(wake_open(&wake[i], path, NULL, NULL), DS_OK);
+    ck_assert(wake_try_duty(wake[0]));
+    ck_assert(wake_try_door(wake[1], 77, 2));
+    ck_assert(wake_try_door(wake[1], 77, 2)); /* asked again it has the one that it has */
+    ck_assert(wake_try_door(wake[2], 77, 2));
+    ck_assert(!wake_try_door(wake[3], 77, 2));
+    ck_assert(wake_try_door(wake[3], 78, 1)); /* another one */
+    wake_leave_door(wake[3]);
+    wake_leave_door(wake[1]);
+    ck_assert(wake_try_door(wake[3], 77, 2));
+    ck_assert(!wake_try_duty(wake[1])); /* which is something else */
+    for (size_t i = COUNT(wake) - 1; i > 0; i--)
+        wake_close(wake[i], NULL, NULL);
+    close_wake(wake[0]);
+}
+END_TEST
+
 START_TEST(knows_the_first_and_the_last)
 {
     struct wake *wake = open_wake(), *other;
@@ -272,5 +294,6 @@ UNIT_MAIN(wake, tells_each_change_once_in_order, says_so_when_a_reader_has_misse
           gives_up_on_a_lock_that_is_held,
           remembers_renewals_until_they_have_been_saved_for_a_while,
           saves_every_renewal_in_turn_however_many_there_are, gives_the_duty_to_one,
-          knows_the_first_and_the_last, keeps_renewals_from_one_lone_process_to_the_next,
+          gives_each_door_so_many_places, knows_the_first_and_the_last,
+          keeps_renewals_from_one_lone_process_to_the_next,
           recovers_from_a_file_that_was_emptied_or_scribbled_on)
