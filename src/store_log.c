@@ -11,6 +11,9 @@
  *     ended: the order stays;
  *   - when MOST bytes have come together.
  *
+ * Only frames are collected, as a header and its page each. Whatever else is written goes to the
+ * file at once: nothing could say of it that it was the last of a transaction.
+ *
  * Only store_commit() has it collected, and drops what is left when COMMIT has failed: written
  * later, it would land among the frames of whoever writes next. What a transaction writes before
  * its commit (when its pages do not fit into the cache) goes out as it comes.
@@ -36,7 +39,8 @@ struct log_file {
     size_t bytes, room;
     sqlite3_int64 start; /* of what is collected, in the file */
     bool collects;       /* within a COMMIT, before its last frame */
-    bool ends;           /* the last header said that the transaction ends with its page */
+    bool headed;         /* the last write was a frame's header */
+    bool ends;           /* it said that the transaction ends with its page */
     sqlite3_file real[]; /* szOsFile bytes, the default VFS's */
 };
 
@@ -95,6 +99,7 @@ static int collect(struct log_file *log, const void *data, int bytes, sqlite3_in
         log->start = start;
     memcpy(log->collected + log->bytes, data, (size_t)bytes);
     log->bytes += (size_t)bytes;
+    log->headed = !page;
     if (!page)
         log->ends = memcmp((const char *)data + 4, "\0\0\0\0", 4) != 0;
     else if (log->ends)
@@ -105,9 +110,12 @@ static int collect(struct log_file *log, const void *data, int bytes, sqlite3_in
 static int log_write(sqlite3_file *file, const void *data, int bytes, sqlite3_int64 start)
 {
     struct log_file *log = log_of(file);
+    int code;
 
-    return log->collects ? collect(log, data, bytes, start)
-                         : log->real->pMethods->xWrite(log->real, data, bytes, start);
+    if (log->collects && (bytes == FRAME_HEADER || log->headed))
+        return collect(log, data, bytes, start);
+    code = write_out(log);
+    return code == SQLITE_OK ? log->real->pMethods->xWrite(log->real, data, bytes, start) : code;
 }
 
 static int log_close(sqlite3_file *file)
@@ -241,5 +249,5 @@ void log_collect(struct store_conn *conn, bool collects)
         return;
     log_of(file)->collects = collects;
     log_of(file)->bytes = 0;
-    log_of(file)->ends = false;
+    log_of(file)->headed = log_of(file)->ends = false;
 }

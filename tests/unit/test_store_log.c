@@ -114,6 +114,34 @@ START_TEST(writes_large_transactions_in_pieces)
 }
 END_TEST
 
+START_TEST(collects_nothing_but_frames)
+{
+    static const char data[4120] = {0};
+    struct fixture f;
+    sqlite3_file *log = NULL;
+
+    open_counted(&f);
+    (void)make_stream(&f, "/s", "text/plain");
+    ck_assert_int_eq(sqlite3_file_control(f.conn->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log),
+                     SQLITE_OK);
+    log_collect(f.conn, true);
+    writes = 0;
+    /* far behind what is there: a frame, something else, a frame, one that is written whole */
+    ck_assert_int_eq(log->pMethods->xWrite(log, data, 24, 1000000), SQLITE_OK);
+    ck_assert_int_eq(log->pMethods->xWrite(log, data, 4096, 1000024), SQLITE_OK);
+    ck_assert_int_eq(writes, 0);
+    ck_assert_int_eq(log->pMethods->xWrite(log, data, 32, 2000000), SQLITE_OK);
+    ck_assert_int_eq(writes, 2);
+    ck_assert_int_eq(log->pMethods->xWrite(log, data, 24, 1004120), SQLITE_OK);
+    ck_assert_int_eq(log->pMethods->xWrite(log, data, 4096, 1004144), SQLITE_OK);
+    ck_assert_int_eq(writes, 2);
+    ck_assert_int_eq(log->pMethods->xWrite(log, data, 4120, 1008240), SQLITE_OK);
+    ck_assert_int_eq(writes, 4);
+    log_collect(f.conn, false);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(answers_a_full_disk_with_the_commit)
 {
     struct fixture f;
@@ -177,4 +205,5 @@ START_TEST(leaves_every_commit_to_the_next_process)
 END_TEST
 
 UNIT_MAIN(store_log, writes_once_a_commit, writes_large_transactions_in_pieces,
-          answers_a_full_disk_with_the_commit, leaves_every_commit_to_the_next_process)
+          collects_nothing_but_frames, answers_a_full_disk_with_the_commit,
+          leaves_every_commit_to_the_next_process)
