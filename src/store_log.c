@@ -62,6 +62,14 @@ static int write_out(struct log_file *log)
                : log->real->pMethods->xWrite(log->real, log->collected, (int)bytes, log->start);
 }
 
+/* At once, behind what is collected. */
+static int write_through(struct log_file *log, const void *data, int bytes, sqlite3_int64 start)
+{
+    int code = write_out(log);
+
+    return code == SQLITE_OK ? log->real->pMethods->xWrite(log->real, data, bytes, start) : code;
+}
+
 static bool make_room(struct log_file *log, size_t needed)
 {
     size_t room = log->room ? log->room : FIRST;
@@ -86,15 +94,12 @@ static int collect(struct log_file *log, const void *data, int bytes, sqlite3_in
 
     if (start != log->start + (sqlite3_int64)log->bytes)
         code = write_out(log);
-    if (code == SQLITE_OK && !make_room(log, log->bytes + (size_t)bytes)) {
-        log->collects = false;
-        code = write_out(log);
-        if (code == SQLITE_OK)
-            code = log->real->pMethods->xWrite(log->real, data, bytes, start);
-        return code;
-    }
     if (code != SQLITE_OK)
         return code;
+    if (!make_room(log, log->bytes + (size_t)bytes)) {
+        log->collects = false;
+        return write_through(log, data, bytes, start);
+    }
     if (log->bytes == 0)
         log->start = start;
     memcpy(log->collected + log->bytes, data, (size_t)bytes);
@@ -110,12 +115,10 @@ static int collect(struct log_file *log, const void *data, int bytes, sqlite3_in
 static int log_write(sqlite3_file *file, const void *data, int bytes, sqlite3_int64 start)
 {
     struct log_file *log = log_of(file);
-    int code;
 
-    if (log->collects && (bytes == FRAME_HEADER || log->headed))
-        return collect(log, data, bytes, start);
-    code = write_out(log);
-    return code == SQLITE_OK ? log->real->pMethods->xWrite(log->real, data, bytes, start) : code;
+    return log->collects && (bytes == FRAME_HEADER || log->headed)
+               ? collect(log, data, bytes, start)
+               : write_through(log, data, bytes, start);
 }
 
 static int log_close(sqlite3_file *file)
