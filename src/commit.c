@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "config.h"
 #include "log.h"
+#include "path.h"
 #include "wake.h"
 
 enum {
@@ -48,19 +49,10 @@ struct commit {
 
 /* --- streams of a batch --- */
 
-static uint32_t hash_path(const char *path)
-{
-    uint32_t hash = 2166136261U;
-
-    for (; *path; path++)
-        hash = (hash ^ (unsigned char)*path) * 16777619U;
-    return hash;
-}
-
 /* The slot that has the path, or the free one where it would go. */
 static uint32_t find_slot(const struct batch_streams *streams, const char *path)
 {
-    uint32_t i = hash_path(path) % SLOTS;
+    uint32_t i = path_hash(path) % SLOTS;
 
     while (streams->slot[i] && strcmp(streams->slot[i]->path, path) != 0)
         i = (i + 1) % SLOTS;

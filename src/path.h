@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct arena;
 
@@ -26,5 +27,8 @@ bool path_split_target(const char *target, const char **path, size_t *path_len, 
  * it is refused or memory ran out.
  */
 char *path_normalize(struct arena *arena, const char *path, size_t len, const char **reason);
+
+/* For tables by path. */
+uint32_t path_hash(const char *path);
 
 #endif

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "path.h"
 #include "store_private.h"
 
 enum {
@@ -47,10 +48,8 @@ struct known {
 
 static unsigned hash_of(const char *path)
 {
-    uint32_t hash = UINT32_C(2166136261);
+    uint32_t hash = path_hash(path);
 
-    for (; *path; path++)
-        hash = (hash ^ (unsigned char)*path) * UINT32_C(16777619); /* FNV-1a */
     return (hash ^ hash >> 16) % ROWS;
 }
 
