@@ -12,7 +12,7 @@
 #   B=build/address-undefined       the programs of that build; SANITIZE= means the same
 #   FULL=1                          longer runs of what needs time to show itself
 #   DS_TEST_KEEP=1                  the servers' folders with their logs stay
-# A suite that executed no test counts as a failure.
+# A suite that executed no test counts as a failure. What failed is named once more at the end.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -36,6 +36,7 @@ doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
 passed=0
 failed=0
 scratch=$(mktemp -d)
+: >"$scratch/failed"
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 
@@ -48,6 +49,11 @@ count() {
     passed=$((passed + $2))
     failed=$((failed + $3))
     printf '  %-24s %5d passed %5d failed\n' "$1" "$2" "$3"
+}
+
+# fail SUITE: what failed of it is on stdin, a line each
+fail() {
+    sed "s|^|failed: $1: |" | cut -c 1-400 >>"$scratch/failed"
 }
 
 # Check closes with `100%: Checks: 12, Failures: 0, Errors: 0`, one such line a program.
@@ -69,7 +75,11 @@ unit() {
         bad=${totals#* }
         # a program that died, or that a sanitizer ended, says nothing about the rest of its checks
         [ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1 && checks=$((checks + 1))
-        [ "$bad" -ne 0 ] && sed 's/^/    /' "$scratch/unit"
+        if [ "$bad" -ne 0 ]; then
+            sed 's/^/    /' "$scratch/unit"
+            { grep -E '^[^ ]+:[0-9]+:[FE]:' "$scratch/unit" || echo "ended with status $status"; } |
+                fail "$(basename "$program")"
+        fi
         count "$(basename "$program")" $((checks - bad)) "$bad"
     done
     # each fuzz entry point takes the files of its corpus as arguments and dies of a wrong one
@@ -85,6 +95,7 @@ unit() {
             files=$((files + 1))
             if ! timeout 20 "$program" "$input" >"$scratch/fuzz" 2>&1; then
                 bad=$((bad + 1))
+                echo "$input" | fail "fuzz $name"
                 echo "  $name $input"
                 sed 's/^/    /' "$scratch/fuzz"
             fi
@@ -106,7 +117,8 @@ modules() {
 }
 
 # Adds up vitest's JSON. Skipped tests are failures unless they are known: the subscription block
-# of the conformance suite, and valgrind where there is none or a sanitizer is in its place.
+# of the conformance suite, and valgrind where there is none or a sanitizer is in its place. The
+# failures stand on stderr, a line each.
 tally() {
     node -e '
         const { testResults = [] } = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"))
@@ -117,14 +129,19 @@ tally() {
             for (const test of file.assertionResults) {
                 const name = [...test.ancestorTitles, test.title].filter(Boolean).join(" ")
                 if (test.status === "passed") passed++
-                else if (test.status === "failed") bad++
-                else if (!known.test(name)) {
+                else if (test.status === "failed") {
                     bad++
-                    console.error("    not run: " + name)
+                    console.error(name + ": " + (test.failureMessages[0] ?? "").split("\n")[0])
+                } else if (!known.test(name)) {
+                    bad++
+                    console.error(name + ": not run")
                 }
             }
             // a hook that failed: a server that did not start, or a report of a sanitizer at its end
-            if (file.status === "failed" && bad === 0) bad = 1
+            if (file.status === "failed" && bad === 0) {
+                bad = 1
+                console.error(file.message.split("\n")[0])
+            }
             failed += bad
         }
         console.log(passed, failed)' "$1"
@@ -153,7 +170,9 @@ one_system() {
     bad=${totals#* }
     [ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
     if [ "$bad" -ne 0 ]; then
-        cat "$scratch/output" "$scratch/notes"
+        [ -s "$scratch/notes" ] || echo "ended with status $status" >"$scratch/notes"
+        cat "$scratch/output"
+        fail "$1" <"$scratch/notes"
     else # what the tests measured
         grep -E '^(export|scaling|conformance|crash|parked|contention|housekeeping|faults|instructions): ' "$scratch/output" | sed 's/^/    /'
     fi
@@ -179,10 +198,11 @@ run_doors() {
     # shellcheck disable=SC2016,SC2086 # expanded by that sh; words are meant to split
     printf '%s\n' $suites | xargs -P "${JOBS:-4}" -I{} sh -c '
         sh tests/run.sh "$1" >"$2/doors-$1" 2>&1 </dev/null
-        sed "\$d" "$2/doors-$1"' - {} "$scratch"
+        sed -e "\$d" -e "/^failed: /d" "$2/doors-$1"' - {} "$scratch"
     for suite in $suites; do
         totals=$(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$scratch/doors-$suite")
         [ -n "$totals" ] || totals='0 1'
+        grep '^failed: ' "$scratch/doors-$suite" >>"$scratch/failed"
         passed=$((passed + ${totals% *}))
         failed=$((failed + ${totals#* }))
     done
@@ -220,5 +240,6 @@ for suite in "$@"; do
     run_suite "$suite"
 done
 
+cat "$scratch/failed"
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]
