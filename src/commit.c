@@ -298,7 +298,6 @@ static void *run(void *arg)
 /* Without the committer: saves waking it, which takes longer than the commit's own work. */
 static void commit_here(struct commit *commit, struct write *write)
 {
-    write->in_place(write);
     run_batch(commit, commit->conn, write);
     (void)pthread_mutex_lock(&commit->lock);
     commit->busy = false;
@@ -345,8 +344,9 @@ void commit_submit(struct commit *commit, struct write *write)
     full = commit->stopping || commit->queued >= commit->config->max_queued ||
            (commit->queued > 0 &&
             commit->queued_bytes + (int64_t)write->bytes > commit->config->max_queued_bytes);
-    /* nobody else is writing, now or a moment ago: there is no batch to wait for */
-    here = write->in_place && !full && !commit->busy && !commit->first && commit->last_batch <= 1;
+    /* nobody else is writing, now or a moment ago, or about to: there is no batch to wait for */
+    here = write->in_place && !full && !commit->busy && !commit->first && commit->last_batch <= 1 &&
+           write->in_place(write);
     if (here) {
         commit->busy = true;
     } else if (!full) {

@@ -16,6 +16,7 @@
 #ifndef COMMIT_H
 #define COMMIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,8 +49,11 @@ struct write {
     enum ds_status (*apply)(struct batch *batch, struct write *write);
     void (*finish)(struct write *write, enum ds_status status);
     size_t bytes; /* payload, counted against DS_MAX_QUEUED_BYTES */
-    /* The thread that submits it may wait for the disk, if this is called before; else NULL. */
-    void (*in_place)(struct write *write);
+    /*
+     * May the thread that submits it commit it itself, and wait for the disk? Asked by that thread,
+     * once at most, while it submits; what is to be done before it waits, this does. NULL: no.
+     */
+    bool (*in_place)(struct write *write);
     bool kill_after;       /* test hook: die between commit and wake-up */
     enum ds_status status; /* private */
 };

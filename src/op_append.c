@@ -66,9 +66,15 @@ static void answer(struct ds_exchange *exchange, const struct stream_append *ask
     http_refuse_end(exchange, asked->reason);
 }
 
-static void in_place(struct write *write)
+/* Where more requests are there, they are one batch with this one. */
+static bool in_place(struct write *write)
 {
-    exchange_takes_long(((struct append *)write)->exchange);
+    struct ds_exchange *exchange = ((struct append *)write)->exchange;
+    bool last = exchange_is_last(exchange);
+
+    if (last)
+        exchange_takes_long(exchange);
+    return last;
 }
 
 static void finish(struct write *write, enum ds_status status)
