@@ -193,6 +193,7 @@ function unchanged({ connections, servers = ours, ...row }) {
   }
 }
 
+// empty.c sends as much to readers of a stream of that name
 const MESSAGES = 10_000
 const KIB = 1024
 
@@ -353,7 +354,7 @@ function mixed({ share = 0.6, catching = 100, pause = 10, readers = 1000, rate =
   }
 }
 
-const reading = ["ours", "ours-cache", "reference-memory", "reference-memory-nginx"]
+const reading = ["empty", "ours", "ours-cache", "reference-memory", "reference-memory-nginx"]
 const ourLive = ["ours", "ours-memory"]
 
 export const workloads = [
