@@ -123,6 +123,29 @@ export function appends({
   }
 }
 
+/** The same to one stream and to many, each at a server of its own, so that they take turns. */
+function spread({ connections, streams, id }) {
+  const rows = Object.fromEntries(
+    streams.map((count) => [
+      count === 1 ? "1 stream" : `${count.toLocaleString("en")} streams`,
+      appends({ connections, streams: count }),
+    ])
+  )
+  const at = (step) => (context) => rows[context.name][step](context)
+  return {
+    name: `append 256 B, ${connections} connections, to one stream and to many`,
+    unit: "requests/s",
+    servers: Object.keys(rows),
+    own: Object.fromEntries(
+      Object.keys(rows).map((title) => [title, { ...servers.ours, title: `ours, ${title}` }])
+    ),
+    id,
+    prepare: at("prepare"),
+    run: at("run"),
+    check: at("check"),
+  }
+}
+
 /** HEAD of a stream with a message. */
 function heads({ connections, servers = ours, ...row }) {
   const prefix = fresh("head")
@@ -363,14 +386,9 @@ export const workloads = [
   appends({ id: "append-64", connections: 64, quick: true }),
   appends({ id: "append-256", connections: 256 }),
   appends({ connections: 64, streams: 100, servers: ours }),
-  appends({
-    id: "append-streams-10000",
-    connections: 64,
-    streams: 10_000,
-    servers: ours,
-    quick: true,
-  }),
-  appends({ id: "append-streams-100000", connections: 64, streams: 100_000, servers: ours }),
+  appends({ connections: 64, streams: 10_000, servers: ours, quick: true }),
+  appends({ connections: 64, streams: 100_000, servers: ours }),
+  spread({ id: "append-spread", connections: 64, streams: [1, 10_000, 100_000] }),
   appends({ connections: 1, producer: true, servers: ours }),
   appends({ connections: 64, streams: 64, producer: true, servers: ours, quick: true }),
   appends({ connections: 1, batch: 100 }),
