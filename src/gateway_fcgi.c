@@ -61,7 +61,7 @@ enum {
     PIECE = 16 * 1024,
     PEEK = 64 * 1024,
     ACCEPTS = 64,
-    MOMENT_NS = 1000000, /* in which whoever answers the door would have done so */
+    MOMENT_NS = 10000000, /* in which whoever answers the door would have done so, busy or not */
     MOMENTS = 20,        /* at most, however many come in meanwhile */
 };
 
