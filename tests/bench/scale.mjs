@@ -102,7 +102,8 @@ function forget(files) {
 async function reopen(server, stream, { signal = "SIGTERM", cold = false } = {}) {
   const responders = server.pids()
   const ended = end(server.supervisors[0], signal)
-  if (signal === "SIGKILL") server.kill()
+  // the supervisor's death would be a reason to end in good order
+  if (signal === "SIGKILL") for (const pid of responders) process.kill(pid, signal)
   await ended
   while (responders.some((pid) => fs.existsSync(`/proc/${pid}`))) await sleep(10)
   if (cold)
