@@ -140,7 +140,7 @@ tally() {
             // a hook that failed: a server that did not start, or a report of a sanitizer at its end
             if (file.status === "failed" && bad === 0) {
                 bad = 1
-                console.error(file.message.split("\n")[0])
+                console.error((file.message ?? "").split("\n")[0])
             }
             failed += bad
         }
