@@ -62,7 +62,7 @@ enum {
     PEEK = 64 * 1024,
     ACCEPTS = 64,
     MOMENT_NS = 10000000, /* in which whoever answers the door would have done so, busy or not */
-    MOMENTS = 20,        /* at most, however many come in meanwhile */
+    MOMENTS = 20,         /* at most, however many come in meanwhile */
 };
 
 /* An idle or busy connection. */
