@@ -20,9 +20,7 @@ enum {
     SECOND_MS = 1000,
     UNREAD_MS = 60000, /* between looks at all deleted streams */
     RENEWALS = 1024,   /* saved in one transaction */
-    /* Where CGI processes are alone, one that cannot go on with the log's index (store_index.c)
-       reads the log once through. */
-    CGI_WAL_BYTES = 1024 * 1024,
+    CGI_WAL_BYTES = 256 * 1024, /* a CGI process that is alone reads the log once through */
 };
 
 struct house {
@@ -348,8 +346,6 @@ void house_once(struct server *server, struct store_conn *conn)
         return;
     if (due)
         round_once(server, conn);
-    if (bytes >= 2 * most)
-        (void)store_checkpoint(conn, true); /* readers were always in the way */
-    else if (bytes >= most)
-        (void)store_copy_log(conn);
+    if (bytes >= most)
+        (void)store_checkpoint(conn, true); /* that it was copied is forgotten with the process */
 }

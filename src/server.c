@@ -34,7 +34,6 @@ void server_close(struct server *server)
 void server_leave(struct server *server)
 {
     hook_stop(server->hook, stop_by(server));
-    store_leave(server->store);
 }
 
 enum ds_status server_start(struct server *server, const struct config *config, bool threads)

@@ -42,7 +42,6 @@ static int count_wal(void *arg, sqlite3 *db, const char *schema, int pages)
     (void)db;
     (void)schema;
     conn->wal_bytes = (int64_t)pages * 4120; /* a page and its frame header */
-    atomic_store(&conn->store->committed, true);
     return SQLITE_OK;
 }
 
@@ -259,12 +258,9 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
     char *wake_path = beside(config->database, "-wake");
     struct store_conn *conn = NULL;
     enum ds_status status = DS_NO_MEMORY;
-    bool kept;
 
     if (own_process)
         log_register();
-    if (store)
-        store->index_fd = store->database_fd = -1;
     if (!store || !wake_path)
         goto fail;
     store->config = config;
@@ -272,13 +268,12 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
         wake_open(&store->wake, wake_path, lasting ? begin_alone : NULL, (void *)(uintptr_t)config);
     if (status != DS_OK)
         goto fail;
-    kept = !lasting && index_keep(store);
     status = store_connect(&conn, store);
-    if (status == DS_OK && !kept)
+    if (status == DS_OK)
         status = check_schema(conn);
-    if (status == DS_OK && !kept)
+    if (status == DS_OK)
         status = store_settle_registry(conn);
-    if (status == DS_OK && !kept && config->test_endpoints)
+    if (status == DS_OK && config->test_endpoints)
         status = store_make_faults(conn);
     if (status == DS_OK && !lasting)
         store->first = conn; /* half of what a request costs is making one */
@@ -287,7 +282,6 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
     if (status != DS_OK)
         goto fail;
     free(wake_path);
-    store->settled = true;
     *out = store;
     return DS_OK;
 fail:
@@ -301,9 +295,6 @@ void store_close(struct store *store, bool lasting)
     if (!store)
         return;
     store_disconnect(store->first);
-    if (!lasting)
-        store_leave(store);
-    index_close(store); /* not earlier: with it go all locks that we have on these files */
     wake_close(store->wake, lasting ? end_alone : NULL, (void *)(uintptr_t)store->config);
     free(store);
 }

@@ -72,9 +72,6 @@ void store_own_process(void);
 enum ds_status store_open(struct store **store, const struct config *config, bool lasting);
 void store_close(struct store *store, bool lasting);
 
-/* In place of closing it, connections included, where the process ends and they with it. */
-void store_leave(struct store *store);
-
 /* Before any store is opened, in a process that will never use SQLite in more than one thread. */
 void store_use_one_thread(void);
 

@@ -64,12 +64,6 @@ struct store {
     const struct config *config;
     struct wake *wake;
     struct store_conn *first; /* a CGI process's, from looking at the schema: not given away yet */
-    int index_fd;             /* of the -shm file, see store_index.c; -1 */
-    int database_fd;          /* with it */
-    bool kept;                /* the log's index is that of the process before */
-    bool settled;             /* schema and registry are as they must be */
-    atomic_bool committed;    /* one that does not stay has written */
-    bool synced;              /* the log's entry in its folder is known to be durable */
     ds_event_fn *listener;    /* NULL: nobody wants to know of lives that begin and end */
     void *listener_arg;
 };
@@ -130,10 +124,6 @@ void life_note(struct store_conn *conn, enum ds_event_kind kind, const struct st
 void life_committed(struct store_conn *conn, int64_t registry_id);
 void life_forget(struct store_conn *conn);
 void life_close(struct store_conn *conn);
-
-/* Before SQLite opens the log's index: can we go on with it? See store_index.c. */
-bool index_keep(struct store *store);
-void index_close(struct store *store);
 
 /* --- the log's writes: see store_log.c --- */
 

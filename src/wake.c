@@ -27,7 +27,7 @@
 enum { BOOT_ID = 40 };
 
 enum {
-    WAKE_VERSION = 2,
+    WAKE_VERSION = 3,
     WAKE_MAGIC = 0x44735761,
     WAKE_INTEREST = 4096, /* slots; two streams in one slot cost a needless wake-up */
     WAKE_RING = 4096,     /* changes; a desk that falls further behind looks at all its streams */
@@ -52,7 +52,6 @@ struct shared {
     uint32_t magic, version;
     char boot[BOOT_ID];       /* of the machine, when this was made */
     _Atomic int64_t round_at; /* when a CGI process last kept house */
-    _Atomic uint64_t files;   /* how the last CGI process left the database's */
     _Atomic uint32_t bell;
     _Atomic uint32_t doors; /* how often somebody has answered one */
     _Atomic uint64_t head;
@@ -487,15 +486,4 @@ bool wake_round_is_due(struct wake *wake, int64_t now_ms)
 void wake_round_soon(struct wake *wake)
 {
     atomic_store(&wake->shared->round_at, 0);
-}
-
-uint64_t wake_files(struct wake *wake)
-{
-    return atomic_load(&wake->shared->files);
-}
-
-void wake_note_files(struct wake *wake, uint64_t files)
-{
-    if (wake->shared->boot[0] != '\0') /* else nobody could tell that the machine was restarted */
-        atomic_store(&wake->shared->files, files);
 }

@@ -122,10 +122,4 @@ uint32_t wake_doors_counted(struct wake *wake);
 bool wake_round_is_due(struct wake *wake, int64_t now_ms);
 void wake_round_soon(struct wake *wake);
 
-/* --- the database's files --- */
-
-/* What a process noted of them when it left (store_index.c); 0 when nobody has since the boot. */
-uint64_t wake_files(struct wake *wake);
-void wake_note_files(struct wake *wake, uint64_t files);
-
 #endif

@@ -119,32 +119,6 @@ START_TEST(is_made_by_many_processes_at_once)
 }
 END_TEST
 
-/* A process as CGI starts them: writes a row, and says whether it went on with the log's index. */
-static bool writes_on_kept_index(const struct config *config, bool dies)
-{
-    struct store *store;
-    struct store_conn *conn;
-    pid_t pid = fork();
-    bool kept;
-    int status;
-
-    if (pid == 0) {
-        if (store_open(&store, config, false) != DS_OK || store_connect(&conn, store) != DS_OK ||
-            sqlite3_exec(conn->db, "INSERT INTO garbage DEFAULT VALUES", NULL, NULL, NULL) !=
-                SQLITE_OK)
-            _exit(2);
-        kept = store->index_fd >= 0;
-        if (!dies) {
-            store_disconnect(conn);
-            store_close(store, false);
-        }
-        _exit(kept);
-    }
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) < 2);
-    return WEXITSTATUS(status) == 1;
-}
-
 /* Closes the database, but keeps its files and settings. */
 static void let_go(struct fixture *f)
 {
@@ -153,74 +127,6 @@ static void let_go(struct fixture *f)
     store_close(f->store, true);
     f->store = NULL;
 }
-
-START_TEST(goes_on_with_the_index_of_files_that_nobody_else_changed)
-{
-    struct fixture f;
-    struct config *config = &f.config;
-    sqlite3_stmt *stmt = NULL;
-
-    open_fixture(&f);
-    let_go(&f);
-    ck_assert(!writes_on_kept_index(config, false)); /* of a process that notes nothing */
-    ck_assert(writes_on_kept_index(config, false));
-    ck_assert(writes_on_kept_index(config, false));
-    ck_assert_int_eq(chmod(config->database, 0600), 0); /* as if another file had been put there */
-    ck_assert(!writes_on_kept_index(config, false));
-    ck_assert(writes_on_kept_index(config, true));
-    ck_assert(!writes_on_kept_index(config, false)); /* after one that could not note anything */
-    free(config->registry);
-    config->registry = strdup("/registry");
-    ck_assert(!writes_on_kept_index(config, false)); /* a setting is to be carried out */
-    ck_assert(writes_on_kept_index(config, false));
-    ck_assert_int_eq(store_open(&f.store, config, true), DS_OK);
-    ck_assert_int_eq(store_connect(&f.conn, f.store), DS_OK);
-    ck_assert_int_eq(
-        sqlite3_prepare_v2(f.conn->db, "SELECT count(*) FROM garbage", -1, &stmt, NULL), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
-    ck_assert_int_eq(sqlite3_column_int(stmt, 0), 8);
-    (void)sqlite3_finalize(stmt);
-    close_fixture(&f);
-}
-END_TEST
-
-/* Has a process the database for itself, which then needs no index but its own? */
-static bool writes_alone(const struct config *config)
-{
-    sqlite3 *db;
-    pid_t pid = fork();
-    int status;
-
-    if (pid == 0)
-        _exit(sqlite3_open(config->database, &db) != SQLITE_OK ||
-              sqlite3_exec(db,
-                           "PRAGMA locking_mode = EXCLUSIVE; INSERT INTO garbage DEFAULT VALUES",
-                           NULL, NULL, NULL) != SQLITE_OK);
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-/* From its look at the files, not only from SQLite's: between the two they must not change. */
-START_TEST(shares_the_files_whose_index_it_goes_on_with)
-{
-    struct fixture f;
-    struct store store = {.config = &f.config, .index_fd = -1, .database_fd = -1};
-    char wake_path[64];
-
-    open_fixture(&f);
-    let_go(&f);
-    ck_assert(!writes_on_kept_index(&f.config, false));
-    (void)snprintf(wake_path, sizeof wake_path, "%s-wake", f.config.database);
-    ck_assert_int_eq(wake_open(&store.wake, wake_path, NULL, NULL), DS_OK);
-    ck_assert(index_keep(&store));
-    ck_assert(!writes_alone(&f.config));
-    index_close(&store);
-    ck_assert(writes_alone(&f.config));
-    ck_assert(!index_keep(&store));
-    wake_close(store.wake, NULL, NULL);
-    close_fixture(&f);
-}
-END_TEST
 
 START_TEST(switches_a_restored_copy_to_wal)
 {
@@ -721,10 +627,9 @@ END_TEST
 
 UNIT_MAIN(store, prepares_every_statement_and_scans_no_table, has_views_that_a_person_can_read,
           refuses_a_database_of_another_program, switches_a_restored_copy_to_wal,
-          goes_on_with_the_index_of_files_that_nobody_else_changed,
-          shares_the_files_whose_index_it_goes_on_with, is_made_by_many_processes_at_once,
-          reads_a_large_body_from_any_byte_in_any_pieces, reads_forks_of_forks_as_copies_would_read,
-          keeps_json_messages_whole, tells_readers_of_state_messages_the_offset_after_each,
+          is_made_by_many_processes_at_once, reads_a_large_body_from_any_byte_in_any_pieces,
+          reads_forks_of_forks_as_copies_would_read, keeps_json_messages_whole,
+          tells_readers_of_state_messages_the_offset_after_each,
           gives_back_a_write_lock_that_was_taken_beforehand, resolves_sub_offsets_to_places,
           says_so_where_rows_were_deleted_by_hand, collects_a_chain_when_its_last_fork_goes,
           sweeps_every_row_of_a_deleted_stream_in_slices, lets_no_prompt_delete_what_forks_read,
