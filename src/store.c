@@ -28,6 +28,12 @@ void store_own_process(void)
     own_process = true;
 }
 
+void store_use_one_thread(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static char *beside(const char *path, const char *suffix)
 {
     char *name;
