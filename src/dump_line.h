@@ -9,7 +9,7 @@
  *     …
  *     {"end":"durable-streams-export","streams":1,"rows":1,"producers":1}
  *
- * Names and meanings are those of the columns in sql/001_schema.sql; what is NULL there is left out
+ * Names and meanings are those of the columns in sql/schema.sql; what is NULL there is left out
  * here, and a part of 0 as well. A text that JSON cannot hold (not UTF-8, or with a NUL) is written
  * in base64, its name followed by _base64. Streams stand behind the one that they were forked from,
  * and a fork names that by "source" and "source_created_at".

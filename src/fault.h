@@ -1,6 +1,6 @@
 /*
  * An injected fault: what a request is made to suffer, so that clients can be tested against it.
- * Faults lie in the table `faults` (sql/003_faults.sql), one a path, and are honoured while
+ * Faults lie in the table `faults` (sql/faults.sql), one a path, and are honoured while
  * DS_TEST_ENDPOINTS=1. In this order:
  *
  *     wait (delay_ms and up to jitter_ms more) ─▶ drop, or ─▶ answer with `status`, or ─▶ the
@@ -39,7 +39,7 @@ struct fault {
     const char *event_data;
 };
 
-/* Limits of the fields, as in sql/003_faults.sql. */
+/* Limits of the fields, as in sql/faults.sql. */
 #define FAULT_MOST_MS  86400000
 #define FAULT_MOST     INT64_C(1000000000000000)
 #define FAULT_MOST_AGE 1000000000

@@ -2,14 +2,16 @@
 #ifndef SCHEMA_H
 #define SCHEMA_H
 
-/* The migrations: user_version counts those that were applied. */
-extern const char *const schema_migrations[];
-extern const int schema_version;
+/* user_version of the databases of this program. Those before it were never released. */
+enum { SCHEMA_VERSION = 6 };
 
-enum { SCHEMA_FAULTS = 2 }; /* the one that makes the table of faults, and nothing else */
+extern const char schema_schema[]; /* tables, indexes, triggers: in a new database */
+extern const char schema_views[];  /* with them */
 
-/* What writes the registry: made where there is one, after the last migration as well. */
-extern const char schema_registry_on[];
-extern const char schema_registry_off[];
+/* What writes the registry: there while there is one. */
+extern const char schema_registry[];
+
+/* The table of faults: there while clients are tested, or something is in it. */
+extern const char schema_faults[];
 
 #endif

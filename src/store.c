@@ -137,34 +137,25 @@ void store_disconnect(struct store_conn *conn)
     free(conn);
 }
 
-/* Applies one migration; the caller holds a write transaction. */
-static enum ds_status migrate_one(struct store_conn *conn, int number)
+static enum ds_status run(struct store_conn *conn, const char *sql, const char *doing)
 {
-    char sql[64];
-    int code = sqlite3_exec(conn->db, schema_migrations[number], NULL, NULL, NULL);
-
-    if (code != SQLITE_OK)
-        return store_status(conn, code, "migrating the database");
-    (void)snprintf(sql, sizeof sql, "PRAGMA user_version = %d", number + 1);
-    return store_status(conn, sqlite3_exec(conn->db, sql, NULL, NULL, NULL), sql);
+    return store_status(conn, sqlite3_exec(conn->db, sql, NULL, NULL, NULL), doing);
 }
 
-static enum ds_status migrate(struct store_conn *conn)
+/* Into an empty file. */
+static enum ds_status make_schema(struct store_conn *conn)
 {
     enum ds_status status = store_begin_write(conn);
     int64_t version = 0;
 
     if (status != DS_OK)
         return status;
-    status = stmt_ask_int(conn, "PRAGMA user_version", &version); /* another process may have won */
-    if (status == DS_OK && version < schema_version)
-        log_info("bringing the database from schema %d to %d", (int)version, schema_version);
-    for (int i = (int)version; status == DS_OK && i < schema_version; i++)
-        status = migrate_one(conn, i);
-    if (status == DS_OK)
-        status = store_place_registry(conn);
-    if (status == DS_OK)
-        status = store_drop_faults(conn);
+    status = stmt_ask_int(conn, "PRAGMA user_version", &version);
+    if (status == DS_OK && version == 0) { /* else another process was first */
+        status = run(conn, schema_schema, "making the database");
+        if (status == DS_OK)
+            status = run(conn, schema_views, "making its views");
+    }
     if (status == DS_OK)
         return store_commit(conn);
     store_rollback(conn);
@@ -215,15 +206,19 @@ static enum ds_status check_schema(struct store_conn *conn)
         log_error("%s is a database of another program", database);
         return DS_FAILED;
     }
-    if (version > schema_version) {
-        log_error("%s was made by a newer version of this program", database);
+    if (version > SCHEMA_VERSION) {
+        log_error(STORE_NEWER, database);
+        return DS_FAILED;
+    }
+    if (objects > 0 && version < SCHEMA_VERSION) {
+        log_error(STORE_UNRELEASED, database);
         return DS_FAILED;
     }
     /* a copy by VACUUM INTO comes with a rollback journal */
     status = stmt_ask_int(conn, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &wal);
     if (status == DS_OK && !wal)
         status = switch_to_wal(conn);
-    return status == DS_OK && version < schema_version ? migrate(conn) : status;
+    return status == DS_OK && objects == 0 ? make_schema(conn) : status;
 }
 
 static void delete_file(const char *database, const char *suffix)

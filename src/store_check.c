@@ -393,14 +393,14 @@ static int make_fresh(sqlite3 **fresh, bool registry, bool faults)
 {
     int code = sqlite3_open_v2(":memory:", fresh, SQLITE_OPEN_READWRITE, NULL);
 
-    for (int i = 0; code == SQLITE_OK && i < schema_version; i++)
-        code = sqlite3_exec(*fresh, schema_migrations[i], NULL, NULL, NULL);
     if (code == SQLITE_OK)
-        code = sqlite3_exec(*fresh, schema_registry_off, NULL, NULL, NULL);
-    if (code == SQLITE_OK && !faults)
-        code = sqlite3_exec(*fresh, "DROP TABLE faults", NULL, NULL, NULL);
+        code = sqlite3_exec(*fresh, schema_schema, NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(*fresh, schema_views, NULL, NULL, NULL);
+    if (code == SQLITE_OK && faults)
+        code = sqlite3_exec(*fresh, schema_faults, NULL, NULL, NULL);
     if (code == SQLITE_OK && registry)
-        code = sqlite3_exec(*fresh, schema_registry_on, NULL, NULL, NULL);
+        code = sqlite3_exec(*fresh, schema_registry, NULL, NULL, NULL);
     return code;
 }
 
@@ -431,23 +431,19 @@ static enum ds_status check_schema(struct store_check *check, sqlite3 *db)
 
 /* --- the file --- */
 
-static enum ds_status check_version(struct store_check *check, sqlite3 *db, bool *older)
+static enum ds_status check_version(struct store_check *check, sqlite3 *db)
 {
     int64_t application = pragma(db, "PRAGMA application_id");
     int64_t version = pragma(db, "PRAGMA user_version");
 
-    *older = version < schema_version;
     if (application < 0)
         return fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errmsg(db));
     if (application != STORE_APPLICATION_ID)
         return fail(check, DS_FAILED, "%s is not a database of streams", check->database);
-    if (version > schema_version)
-        return fail(check, DS_FAILED, "%s was made by a newer version of this program",
-                    check->database);
-    if (*older)
-        tell(check, STORE_CHECK_NOTE, NULL,
-             "the schema is of version %d: the next start of a server makes it %d", (int)version,
-             schema_version);
+    if (version > SCHEMA_VERSION)
+        return fail(check, DS_FAILED, STORE_NEWER, check->database);
+    if (version < SCHEMA_VERSION)
+        return fail(check, DS_FAILED, STORE_UNRELEASED, check->database);
     if (pragma(db, "SELECT journal_mode <> 'wal' FROM pragma_journal_mode") == 1)
         tell(check, STORE_CHECK_NOTE, NULL,
              "the journal is not in WAL mode: the next start of a server switches it");
@@ -456,13 +452,12 @@ static enum ds_status check_version(struct store_check *check, sqlite3 *db, bool
 
 static enum ds_status check_all(struct store_check *check, sqlite3 *db)
 {
-    bool older = false;
-    enum ds_status status = DS_OK;
+    enum ds_status status;
 
     if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
         return fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errmsg(db));
-    status = check_version(check, db, &older);
-    if (status == DS_OK && !older)
+    status = check_version(check, db);
+    if (status == DS_OK)
         status = check_schema(check, db);
     for (size_t i = 0; status == DS_OK && i < sizeof rules / sizeof rules[0]; i++)
         status = apply_rule(check, db, &rules[i]);

@@ -1,5 +1,5 @@
 /*
- * Injected faults in the database: see sql/003_faults.sql for the table, fault.h for what they do.
+ * Injected faults in the database: see sql/faults.sql for the table, fault.h for what they do.
  * Whoever opens a database reads all of its schema: the table is there only where it is wanted.
  *
  * Must hold: a request that meets a fault has counted it in a write transaction in which the fault
@@ -42,9 +42,8 @@ static enum ds_status make(struct store_conn *conn)
     enum ds_status status = look(conn, &there);
 
     if (status == DS_OK && !there)
-        status = store_status(
-            conn, sqlite3_exec(conn->db, schema_migrations[SCHEMA_FAULTS], NULL, NULL, NULL),
-            "making the table of faults");
+        status = store_status(conn, sqlite3_exec(conn->db, schema_faults, NULL, NULL, NULL),
+                              "making the table of faults");
     return status;
 }
 
@@ -57,20 +56,6 @@ enum ds_status store_make_faults(struct store_conn *conn)
         return status;
     status = store_begin_write(conn);
     return status == DS_OK ? finish(conn, make(conn)) : status;
-}
-
-enum ds_status store_drop_faults(struct store_conn *conn)
-{
-    int64_t some = 0;
-    bool there;
-    enum ds_status status = look(conn, &there);
-
-    if (status == DS_OK && there)
-        status = stmt_ask_int(conn, "SELECT EXISTS (SELECT 1 FROM faults)", &some);
-    if (status != DS_OK || !there || some || conn->store->config->test_endpoints)
-        return status;
-    return store_status(conn, sqlite3_exec(conn->db, "DROP TABLE faults", NULL, NULL, NULL),
-                        "taking the table of faults away");
 }
 
 /* --- meeting them --- */

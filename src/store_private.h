@@ -10,6 +10,12 @@
 
 enum { STORE_APPLICATION_ID = 0x44735374 }; /* "DsSt": which files are ours */
 
+/* Why a database of streams is not opened, with its name. */
+#define STORE_NEWER "%s was made by a newer version of this program"
+#define STORE_UNRELEASED                                                                           \
+    "%s was made before the first release: export it with the dsctl of that version, and import "  \
+    "that into a new one"
+
 /* Every statement of the program; their SQL is in store_stmt.c, in the same order. */
 enum stmt {
     STMT_BEGIN_READ,
@@ -142,15 +148,8 @@ enum ds_status store_settle_registry(struct store_conn *conn);
 /* Makes a stream the registry, where there is none; inside a write transaction. */
 enum ds_status store_appoint_registry(struct store_conn *conn, int64_t id);
 
-/* The registry's triggers as of this version, where there is one, else none; likewise. */
-enum ds_status store_place_registry(struct store_conn *conn);
-
-/*
- * The table of faults, which only tests of clients need: made when it is wanted, and taken away,
- * inside a write transaction, unless something is in it or wants it.
- */
+/* The table of faults, which only tests of clients need: made when it is wanted. */
 enum ds_status store_make_faults(struct store_conn *conn);
-enum ds_status store_drop_faults(struct store_conn *conn);
 
 /* Turns an SQLite code into a status, and logs what an operator should know. */
 enum ds_status store_status(struct store_conn *conn, int code, const char *doing);

@@ -1,6 +1,6 @@
 /*
  * The registry: a stream that says which streams there are. Triggers write it
- * (sql/registry_on.sql); here it is switched on and off, and they come and go with it.
+ * (sql/registry.sql); here it is switched on and off, and they come and go with it.
  */
 #include <string.h>
 
@@ -32,7 +32,12 @@ static const char catch_up_sql[] =
     "ORDER BY id;"
     "DROP TABLE said;";
 
-enum { TRIGGERS = 4 }; /* of registry_on.sql */
+static const char take_away_sql[] =
+    "DROP TRIGGER IF EXISTS registry_stream_made; DROP TRIGGER IF EXISTS registry_stream_deleted; "
+    "DROP TRIGGER IF EXISTS registry_stream_changed; "
+    "DROP VIEW IF EXISTS registry_event;"; /* and with it registry_append */
+
+enum { TRIGGERS = 4 }; /* of registry.sql */
 
 static bool is_off(const char *wanted)
 {
@@ -51,15 +56,16 @@ static enum ds_status run(struct store_conn *conn, const char *sql, const char *
     return store_status(conn, sqlite3_exec(conn->db, sql, NULL, NULL, NULL), doing);
 }
 
-enum ds_status store_place_registry(struct store_conn *conn)
+/* The triggers, where there is a registry; else none. Inside a write transaction. */
+static enum ds_status place_triggers(struct store_conn *conn)
 {
     int64_t id;
-    enum ds_status status = run(conn, schema_registry_off, "taking the registry's triggers away");
+    enum ds_status status = run(conn, take_away_sql, "taking the registry's triggers away");
 
     if (status == DS_OK)
         status = stmt_query_int(conn, STMT_REGISTRY, 0, 0, &id);
     if (status == DS_OK && id != 0)
-        status = run(conn, schema_registry_on, "making the registry's triggers");
+        status = run(conn, schema_registry, "making the registry's triggers");
     return status;
 }
 
@@ -67,7 +73,7 @@ enum ds_status store_appoint_registry(struct store_conn *conn, int64_t id)
 {
     enum ds_status status = stmt_run_ids(conn, STMT_REGISTRY_ON, id, 0);
 
-    return status == DS_OK ? store_place_registry(conn) : status;
+    return status == DS_OK ? place_triggers(conn) : status;
 }
 
 /*
@@ -154,7 +160,7 @@ static enum ds_status settle(struct store_conn *conn, struct arena *arena, const
     if (status == DS_OK && !settled)
         status = stmt_run_ids(conn, STMT_REGISTRY_OFF, 0, 0);
     if (status == DS_OK && !settled)
-        status = store_place_registry(conn); /* there is none now */
+        status = place_triggers(conn); /* there is none now */
     if (status == DS_OK && !settled && !is_off(wanted))
         status = switch_on(conn, arena, wanted);
     if (status == DS_OK)

@@ -407,6 +407,18 @@ describe("settings", () => {
     expect(status).toBe(1)
     expect(await sqlite(database, "pragma user_version")).toBe("9999")
   })
+
+  test("a database from before the first release is refused, and says what to do", async () => {
+    const dir = folder()
+    const database = path.join(dir, "streams.db")
+    const one = await startServer({ database })
+    await one.stop()
+    await sqlite(database, "pragma user_version = 5")
+    const { status, stderr } = run(["--listen", `unix:${dir}/x.sock`], { DS_DATABASE: database })
+    expect(stderr).toMatch(/export it with the dsctl of that version, and import that/)
+    expect(status).toBe(1)
+    expect(await sqlite(database, "pragma user_version")).toBe("5")
+  })
 })
 
 describe("README", () => {

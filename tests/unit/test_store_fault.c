@@ -83,26 +83,6 @@ START_TEST(has_a_table_only_where_it_is_wanted)
 }
 END_TEST
 
-START_TEST(outlives_a_migration_while_it_is_wanted)
-{
-    struct fixture f;
-    struct store *second;
-
-    open_testing(&f);
-    f.config.test_endpoints = 0;
-    ck_assert_int_eq(run_sql(&f, "INSERT INTO faults (path, status) VALUES ('/x', 503); "
-                                 "PRAGMA user_version = 4"),
-                     SQLITE_OK);
-    ck_assert_int_eq(store_open(&second, &f.config, true), DS_OK);
-    store_close(second, false);
-    ck_assert_int_eq(run_sql(&f, "DELETE FROM faults; PRAGMA user_version = 4"), SQLITE_OK);
-    ck_assert_int_eq(store_open(&second, &f.config, true), DS_OK);
-    store_close(second, false);
-    ck_assert_int_eq(run_sql(&f, "SELECT * FROM faults"), SQLITE_ERROR);
-    close_fixture(&f);
-}
-END_TEST
-
 START_TEST(is_met_as_often_as_its_count_says)
 {
     static const struct {
@@ -344,8 +324,7 @@ START_TEST(lists_what_it_would_read)
 END_TEST
 
 UNIT_MAIN(store_fault, takes_a_row_that_says_the_least, has_a_table_only_where_it_is_wanted,
-          outlives_a_migration_while_it_is_wanted, is_met_as_often_as_its_count_says,
-          counts_nobody_who_does_not_meet_it, refuses_nonsense_at_the_prompt,
-          reads_every_field_in_any_order, takes_null_and_false_for_nothing_said,
-          gives_a_reason_for_what_it_does_not_take, walks_over_all_and_clears_one,
-          lists_what_it_would_read)
+          is_met_as_often_as_its_count_says, counts_nobody_who_does_not_meet_it,
+          refuses_nonsense_at_the_prompt, reads_every_field_in_any_order,
+          takes_null_and_false_for_nothing_said, gives_a_reason_for_what_it_does_not_take,
+          walks_over_all_and_clears_one, lists_what_it_would_read)

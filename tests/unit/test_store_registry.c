@@ -229,34 +229,6 @@ START_TEST(is_in_the_schema_only_while_it_is_on)
 }
 END_TEST
 
-/* As version 4 had it: triggers in every database. */
-static void make_version_4(struct fixture *f)
-{
-    ck_assert_int_eq(sqlite3_exec(f->conn->db, schema_registry_off, NULL, NULL, NULL), SQLITE_OK);
-    prompt(f, schema_registry_on);
-    prompt(f, "PRAGMA user_version = 4");
-}
-
-START_TEST(goes_on_in_a_database_of_an_older_version)
-{
-    struct fixture f;
-
-    open_with(&f, "");
-    make_version_4(&f);
-    ck_assert_int_eq(start_again(&f, ""), DS_OK);
-    ck_assert_str_eq(ask(&f, OBJECTS), "0");
-    ck_assert_int_eq(start_again(&f, REGISTRY), DS_OK);
-    (void)make_stream(&f, "/v1/stream/a", "text/plain");
-    make_version_4(&f);
-    prompt(&f, "DROP TRIGGER registry_append"); /* one that somebody has taken away */
-    ck_assert_int_eq(start_again(&f, ""), DS_OK);
-    ck_assert_str_eq(ask(&f, OBJECTS), "5");
-    (void)make_stream(&f, "/v1/stream/b", "text/plain");
-    ck_assert_str_eq(said(&f), "+a +b");
-    close_fixture(&f);
-}
-END_TEST
-
 START_TEST(is_made_whole_where_the_prompt_has_broken_it)
 {
     struct fixture f;
@@ -550,8 +522,8 @@ END_TEST
 UNIT_MAIN(store_registry, holds_an_event_of_the_state_protocol_for_each_life,
           announces_a_deleted_source_once, follows_what_happens_at_the_prompt,
           stays_json_whatever_is_written_at_the_prompt, is_off_where_nobody_has_switched_it_on,
-          is_in_the_schema_only_while_it_is_on, goes_on_in_a_database_of_an_older_version,
-          is_made_whole_where_the_prompt_has_broken_it, catches_up_when_it_is_switched_on,
-          moves_to_another_path, takes_over_an_open_json_stream_and_no_other,
-          adds_no_scan_to_any_statement, tells_a_listener_what_was_committed,
-          announces_what_expires, wakes_readers_of_the_registry, says_nothing_of_what_failed)
+          is_in_the_schema_only_while_it_is_on, is_made_whole_where_the_prompt_has_broken_it,
+          catches_up_when_it_is_switched_on, moves_to_another_path,
+          takes_over_an_open_json_stream_and_no_other, adds_no_scan_to_any_statement,
+          tells_a_listener_what_was_committed, announces_what_expires,
+          wakes_readers_of_the_registry, says_nothing_of_what_failed)

@@ -1,14 +1,10 @@
 -- The registry: a JSON stream that says which streams there are, in messages of the state protocol.
 -- Triggers write it, so that whatever makes or ends a stream is in it: a request, expiry, the end of
 -- the last fork of a deleted source, a statement at the sqlite3 prompt. One transaction has both, or
--- neither.
+-- neither. They are made in the transaction that switches the registry on, and go with the one that
+-- switches it off (src/store_registry.c).
 --
 -- No json_object(): SQLite 3.40 takes JSON functions for unsafe in a schema that is not trusted.
-
-ALTER TABLE stream ADD COLUMN registry INTEGER CHECK (registry = 1); -- 1: this stream is the registry
-
--- one at the most; and found at once, also when there is none
-CREATE UNIQUE INDEX stream_registry ON stream (registry) WHERE registry IS NOT NULL;
 
 -- A row that is inserted here is appended to the registry as an event. Nothing is to be read here:
 -- message_text has what the registry holds.

@@ -1,11 +1,4 @@
--- Each process that opens the database reads all of its schema, a CGI process for one request. So
--- the registry's triggers are there where there is a registry alone: the program sees to them after
--- the last migration (registry_on.sql, registry_off.sql). Likewise the table of faults where clients
--- are tested, or something is in it. And the views say the same in fewer words.
-
-DROP VIEW IF EXISTS stream_overview;
-DROP VIEW IF EXISTS message_text;
-DROP VIEW IF EXISTS producer_overview;
+-- What a person wants to see at the sqlite3 prompt. For people only: the program reads the tables.
 
 -- Streams as people think of them: offsets as clients see them, times in UTC.
 CREATE VIEW stream_overview AS

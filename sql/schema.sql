@@ -1,11 +1,18 @@
 -- Durable Streams in SQLite.
 --
 -- Times are Unix milliseconds, positions are payload bytes from the start of a stream; the views
--- in 002_views.sql show both as people and clients read them. A row of `stream` may be deleted at
--- the sqlite3 prompt: running processes notice within a second, and the triggers below see to the
--- rest. Migrations are append-only: never edit one that was released.
+-- in views.sql show both as people and clients read them. A row of `stream` may be deleted at the
+-- sqlite3 prompt: running processes notice within a second, and the triggers below see to the rest.
+--
+-- Each process that opens the database reads all of its schema, a CGI process for one request. So
+-- the registry's triggers (registry.sql) and the table of faults (faults.sql) are there only while
+-- they are used.
+--
+-- To change the schema once it was released: a file of its own that brings the version before it to
+-- this one, and SCHEMA_VERSION (src/schema.h).
 
 PRAGMA application_id = 0x44735374; -- "DsSt"
+PRAGMA user_version = 6; -- SCHEMA_VERSION; those before it were never released
 
 -- One row a stream, from its creation until it is deleted or, while forks read it, collected.
 CREATE TABLE stream (
@@ -26,12 +33,15 @@ CREATE TABLE stream (
     fork_position    INTEGER,                           -- inherited up to here, own from here on
     fork_offset      INTEGER,                           -- Stream-Fork-Offset as a position, the tail if none was sent
     fork_sub_offset  INTEGER,                           -- Stream-Fork-Sub-Offset, 0 if none was sent
-    deleted_at       INTEGER                            -- deleted, but kept while forks read it: 410
+    deleted_at       INTEGER,                           -- deleted, but kept while forks read it: 410
+    registry         INTEGER CHECK (registry = 1)       -- 1: this stream is the registry
 );
 
 CREATE INDEX stream_by_source ON stream (source_id) WHERE source_id IS NOT NULL;
 CREATE INDEX stream_by_expiry ON stream (expires_at) WHERE expires_at IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX stream_deleted ON stream (deleted_at) WHERE deleted_at IS NOT NULL;
+-- one at the most; and found at once, also when there is none
+CREATE UNIQUE INDEX stream_registry ON stream (registry) WHERE registry IS NOT NULL;
 
 -- Messages in the order of arrival, of all streams: appending changes few pages that way. A body
 -- of a byte stream that is larger than 256 KiB lies in several rows, numbered by part.
