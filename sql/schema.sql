@@ -71,6 +71,13 @@ CREATE TABLE garbage (
     stream_id INTEGER PRIMARY KEY
 );
 
+-- Counts checkpoints: each appends this row to the write-ahead log first, for the reason that
+-- src/store_checkpoint.c gives.
+CREATE TABLE upkeep (
+    id          INTEGER PRIMARY KEY CHECK (id = 1), -- one row, from the first checkpoint on
+    checkpoints INTEGER NOT NULL                    -- begun so far
+);
+
 -- Forks read their source: it may be marked deleted (deleted_at), never taken away under them.
 CREATE TRIGGER stream_keep_source BEFORE DELETE ON stream
 WHEN EXISTS (SELECT 1 FROM stream AS fork WHERE fork.source_id = OLD.id)

@@ -18,8 +18,8 @@
 enum {
     ROUND_MS = 100, /* between looks at the log's size; the rest is done once a second */
     SECOND_MS = 1000,
-    UNREAD_MS = 60000, /* between looks at all deleted streams */
-    RENEWALS = 1024,   /* saved in one transaction */
+    UNREAD_MS = 60000,          /* between looks at all deleted streams */
+    RENEWALS = 1024,            /* saved in one transaction */
     CGI_WAL_BYTES = 256 * 1024, /* a CGI process that is alone reads the log once through */
 };
 

@@ -246,17 +246,19 @@ enum ds_status store_sweep_unread(struct store_conn *conn, struct arena *arena, 
 enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *needed);
 
 /*
- * Copies the write-ahead log into the database and starts it anew, if no reader is in the way.
+ * Copies the write-ahead log into the database and starts it anew: DS_BUSY, and part of it copied
+ * perhaps, where a reader is in the way or another process is at it. Not inside a transaction.
  * leaving: this process may be the last one for now. That the log was started anew is known in
  * shared memory only, which goes with the last process: so the file is emptied.
  */
 enum ds_status store_checkpoint(struct store_conn *conn, bool leaving);
 
 /*
- * Copies what no reader is in the way of. When that was all, the next write begins at the start of
- * the log. The file keeps its size, so that writing it anew changes no more than its content.
+ * The release of SQLite that is linked, and whether it has the WAL-reset bug: ours does not meet
+ * it (store_checkpoint.c), but programs beside us may that checkpoint with the same release.
  */
-enum ds_status store_copy_log(struct store_conn *conn);
+const char *store_sqlite_release(void);
+bool store_sqlite_has_reset_bug(void);
 
 /* Is no transaction of it under way? */
 bool store_is_idle(const struct store_conn *conn);

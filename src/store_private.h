@@ -62,6 +62,7 @@ enum stmt {
     STMT_FAULT_CLEAR_ALL,
     STMT_FAULT_LIST,
     STMT_FAULT_PARSE,
+    STMT_UPKEEP_CHECKPOINT,
     STMT_DATA_VERSION,
     STMT_COUNT
 };
@@ -70,6 +71,7 @@ struct store {
     const struct config *config;
     struct wake *wake;
     struct store_conn *first; /* a CGI process's, from looking at the schema: not given away yet */
+    atomic_bool checkpointing; /* a thread of this process is at it, see store_checkpoint.c */
     ds_event_fn *listener;    /* NULL: nobody wants to know of lives that begin and end */
     void *listener_arg;
 };
@@ -130,6 +132,9 @@ void life_note(struct store_conn *conn, enum ds_event_kind kind, const struct st
 void life_committed(struct store_conn *conn, int64_t registry_id);
 void life_forget(struct store_conn *conn);
 void life_close(struct store_conn *conn);
+
+/* Of a release as sqlite3_libversion_number() has it. */
+bool store_release_has_reset_bug(int release);
 
 /* --- the log's writes: see store_log.c --- */
 

@@ -117,6 +117,8 @@ const char *const stmt_sql[STMT_COUNT] = {
                 JSON_FIELD("truncateBodyBytes") JSON_FIELD("corruptBody")
                     JSON_FIELD("injectSseEvent") JSON_FIELD("injectSseEvent.eventType")
                         JSON_FIELD("injectSseEvent.data"),
+    [STMT_UPKEEP_CHECKPOINT] = "INSERT INTO upkeep (id, checkpoints) VALUES (1, 1) "
+                               "ON CONFLICT (id) DO UPDATE SET checkpoints = checkpoints + 1",
     [STMT_DATA_VERSION] = "PRAGMA data_version",
 };
 

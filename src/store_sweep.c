@@ -1,6 +1,6 @@
 /*
  * Clearing away what clients can no longer see, a slice at a time, so that a stream of a million
- * messages is gone at once and nobody waits for its rows; and keeping the write-ahead log short.
+ * messages is gone at once and nobody waits for its rows.
  */
 #include <string.h>
 
@@ -138,34 +138,4 @@ enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *ne
         status = stmt_query_int(conn, STMT_STREAM_EXPIRED, now, 1, &id);
     *needed = id != 0;
     return status;
-}
-
-enum ds_status store_copy_log(struct store_conn *conn)
-{
-    int code = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-
-    return (code & 0xff) == SQLITE_BUSY ? DS_OK : store_status(conn, code, "checkpointing");
-}
-
-enum ds_status store_checkpoint(struct store_conn *conn, bool leaving)
-{
-    int how = leaving ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART;
-    int code, frames = 0, copied = 0;
-    enum ds_status status = store_copy_log(conn); /* most of the work, while writers go on … */
-
-    if (status != DS_OK)
-        return status;
-    /* … and the rest with writers held off, or the log would never come to its end and start
-       anew. Readers in the way (a long look with the CLI) are not waited for. */
-    status = wake_lock(conn->store->wake, conn->store->config->busy_timeout_ms);
-    if (status == DS_BUSY)
-        return status;
-    (void)sqlite3_busy_timeout(conn->db, 20);
-    code = sqlite3_wal_checkpoint_v2(conn->db, NULL, how, &frames, &copied);
-    (void)sqlite3_busy_timeout(conn->db, (int)conn->store->config->busy_timeout_ms);
-    if (status == DS_OK)
-        wake_unlock(conn->store->wake);
-    if ((code & 0xff) == SQLITE_BUSY)
-        return DS_BUSY;
-    return store_status(conn, code, "checkpointing");
 }

@@ -48,11 +48,10 @@ enum ds_status store_vacuum(struct store_conn *conn, struct store_vacuum *vacuum
     if (locked == DS_BUSY)
         return locked;
     status = rewrite(conn);
-    if (status == DS_OK && config->checkpoint)
-        vacuum->emptied_log = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
-                                                        NULL, NULL) == SQLITE_OK;
     if (locked == DS_OK) /* a broken lock is no reason to fail: SQLite has its own */
         wake_unlock(conn->store->wake);
+    if (status == DS_OK && config->checkpoint)
+        vacuum->emptied_log = store_checkpoint(conn, true) == DS_OK;
     vacuum->after = size_with_log(config->database);
     return status;
 }

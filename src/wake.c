@@ -202,8 +202,8 @@ fail:
 }
 
 /*
- * A lock of this open file description, on bytes that stand for something (0 for the duty, those
- * beyond DOORS for doors): it goes when the process goes, however it goes.
+ * A lock of this open file description, on bytes that stand for something (0 for the duty, 1 for a
+ * checkpoint, those beyond DOORS for doors): it goes when the process goes, however it goes.
  */
 static bool set_lock(int fd, short type, off_t start, off_t bytes)
 {
@@ -448,6 +448,16 @@ void wake_unlock(struct wake *wake)
 bool wake_try_duty(struct wake *wake)
 {
     return set_lock(wake->fd, F_WRLCK, 0, 1);
+}
+
+bool wake_try_checkpoint(struct wake *wake)
+{
+    return set_lock(wake->fd, F_WRLCK, 1, 1);
+}
+
+void wake_end_checkpoint(struct wake *wake)
+{
+    (void)set_lock(wake->fd, F_UNLCK, 1, 1);
 }
 
 bool wake_try_door(struct wake *wake, uint64_t door, int64_t places)

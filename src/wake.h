@@ -108,6 +108,13 @@ void wake_unlock(struct wake *wake);
 bool wake_try_duty(struct wake *wake);
 
 /*
+ * One checkpoint at a time over all processes (store_checkpoint.c): false when another one is at
+ * it. Of this process's threads, no two may try at once.
+ */
+bool wake_try_checkpoint(struct wake *wake);
+void wake_end_checkpoint(struct wake *wake);
+
+/*
  * True when this process is one of so many (1 to 63) that answer a door: what identifies it is any
  * number, the socket's inode say. It stays one until it leaves or ends.
  */
