@@ -14,6 +14,9 @@
  * the pages that it is going to read. Writers write the second copy first, and readers read it
  * last: where both are the same, neither is half written.
  *
+ * This is done only with the layout that is documented (its number stands in the header), while the
+ * header says that it is initialised; with any other, nothing is kept, and every read asks.
+ *
  * Must hold: a header that was once another one never comes back (it counts the commits, and has
  * the checksum of the last one); within a write transaction nobody asks.
  */
@@ -26,6 +29,8 @@
 #include "store_private.h"
 
 enum {
+    LAYOUT = 3007000,   /* of the log's index, the only one that walformat.html documents */
+    INITIALISED = 12,   /* offset of the byte that says that the header is there */
     ROWS = 256,         /* a power of two */
     MOST_TEXT = 1024,   /* of a row that is kept: mostly some 50 bytes */
     HEADER = 6,         /* of 8 bytes each */
@@ -53,6 +58,15 @@ static unsigned hash_of(const char *path)
     return (hash ^ hash >> 16) % ROWS;
 }
 
+/* Is it a header as it is documented? The number is in the machine's byte order. */
+static bool is_understood(const uint64_t header[static HEADER])
+{
+    uint32_t layout;
+
+    memcpy(&layout, header, sizeof layout);
+    return layout == LAYOUT && ((const unsigned char *)header)[INITIALISED] == 1;
+}
+
 /* Is the header in memory whole, and the one that was last seen? Notes it if it is another one. */
 static bool is_same(struct known *known)
 {
@@ -64,6 +78,8 @@ static bool is_same(struct known *known)
     for (int i = 0; i < HEADER; i++)
         if (header[i] != atomic_load_explicit(&known->index[HEADER + i], memory_order_relaxed))
             return false;
+    if (!is_understood(header))
+        return false;
     if (memcmp(header, known->header, sizeof header) == 0)
         return true;
     memcpy(known->header, header, sizeof header);
