@@ -7,7 +7,9 @@
 #
 # Options: V=1 shows the commands, SANITIZE=address,undefined (or thread) builds into a folder of
 # its own with these sanitizers, WERROR=1 makes warnings errors, STATIC=1 links every library into
-# the program, which as plain CGI starts much faster then, and leaves dsctl out.
+# the program, which as plain CGI starts much faster then, and leaves dsctl out. SQLITE=folder takes
+# the SQLite of that folder (an unpacked amalgamation: sqlite3.c and sqlite3.h) instead of the
+# system's, and builds into a folder of its own.
 
 VERSION = 0.1.0
 PROGRAM = durable-streams.fcgi
@@ -45,7 +47,7 @@ OPT      ?= -O2 -g
 WARN      = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wformat=2 -Wundef \
             -Wstrict-prototypes $(if $(WERROR),-Werror)
 HARDEN    = -fstack-protector-strong -fPIC -fvisibility=hidden $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
-DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
+DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(SQLITE:%=-I%) -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) -MMD -MP
 # static: the linker warns of what asks name servers and loads extensions; an address to listen on
 # needs the one hardly ever, and SQLite is not told to do the other
@@ -53,20 +55,22 @@ DS_LDFLAGS = $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now -pthread $(if 
 # a sanitizer's own symbols are the program's to bring along
 SO_LDFLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,relro,-z,now -pthread \
              $(if $(SANITIZE),-fsanitize=$(SANITIZE),-Wl$(comma)-z$(comma)defs)
-DS_LDLIBS = -lfcgi -lsqlite3 -lm
+SQLITE_LIB = $(if $(SQLITE),,-lsqlite3)
+DS_LDLIBS = -lfcgi $(SQLITE_LIB) -lm
 # of the library and of what is linked with its objects; libmd has SHA-256
-LIB_LDLIBS = -lsqlite3 -lmd
+LIB_LDLIBS = $(SQLITE_LIB) -lmd
 # of dsctl alone: the server needs no HTTP client
 CLI_LDLIBS = -lcurl $(LIB_LDLIBS) -lm
 
 # a build with other flags lives in another folder, so that objects never mix
-B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))$(if $(STATIC),/static)
+B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))$(if $(SQLITE),/sqlite)$(if $(STATIC),/static)
 Q := $(if $(V),,@)
 
 SOURCES := $(wildcard src/*.c)
 # made by rules below
 GENERATED := $B/schema.o $B/paths.o
-OBJECTS := $(SOURCES:src/%.c=$B/%.o) $(GENERATED)
+EMBEDDED := $(if $(SQLITE),$B/sqlite3.o)
+OBJECTS := $(SOURCES:src/%.c=$B/%.o) $(GENERATED) $(EMBEDDED)
 # rooms of the public library alone, and of dsctl
 TOOLS   := $B/cli%.o $B/dump_%.o $(addprefix $B/,store_check.o store_dump.o store_import.o store_vacuum.o)
 NO_SERVER := $(TOOLS) $B/lib_%.o $B/store_list.o
@@ -78,7 +82,8 @@ NO_LIB  := $(TOOLS) $(addprefix $B/,main.o gateway% hook.o exchange.o peer.o rou
            http_request.o http_response.o http_etag.o sse.o spool.o seats.o listen.o server.o supervise.o)
 LIB     := $(filter-out $(NO_LIB),$(OBJECTS))
 # the same program with the hooks that let a test kill it at a chosen moment
-HOOKED  := $(patsubst $B/%,$B/hooked/%,$(filter-out $(GENERATED),$(SERVER))) $(GENERATED)
+HOOKED  := $(patsubst $B/%,$B/hooked/%,$(filter-out $(GENERATED) $(EMBEDDED),$(SERVER))) \
+           $(GENERATED) $(EMBEDDED)
 UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 # parsers of foreign input over the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -131,6 +136,13 @@ $B/paths.c: always
 
 $(GENERATED): %.o: %.c
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+# another program's code: its warnings are not ours; hidden, so that the library shows nothing of it
+$(EMBEDDED): $(SQLITE)/sqlite3.c $(SQLITE)/sqlite3.h Makefile
+	$(Q)echo "  CC    $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) $(HARDEN) -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -w \
+		-DSQLITE_OMIT_LOAD_EXTENSION $(CFLAGS) -c -o $@ $<
 
 # the public library as its users have it: one header, one archive
 $B/unit/test_lib_%: tests/unit/test_lib_%.c $B/libdurablestreams.a
@@ -209,6 +221,16 @@ test-doors:
 check: $(UNIT) $(FUZZ)
 	$(Q)SANITIZE=$(SANITIZE) sh tests/run.sh unit
 
+# what rests on SQLite's documents, with the newest release that npm's packages carry
+NEW_SQLITE = tests/node_modules/better-sqlite3/deps/sqlite3
+check-sqlite:
+	@sh deploy/packages.sh test
+	@sh tests/run.sh modules
+	@$(MAKE) --no-print-directory WERROR=1 SQLITE=$(NEW_SQLITE) store-tests
+	@B=build/sqlite sh tests/run.sh unit
+
+store-tests: all $(filter $B/unit/test_store% $B/unit/test_commit,$(UNIT))
+
 lint:
 	@sh deploy/packages.sh lint
 	@sh tests/lint.sh
@@ -277,6 +299,7 @@ help:
 	@echo '                  bench-scale how the cost grows; PLOT=file.svg draws it'
 	@echo "  make callgrind  instructions a request; UPDATE='why' writes them to the table"
 	@echo '  make check      unit tests alone'
+	@echo '  make check-sqlite   those of the store with the newest SQLite'
 	@echo '  make lint       clang-format, cppcheck and clang-tidy, all clean'
 	@echo '  make install    DESTDIR= and prefix= as usual; uninstall takes it away'
 	@echo '  make deb        a Debian package into build/deb/'
@@ -284,7 +307,7 @@ help:
 	@echo '  make dist       a tarball into build/'
 	@echo '  make clean      delete build/'
 
-.PHONY: always all run test test-doors test-programs bench bench-quick bench-scale callgrind check lint install uninstall dist deb test-package clean help
+.PHONY: always check-sqlite store-tests all run test test-doors test-programs bench bench-quick bench-scale callgrind check lint install uninstall dist deb test-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -29,7 +29,7 @@ static const struct rule {
     const char *sql;
 } rules[] = {
     {STORE_CHECK_DAMAGE, "SELECT NULL, 'the file: ' || integrity_check "
-                         "FROM pragma_integrity_check(100) WHERE integrity_check <> 'ok'"},
+                         "FROM pragma_integrity_check WHERE integrity_check <> 'ok'"},
     {STORE_CHECK_DAMAGE,
      "SELECT path, printf('its source, the stream of id %d, does not exist', source_id) "
      "FROM pragma_foreign_key_check AS broken JOIN stream ON stream.id = broken.rowid "
