@@ -7,6 +7,7 @@
 #include "cli_database.h"
 #include "clock.h"
 #include "json_string.h"
+#include "store.h"
 #include "store_check.h"
 #include "store_vacuum.h"
 #include "utf8.h"
@@ -89,6 +90,12 @@ enum cli_exit cli_check(struct cli *cli)
         return CLI_FAILED;
     if (status != DS_OK)
         return cli_fail(cli, CLI_FAILED, "%s", check.reason);
+    cli_note(
+        cli, "SQLite %s%s", store_sqlite_release(),
+        store_sqlite_has_reset_bug()
+            ? ", which has the WAL-reset bug: let no program but this project's checkpoint this "
+              "database"
+            : "");
     cli_note(cli, "%lld streams, %lld rows of messages: %s", (long long)check.streams,
              (long long)check.rows, check.damages ? "damaged" : "sound");
     return check.damages > 0 ? CLI_FAILED : CLI_DONE;

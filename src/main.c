@@ -92,6 +92,10 @@ static int run_fcgi(const struct config *config, const sigset_t *signals)
     gateway = gateway_fcgi_new(&server, 0);
     if (gateway && gateway_fcgi_start(gateway) == DS_OK) {
         log_debug("serving FastCGI");
+        log_info("SQLite %s%s", store_sqlite_release(),
+                 store_sqlite_has_reset_bug()
+                     ? ", which has the WAL-reset bug: let nothing else checkpoint this database"
+                     : "");
         (void)sigwait(signals, &signal);
         log_debug("ending after signal %d", signal);
         result = 0;
