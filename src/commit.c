@@ -40,8 +40,6 @@ struct commit {
     pthread_cond_t filled;
     struct write *first, **last;
     int64_t queued, queued_bytes;
-    int last_batch; /* writes of the last transaction */
-    bool busy;      /* somebody is at a transaction */
     bool stopping;
     _Atomic int64_t wal_bytes;
     struct batch_streams *streams; /* of the one transaction that is under way */
@@ -229,14 +227,12 @@ static void run_batch(struct commit *commit, struct store_conn *conn, struct wri
 static struct write *take(struct commit *commit, int64_t most)
 {
     struct write *first = commit->first, **last = &commit->first;
-    int n;
 
-    for (n = 0; *last && n < most; n++) {
+    for (int n = 0; *last && n < most; n++) {
         commit->queued--;
         commit->queued_bytes -= (int64_t)(*last)->bytes;
         last = &(*last)->next;
     }
-    commit->last_batch = n;
     commit->first = *last;
     if (!commit->first)
         commit->last = &commit->first;
@@ -282,28 +278,14 @@ static void *run(void *arg)
     struct commit *commit = arg;
 
     (void)pthread_mutex_lock(&commit->lock);
-    while (commit->busy || commit->first || !commit->stopping) {
-        if (commit->busy || !commit->first) {
+    while (commit->first || !commit->stopping) {
+        if (commit->first)
+            commit_queue(commit);
+        else
             (void)pthread_cond_wait(&commit->filled, &commit->lock);
-            continue;
-        }
-        commit->busy = true;
-        commit_queue(commit);
-        commit->busy = false;
     }
     (void)pthread_mutex_unlock(&commit->lock);
     return NULL;
-}
-
-/* Without the committer: saves waking it, which takes longer than the commit's own work. */
-static void commit_here(struct commit *commit, struct write *write)
-{
-    run_batch(commit, commit->conn, write);
-    (void)pthread_mutex_lock(&commit->lock);
-    commit->busy = false;
-    if (commit->first || commit->stopping)
-        (void)pthread_cond_signal(&commit->filled);
-    (void)pthread_mutex_unlock(&commit->lock);
 }
 
 /*
@@ -333,7 +315,7 @@ void commit_lend(struct commit *commit, struct store_conn *conn)
 
 void commit_submit(struct commit *commit, struct write *write)
 {
-    bool here, full;
+    bool full;
 
     write->next = NULL;
     if (!commit->threaded) {
@@ -344,13 +326,8 @@ void commit_submit(struct commit *commit, struct write *write)
     full = commit->stopping || commit->queued >= commit->config->max_queued ||
            (commit->queued > 0 &&
             commit->queued_bytes + (int64_t)write->bytes > commit->config->max_queued_bytes);
-    /* nobody else is writing, now or a moment ago, or about to: there is no batch to wait for */
-    here = write->in_place && !full && !commit->busy && !commit->first && commit->last_batch <= 1 &&
-           write->in_place(write);
-    if (here) {
-        commit->busy = true;
-    } else if (!full) {
-        if (!commit->first && !commit->busy)
+    if (!full) {
+        if (!commit->first)
             (void)pthread_cond_signal(&commit->filled);
         *commit->last = write;
         commit->last = &write->next;
@@ -358,9 +335,7 @@ void commit_submit(struct commit *commit, struct write *write)
         commit->queued_bytes += (int64_t)write->bytes;
     }
     (void)pthread_mutex_unlock(&commit->lock);
-    if (here)
-        commit_here(commit, write);
-    else if (full)
+    if (full)
         write->finish(write, DS_BUSY);
 }
 

@@ -7,8 +7,7 @@
  *
  *     worker ── commit_submit ──▶ queue ──▶ apply, apply, apply, COMMIT, publish, finish × 3
  *
- * Where nobody else writes, waking the committer would take longer than its work: the worker then
- * does it itself (in_place). In a CGI process all happens in the caller.
+ * In a CGI process all happens in the caller.
  *
  * When a write makes the transaction fail (disk full, out of memory), all is rolled back and every
  * write of the batch is tried alone, so that only the one that cannot be is refused.
@@ -48,12 +47,7 @@ struct write {
     struct write *next; /* private */
     enum ds_status (*apply)(struct batch *batch, struct write *write);
     void (*finish)(struct write *write, enum ds_status status);
-    size_t bytes; /* payload, counted against DS_MAX_QUEUED_BYTES */
-    /*
-     * May the thread that submits it commit it itself, and wait for the disk? Asked by that thread,
-     * once at most, while it submits; what is to be done before it waits, this does. NULL: no.
-     */
-    bool (*in_place)(struct write *write);
+    size_t bytes;          /* payload, counted against DS_MAX_QUEUED_BYTES */
     bool kill_after;       /* test hook: die between commit and wake-up */
     enum ds_status status; /* private */
 };

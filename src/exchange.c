@@ -39,11 +39,6 @@ void exchange_takes_long(struct ds_exchange *exchange)
         exchange->peer->takes_long();
 }
 
-bool exchange_is_last(struct ds_exchange *exchange)
-{
-    return exchange->peer->is_last && exchange->peer->is_last();
-}
-
 void exchange_drop(struct ds_exchange *exchange)
 {
     struct peer *peer = exchange->peer;

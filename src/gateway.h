@@ -46,9 +46,6 @@ void exchange_finish(struct ds_exchange *exchange);
 /* The calling thread will be busy for long with it: other requests shall not wait for that. */
 void exchange_takes_long(struct ds_exchange *exchange);
 
-/* No other request is there for the calling thread to read; false where it reads none. */
-bool exchange_is_last(struct ds_exchange *exchange);
-
 /* Ends the exchange without an answer: the connection is closed. */
 void exchange_drop(struct ds_exchange *exchange);
 

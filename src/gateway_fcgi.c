@@ -31,7 +31,6 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -201,14 +200,6 @@ static void peer_takes_long(void)
         get_up(self);
 }
 
-/* peer.is_last: the epoll set itself is readable when it has an event for somebody. */
-static bool peer_is_last(void)
-{
-    struct pollfd events = {.fd = self ? self->gateway->epoll : -1, .events = POLLIN};
-
-    return self && poll(&events, 1, 0) == 0;
-}
-
 static void set_options(int fd)
 {
     /* libfcgi reads only what is there: were it to want more, then because the records are wrong */
@@ -234,7 +225,6 @@ static void admit(struct gateway_fcgi *gateway, int fd)
     connection->peer.framed = true;
     connection->peer.done = peer_done;
     connection->peer.takes_long = peer_takes_long;
-    connection->peer.is_last = peer_is_last;
     (void)pthread_mutex_lock(&gateway->lock);
     connection->next = gateway->connections;
     if (connection->next)

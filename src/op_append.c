@@ -66,17 +66,6 @@ static void answer(struct ds_exchange *exchange, const struct stream_append *ask
     http_refuse_end(exchange, asked->reason);
 }
 
-/* Where more requests are there, they are one batch with this one. */
-static bool in_place(struct write *write)
-{
-    struct ds_exchange *exchange = ((struct append *)write)->exchange;
-    bool last = exchange_is_last(exchange);
-
-    if (last)
-        exchange_takes_long(exchange);
-    return last;
-}
-
 static void finish(struct write *write, enum ds_status status)
 {
     struct append *append = (struct append *)write;
@@ -111,9 +100,6 @@ void op_append(struct ds_exchange *exchange)
     append->write.apply = apply;
     append->write.finish = finish;
     append->write.bytes = request->body_len;
-    /* a delayed one is on the live desk's thread, and all readers would wait */
-    if (!exchange->fault && exchange->server->config->workers > 1)
-        append->write.in_place = in_place;
     append->write.kill_after = request->param[PARAM_TEST_KILL] != NULL;
     append->exchange = exchange;
     asked->path = request->path;

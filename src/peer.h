@@ -61,9 +61,8 @@ struct peer {
     bool keep;           /* the connection serves further requests */
     /* Gives the connection back to its gateway: for the next request if ok, else to be closed. */
     void (*done)(struct peer *peer, bool ok);
-    /* See exchange_takes_long() and exchange_is_last(). NULL: nobody waits for this thread. */
+    /* See exchange_takes_long(). NULL: nobody waits for this thread. */
     void (*takes_long)(void);
-    bool (*is_last)(void);
 };
 
 enum peer_sent {

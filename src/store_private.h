@@ -70,9 +70,9 @@ enum stmt {
 struct store {
     const struct config *config;
     struct wake *wake;
-    struct store_conn *first; /* a CGI process's, from looking at the schema: not given away yet */
+    struct store_conn *first;  /* a CGI process's, from looking at the schema: not given away yet */
     atomic_bool checkpointing; /* a thread of this process is at it, see store_checkpoint.c */
-    ds_event_fn *listener;    /* NULL: nobody wants to know of lives that begin and end */
+    ds_event_fn *listener;     /* NULL: nobody wants to know of lives that begin and end */
     void *listener_arg;
 };
 

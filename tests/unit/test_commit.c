@@ -17,7 +17,6 @@ struct step {
     int64_t tail;
     enum ds_status result; /* by finish() */
     bool finished;
-    pthread_t finisher; /* the thread that finished it */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -80,7 +79,6 @@ static void finish(struct write *write, enum ds_status status)
     (void)pthread_mutex_lock(&lock);
     step->result = status;
     step->finished = true;
-    step->finisher = pthread_self();
     (void)pthread_cond_broadcast(&moved);
     (void)pthread_mutex_unlock(&lock);
 }
@@ -276,50 +274,13 @@ START_TEST(says_busy_when_the_queue_is_full)
 }
 END_TEST
 
-static bool in_company;
-
-static bool in_place(struct write *write)
-{
-    (void)write;
-    return !in_company;
-}
-
 static void run_one(struct commit *commit, struct step *step)
 {
-    step->write = (struct write){.apply = apply, .finish = finish, .in_place = in_place};
+    step->write = (struct write){.apply = apply, .finish = finish};
     step->finished = false;
     commit_submit(commit, &step->write);
     await(step);
 }
-
-START_TEST(commits_a_lone_write_on_the_thread_that_submits_it)
-{
-    struct fixture f;
-    struct commit *commit = start(&f);
-    struct step steps[] = {
-        {.kind = CREATE, .path = "/a"}, {.kind = APPEND, .path = "/a"},
-        {.kind = APPEND, .path = "/a"}, {.kind = FAIL, .path = "/a"},
-        {.kind = APPEND, .path = "/a"},
-    };
-
-    for (size_t i = 0; i < COUNT(steps); i++) {
-        run_one(commit, &steps[i]);
-        unit_check(pthread_equal(steps[i].finisher, pthread_self()), "write %zu", i);
-        unit_check(steps[i].result == (steps[i].kind == FAIL ? DS_NO_SPACE : DS_OK), "write %zu",
-                   i);
-    }
-    ck_assert_int_eq(steps[4].tail, 15);
-    in_company = true;
-    run_one(commit, &steps[1]);
-    ck_assert(!pthread_equal(steps[1].finisher, pthread_self()));
-    in_company = false;
-    run_together(&f, commit, steps, COUNT(steps)); /* a batch: the committer's */
-    run_one(commit, &steps[1]);
-    ck_assert(!pthread_equal(steps[1].finisher, pthread_self()));
-    ck_assert_int_eq(steps[1].tail, 40);
-    stop(&f, commit);
-}
-END_TEST
 
 /* A thread that appends one after the other. */
 static void *append_many(void *arg)
@@ -335,7 +296,7 @@ static void *append_many(void *arg)
     return (void *)failed; // NOLINT(performance-no-int-to-ptr)
 }
 
-START_TEST(loses_no_write_between_workers_and_committer)
+START_TEST(loses_no_write_between_many_threads)
 {
     struct fixture f;
     struct commit *commit = start(&f);
@@ -362,5 +323,4 @@ END_TEST
 UNIT_MAIN(commit, sees_its_own_writes_within_a_batch,
           saves_all_that_changed_also_when_it_grew_besides, refuses_only_the_write_that_cannot_be,
           tells_once_of_what_was_tried_twice, answers_every_one_of_many_more_than_a_batch_holds,
-          says_busy_when_the_queue_is_full, commits_a_lone_write_on_the_thread_that_submits_it,
-          loses_no_write_between_workers_and_committer)
+          says_busy_when_the_queue_is_full, loses_no_write_between_many_threads)
