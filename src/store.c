@@ -99,7 +99,7 @@ enum ds_status store_connect(struct store_conn **out, struct store *store)
         return DS_NO_MEMORY;
     conn->store = store;
     conn->noted_end = &conn->noted;
-    code = sqlite3_open_v2(store->config->database, &conn->db, flags, log_vfs_name());
+    code = sqlite3_open_v2(store->config->database, &conn->db, flags, vfs_name());
     if (code != SQLITE_OK) {
         log_error("cannot open %s: %s", store->config->database, sqlite3_errstr(code));
         store_disconnect(conn);
@@ -261,7 +261,7 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
     enum ds_status status = DS_NO_MEMORY;
 
     if (own_process)
-        log_register();
+        vfs_register();
     if (!store || !wake_path)
         goto fail;
     store->config = config;
@@ -358,9 +358,9 @@ enum ds_status store_commit(struct store_conn *conn)
     if (conn->lives_changed)
         status = stmt_query_int(conn, STMT_REGISTRY, 0, 0, &registry_id);
     if (status == DS_OK) {
-        log_collect(conn, true);
+        vfs_collect(conn, true);
         status = stmt_run_ids(conn, STMT_COMMIT, 0, 0);
-        log_collect(conn, false);
+        vfs_collect(conn, false);
     }
     if (status != DS_OK) {
         store_rollback(conn);

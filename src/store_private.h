@@ -136,16 +136,16 @@ void life_close(struct store_conn *conn);
 /* Of a release as sqlite3_libversion_number() has it. */
 bool store_release_has_reset_bug(int release);
 
-/* --- the log's writes: see store_log.c --- */
+/* --- the log's writes: see store_vfs.c --- */
 
 /* For connections that are opened from now on; not by several threads at once. */
-void log_register(void);
+void vfs_register(void);
 
-/* The name of that VFS; NULL, which is the default one's, before log_register(). */
-const char *log_vfs_name(void);
+/* The name of that VFS; NULL, which is the default one's, before vfs_register(). */
+const char *vfs_name(void);
 
 /* Around a COMMIT: its writes to the log are collected; afterwards, what is left is dropped. */
-void log_collect(struct store_conn *conn, bool collects);
+void vfs_collect(struct store_conn *conn, bool collects);
 
 /* Makes the registry what DS_REGISTRY says: once at start. */
 enum ds_status store_settle_registry(struct store_conn *conn);

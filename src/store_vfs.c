@@ -1,5 +1,6 @@
 /*
- * The write-ahead log, written with one system call a transaction.
+ * A VFS of SQLite's: the default one, but for the write-ahead log, which is written with one system
+ * call a transaction.
  *
  * SQLite writes each page into the log with two calls, its frame's header and then the page; next
  * to the sync that is most of what a commit asks of the system. So what one COMMIT writes to the
@@ -223,7 +224,7 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     return code;
 }
 
-void log_register(void)
+void vfs_register(void)
 {
     if (!real_vfs)
         real_vfs = sqlite3_vfs_find(NULL);
@@ -237,12 +238,12 @@ void log_register(void)
         real_vfs = NULL;
 }
 
-const char *log_vfs_name(void)
+const char *vfs_name(void)
 {
     return real_vfs ? VFS_NAME : NULL;
 }
 
-void log_collect(struct store_conn *conn, bool collects)
+void vfs_collect(struct store_conn *conn, bool collects)
 {
     sqlite3_file *file = NULL;
 
