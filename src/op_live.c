@@ -56,7 +56,9 @@ void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream
                                                         : SSE_BASE64;
     http_begin(head, exchange->server->config, 200);
     http_add(head, "Content-Type", "text/event-stream");
-    http_add(head, "Cache-Control", "no-cache");
+    /* who passes it on must not compress it: events would wait in the compressor (RFC
+     * 9111, 5.2.2.6) */
+    http_add(head, "Cache-Control", "no-cache, no-transform");
     http_add(head, "X-Accel-Buffering", "no"); /* nginx would collect it */
     if (reader->encoding == SSE_BASE64)
         http_add(head, "Stream-SSE-Data-Encoding", "base64");
