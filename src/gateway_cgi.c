@@ -187,7 +187,7 @@ int gateway_cgi_apologize(void)
             break;
     }
     (void)fputs("Status: 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\n"
-                "Content-Type: text/plain; charset=utf-8\r\n\r\nthe database is not to be had\n",
+                "Content-Type: text/plain; charset=utf-8\r\n\r\nthe database is not to be had",
                 stdout);
     return 1;
 }

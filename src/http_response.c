@@ -152,7 +152,6 @@ void http_refuse_end(struct ds_exchange *exchange, const char *reason)
 {
     buf_clear(&exchange->body);
     buf_adds(&exchange->body, reason);
-    buf_addc(&exchange->body, '\n');
     http_end(&exchange->head, (int64_t)exchange->body.len);
 }
 

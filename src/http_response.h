@@ -27,7 +27,10 @@ void http_add_offset(struct buf *head, int64_t position); /* Stream-Next-Offset 
 /* Ends the head; length < 0: no Content-Length, for answers without a body or of unknown length. */
 void http_end(struct buf *head, int64_t length);
 
-/* A whole answer: a status, one line of reason as text, never cached. Replaces what was begun. */
+/*
+ * A whole answer: a status, a reason as text without an end of line (clients show and compare it as
+ * it is), never cached. Replaces what was begun.
+ */
 void http_refuse(struct ds_exchange *exchange, int status, const char *reason);
 
 /* As http_refuse, but with room for further lines; end with http_refuse_end(). */

@@ -173,6 +173,7 @@ enum ds_status stream_append(struct batch *batch, struct stream_append *append)
             return status;
     }
     if (append->seq && is_regression(append->seq, stream))
-        return refuse(append, DS_CONFLICT, "Stream-Seq must be greater than the last one");
+        return refuse(append, DS_CONFLICT,
+                      "sequence conflict: Stream-Seq must be greater than the last one");
     return change(batch, append, stream);
 }

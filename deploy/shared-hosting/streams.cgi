@@ -5,7 +5,7 @@
 base=${0%/*}/../durable-streams
 
 refuse() {
-    printf 'Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\r\n%s\n' "$1"
+    printf 'Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\r\n%s' "$1"
     echo "streams.cgi: $1" >&2
     exit 1
 }

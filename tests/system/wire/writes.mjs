@@ -122,6 +122,23 @@ describe("idempotent producers", () => {
   })
 })
 
+describe("Stream-Seq", () => {
+  test("one that is not greater is 409, in the words by which clients know it", async () => {
+    const path = await stream()
+    expectStatus(await api.post(path, { ...TEXT, "stream-seq": "5" }, "a"), 204)
+    for (const seq of ["5", "4"]) {
+      const answer = await api.post(path, { ...TEXT, "stream-seq": seq }, "b")
+      expectStatus(answer, 409)
+      expect(answer.text).toMatch(/sequence conflict/)
+    }
+    // they take every other conflict for something else
+    const closed = await stream()
+    expectStatus(await api.post(closed, CLOSE), 204)
+    expect((await api.post(closed, TEXT, "x")).text).not.toMatch(/sequence conflict/)
+    expect((await api.get(path)).text).toBe("a")
+  })
+})
+
 describe("JSON is kept byte for byte", () => {
   const values = [
     "1.0",
