@@ -82,7 +82,7 @@ static const struct row table[] = {
      "scheme://host[:port][/prefix] of absolute URLs, the prefix in front of every stream's path; "
      "empty: from the request"},
     {"DS_TRUST_FORWARDED", NUMBER, FIELD(trust_forwarded), NULL, 0, 0, 1,
-     "1: X-Forwarded-Proto and X-Forwarded-Host are believed"},
+     "1: X-Forwarded-Proto and X-Forwarded-Host are believed; of a list, the first element"},
     {"DS_WORKERS", NUMBER, FIELD(workers), NULL, 4, 1, 256,
      "threads that read requests; waiting readers need none"},
     {"DS_PROCESSES", NUMBER, FIELD(processes), NULL, 1, 1, 64, "responder processes with --listen"},

@@ -285,14 +285,72 @@ int http_request_parse(struct http_request *request, struct arena *arena,
     return 0;
 }
 
-/* reg-name, IPv4 or [IPv6], with an optional port: nothing that could leave its header line */
-static bool is_host(const char *host)
-{
-    size_t len = strlen(host);
+/* A part of a header's value; empty where there is no such header. */
+struct span {
+    const char *at;
+    size_t len;
+};
 
-    return len > 0 && len < 256 &&
-           strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]%~") ==
-               len;
+/* The first element of a list (RFC 9110 section 5.6.1) behind `at`, which may be NULL. */
+static struct span next_element(const char *at)
+{
+    struct span element = {"", 0};
+
+    if (!at)
+        return element;
+    element.at = at + strspn(at, ", \t");
+    element.len = strcspn(element.at, ",");
+    while (element.len > 0 && strchr(" \t", element.at[element.len - 1]))
+        element.len--;
+    return element;
+}
+
+static bool is_word(struct span span, const char *word)
+{
+    return span.len == strlen(word) && strncasecmp(span.at, word, span.len) == 0;
+}
+
+/* A name, IPv4 or [IPv6], with an optional port: nothing else may come into Location. */
+static bool is_host(struct span host)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~";
+    const char *at = host.at, *end = host.at + host.len;
+
+    if (host.len == 0 || host.len > 255)
+        return false;
+    if (*at == '[') {
+        at += 1 + strspn(at + 1, "0123456789abcdefABCDEF:.");
+        if (at >= end || *at++ != ']')
+            return false;
+    } else {
+        at += strspn(at, letters);
+    }
+    if (at > host.at && at < end && *at == ':')
+        at += 1 + strspn(at + 1, "0123456789");
+    return at == end;
+}
+
+/*
+ * What a proxy in front says of the client's request, where it is believed. Of several proxies each
+ * adds its own to the list: the first one is nearest to the client. What cannot be meant is passed
+ * over.
+ */
+static void look_behind_proxies(const struct http_request *request, struct span *scheme,
+                                struct span *host)
+{
+    struct span proto = next_element(request->param[PARAM_FORWARDED_PROTO]);
+    struct span name = next_element(request->param[PARAM_FORWARDED_HOST]);
+
+    if (is_word(proto, "https") || is_word(proto, "http"))
+        *scheme = proto;
+    if (is_host(name))
+        *host = name;
+}
+
+static struct span whole(const char *text)
+{
+    return text ? (struct span){text, strlen(text)} : (struct span){"", 0};
 }
 
 /* scheme://host[:port]; "" where no host is known. NULL when out of memory. */
@@ -300,26 +358,24 @@ static const char *find_origin(const struct http_request *request, struct arena 
                                const struct config *config)
 {
     const char *const *param = request->param;
-    const char *scheme = param[PARAM_SCHEME], *host = param[PARAM_HOST];
+    struct span scheme = whole(param[PARAM_SCHEME]), host = whole(param[PARAM_HOST]);
     const char *port = param[PARAM_SERVER_PORT];
 
     if (param[PARAM_HTTPS] && strcasecmp(param[PARAM_HTTPS], "on") == 0)
-        scheme = "https";
-    if (config->trust_forwarded && param[PARAM_FORWARDED_PROTO])
-        scheme = param[PARAM_FORWARDED_PROTO];
-    if (config->trust_forwarded && param[PARAM_FORWARDED_HOST])
-        host = param[PARAM_FORWARDED_HOST];
-    scheme = scheme && strcasecmp(scheme, "https") == 0 ? "https" : "http";
-    if (host && is_host(host)) {
+        scheme = whole("https");
+    if (config->trust_forwarded)
+        look_behind_proxies(request, &scheme, &host);
+    if (is_host(host)) {
         port = NULL; /* it stands in there */
     } else {
-        host = param[PARAM_SERVER_NAME];
-        if (!host || !is_host(host))
+        host = whole(param[PARAM_SERVER_NAME]);
+        if (!is_host(host))
             return "";
         if (port && strspn(port, "0123456789") == 0)
             port = NULL;
     }
-    return arena_printf(arena, "%s://%s%s%.5s", scheme, host, port ? ":" : "", port ? port : "");
+    return arena_printf(arena, "%s://%.*s%s%.5s", is_word(scheme, "https") ? "https" : "http",
+                        (int)host.len, host.at, port ? ":" : "", port ? port : "");
 }
 
 const char *http_request_url(const struct http_request *request, struct arena *arena,

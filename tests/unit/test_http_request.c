@@ -210,6 +210,50 @@ START_TEST(location_and_fork_sources_are_urls_of_the_client)
 }
 END_TEST
 
+START_TEST(location_is_what_the_first_proxy_saw)
+{
+    static const struct {
+        const char *proto, *host, *url;
+    } cases[] = {
+        {"https", "a.example", "https://a.example/v1/a"},
+        {"https, http", "a.example, b.example:8080", "https://a.example/v1/a"},
+        {" HTTPS\t,http", "\ta.example:8443 , b.example", "https://a.example:8443/v1/a"},
+        {", ,https", ",, a.example", "https://a.example/v1/a"},
+        {"https", "[2001:db8::1]:80, b", "https://[2001:db8::1]:80/v1/a"},
+        {"http", "a_b-c.example", "http://a_b-c.example/v1/a"},
+        /* what cannot be meant is passed over, and the request itself counts */
+        {"", "", "http://h.example/v1/a"},
+        {",", " , ", "http://h.example/v1/a"},
+        {"javascript, https", "a.example/../x", "http://h.example/v1/a"},
+        {"https://x", "u@a.example", "http://h.example/v1/a"},
+        {"https http", "a b", "http://h.example/v1/a"},
+        {"\"https\"", "a.example;b", "http://h.example/v1/a"},
+        {"wss", "%61.example", "http://h.example/v1/a"},
+        {"https", ":80", "https://h.example/v1/a"},
+        {"https", "a:b", "https://h.example/v1/a"},
+        {"https", "a:80:80", "https://h.example/v1/a"},
+        {"https", "[::1", "https://h.example/v1/a"},
+        {"https", "[x]", "https://h.example/v1/a"},
+        {"https", "[::1]x", "https://h.example/v1/a"},
+        {"https", "a]", "https://h.example/v1/a"},
+    };
+    struct config config = make_config("", "");
+
+    arena = arena_new();
+    config.trust_forwarded = 1;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        ck_assert_int_eq(parse(&config, "/v1/a", NULL, NULL), 0);
+        add(&config, "HTTP_X_FORWARDED_PROTO", cases[i].proto);
+        add(&config, "HTTP_X_FORWARDED_HOST", cases[i].host);
+        /* a proxy that adds a line of its own to the client's */
+        add(&config, "HTTP_X_FORWARDED_PROTO", "http");
+        add(&config, "HTTP_X_FORWARDED_HOST", "later.example");
+        ck_assert_str_eq(http_request_url(&request, arena, &config), cases[i].url);
+    }
+    arena_free(arena);
+}
+END_TEST
+
 START_TEST(many_places_for_a_prefix_cost_little)
 {
     const struct config config = make_config("", "");
@@ -229,4 +273,5 @@ END_TEST
 UNIT_MAIN(http_request, parameters_are_found_by_their_names, other_parameters_are_passed_over,
           prefix_is_what_stands_before_path_info, base_url_says_the_prefix_itself,
           base_url_without_a_prefix_changes_no_names,
-          location_and_fork_sources_are_urls_of_the_client, many_places_for_a_prefix_cost_little)
+          location_and_fork_sources_are_urls_of_the_client, location_is_what_the_first_proxy_saw,
+          many_places_for_a_prefix_cost_little)
