@@ -31,16 +31,38 @@ static const struct name {
             {"HTTP_STREAM_TTL", PARAM_STREAM_TTL},
             {"SERVER_SOFTWARE", PARAM_SERVER_SOFTWARE}},
     [16] = {{"HTTP_PRODUCER_ID", PARAM_PRODUCER_ID}, {"HTTP_X_TEST_KILL", PARAM_TEST_KILL}},
-    [17] = {{"HTTP_PRODUCER_SEQ", PARAM_PRODUCER_SEQ}},
+    [17] = {{"HTTP_CONTENT_TYPE", PARAM_SENT_TYPE}, {"HTTP_PRODUCER_SEQ", PARAM_PRODUCER_SEQ}},
     [18] = {{"HTTP_IF_NONE_MATCH", PARAM_IF_NONE_MATCH},
             {"HTTP_STREAM_CLOSED", PARAM_STREAM_CLOSED}},
     [19] = {{"HTTP_PRODUCER_EPOCH", PARAM_PRODUCER_EPOCH}},
-    [21] = {{"HTTP_X_FORWARDED_HOST", PARAM_FORWARDED_HOST}},
+    [21] = {{"HTTP_CONTENT_ENCODING", PARAM_CONTENT_ENCODING},
+            {"HTTP_X_FORWARDED_HOST", PARAM_FORWARDED_HOST}},
     [22] = {{"HTTP_STREAM_EXPIRES_AT", PARAM_STREAM_EXPIRES_AT},
             {"HTTP_X_FORWARDED_PROTO", PARAM_FORWARDED_PROTO}},
     [23] = {{"HTTP_STREAM_FORK_OFFSET", PARAM_STREAM_FORK_OFFSET},
             {"HTTP_STREAM_FORKED_FROM", PARAM_STREAM_FORKED_FROM}},
     [27] = {{"HTTP_STREAM_FORK_SUB_OFFSET", PARAM_STREAM_FORK_SUB_OFFSET}},
+};
+
+/*
+ * Headers of which there may be one. A web server hands a second one on as another parameter, or
+ * both as one with ", " in between, and then nobody can tell them from one that holds just that. So
+ * both are refused, at every door: which of two was meant is not ours to guess. A comma without a
+ * space is an ordinary character of Producer-Id and Stream-Seq.
+ */
+static const char *const single[HTTP_PARAMS] = {
+    [PARAM_SENT_TYPE] = "Content-Type",
+    [PARAM_CONTENT_ENCODING] = "Content-Encoding",
+    [PARAM_PRODUCER_EPOCH] = "Producer-Epoch",
+    [PARAM_PRODUCER_ID] = "Producer-Id",
+    [PARAM_PRODUCER_SEQ] = "Producer-Seq",
+    [PARAM_STREAM_CLOSED] = "Stream-Closed",
+    [PARAM_STREAM_EXPIRES_AT] = "Stream-Expires-At",
+    [PARAM_STREAM_FORK_OFFSET] = "Stream-Fork-Offset",
+    [PARAM_STREAM_FORK_SUB_OFFSET] = "Stream-Fork-Sub-Offset",
+    [PARAM_STREAM_FORKED_FROM] = "Stream-Forked-From",
+    [PARAM_STREAM_SEQ] = "Stream-Seq",
+    [PARAM_STREAM_TTL] = "Stream-TTL",
 };
 
 static int find_param(const char *name, size_t len)
@@ -67,8 +89,13 @@ bool http_request_add(struct http_request *request, struct arena *arena,
     int which = find_param(name, name_len);
     size_t len;
 
-    if (which < 0 || request->param[which])
-        return true; /* of a header that is sent twice, the first one counts */
+    if (which < 0)
+        return true;
+    if (request->param[which]) { /* of other headers that are sent twice, the first one counts */
+        if (single[which])
+            request->repeated = single[which];
+        return true;
+    }
     len = strlen(value);
     if (len == 0 && (which == PARAM_CONTENT_TYPE || which == PARAM_CONTENT_LENGTH))
         return true; /* web servers send these two empty when the client sent none */
@@ -107,6 +134,18 @@ static int64_t parse_length(const char *text)
         length = length * 10 + (*text - '0');
     }
     return length;
+}
+
+/* The name of a header that came more than once, in either way; NULL: none did. */
+static const char *find_repeated(const struct http_request *request)
+{
+    if (request->repeated)
+        return request->repeated;
+    /* those of the protocol; what a list is in the other ones is known where they are read */
+    for (int i = PARAM_PRODUCER_EPOCH; i <= PARAM_STREAM_TTL; i++)
+        if (request->param[i] && strstr(request->param[i], ", "))
+            return single[i];
+    return NULL;
 }
 
 /* The URLs that a prefix may stand before: all that a program in a folder answers to. */
@@ -245,7 +284,7 @@ const char *http_request_sibling(const struct http_request *request, struct aren
 int http_request_parse(struct http_request *request, struct arena *arena,
                        const struct config *config, const char **reason)
 {
-    const char *path, *method = request->param[PARAM_METHOD];
+    const char *path, *repeated, *method = request->param[PARAM_METHOD];
     size_t len, skip;
 
     request->query = request->prefix = "";
@@ -258,6 +297,14 @@ int http_request_parse(struct http_request *request, struct arena *arena,
     if (request->too_long) {
         *reason = "a request header is too long";
         return 431;
+    }
+    repeated = find_repeated(request);
+    if (repeated) {
+        *reason =
+            arena_printf(arena, "%s must be sent once, and hold no comma before a space", repeated);
+        if (!*reason)
+            *reason = "a header was sent twice";
+        return 400;
     }
     if (!request->param[PARAM_TARGET] ||
         !path_split_target(request->param[PARAM_TARGET], &path, &len, &request->query)) {
@@ -388,6 +435,15 @@ const char *http_request_url(const struct http_request *request, struct arena *a
         return NULL;
     return arena_printf(arena, "%s%s%s", origin, config->base_path[0] ? "" : request->prefix,
                         request->path);
+}
+
+bool http_request_is_coded(const struct http_request *request)
+{
+    struct span coding = next_element(request->param[PARAM_CONTENT_ENCODING]);
+
+    while (is_word(coding, "identity"))
+        coding = next_element(coding.at + coding.len);
+    return coding.len > 0;
 }
 
 bool http_request_closes(const struct http_request *request)

@@ -34,12 +34,14 @@ enum http_param {
     PARAM_SERVER_PORT,
     PARAM_SERVER_SOFTWARE, /* only where the web server says it by itself: nginx does not here */
     PARAM_CONTENT_TYPE,
+    PARAM_SENT_TYPE, /* as nginx hands it on besides: tells whether there were two */
     PARAM_CONTENT_LENGTH,
+    PARAM_CONTENT_ENCODING,
     PARAM_HOST,
     PARAM_IF_NONE_MATCH,
     PARAM_FORWARDED_HOST,
     PARAM_FORWARDED_PROTO,
-    PARAM_PRODUCER_EPOCH,
+    PARAM_PRODUCER_EPOCH, /* from here to PARAM_STREAM_TTL: the protocol's own, which come once */
     PARAM_PRODUCER_ID,
     PARAM_PRODUCER_SEQ,
     PARAM_STREAM_CLOSED,
@@ -57,6 +59,7 @@ struct http_request {
     enum http_method method;
     const char *param[HTTP_PARAMS]; /* NULL: absent. An empty Content-Type counts as absent */
     bool too_long;                  /* one of them was longer than DS_MAX_HEADER_BYTES */
+    const char *repeated; /* the name of a header that came twice and must not; NULL: none */
     const char *prefix; /* of the URL, as sent, before the path; "" but for a program in a folder */
     const char *path;   /* the stream's name, normalised; NULL before http_request_parse */
     const char *query;  /* "" if there is none */
@@ -96,6 +99,12 @@ const char *http_request_sibling(const struct http_request *request, struct aren
  */
 const char *http_request_url(const struct http_request *request, struct arena *arena,
                              const struct config *config);
+
+/*
+ * Is the body compressed, or coded in another way (Content-Encoding)? Its bytes would go to readers
+ * who are told nothing of it.
+ */
+bool http_request_is_coded(const struct http_request *request);
 
 /* Stream-Closed: true, in any case (protocol section 4.1); anything else is as if it were absent.
  */

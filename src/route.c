@@ -86,6 +86,20 @@ static void refuse_method(struct ds_exchange *exchange, const struct place *plac
     exchange_finish(exchange);
 }
 
+/* RFC 9110 section 12.5.3: the answer says what would be taken. */
+static void refuse_coding(struct ds_exchange *exchange)
+{
+    http_refuse_begin(exchange, 415);
+    http_add(&exchange->head, "Accept-Encoding", "identity");
+    http_refuse_end(exchange, "send the body without Content-Encoding: it is stored as it comes");
+    exchange_finish(exchange);
+}
+
+static bool is_write(const struct http_request *request)
+{
+    return request->method == HTTP_PUT || request->method == HTTP_POST;
+}
+
 static void carry_out(struct ds_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
@@ -97,6 +111,8 @@ static void carry_out(struct ds_exchange *exchange)
         exchange_finish(exchange);
     } else if (request->method == HTTP_METHODS || !place->op[request->method]) {
         refuse_method(exchange, place);
+    } else if (is_write(request) && http_request_is_coded(request)) {
+        refuse_coding(exchange);
     } else if (request->body_too_large) {
         http_refuse_status(exchange, DS_TOO_LARGE);
         exchange_finish(exchange);

@@ -48,7 +48,9 @@ START_TEST(parameters_are_found_by_their_names)
         [PARAM_SERVER_PORT] = "SERVER_PORT",
         [PARAM_SERVER_SOFTWARE] = "SERVER_SOFTWARE",
         [PARAM_CONTENT_TYPE] = "CONTENT_TYPE",
+        [PARAM_SENT_TYPE] = "HTTP_CONTENT_TYPE",
         [PARAM_CONTENT_LENGTH] = "CONTENT_LENGTH",
+        [PARAM_CONTENT_ENCODING] = "HTTP_CONTENT_ENCODING",
         [PARAM_HOST] = "HTTP_HOST",
         [PARAM_IF_NONE_MATCH] = "HTTP_IF_NONE_MATCH",
         [PARAM_FORWARDED_HOST] = "HTTP_X_FORWARDED_HOST",
@@ -254,6 +256,78 @@ START_TEST(location_is_what_the_first_proxy_saw)
 }
 END_TEST
 
+/* What parse says of these two values of a header, handed on as two parameters or as one. */
+static int parse_two(const struct config *config, const char *name, const char *one,
+                     const char *other, const char **reason)
+{
+    *reason = "";
+    memset(&request, 0, sizeof request);
+    add(config, "REQUEST_METHOD", "POST");
+    add(config, "REQUEST_URI", "/v1/stream/a");
+    add(config, name, one);
+    add(config, name, other);
+    return http_request_parse(&request, arena, config, reason);
+}
+
+START_TEST(a_header_of_the_protocol_comes_once)
+{
+    static const char *const names[] = {
+        "HTTP_PRODUCER_ID",        "HTTP_PRODUCER_EPOCH",
+        "HTTP_PRODUCER_SEQ",       "HTTP_STREAM_SEQ",
+        "HTTP_STREAM_TTL",         "HTTP_STREAM_EXPIRES_AT",
+        "HTTP_STREAM_CLOSED",      "HTTP_STREAM_FORKED_FROM",
+        "HTTP_STREAM_FORK_OFFSET", "HTTP_STREAM_FORK_SUB_OFFSET",
+    };
+    const struct config config = make_config("", "");
+    const char *reason;
+
+    arena = arena_new();
+    for (size_t i = 0; i < COUNT(names); i++) {
+        ck_assert_int_eq(parse_two(&config, names[i], "1", "2", &reason), 400);
+        ck_assert_ptr_nonnull(strstr(reason, "must be sent once"));
+        ck_assert_int_eq(parse_two(&config, names[i], "1", "1", &reason), 400);
+        ck_assert_int_eq(parse_two(&config, names[i], "", "", &reason), 400);
+        ck_assert_int_eq(parse_two(&config, names[i], "1, 2", NULL, &reason), 400);
+        ck_assert_int_eq(parse_two(&config, names[i], "1, 1", NULL, &reason), 400);
+        ck_assert_int_eq(parse_two(&config, names[i], "1,2", NULL, &reason), 0);
+        ck_assert_int_eq(parse_two(&config, names[i], "1", NULL, &reason), 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = i ? "HTTP_CONTENT_ENCODING" : "HTTP_CONTENT_TYPE";
+
+        ck_assert_int_eq(parse_two(&config, name, "a/b", "c/d", &reason), 400);
+        ck_assert_int_eq(parse_two(&config, name, "a/b; c=\"d, e\"", NULL, &reason), 0);
+    }
+    ck_assert_int_eq(parse_two(&config, "HTTP_IF_NONE_MATCH", "\"a\"", "\"b\"", &reason), 0);
+    arena_free(arena);
+}
+END_TEST
+
+START_TEST(knows_a_body_that_is_coded)
+{
+    static const char *const coded[] = {
+        "gzip", "GZIP", "br", "identity, gzip", ", x", "identityx", "gzip, identity", "ident"};
+    static const char *const plain[] = {"identity", "Identity", " identity ,identity",
+                                        "",         " ",        ","};
+    const struct config config = make_config("", "");
+
+    arena = arena_new();
+    memset(&request, 0, sizeof request);
+    ck_assert(!http_request_is_coded(&request));
+    for (size_t i = 0; i < COUNT(coded); i++) {
+        memset(&request, 0, sizeof request);
+        add(&config, "HTTP_CONTENT_ENCODING", coded[i]);
+        ck_assert_msg(http_request_is_coded(&request), "%s", coded[i]);
+    }
+    for (size_t i = 0; i < COUNT(plain); i++) {
+        memset(&request, 0, sizeof request);
+        add(&config, "HTTP_CONTENT_ENCODING", plain[i]);
+        ck_assert_msg(!http_request_is_coded(&request), "%s", plain[i]);
+    }
+    arena_free(arena);
+}
+END_TEST
+
 START_TEST(many_places_for_a_prefix_cost_little)
 {
     const struct config config = make_config("", "");
@@ -274,4 +348,5 @@ UNIT_MAIN(http_request, parameters_are_found_by_their_names, other_parameters_ar
           prefix_is_what_stands_before_path_info, base_url_says_the_prefix_itself,
           base_url_without_a_prefix_changes_no_names,
           location_and_fork_sources_are_urls_of_the_client, location_is_what_the_first_proxy_saw,
+          a_header_of_the_protocol_comes_once, knows_a_body_that_is_coded,
           many_places_for_a_prefix_cost_little)
