@@ -280,7 +280,7 @@ struct ds_fault {
     bool has_probability;
     double probability;         /* 0..1; a request spared does not count */
     const char *method;         /* NULL: any */
-    bool corrupt_body;          /* about 3 % of the body's bits flipped */
+    bool corrupt_body;          /* about 3 % of the body's bytes changed */
     const char *sse_event_type; /* an event of this type before the stream's own, NULL: no */
     const char *sse_event_data;
 };

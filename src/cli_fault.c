@@ -18,7 +18,7 @@ const struct cli_option cli_fault_add_options[] = {
     {"jitter-ms", 0, "N", "and up to this much longer, at random"},
     {"drop", 0, NULL, "cut the connection before any answer, and carry nothing out"},
     {"truncate", 0, "BYTES", "the answer's body ends after these"},
-    {"corrupt", 0, NULL, "flip about 3 % of the answer's bits"},
+    {"corrupt", 0, NULL, "change about 3 % of the answer's bytes"},
     {"sse-event", 0, "TYPE", "send an event of this type before the stream's own"},
     {"sse-data", 0, "TEXT", "the data of that event"},
     {"probability", 0, "P", "of each request, from 0 to 1 (default 1)"},

@@ -5,8 +5,9 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "utf8.h"
 
-enum { PERCENT = 3 }; /* of the bits */
+enum { PERCENT = 3 }; /* of the bytes */
 
 bool fault_is_met(const struct fault *fault, const char *method, double draw)
 {
@@ -27,18 +28,71 @@ double fault_draw(void)
     return clock_random() / 4294967296.0;
 }
 
-/* A bit that is drawn twice is itself again: 3 in 100 draws change a little less than 3 %. */
-static void corrupt(unsigned char *data, size_t len)
+static size_t draw_below(size_t limit)
 {
-    unsigned char first = data[0];
-    size_t draws = len * 8 * PERCENT / 100;
+    return ((size_t)clock_random() << 32 | clock_random()) % limit;
+}
 
-    for (; draws > 0; draws--) {
-        size_t bit = ((size_t)clock_random() << 32 | clock_random()) % (len * 8);
+static void flip_bit(char *byte, size_t bits)
+{
+    *byte = (char)((unsigned char)*byte ^ 1U << draw_below(bits));
+}
 
-        data[bit / 8] = (unsigned char)(data[bit / 8] ^ 1U << bit % 8);
+static bool is_inside_character(char byte)
+{
+    return ((unsigned char)byte & 0xC0) == 0x80;
+}
+
+/*
+ * Changes the character that has this byte: an ASCII one to a letter that begins no JSON value, of
+ * any other one bit of its last byte, whose six low bits are free in every UTF-8 sequence.
+ */
+static void change_character(char *text, size_t len, size_t at)
+{
+    static const char letters[] = "XYZ";
+
+    while (at + 1 < len && is_inside_character(text[at + 1]))
+        at++;
+    if ((unsigned char)text[at] >= 0x80) {
+        flip_bit(&text[at], 6);
+    } else {
+        size_t letter = draw_below(3);
+
+        text[at] = letters[text[at] == letters[letter] ? (letter + 1) % 3 : letter];
     }
-    data[0] = (unsigned char)((data[0] & 0x7f) | (~first & 0x80));
+}
+
+/*
+ * Text stays UTF-8: clients read it as text before they parse it, and some cannot even say what is
+ * wrong with what is none. Its first character is changed for certain.
+ */
+static void corrupt_text(char *text, size_t len)
+{
+    size_t first = 1;
+
+    while (first < len && is_inside_character(text[first]))
+        first++;
+    for (size_t draws = len * PERCENT / 100; draws > 0 && first < len; draws--)
+        change_character(text, len, first + draw_below(len - first));
+    change_character(text, len, 0);
+}
+
+static void corrupt_bytes(char *data, size_t len)
+{
+    for (size_t draws = len * PERCENT / 100; draws > 0 && len > 1; draws--)
+        flip_bit(&data[1 + draw_below(len - 1)], 8);
+    flip_bit(&data[0], 8);
+}
+
+/* What is cut at its end within a character is text all the same. */
+static void corrupt(char *data, size_t len)
+{
+    size_t whole = len - utf8_incomplete_tail(data, len);
+
+    if (whole > 0 && utf8_is_valid(data, whole))
+        corrupt_text(data, whole);
+    else
+        corrupt_bytes(data, len);
 }
 
 void mangle_body(const struct mangle *mangle, struct buf *body)
@@ -46,5 +100,5 @@ void mangle_body(const struct mangle *mangle, struct buf *body)
     if (mangle->truncate && (int64_t)body->len > mangle->bytes)
         body->len = (size_t)mangle->bytes;
     if (mangle->corrupt && body->len > 0)
-        corrupt((unsigned char *)body->data, body->len);
+        corrupt(body->data, body->len);
 }

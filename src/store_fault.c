@@ -79,6 +79,14 @@ static int64_t column_or(sqlite3_stmt *stmt, int column, int64_t absent)
                                                             : sqlite3_column_int64(stmt, column);
 }
 
+/* A fraction of a second is one more: who comes back earlier comes too early. */
+static int64_t round_up(double number)
+{
+    int64_t whole = (int64_t)number;
+
+    return (double)whole < number ? whole + 1 : whole;
+}
+
 static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct fault *fault)
 {
     bool failed = false;
@@ -92,6 +100,8 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct f
     fault->drop = sqlite3_column_int(stmt, 6) != 0;
     fault->status = sqlite3_column_int64(stmt, 7);
     fault->retry_after = column_or(stmt, 8, -1);
+    if (fault->retry_after >= 0) /* the table takes fractions too */
+        fault->retry_after = round_up(sqlite3_column_double(stmt, 8));
     fault->mangle.bytes = column_or(stmt, 9, -1);
     fault->mangle.truncate = fault->mangle.bytes >= 0;
     fault->mangle.corrupt = sqlite3_column_int(stmt, 10) != 0;
@@ -240,7 +250,7 @@ enum ds_status store_fault_list(struct store_conn *conn, struct buf *out)
 
 /* --- as JSON --- */
 
-enum kind { TEXT, LINE, NUMBER, FRACTION, FLAG, OBJECT };
+enum kind { TEXT, LINE, NUMBER, NUMBER_UP, FRACTION, FLAG, OBJECT };
 
 /* What may stand in the JSON, in the order of STMT_FAULT_PARSE. */
 static const struct field {
@@ -260,7 +270,7 @@ static const struct field {
      "jitterMs must be a number from 0 to 86400000"},
     {FLAG, offsetof(struct fault, drop), 0, 0, "dropConnection must be true or false"},
     {NUMBER, offsetof(struct fault, status), 200, 599, "status must be a number from 200 to 599"},
-    {NUMBER, offsetof(struct fault, retry_after), 0, FAULT_MOST_AGE,
+    {NUMBER_UP, offsetof(struct fault, retry_after), 0, FAULT_MOST_AGE,
      "retryAfter must be a number of seconds"},
     {NUMBER, offsetof(struct fault, mangle.bytes), 0, FAULT_MOST,
      "truncateBodyBytes must be a number, 0 or more"},
@@ -307,6 +317,11 @@ static bool take_field(sqlite3_stmt *stmt, struct arena *arena, int column,
     case NUMBER:
         *(int64_t *)at = sqlite3_column_int64(stmt, column);
         return number && is_number(stmt, column, field);
+    case NUMBER_UP:
+        if (!number || !is_number(stmt, column, field))
+            return false;
+        *(int64_t *)at = round_up(sqlite3_column_double(stmt, column));
+        return true;
     case FRACTION:
         *(double *)at = sqlite3_column_double(stmt, column);
         return number && is_number(stmt, column, field);

@@ -202,6 +202,9 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
     for (const [fault, expected] of [
       [{ status: 429, retryAfter: 5 }, "5"],
       [{ status: 503, retryAfter: 0 }, "0"],
+      [{ status: 503, retryAfter: 0.05 }, "1"],
+      [{ status: 503, retryAfter: 1.5 }, "2"],
+      [{ status: 503, retryAfter: 3.0 }, "3"],
       [{ status: 503 }, undefined],
     ]) {
       await inject(server.url, path, fault)
@@ -218,6 +221,8 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
     await insert("status", "503")
     expect((await api.get(path)).status).toBe(503)
     expect((await api.get(path)).status).toBe(200)
+    await insert("status, retry_after", "503, 1.2")
+    expect((await api.get(path)).headers["retry-after"]).toBe("2")
     await insert("status, count, method", "500, 2, 'GET'")
     expect((await api.get(path)).status).toBe(500)
     expect(await sqlite(server.database, "SELECT count FROM faults")).toBe("1")
