@@ -52,33 +52,48 @@ void op_read_etag(struct buf *head, const struct stream *stream, int64_t from, i
     http_add(head, "ETag", etag);
 }
 
+/* So many seconds that data may be kept (section 10.1): no longer than the stream lives. */
+static int64_t age_limit(const struct read_view *view)
+{
+    int64_t left = (view->stream->expires_at - view->now) / 1000;
+
+    if (view->stream->expires_at == 0 || left > MAX_AGE_S)
+        return MAX_AGE_S;
+    return left < 0 ? 0 : left;
+}
+
 /*
- * Data stays what it is, so it may be kept for a minute (section 10.1), but no longer than the
- * stream lives. The news that there is nothing new must be asked for each time.
+ * Data stays what it is, and is kept. The news that there is nothing new must be asked for each
+ * time.
+ *
+ * In between, an answer that ends at the tail of an open stream is out of date with the next
+ * append, and a browser would show it to the very page that has just appended. Browsers ask again
+ * each time, with the tag; caches that many share keep it. It has no stale-while-revalidate either:
+ * browsers obey that, too.
  */
 static void add_cache_control(struct buf *head, const struct config *config,
                               const struct read_view *view)
 {
-    static const char *const scopes[] = {"public", "private"};
-    int64_t max_age = MAX_AGE_S;
+    bool shared = config->cache == CACHE_PUBLIC;
 
     if (view->only_now || view->mangled || config->cache == CACHE_OFF) {
         http_add(head, "Cache-Control", "no-store");
         return;
     }
+    buf_adds(head, shared ? "Cache-Control: public" : "Cache-Control: private");
     if (view->next == view->from) {
-        buf_adds(head, "Cache-Control: ");
-        buf_adds(head, scopes[config->cache]);
-        buf_adds(head, ", no-cache\r\n");
-        return;
+        buf_adds(head, ", no-cache");
+    } else if (view->next == view->stream->tail && view->stream->closed_at == 0) {
+        buf_adds(head, shared ? ", max-age=0, s-maxage=" : ", max-age=0");
+        if (shared)
+            buf_add_int(head, age_limit(view));
+    } else {
+        buf_adds(head, ", max-age=");
+        buf_add_int(head, age_limit(view));
+        if (view->stream->expires_at == 0)
+            buf_adds(head, ", stale-while-revalidate=300");
     }
-    if (view->stream->expires_at != 0 && (view->stream->expires_at - view->now) / 1000 < max_age)
-        max_age = (view->stream->expires_at - view->now) / 1000;
-    buf_adds(head, "Cache-Control: ");
-    buf_adds(head, scopes[config->cache]);
-    buf_adds(head, ", max-age=");
-    buf_add_int(head, max_age < 0 ? 0 : max_age);
-    buf_adds(head, view->stream->expires_at != 0 ? "\r\n" : ", stale-while-revalidate=300\r\n");
+    buf_adds(head, "\r\n");
 }
 
 static void add_position(struct buf *head, const struct stream *stream, int64_t next)

@@ -356,6 +356,19 @@ describe("settings", () => {
     expect((await client(one.url).get(path)).text).toBe("x")
   })
 
+  test.each([
+    ["private", "private, max-age=0", "private, max-age=60, stale-while-revalidate=300"],
+    ["off", "no-store", "no-store"],
+  ])("DS_CACHE=%s: no shared cache keeps anything", async (scope, open, closed) => {
+    const one = await server({ env: { DS_CACHE: scope } })
+    const api = client(one.url)
+    const path = fresh()
+    await api.create(path, "text/plain", "x")
+    expect((await api.get(path)).headers["cache-control"]).toBe(open)
+    await api.post(path, { "stream-closed": "true" })
+    expect((await api.get(path)).headers["cache-control"]).toBe(closed)
+  })
+
   test("DS_CORS_ORIGIN empty: no CORS headers", async () => {
     const one = await server({ env: { DS_CORS_ORIGIN: "" } })
     const { headers } = await client(one.url).get("/health")

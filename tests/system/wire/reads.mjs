@@ -1,7 +1,8 @@
 // Offsets and conditional requests.
 
 import { describe, expect, test } from "vitest"
-import { api, CLOSE, expectStatus, stream } from "./context.mjs"
+import { fresh } from "../http.mjs"
+import { api, CLOSE, expectStatus, narrow, stream } from "./context.mjs"
 
 describe("offsets", () => {
   const malformed = [
@@ -141,9 +142,49 @@ describe("conditional reads", () => {
     expect(answer.body.length).toBe(0)
   })
 
-  test("catch-up reads may be cached for a minute", async () => {
-    const answer = await api.get(await stream("text/plain", "x"))
-    expect(answer.headers["cache-control"]).toBe("public, max-age=60, stale-while-revalidate=300")
+  test("what will not change is kept for a minute, a full chunk and a closed stream's end", async () => {
+    const kept = "public, max-age=60, stale-while-revalidate=300"
+    const path = fresh()
+    await narrow.create(path)
+    for (const letter of "abc") await narrow.append(path, "text/plain", letter.repeat(9000))
+    const chunk = await narrow.get(`${path}?offset=-1`)
+    expect(chunk.headers["stream-up-to-date"]).toBeUndefined()
+    expect(chunk.headers["cache-control"]).toBe(kept)
+    expectStatus(await narrow.post(path, CLOSE), 204)
+    const end = await narrow.get(`${path}?offset=${chunk.headers["stream-next-offset"]}`)
+    expect(end.headers["stream-closed"]).toBe("true")
+    expect(end.headers["cache-control"]).toBe(kept)
+  })
+
+  // or its browser would show a page that has just appended what there was before
+  test("what ends at the tail of an open stream is kept by shared caches alone", async () => {
+    const path = await stream("text/plain", "x")
+    const start = (await api.head(await stream())).headers["stream-next-offset"]
+    for (const query of ["", "?offset=-1", `?offset=${start}&live=long-poll`]) {
+      const answer = await api.get(path + query)
+      expect(answer.text).toBe("x")
+      expect(answer.headers["cache-control"], query).toBe("public, max-age=0, s-maxage=60")
+      expect(answer.headers.etag, query).toBeTruthy()
+    }
+    const { etag } = (await api.get(path)).headers
+    const same = await api.get(path, { "if-none-match": etag })
+    expect([same.status, same.headers["cache-control"]]).toEqual([304, "public, max-age=0, s-maxage=60"])
+    const { headers } = await api.append(path, "text/plain", "y")
+    const changed = await api.get(path, { "if-none-match": etag })
+    expect([changed.status, changed.text]).toEqual([200, "xy"])
+    const nothing = await api.get(`${path}?offset=${headers["stream-next-offset"]}`)
+    expect(nothing.headers["cache-control"]).toBe("public, no-cache")
+  })
+
+  test("nothing is kept for longer than its stream lives", async () => {
+    const path = fresh()
+    await api.create(path, "text/plain", "x", { "stream-ttl": "20" })
+    const { headers } = await api.get(path)
+    const [, age] = headers["cache-control"].match(/^public, max-age=0, s-maxage=(\d+)$/)
+    expect(Number(age)).toBeLessThanOrEqual(20)
+    expectStatus(await api.post(path, CLOSE), 204)
+    const closed = (await api.get(path)).headers["cache-control"]
+    expect(Number(closed.match(/^public, max-age=(\d+)$/)[1])).toBeLessThanOrEqual(20)
   })
 
   test("a client that refuses gzip gets none", async () => {
