@@ -26,6 +26,7 @@ void op_head(struct ds_exchange *exchange)
     }
     http_begin(head, exchange->server->config, 200);
     http_add(head, "Content-Type", stream.content_type);
+    op_read_shut_in(head);
     http_add_offset(head, stream.tail);
     if (stream.ttl_seconds >= 0) {
         http_add_int(head, "Stream-TTL", stream.ttl_seconds);

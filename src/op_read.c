@@ -52,6 +52,11 @@ void op_read_etag(struct buf *head, const struct stream *stream, int64_t from, i
     http_add(head, "ETag", etag);
 }
 
+void op_read_shut_in(struct buf *head)
+{
+    http_add(head, "Content-Security-Policy", "sandbox");
+}
+
 /* So many seconds that data may be kept (section 10.1): no longer than the stream lives. */
 static int64_t age_limit(const struct read_view *view)
 {
@@ -116,6 +121,7 @@ bool op_read_head(struct buf *head, const struct server *server, const struct re
         !view->only_now && view->if_none_match && http_etag_matches(view->if_none_match, etag);
     http_begin(head, server->config, unchanged ? 304 : 200);
     http_add(head, "Content-Type", view->stream->content_type);
+    op_read_shut_in(head);
     add_position(head, view->stream, view->next);
     if (view->cursor >= 0)
         http_add_int(head, "Stream-Cursor", view->cursor);

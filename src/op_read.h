@@ -28,6 +28,12 @@ bool op_read_head(struct buf *head, const struct server *server, const struct re
 void op_read_nothing(struct buf *head, const struct server *server, const struct stream *stream,
                      int64_t position, int64_t cursor);
 
+/*
+ * Whoever writes a stream decides its type, text/html say, and a browser would run that page in the
+ * origin of the site, with its cookies and streams: it runs in one of its own instead.
+ */
+void op_read_shut_in(struct buf *head);
+
 /* The ETag line: the stream's incarnation, where the data begins and ends, and closure. */
 void op_read_etag(struct buf *head, const struct stream *stream, int64_t from, int64_t next);
 

@@ -187,6 +187,23 @@ describe("conditional reads", () => {
     expect(Number(closed.match(/^public, max-age=(\d+)$/)[1])).toBeLessThanOrEqual(20)
   })
 
+  // its page would have the rights of the site that stands at the same address
+  test("a page that a stream holds runs apart from its site", async () => {
+    const page = await stream("text/html", "<script>top.location = '/'</script>")
+    const { etag } = (await api.get(page)).headers
+    for (const answer of [
+      await api.get(page),
+      await api.head(page),
+      await api.get(page, { "if-none-match": etag }),
+      await api.get(`${page}?offset=-1&live=long-poll`),
+      await api.get(await stream("image/svg+xml", "<svg/>")),
+    ]) {
+      expectStatus(answer, 200, 304)
+      expect(answer.headers["content-security-policy"]).toBe("sandbox")
+      expect(answer.headers["x-content-type-options"]).toBe("nosniff")
+    }
+  })
+
   test("a client that refuses gzip gets none", async () => {
     const path = await stream("application/json", JSON.stringify("a".repeat(5000)))
     const answer = await api.get(path, { "accept-encoding": "gzip;q=0, identity" })
