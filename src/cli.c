@@ -132,7 +132,8 @@ static const char *command_name(const struct cli *cli)
     return cli->command ? cli->command->name : NULL;
 }
 
-static void complain(const struct cli *cli, const char *color, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void complain(const struct cli *cli, const char *color,
+                                                           const char *format, va_list args)
 {
     const char *name = command_name(cli);
 
@@ -476,12 +477,12 @@ int main(int argc, char **argv)
 
     occupy_descriptors();
     if (!cli.arena)
-        return cli_no_memory(&cli);
+        return (int)cli_no_memory(&cli);
     cli.color = shows_colors(STDOUT_FILENO);
     cli.error_color = shows_colors(STDERR_FILENO);
     exit = parse_and_run(&cli, argc, argv);
     if (!cli_flush(&cli) && exit == CLI_DONE)
         exit = CLI_FAILED;
     arena_free(cli.arena);
-    return exit;
+    return (int)exit;
 }

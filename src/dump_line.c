@@ -361,7 +361,7 @@ bool dump_is_producer_id(const struct dump_value *value)
 /* Fields that belong together: all or none of them. */
 static bool all_or_none(const struct dump_line *line, enum dump_field from, enum dump_field to)
 {
-    for (int field = from; field <= (int)to; field++)
+    for (int field = (int)from; field <= (int)to; field++)
         if (has(line, (enum dump_field)field) != has(line, from))
             return false;
     return true;

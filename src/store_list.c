@@ -89,7 +89,7 @@ enum ds_status store_list(struct store_conn *conn, const struct store_list *list
     if (stmt) {
         (void)sqlite3_bind_text(stmt, 1, prefix, -1, SQLITE_STATIC);
         if (list->order != STORE_LIST_BY_PATH) {
-            (void)sqlite3_bind_int(stmt, 2, list->order);
+            (void)sqlite3_bind_int(stmt, 2, (int)list->order);
             (void)sqlite3_bind_int(stmt, 3, list->reverse ? -1 : 1);
         }
         status = list_all(&listing, stmt, prefix);
