@@ -6,10 +6,10 @@
 #   make help       the other targets
 #
 # Options: V=1 shows the commands, SANITIZE=address,undefined (or thread) builds into a folder of
-# its own with these sanitizers, WERROR=1 makes warnings errors, STATIC=1 links every library into
-# the program, which as plain CGI starts much faster then, and leaves dsctl out. SQLITE=folder takes
-# the SQLite of that folder (an unpacked amalgamation: sqlite3.c and sqlite3.h) instead of the
-# system's, and builds into a folder of its own.
+# its own with these sanitizers, as does CC=clang, WERROR=1 makes warnings errors, STATIC=1 links
+# every library into the program, which as plain CGI starts much faster then, and leaves dsctl out.
+# SQLITE=folder takes the SQLite of that folder (an unpacked amalgamation: sqlite3.c and sqlite3.h)
+# instead of the system's, and builds into a folder of its own.
 
 VERSION = 0.1.0
 PROGRAM = durable-streams.fcgi
@@ -48,12 +48,16 @@ WARN      = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wformat=2 
             -Wstrict-prototypes $(if $(WERROR),-Werror)
 HARDEN    = -fstack-protector-strong -fPIC -fvisibility=hidden $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(SQLITE:%=-I%) -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
-            $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) -MMD -MP
+            $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
+            $(if $(FUZZER),-fsanitize=fuzzer-no-link) $(if $(COVERAGE),$(COUNTING)) -MMD -MP
+# which lines are executed, counted also where threads meet; see tests/coverage.sh
+COUNTING  = -fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic
 # static: the linker warns of what asks name servers and loads extensions; an address to listen on
 # needs the one hardly ever, and SQLite is not told to do the other
-DS_LDFLAGS = $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+DS_LDFLAGS = $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
+             $(if $(COVERAGE),$(COUNTING))
 # a sanitizer's own symbols are the program's to bring along
-SO_LDFLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,relro,-z,now -pthread \
+SO_LDFLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,relro,-z,now -pthread $(if $(COVERAGE),$(COUNTING)) \
              $(if $(SANITIZE),-fsanitize=$(SANITIZE),-Wl$(comma)-z$(comma)defs)
 SQLITE_LIB = $(if $(SQLITE),,-lsqlite3)
 DS_LDLIBS = -lfcgi $(SQLITE_LIB) -lm
@@ -63,7 +67,8 @@ LIB_LDLIBS = $(SQLITE_LIB) -lmd
 CLI_LDLIBS = -lcurl $(LIB_LDLIBS) -lm
 
 # a build with other flags lives in another folder, so that objects never mix
-B := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))$(if $(SQLITE),/sqlite)$(if $(STATIC),/static)
+B := build$(if $(FUZZER),/fuzzer,$(if $(COVERAGE),/coverage,$(if $(findstring clang,$(CC)),/clang)$(if \
+     $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))))$(if $(SQLITE),/sqlite)$(if $(STATIC),/static)
 Q := $(if $(V),,@)
 
 SOURCES := $(wildcard src/*.c)
@@ -87,6 +92,8 @@ HOOKED  := $(patsubst $B/%,$B/hooked/%,$(filter-out $(GENERATED) $(EMBEDDED),$(S
 UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 # parsers of foreign input over the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+# rooms of dsctl without I/O
+PARSERS := $(addprefix $B/,cli_args.o cli_json.o cli_lines.o cli_sse.o)
 
 all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE) $(if $(STATIC),,$B/dsctl)
 
@@ -131,8 +138,9 @@ $B/schema.c: sql/embed.sh $(wildcard sql/*.sql)
 # where the library finds its test server: made anew for another place, by `make install prefix=` say
 $B/paths.c: always
 	$(Q)mkdir -p $(@D)
-	$(Q)printf '#include "paths.h"\nconst char paths_libexec[] = "%s";\n' '$(libexecdir)' >$@.tmp
-	$(Q)if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+	$(Q)tmp=$@.$$$$; \
+	printf '#include "paths.h"\nconst char paths_libexec[] = "%s";\n' '$(libexecdir)' >$$tmp; \
+	if cmp -s $$tmp $@; then rm $$tmp; else mv $$tmp $@; fi
 
 $(GENERATED): %.o: %.c
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) -c -o $@ $<
@@ -157,8 +165,7 @@ $B/unit/test_cli_%: tests/unit/test_cli_%.c $(CLI) $(LIBRARY)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
-		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $B/cli_args.o $B/cli_json.o $B/cli_lines.o \
-		$B/cli_sse.o $(LIBRARY) -lcheck -lsubunit -lm -lrt $(DS_LDLIBS) -lmd
+		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(PARSERS) $(LIBRARY) -lcheck -lsubunit -lm -lrt $(DS_LDLIBS) -lmd
 
 $B/unit/%: tests/unit/%.c $(LIBRARY)
 	$(Q)echo "  CC    $<"
@@ -166,11 +173,16 @@ $B/unit/%: tests/unit/%.c $(LIBRARY)
 	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
 		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) -lcheck -lsubunit -lm -lrt $(DS_LDLIBS) -lmd
 
-$B/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY)
+# with FUZZER=1 it searches, else it replays
+FUZZ_MAIN = $(if $(FUZZER),-fsanitize=fuzzer,tests/fuzz/replay.c)
+# the door of CGI leaves its connection to the end of the process
+$B/fuzz/cgi: LDFLAGS += -Wl,--wrap=store_connect
+
+$B/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY) $(PARSERS)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay.c \
-		$(LIBRARY) $(DS_LDLIBS) -lmd
+	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) \
+		$(LIBRARY) $(PARSERS) $(DS_LDLIBS) -lmd
 
 # the ceiling: this program with tests/bench/empty.c in place of its routes
 $B/bench/empty.fcgi: tests/bench/empty.c $(SERVER)
@@ -209,17 +221,39 @@ test:
 	@sh deploy/packages.sh test
 	@# sanitizers make gcc see ghosts: warnings are errors without them only
 	@$(MAKE) --no-print-directory $(if $(SANITIZE),,WERROR=1) test-programs
-	@SANITIZE=$(SANITIZE) sh tests/run.sh
+	@B=$B sh tests/run.sh
 
 # every web server: the conformance suite, the gateway cases, and a matrix of both
 test-doors:
 	@sh deploy/packages.sh test
 	@$(MAKE) --no-print-directory all
-	@SANITIZE=$(SANITIZE) sh tests/run.sh doors
+	@B=$B sh tests/run.sh doors
 
 # unit tests alone
 check: $(UNIT) $(FUZZ)
-	$(Q)SANITIZE=$(SANITIZE) sh tests/run.sh unit
+	$(Q)B=$B sh tests/run.sh unit
+
+# everything by the other compiler, which sees other things, and its unit tests
+clang:
+	@sh deploy/packages.sh clang
+	@$(MAKE) --no-print-directory CC=clang WERROR=1 test-programs
+	@$(MAKE) --no-print-directory CC=clang check
+
+# Searches for inputs that break what reads foreign bytes, for so many seconds each; FUZZ_NAMES=json names
+# those that shall. What is found lies in build/fuzzer/found/.
+FUZZ_SECONDS ?= 30
+fuzz:
+	@sh deploy/packages.sh fuzz
+	@$(MAKE) --no-print-directory CC=clang SANITIZE=address,undefined FUZZER=1 fuzzers
+	@SECONDS_EACH=$(FUZZ_SECONDS) sh tests/fuzz/search.sh $(FUZZ_NAMES)
+
+fuzzers: $(FUZZ)
+
+# Which lines the tests execute: the unit tests and corpora, or COVERAGE_SUITES of tests/run.sh
+coverage:
+	@sh deploy/packages.sh fuzz
+	@$(MAKE) --no-print-directory CC=clang COVERAGE=1 test-programs
+	@B=build/coverage sh tests/coverage.sh $(COVERAGE_SUITES)
 
 # what rests on SQLite's documents, with the newest release that npm's packages carry
 NEW_SQLITE = tests/node_modules/better-sqlite3/deps/sqlite3
@@ -298,8 +332,12 @@ help:
 	@echo '  make bench      side by side with the reference server; bench-quick in three minutes,'
 	@echo '                  bench-scale how the cost grows; PLOT=file.svg draws it'
 	@echo "  make callgrind  instructions a request; UPDATE='why' writes them to the table"
-	@echo '  make check      unit tests alone'
+	@echo '  make check      unit tests alone; with SANITIZE=address,undefined for instance'
 	@echo '  make check-sqlite   those of the store with the newest SQLite'
+	@echo '  make clang      the same by clang, whose warnings are errors'
+	@echo '  make fuzz       searches for inputs that break a parser; FUZZ_SECONDS=30 each,'
+	@echo "                  FUZZ_NAMES='json fcgi' these alone"
+	@echo '  make coverage   lines that the unit tests execute, or COVERAGE_SUITES of tests/run.sh'
 	@echo '  make lint       clang-format, cppcheck and clang-tidy, all clean'
 	@echo '  make install    DESTDIR= and prefix= as usual; uninstall takes it away'
 	@echo '  make deb        a Debian package into build/deb/'
@@ -307,7 +345,7 @@ help:
 	@echo '  make dist       a tarball into build/'
 	@echo '  make clean      delete build/'
 
-.PHONY: always check-sqlite store-tests all run test test-doors test-programs bench bench-quick bench-scale callgrind check lint install uninstall dist deb test-package clean help
+.PHONY: always check-sqlite store-tests all run test test-doors test-programs bench bench-quick bench-scale callgrind check clang fuzz fuzzers coverage lint install uninstall dist deb test-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -5,6 +5,8 @@
 #   deploy/packages.sh test    that, and what the tests need
 #   deploy/packages.sh bench   that, and what `make bench` needs
 #   deploy/packages.sh lint    what `make lint` needs
+#   deploy/packages.sh clang   what `make clang` needs
+#   deploy/packages.sh fuzz    what `make fuzz` and `make coverage` need
 #   deploy/packages.sh deb     what `make deb` needs
 #   deploy/packages.sh package what `make test-package` needs, which builds the package first
 #
@@ -21,6 +23,10 @@ servers='lighttpd:lighttpd apache2-bin:apache2 libapache2-mod-fcgid apache2-util
     lighttpd-mod-deflate lighttpd-mod-openssl libapache2-mod-qos openssl:openssl'
 test="$run check libsubunit-dev g++:c++ pkg-config:pkg-config valgrind:valgrind procps:ps ca-certificates $servers"
 deb="$build dpkg-dev:dpkg-buildpackage debhelper:dh check libsubunit-dev"
+clang="$build clang:clang check libsubunit-dev"
+# what sanitizers and libFuzzer need at run time has clang's version in its name; 14 is Debian 12's
+version=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
+fuzz="$clang llvm:llvm-cov libclang-rt-${version:-14}-dev"
 lint="$build clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck"
 
 case ${1-} in
@@ -34,11 +40,13 @@ test | bench)
     command -v npm >/dev/null || wanted="$wanted npm"
     ;;
 lint) wanted=$lint ;;
+clang) wanted=$clang ;;
+fuzz) wanted=$fuzz ;;
 deb) wanted=$deb ;;
 package) wanted="$deb debootstrap:debootstrap systemd-container:systemd-nspawn
         lintian:lintian curl:curl" ;;
 *)
-    echo "usage: $0 run|test|bench|lint|deb|package" >&2
+    echo "usage: $0 run|test|bench|lint|clang|fuzz|deb|package" >&2
     exit 2
     ;;
 esac

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Searches for inputs that break a parser: each program of build/fuzzer/fuzz/ or those that are
+# named, SECONDS_EACH seconds each, from its corpus on. Called by `make fuzz`.
+#
+# New inputs that reach something new gather in build/fuzzer/corpus/, for the next run to go on
+# from. An input that breaks something lies in build/fuzzer/found/NAME-*; replay it with
+#
+#   build/fuzzer/fuzz/NAME build/fuzzer/found/NAME-…
+#
+# and once it is mended, put it into tests/fuzz/corpus/NAME/ under a name that says what it is.
+# MINIMISE=1 brings what has gathered into tests/fuzz/corpus/ instead, as few files as can be.
+set -u
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$root" || exit 1
+seconds=${SECONDS_EACH:-30}
+bad=0
+export ASAN_OPTIONS="detect_stack_use_after_return=0 ${ASAN_OPTIONS-}"
+export LSAN_OPTIONS="suppressions=$root/tests/lsan.supp:print_suppressions=0 ${LSAN_OPTIONS-}"
+export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1 ${UBSAN_OPTIONS-}"
+
+if [ $# -eq 0 ]; then
+    for program in build/fuzzer/fuzz/*; do
+        [ -x "$program" ] && set -- "$@" "${program##*/}"
+    done
+fi
+mkdir -p build/fuzzer/found
+printf '%-16s %12s %8s %16s %8s\n' target executions a_second edges inputs
+for name in "$@"; do
+    program=build/fuzzer/fuzz/$name
+    gathered=build/fuzzer/corpus/$name
+    log=build/fuzzer/$name.log
+    mkdir -p "$gathered"
+    # the store logs what it finds wrong: nobody reads that here
+    "$program" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 -max_len=20000 \
+        -print_final_stats=1 -close_fd_mask=2 -artifact_prefix="build/fuzzer/found/$name-" \
+        "$gathered" tests/fuzz/corpus/"$name" >"$log" 2>&1
+    status=$?
+    all=$(sed -n 's/^INFO: Loaded 1 modules *(\([0-9]*\) .*/\1/p' "$log" | head -n 1)
+    edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    speed=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
+    printf '%-16s %12s %8s %16s %8s\n' "$name" "${runs:-?}" "${speed:-?}" "${edges:-?} of ${all:-?}" \
+        "$(find "$gathered" -type f | wc -l)"
+    if [ $status -ne 0 ]; then
+        bad=$((bad + 1))
+        tail -n 40 "$log"
+    elif [ "${MINIMISE-}" = 1 ]; then
+        "$program" -merge=1 -close_fd_mask=2 tests/fuzz/corpus/"$name" "$gathered" >>"$log" 2>&1
+    fi
+done
+[ $bad -eq 0 ]
