@@ -3,12 +3,13 @@
 #
 #   tests/run.sh                    everything
 #   tests/run.sh unit               the Check programs and the replay of the fuzz corpora
+#   tests/run.sh unit:wake fuzz:json    these of them: tests/unit/test_wake.c, tests/fuzz/corpus/json/
 #   tests/run.sh system             the system tests
 #   tests/run.sh doors              the conformance suite and the gateway cases at every door
 #   tests/run.sh wire conformance:lighttpd-cgi crash     these of them
 #
 # A system test is tests/system/NAME.test.mjs; NAME:SETUP runs it in a setup of harness.mjs.
-#   JOBS=4                          so many suites of the doors at a time
+#   JOBS=4                          so many suites at a time
 #   B=build/address-undefined       the programs of that build; SANITIZE= means the same
 #   FULL=1                          longer runs of what needs time to show itself
 #   DS_TEST_KEEP=1                  the servers' folders with their logs stay
@@ -24,11 +25,14 @@ fi
 export B
 # what is wrongly reported, and why, stands in that file; a trace with whatever else is
 export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp ${TSAN_OPTIONS-}"
+export LSAN_OPTIONS="suppressions=$root/tests/lsan.supp:print_suppressions=0 ${LSAN_OPTIONS-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
-system='program conformance:three wire:nginx wire:lighttpd-cgi
-    faults client registry hook crash contention parked housekeeping front front-apache scaling
-    hosting run dsctl export library instructions'
+# What waits most of its time, the longest first: several run at a time. What measures, or needs
+# the machine for itself, runs alone.
+waiting='faults crash conformance:three dsctl hook front front-apache wire:lighttpd-cgi registry
+    wire:nginx export program run library hosting client'
+measuring='contention parked housekeeping scaling instructions'
 # doors/list.mjs has them
 doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
     apache-cgi lighttpd-cgi hosting mixed'
@@ -57,51 +61,62 @@ fail() {
 }
 
 # Check closes with `100%: Checks: 12, Failures: 0, Errors: 0`, one such line a program.
+unit_program() {
+    name=$(basename "$1")
+    timeout -k 5 300 "$1" >"$scratch/unit" 2>&1
+    status=$?
+    totals=$(sed -n 's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' \
+        "$scratch/unit" | awk '{ c += $1; f += $2 + $3 } END { print c + 0, f + 0 }')
+    checks=${totals% *}
+    bad=${totals#* }
+    # a program that died, or that a sanitizer ended, says nothing about the rest of its checks
+    [ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1 && checks=$((checks + 1))
+    if [ "$bad" -ne 0 ]; then
+        sed 's/^/    /' "$scratch/unit"
+        { grep -E '^[^ ]+:[0-9]+:[FE]:' "$scratch/unit" || echo "ended with status $status"; } |
+            fail "$name"
+    fi
+    count "$name" $((checks - bad)) "$bad"
+}
+
+# Every program: half of them wait most of their time.
 unit() {
+    suites=
     for program in "$B"/unit/test_*; do
         case $program in
-        *.d) continue ;;
-        *'*') program='' ;;
+        *.d) ;;
+        *'*') count unit 0 0 ;;
+        *) suites="$suites unit:${program##*/test_}" ;;
         esac
-        if [ -z "$program" ]; then
-            count unit 0 0
-            return
-        fi
-        timeout -k 5 300 "$program" >"$scratch/unit" 2>&1
-        status=$?
-        totals=$(sed -n 's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' \
-            "$scratch/unit" | awk '{ c += $1; f += $2 + $3 } END { print c + 0, f + 0 }')
-        checks=${totals% *}
-        bad=${totals#* }
-        # a program that died, or that a sanitizer ended, says nothing about the rest of its checks
-        [ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1 && checks=$((checks + 1))
-        if [ "$bad" -ne 0 ]; then
-            sed 's/^/    /' "$scratch/unit"
-            { grep -E '^[^ ]+:[0-9]+:[FE]:' "$scratch/unit" || echo "ended with status $status"; } |
-                fail "$(basename "$program")"
-        fi
-        count "$(basename "$program")" $((checks - bad)) "$bad"
     done
-    # each fuzz entry point takes the files of its corpus as arguments and dies of a wrong one
     for program in "$B"/fuzz/*; do
-        if [ ! -f "$program" ] || [ ! -x "$program" ]; then
-            continue
+        if [ -f "$program" ] && [ -x "$program" ]; then
+            suites="$suites fuzz:${program##*/}"
         fi
-        name=$(basename "$program")
-        files=0
-        bad=0
-        for input in tests/fuzz/corpus/"$name"/*; do
-            [ -f "$input" ] || continue
-            files=$((files + 1))
-            if ! timeout 20 "$program" "$input" >"$scratch/fuzz" 2>&1; then
-                bad=$((bad + 1))
-                echo "$input" | fail "fuzz $name"
-                echo "  $name $input"
-                sed 's/^/    /' "$scratch/fuzz"
-            fi
-        done
-        count "fuzz $name" $((files - bad)) $bad
     done
+    run_together "$suites"
+}
+
+# A fuzz entry point replays its corpus, and dies of an input that is wrong: then each is looked at.
+fuzz_program() {
+    name=$(basename "$1")
+    corpus=tests/fuzz/corpus/$name
+    files=$(find "$corpus" -type f 2>/dev/null | wc -l)
+    bad=0
+    if [ "$files" -gt 0 ] && ! timeout 120 "$1" "$corpus" >"$scratch/fuzz" 2>&1; then
+        for input in "$corpus"/*; do
+            timeout 20 "$1" "$input" >"$scratch/fuzz-one" 2>&1 && continue
+            bad=$((bad + 1))
+            echo "$input" | fail "fuzz $name"
+            sed 's/^/    /' "$scratch/fuzz-one"
+        done
+        if [ $bad -eq 0 ]; then # of all together, but of none by itself
+            bad=1
+            tail -n 1 "$scratch/fuzz" | fail "fuzz $name"
+            sed 's/^/    /' "$scratch/fuzz"
+        fi
+    fi
+    count "fuzz $name" $((files - bad)) $bad
 }
 
 modules() {
@@ -188,39 +203,67 @@ one_system() {
     count "$1" "$good" "$bad"
 }
 
-# Every door, several suites at a time: most of it is waiting. The longest ones first.
-run_doors() {
-    rm -rf "$B/doors" "$B/doors.md"
-    suites=doors:idle
-    for door in $doors; do suites="$suites doors:$door"; done
-    for door in $doors; do suites="$suites conformance:$door"; done
+# Several suites at a time: most of what they do is to wait. JOBS of them, in that order.
+run_together() {
     # each is a run of this script for itself, whose last line has its counts
     # shellcheck disable=SC2016,SC2086 # expanded by that sh; words are meant to split
-    printf '%s\n' $suites | xargs -P "${JOBS:-4}" -I{} sh -c '
-        sh tests/run.sh "$1" >"$2/doors-$1" 2>&1 </dev/null
-        sed -e "\$d" -e "/^failed: /d" "$2/doors-$1"' - {} "$scratch"
-    for suite in $suites; do
-        totals=$(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$scratch/doors-$suite")
+    printf '%s\n' $1 | xargs -P "${JOBS:-4}" -I{} sh -c '
+        sh tests/run.sh "$1" >"$2/suite-$1" 2>&1 </dev/null
+        sed -e "\$d" -e "/^failed: /d" "$2/suite-$1"' - {} "$scratch"
+    for suite in $1; do
+        totals=$(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$scratch/suite-$suite")
         [ -n "$totals" ] || totals='0 1'
-        grep '^failed: ' "$scratch/doors-$suite" >>"$scratch/failed"
+        grep '^failed: ' "$scratch/suite-$suite" >>"$scratch/failed"
         passed=$((passed + ${totals% *}))
         failed=$((failed + ${totals#* }))
     done
+}
+
+# The longest ones first; doors:idle is silent for a minute and a half.
+door_suites() {
+    printf 'doors:idle'
+    for door in $doors; do printf ' conformance:%s' "$door"; done
+    for door in $doors; do printf ' doors:%s' "$door"; done
+}
+
+matrix() {
     echo
     node tests/system/doors/matrix.mjs
     echo
 }
 
+# together SUITES…: installs what they need, once, and runs them
+together() {
+    if modules; then
+        run_together "$*"
+    else
+        count "$1" 0 1
+    fi
+}
+
 run_suite() {
     case $1 in
+    all)
+        unit
+        rm -rf "$B/doors" "$B/doors.md"
+        # shellcheck disable=SC2046,SC2086 # words are meant to split
+        together $(door_suites) $waiting
+        for suite in $measuring; do run_suite "$suite"; done
+        matrix
+        ;;
     unit) unit ;;
-    system) for suite in $system; do run_suite "$suite"; done ;;
+    unit:*) unit_program "$B/unit/test_${1#*:}" ;;
+    fuzz:*) fuzz_program "$B/fuzz/${1#*:}" ;;
+    system)
+        # shellcheck disable=SC2086 # words are meant to split
+        together $waiting
+        for suite in $measuring; do run_suite "$suite"; done
+        ;;
     doors)
-        if modules; then
-            run_doors
-        else
-            count doors 0 1
-        fi
+        rm -rf "$B/doors" "$B/doors.md"
+        # shellcheck disable=SC2046 # words are meant to split
+        together $(door_suites)
+        matrix
         ;;
     modules) modules || exit 1; exit 0 ;;
     conformance) for setup in three $doors; do run_suite conformance:"$setup"; done ;;
@@ -235,7 +278,7 @@ run_suite() {
     esac
 }
 
-[ $# -eq 0 ] && set -- unit system doors
+[ $# -eq 0 ] && set -- all
 for suite in "$@"; do
     run_suite "$suite"
 done

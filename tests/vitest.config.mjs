@@ -4,6 +4,8 @@ export default {
     include: ["system/*.test.mjs"],
     pool: "forks",
     fileParallelism: false,
+    // tests that are concurrent wait: all doors for the same 90 s, say
+    maxConcurrency: 20,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
