@@ -177,7 +177,7 @@ static inline void walk(struct store *store)
         for (int i = 0; i < walk.paths; i += 2)
             walk_change(&walk, walk.path[i], true);
         walk_sweep(&walk);
-        (void)store_copy_log(walk.conn);
+        (void)store_checkpoint(walk.conn, false);
         (void)store_checkpoint(walk.conn, true);
         store_disconnect(walk.conn);
     }
