@@ -5,6 +5,8 @@
  * were before lose rows by that where the linked SQLite has the fault, which shows that the test
  * sees it; those of the store lose nothing.
  */
+#include <sys/stat.h>
+
 #include "store_private.h"
 #include "store_unit.h"
 
@@ -14,8 +16,9 @@ enum { CHECKPOINT_LOCK = 1, FIRST_ROWS = 30, MORE_ROWS = 60 };
 
 static sqlite3_vfs front;
 static sqlite3_vfs *behind;
-static sqlite3_io_methods front_methods;
+static sqlite3_io_methods front_methods, log_methods;
 static const sqlite3_io_methods *behind_methods;
+static sqlite3_int64 log_limit = -1; /* bytes of log for which there is room on the disk; -1: any */
 
 static void (*before_checkpoint)(void); /* called once: no lock of the checkpoint is taken yet */
 static void (*after_header)(void);      /* called once: the header was read */
@@ -47,18 +50,31 @@ static int front_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *page)
     return behind_methods->xUnfetch(file, offset, page);
 }
 
+static int log_write(sqlite3_file *file, const void *data, int bytes, sqlite3_int64 start)
+{
+    if (log_limit >= 0 && start + bytes > log_limit)
+        return SQLITE_FULL;
+    return behind_methods->xWrite(file, data, bytes, start);
+}
+
 static int front_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *got)
 {
     int code = behind->xOpen(behind, name, file, flags, got);
 
     (void)vfs;
-    if (code != SQLITE_OK || !(flags & SQLITE_OPEN_MAIN_DB))
+    if (code != SQLITE_OK || !(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
         return code;
-    behind_methods = file->pMethods;
-    front_methods = *behind_methods;
-    front_methods.xShmLock = front_lock;
-    front_methods.xUnfetch = front_unfetch;
-    file->pMethods = &front_methods;
+    behind_methods = file->pMethods; /* the same of both */
+    if (flags & SQLITE_OPEN_WAL) {
+        log_methods = *behind_methods;
+        log_methods.xWrite = log_write;
+        file->pMethods = &log_methods;
+    } else {
+        front_methods = *behind_methods;
+        front_methods.xShmLock = front_lock;
+        front_methods.xUnfetch = front_unfetch;
+        file->pMethods = &front_methods;
+    }
     return code;
 }
 
@@ -320,6 +336,28 @@ START_TEST(begins_with_a_commit_of_its_own)
 }
 END_TEST
 
+START_TEST(makes_room_in_a_log_that_cannot_grow)
+{
+    struct fixture f;
+    struct stat log;
+    char name[80];
+
+    open_raced(&f);
+    write_rows(FIRST_ROWS, 3000);
+    (void)snprintf(name, sizeof name, "%s-wal", f.config.database);
+    ck_assert_int_eq(stat(name, &log), 0);
+    log_limit = log.st_size;
+    ck_assert_int_eq(run_as_writer("INSERT INTO noted (data) VALUES ('x')"), SQLITE_FULL);
+    before_checkpoint = try_to_write_one; /* it has the write lock, so nobody else has */
+    ck_assert_int_eq(store_checkpoint(f.conn, false), DS_OK);
+    ck_assert_int_eq(rows, FIRST_ROWS);
+    write_rows(1, 3000); /* at the start of the log */
+    log_limit = -1;
+    ck_assert(is_all_there(&f));
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(knows_which_releases_have_the_fault)
 {
     static const struct {
@@ -341,4 +379,4 @@ UNIT_MAIN(store_checkpoint, sees_rows_lost_where_a_checkpoint_begins_on_a_copied
           sees_rows_lost_where_a_restart_finds_a_writer, loses_nothing_while_writers_go_on,
           loses_nothing_while_writers_are_held_off, loses_nothing_where_a_restart_finds_a_writer,
           is_taken_by_one_at_a_time, begins_with_a_commit_of_its_own,
-          knows_which_releases_have_the_fault)
+          makes_room_in_a_log_that_cannot_grow, knows_which_releases_have_the_fault)
