@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/futex.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -18,11 +16,11 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "futex.h"
 #include "log.h"
+#include "write_lock.h"
 
 enum { BOOT_ID = 40 };
 
@@ -55,7 +53,7 @@ struct shared {
     _Atomic uint32_t bell;
     _Atomic uint32_t doors; /* how often somebody has answered one */
     _Atomic uint64_t head;
-    pthread_mutex_t write_lock;
+    struct write_hint write_hint;
     _Atomic uint32_t interest[WAKE_INTEREST];
     struct change ring[WAKE_RING];
     struct touch touch[WAKE_TOUCH];
@@ -64,13 +62,9 @@ struct shared {
 struct wake {
     int fd;
     struct shared *shared;
+    struct write_lock write_lock;
     int touch_at; /* where wake_touch_sweep() goes on; of the one thread that calls it */
 };
-
-static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *timeout)
-{
-    return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
-}
 
 /* What the kernel calls this run of the machine; empty where it does not say. */
 static void read_boot_id(char id[static BOOT_ID])
@@ -83,21 +77,6 @@ static void read_boot_id(char id[static BOOT_ID])
         (void)close(fd);
 }
 
-static bool init_lock(pthread_mutex_t *lock)
-{
-    pthread_mutexattr_t attr;
-    bool ok;
-
-    memset(lock, 0, sizeof *lock);
-    if (pthread_mutexattr_init(&attr) != 0)
-        return false;
-    ok = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED) == 0 &&
-         pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST) == 0 &&
-         pthread_mutex_init(lock, &attr) == 0;
-    (void)pthread_mutexattr_destroy(&attr);
-    return ok;
-}
-
 /* All bytes are if the first one is and each is like the one before it. */
 static bool is_zero(const char *bytes, size_t n)
 {
@@ -105,14 +84,13 @@ static bool is_zero(const char *bytes, size_t n)
 }
 
 /*
- * For a process that is alone: nobody holds the lock, nobody is interested. TTL renewals stay, for
+ * For a process that is alone: nobody is interested. TTL renewals stay, for
  * a CGI process is alone most of the time; after a restart of the machine nothing does. A page
  * that is as it should be is not written.
  */
-static bool begin_anew(struct shared *shared)
+static void begin_anew(struct shared *shared)
 {
     char boot[BOOT_ID];
-    pthread_mutex_t free_lock;
 
     read_boot_id(boot);
     if (shared->magic != WAKE_MAGIC || shared->version != WAKE_VERSION ||
@@ -124,11 +102,6 @@ static bool begin_anew(struct shared *shared)
     }
     if (!is_zero((const char *)shared->interest, sizeof shared->interest))
         memset((void *)shared->interest, 0, sizeof shared->interest);
-    return init_lock(&free_lock) &&
-           /* byte for byte, or it is made anew */
-           // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison)
-           (memcmp(&shared->write_lock, &free_lock, sizeof free_lock) == 0 ||
-            init_lock(&shared->write_lock));
 }
 
 static bool map(struct wake *wake, bool first)
@@ -146,8 +119,10 @@ static bool map(struct wake *wake, bool first)
     if (memory == MAP_FAILED)
         return false;
     wake->shared = memory;
-    /* magic 0: somebody emptied the file under the others */
-    return (!first && wake->shared->magic != 0) || begin_anew(wake->shared);
+    if (first || wake->shared->magic == 0) /* or somebody emptied the file under the others */
+        begin_anew(wake->shared);
+    write_lock_init(&wake->write_lock, wake->fd, &wake->shared->write_hint);
+    return true;
 }
 
 /* Is the file that we have locked still the one of that name? */
@@ -225,8 +200,10 @@ void wake_close(struct wake *wake, void (*alone)(void *), void *arg)
         return;
     if (alone && flock(wake->fd, LOCK_EX | LOCK_NB) == 0)
         alone(arg);
-    if (wake->shared)
+    if (wake->shared) {
+        write_lock_close(&wake->write_lock);
         (void)munmap(wake->shared, sizeof *wake->shared);
+    }
     if (wake->fd >= 0) {
         unlock(wake->fd);
         (void)close(wake->fd);
@@ -271,7 +248,7 @@ void wake_publish(struct wake *wake, const int64_t *stream_ids, size_t n)
 void wake_ring(struct wake *wake)
 {
     atomic_fetch_add(&wake->shared->bell, 1);
-    (void)futex(&wake->shared->bell, FUTEX_WAKE, INT_MAX, NULL);
+    futex_wake(&wake->shared->bell, INT_MAX);
 }
 
 void wake_interest(struct wake *wake, int64_t stream_id, int change)
@@ -329,9 +306,7 @@ uint32_t wake_bell(struct wake *wake)
 
 void wake_wait(struct wake *wake, uint32_t noted, int64_t timeout_ms)
 {
-    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
-
-    (void)futex(&wake->shared->bell, FUTEX_WAIT, noted, &timeout);
+    futex_sleep(&wake->shared->bell, noted, timeout_ms);
 }
 
 /* --- TTL renewals --- */
@@ -403,46 +378,14 @@ void wake_touch_saved(struct wake *wake, int64_t stream_id, int64_t until_ms)
 
 /* --- locks --- */
 
-static int lock_until(pthread_mutex_t *mutex, clockid_t clock, int64_t timeout_ms)
-{
-    struct timespec until;
-
-    (void)clock_gettime(clock, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-#ifdef __SANITIZE_THREAD__
-    return pthread_mutex_timedlock(mutex, &until); /* the other one is unknown to it */
-#else
-    return pthread_mutex_clocklock(mutex, clock, &until);
-#endif
-}
-
 enum ds_status wake_lock(struct wake *wake, int64_t timeout_ms)
 {
-#ifdef __SANITIZE_THREAD__
-    clockid_t clock = CLOCK_REALTIME;
-#else
-    clockid_t clock = CLOCK_MONOTONIC;
-#endif
-    int error = lock_until(&wake->shared->write_lock, clock, timeout_ms);
-
-    if (error == EOWNERDEAD) /* what it protects is SQLite's, which recovers by itself */
-        error = pthread_mutex_consistent(&wake->shared->write_lock);
-    if (error == 0)
-        return DS_OK;
-    if (error == ETIMEDOUT)
-        return DS_BUSY;
-    log_error("cannot take the write lock: %s", strerror(error));
-    return DS_FAILED;
+    return write_lock_take(&wake->write_lock, timeout_ms);
 }
 
 void wake_unlock(struct wake *wake)
 {
-    (void)pthread_mutex_unlock(&wake->shared->write_lock);
+    write_lock_leave(&wake->write_lock);
 }
 
 bool wake_try_duty(struct wake *wake)

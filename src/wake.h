@@ -5,7 +5,7 @@
  * the cost of a wait of at most WAKE_RECHECK_MS. State lives in SQLite.
  *
  *     ┌────────────┬──────────────────────────────────────────────────────────────────┐
- *     │ header     │ version; bell (futex word); head (changes published); write lock  │
+ *     │ header     │ version; bell (futex word); head (changes published); lock hints  │
  *     │ interest[] │ how many processes have readers parked on streams of this slot    │
  *     │ ring[]     │ the last changes: (number, stream id), change n at n % WAKE_RING  │
  *     │ touch[]    │ TTL renewals that are not in the database yet                     │
@@ -13,9 +13,8 @@
  *
  * Who writes what: a committer, after its commit, publishes into ring and head and then rings the
  * bell where there is interest; a live desk counts itself in interest[] before it looks at the
- * database; whoever answers a read writes touch[]; the write lock is taken before SQLite's, so
- * that writers of several processes queue instead of polling. It is robust: a holder's death frees
- * it.
+ * database; whoever answers a read writes touch[]; hints of the write lock (write_lock.h) are
+ * written by whoever takes or waits for it.
  *
  * No lost wake-up (invariant I3): a waiter counts its interest, notes the head, and then reads the
  * database; a writer commits, then publishes, then reads the interest. Whichever comes first, one
@@ -98,9 +97,9 @@ void wake_touch_sweep(struct wake *wake,
 /* The commit with this renewal has happened. */
 void wake_touch_saved(struct wake *wake, int64_t stream_id, int64_t until_ms);
 
-/* --- the write lock --- */
+/* --- locks --- */
 
-/* DS_BUSY when it was not to be had within timeout_ms. */
+/* The write lock, taken before SQLite's: DS_BUSY when it was not to be had within timeout_ms. */
 enum ds_status wake_lock(struct wake *wake, int64_t timeout_ms);
 void wake_unlock(struct wake *wake);
 

@@ -1,0 +1,25 @@
+/* Sleeping on a word of memory that processes share, and waking who sleeps there (Linux). */
+#ifndef FUTEX_H
+#define FUTEX_H
+
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* While the word has that value, at most so long; may end earlier for no reason. */
+static inline void futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ms)
+{
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
+
+    (void)syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
+}
+
+static inline void futex_wake(_Atomic uint32_t *word, int most)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, most, NULL, NULL, 0);
+}
+
+#endif

@@ -1,0 +1,105 @@
+/* The write lock of all processes: see write_lock.h. */
+#include "write_lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "futex.h"
+#include "log.h"
+
+void write_lock_init(struct write_lock *lock, int fd, struct write_hint *hint)
+{
+    (void)pthread_mutex_init(&lock->mutex, NULL);
+    lock->fd = fd;
+    lock->hint = hint;
+}
+
+void write_lock_close(struct write_lock *lock)
+{
+    (void)pthread_mutex_destroy(&lock->mutex);
+}
+
+static int lock_mutex(pthread_mutex_t *mutex, int64_t timeout_ms)
+{
+    struct timespec until;
+#ifdef __SANITIZE_THREAD__ /* which does not know the other call */
+    const clockid_t clock = CLOCK_REALTIME;
+#else
+    const clockid_t clock = CLOCK_MONOTONIC;
+#endif
+
+    if (pthread_mutex_trylock(mutex) == 0)
+        return 0;
+    (void)clock_gettime(clock, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+#ifdef __SANITIZE_THREAD__
+    return pthread_mutex_timedlock(mutex, &until);
+#else
+    return pthread_mutex_clocklock(mutex, clock, &until);
+#endif
+}
+
+/* DS_BUSY: another process has it. */
+static enum ds_status set_byte(const struct write_lock *lock, short type)
+{
+    struct flock byte = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = WRITE_LOCK_BYTE, .l_len = 1};
+
+    if (fcntl(lock->fd, F_OFD_SETLK, &byte) == 0)
+        return DS_OK;
+    if (errno == EAGAIN || errno == EACCES)
+        return DS_BUSY;
+    log_error("cannot take the write lock: %s", strerror(errno));
+    return DS_FAILED;
+}
+
+/* The drawing's left side. */
+static enum ds_status wait_for_byte(struct write_lock *lock, int64_t until)
+{
+    for (;;) {
+        uint32_t turn = atomic_load(&lock->hint->turn);
+        enum ds_status status;
+        int64_t left;
+
+        atomic_store(&lock->hint->wanted, 1);
+        status = set_byte(lock, F_WRLCK);
+        left = until - clock_monotonic_ms();
+        if (status != DS_BUSY || left <= 0)
+            return status;
+        futex_sleep(&lock->hint->turn, turn, left < WRITE_LOCK_LOOK_MS ? left : WRITE_LOCK_LOOK_MS);
+    }
+}
+
+enum ds_status write_lock_take(struct write_lock *lock, int64_t timeout_ms)
+{
+    int64_t until = clock_monotonic_ms() + timeout_ms;
+    enum ds_status status;
+
+    if (lock_mutex(&lock->mutex, timeout_ms) != 0)
+        return DS_BUSY;
+    status = set_byte(lock, F_WRLCK);
+    if (status == DS_BUSY)
+        status = wait_for_byte(lock, until);
+    if (status != DS_OK)
+        (void)pthread_mutex_unlock(&lock->mutex);
+    return status;
+}
+
+void write_lock_leave(struct write_lock *lock)
+{
+    (void)set_byte(lock, F_UNLCK);
+    if (atomic_exchange(&lock->hint->wanted, 0) != 0) {
+        atomic_fetch_add(&lock->hint->turn, 1);
+        futex_wake(&lock->hint->turn, 1);
+    }
+    (void)pthread_mutex_unlock(&lock->mutex);
+}
