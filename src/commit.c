@@ -17,6 +17,7 @@
 enum {
     BATCH_WRITES = 512, /* most writes of one transaction: bounds its length and a crash's loss */
     SLOTS = 1024,       /* of the table of streams; a power of two, at least 2 × BATCH_WRITES */
+    RESCUE_MS = 1000,   /* between checkpoints for the sake of a full disk */
 };
 
 /* The streams that a batch has touched: an open hash table by path, and the ids to wake. */
@@ -42,6 +43,7 @@ struct commit {
     int64_t queued, queued_bytes;
     bool stopping;
     _Atomic int64_t wal_bytes;
+    int64_t next_rescue;           /* of the thread that is at a transaction */
     struct batch_streams *streams; /* of the one transaction that is under way */
 };
 
@@ -146,14 +148,24 @@ void batch_ended(struct batch *batch, int64_t stream_id)
 static enum ds_status apply_all(struct batch *batch, struct write *first)
 {
     enum ds_status status = store_begin_write(batch->conn);
+    bool deletes = true;
+    size_t bytes = 0;
 
+    for (const struct write *write = first; write; write = write->next) {
+        deletes &= write->makes_room;
+        bytes += write->bytes;
+    }
     if (status != DS_OK)
         return status;
     batch->now = clock_wall_ms();
+    if (bytes > SPILL_BYTES)
+        status = store_keep_room(batch->conn, deletes);
     for (struct write *write = first; status == DS_OK && write; write = write->next)
         status = write->apply(batch, write);
     if (status == DS_OK)
         status = batch_flush(batch);
+    if (status == DS_OK)
+        status = store_keep_room(batch->conn, deletes);
     if (status == DS_OK)
         return store_commit(batch->conn);
     store_rollback(batch->conn);
@@ -195,25 +207,69 @@ static enum ds_status transact(struct commit *commit, struct store_conn *conn, s
     return status;
 }
 
+/* Perhaps the log has what the disk lacks; if not, no sooner than in a second. */
+static bool start_log_anew(struct commit *commit, struct store_conn *conn)
+{
+    int64_t now = clock_monotonic_ms();
+
+    if (!commit->config->checkpoint || now < commit->next_rescue)
+        return false;
+    commit->next_rescue = now + RESCUE_MS;
+    return store_checkpoint_anyway(conn, false) == DS_OK;
+}
+
+/*
+ * A write by itself. One that makes room gets what is kept for a full disk; another program may
+ * have been quicker, so twice.
+ */
+static enum ds_status transact_alone(struct commit *commit, struct store_conn *conn,
+                                     struct write *write)
+{
+    enum ds_status status = transact(commit, conn, write);
+
+    if (status == DS_NO_SPACE && !write->makes_room) {
+        if (start_log_anew(commit, conn))
+            status = transact(commit, conn, write);
+        if (status == DS_NO_SPACE)
+            store_note_full(conn);
+        return status;
+    }
+    for (int i = 0; i < 2 && status == DS_NO_SPACE; i++) {
+        if (!store_begin_reclaim(conn))
+            return DS_BUSY;
+        status = transact(commit, conn, write);
+        store_end_reclaim(conn);
+    }
+    return status;
+}
+
+static void transact_one_by_one(struct commit *commit, struct store_conn *conn, struct write *first)
+{
+    struct write *next;
+
+    for (struct write *write = first; write; write = next) {
+        next = write->next;
+        write->next = NULL;
+        write->status = transact_alone(commit, conn, write);
+        write->next = next;
+    }
+}
+
 static void run_batch(struct commit *commit, struct store_conn *conn, struct write *first)
 {
-    enum ds_status status = transact(commit, conn, first);
+    enum ds_status status =
+        first->next ? transact(commit, conn, first) : transact_alone(commit, conn, first);
     struct write *next;
 
     if (status == DS_OK || status == DS_BUSY || !first->next) {
         for (struct write *write = first; write; write = write->next)
             write->status = status;
     } else {
-        log_warn("a batch failed: trying its writes one by one");
-        for (struct write *write = first; write; write = next) {
-            next = write->next;
-            write->next = NULL;
-            write->status = transact(commit, conn, write);
-            write->next = next;
-        }
+        if (status != DS_NO_SPACE)
+            log_warn("a batch failed: trying its writes one by one");
+        transact_one_by_one(commit, conn, first);
     }
-    /* a full disk: perhaps the log can give some of it back */
-    atomic_store(&commit->wal_bytes, status == DS_NO_SPACE ? INT64_MAX : store_wal_bytes(conn));
+    atomic_store(&commit->wal_bytes, store_wal_bytes(conn));
     for (struct write *write = first; write; write = next) {
         next = write->next; /* finish() ends the write */
         write->finish(write, write->status);

@@ -10,7 +10,8 @@
  * In a CGI process all happens in the caller.
  *
  * When a write makes the transaction fail (disk full, out of memory), all is rolled back and every
- * write of the batch is tried alone, so that only the one that cannot be is refused.
+ * write of the batch is tried alone, so that only the one that cannot be is refused. Where the disk
+ * is full, one that makes room is tried again with what is kept for it (store_reserve.c).
  */
 #ifndef COMMIT_H
 #define COMMIT_H
@@ -48,6 +49,7 @@ struct write {
     enum ds_status (*apply)(struct batch *batch, struct write *write);
     void (*finish)(struct write *write, enum ds_status status);
     size_t bytes;          /* payload, counted against DS_MAX_QUEUED_BYTES */
+    bool makes_room;       /* deletes: what is kept for a full disk is kept for this one */
     bool kill_after;       /* test hook: die between commit and wake-up */
     enum ds_status status; /* private */
 };

@@ -102,6 +102,9 @@ static const struct row table[] = {
      "off: another program, such as Litestream, checkpoints the write-ahead log"},
     {"DS_WAL_BYTES", NUMBER, FIELD(wal_bytes), NULL, 16 * MIB, 64 * KIB, 64 * GIB,
      "the write-ahead log is checkpointed when it has grown to this"},
+    {"DS_RESERVE_BYTES", NUMBER, FIELD(reserve_bytes), NULL, 4 * MIB, 0, 64 * GIB,
+     "kept for deletions on a full disk, in a file beside the database (some more than this, and "
+     "what the log may need); 0: a full disk refuses deletions too"},
     {"DS_TEST_ENDPOINTS", NUMBER, FIELD(test_endpoints), NULL, 0, 0, 1,
      "1: faults of the table `faults` are injected; anybody can set them at /_test/inject-error"},
     {"DS_LOG_LEVEL", CHOICE, FIELD(log_level), "error|warn|info|debug", LOG_INFO_, 0, 0,

@@ -49,6 +49,7 @@ struct config {
     int64_t processes;
     int64_t checkpoint; /* 0: another program does it, 1: we do */
     int64_t wal_bytes;
+    int64_t reserve_bytes;  /* kept free for deletions; 0: none */
     int64_t test_endpoints; /* 1: faults are injected, and can be set over HTTP */
     int64_t hook_processes;
     int64_t hook_timeout_ms;

@@ -87,6 +87,7 @@ static struct renew_write *new_renewals(struct server *server, struct house *hou
     if (renew) {
         renew->write.apply = apply_renewals;
         renew->write.finish = finish_renewals;
+        renew->write.makes_room = true; /* takes none */
         renew->house = house;
         renew->wake = store_wake(server->store);
     }
@@ -193,25 +194,6 @@ static void save_renewals(struct house *house)
         submit_and_wait(house, &renew->write);
 }
 
-/* Slice after slice, each a write among others: nobody waits for more than one of them. */
-static void sweep(struct house *house)
-{
-    struct sweep_write write = {
-        .write = {.apply = apply_sweep, .finish = finish_sweep},
-        .house = house,
-        .unread = clock_monotonic_ms() >= house->next_unread,
-    };
-    bool needed = false;
-
-    if (store_sweep_needed(house->conn, clock_wall_ms(), &needed) != DS_OK)
-        return;
-    if (write.unread)
-        house->next_unread = clock_monotonic_ms() + UNREAD_MS;
-    for (write.more = needed || write.unread; write.more && !is_stopping(house);
-         write.unread = false)
-        submit_and_wait(house, &write.write);
-}
-
 /* Any process whose commits find the log long sees to it; the second one to try finds it short. */
 static void checkpoint(struct house *house)
 {
@@ -222,11 +204,32 @@ static void checkpoint(struct house *house)
         commit_wal_bytes(server->commit) < server->config->wal_bytes ||
         now < house->next_checkpoint)
         return;
-    if (store_checkpoint(house->conn, false) == DS_OK) {
+    if (store_checkpoint_anyway(house->conn, false) == DS_OK) {
         commit_wal_restarted(server->commit);
     } else {
         log_debug("a reader keeps the write-ahead log from starting anew");
         house->next_checkpoint = now + SECOND_MS;
+    }
+}
+
+/* Slice after slice, each a write among others: nobody waits for more than one of them. */
+static void sweep(struct house *house)
+{
+    struct sweep_write write = {
+        .write = {.apply = apply_sweep, .finish = finish_sweep, .makes_room = true},
+        .house = house,
+        .unread = clock_monotonic_ms() >= house->next_unread,
+    };
+    bool needed = false;
+
+    if (store_sweep_needed(house->conn, clock_wall_ms(), &needed) != DS_OK)
+        return;
+    if (write.unread)
+        house->next_unread = clock_monotonic_ms() + UNREAD_MS;
+    for (write.more = needed || write.unread; write.more && !is_stopping(house);
+         write.unread = false) {
+        submit_and_wait(house, &write.write);
+        checkpoint(house); /* what is freed goes through the log, too */
     }
 }
 
@@ -242,6 +245,7 @@ static void round_of(struct house *house)
         return;
     save_renewals(house);
     sweep(house);
+    store_mend_reserve(house->conn);
 }
 
 /* A clean end: the next start has no log to read through, and a copy of the one file is whole. */
@@ -253,7 +257,7 @@ static void leave(struct house *house)
         return;
     save_renewals(house); /* the last second's */
     if (config->checkpoint && config->durability != DURABILITY_MEMORY)
-        (void)store_checkpoint(house->conn, true);
+        (void)store_checkpoint_anyway(house->conn, !store_is_low(house->server->store));
 }
 
 static void *run(void *arg)
@@ -320,7 +324,8 @@ void house_stop(struct house *house)
 /* Once a second, whichever process that is: the looks alone cost as much as a read. */
 static void round_once(struct server *server, struct store_conn *conn)
 {
-    struct sweep_write write = {.write = {.apply = apply_sweep, .finish = finish_sweep}};
+    struct sweep_write write = {
+        .write = {.apply = apply_sweep, .finish = finish_sweep, .makes_room = true}};
     struct renew_write *renew = collect_renewals(server, NULL);
     bool needed = false;
 
@@ -330,6 +335,7 @@ static void round_once(struct server *server, struct store_conn *conn)
         commit_submit(server->commit, &write.write);
     if (write.more)
         wake_round_soon(store_wake(server->store)); /* another slice, after the next request */
+    store_mend_reserve(conn);
 }
 
 void house_once(struct server *server, struct store_conn *conn)
@@ -346,6 +352,6 @@ void house_once(struct server *server, struct store_conn *conn)
         return;
     if (due)
         round_once(server, conn);
-    if (bytes >= most)
-        (void)store_checkpoint(conn, true); /* that it was copied is forgotten with the process */
+    if (bytes >= most) /* emptied: that it was copied is forgotten with the process */
+        (void)store_checkpoint_anyway(conn, !store_is_low(server->store));
 }

@@ -49,7 +49,8 @@ void lib_give(struct ds_store *store, struct store_conn *conn);
  * waits for the commit. bytes: payload, counted against the queue's limit.
  */
 typedef enum ds_status lib_apply_fn(struct batch *batch, void *asked);
-enum ds_status lib_write(struct ds_store *store, lib_apply_fn *apply, void *asked, size_t bytes);
+enum ds_status lib_write(struct ds_store *store, lib_apply_fn *apply, void *asked, size_t bytes,
+                         bool makes_room);
 
 /* The name of a stream in its normal form, in the arena; *reason (static) where it is refused. */
 enum ds_status lib_path(const struct ds_store *store, struct arena *arena, const char *path,

@@ -99,7 +99,7 @@ static enum ds_status ask(struct ds_store *store, struct arena *arena, const cha
     append->seq = options->seq;
     append->closes = options->close;
     check_early(store, arena, append);
-    status = lib_write(store, apply_append, append, len);
+    status = lib_write(store, apply_append, append, len, false);
     *decided = status == DS_OK;
     return *decided ? append->verdict : refuse(append, status, NULL);
 }

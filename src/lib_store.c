@@ -91,10 +91,11 @@ static void finish(struct write *write, enum ds_status status)
     (void)pthread_mutex_unlock(&waiting->lock);
 }
 
-enum ds_status lib_write(struct ds_store *store, lib_apply_fn *fn, void *asked, size_t bytes)
+enum ds_status lib_write(struct ds_store *store, lib_apply_fn *fn, void *asked, size_t bytes,
+                         bool makes_room)
 {
     struct waiting waiting = {
-        .write = {.apply = apply, .finish = finish, .bytes = bytes},
+        .write = {.apply = apply, .finish = finish, .bytes = bytes, .makes_room = makes_room},
         .apply = fn,
         .asked = asked,
     };

@@ -241,7 +241,7 @@ static enum ds_status ask(struct ds_store *store, struct arena *arena, const cha
     create->closed = options->closed;
     create->arena = arena;
     if (status == DS_OK)
-        status = lib_write(store, apply_create, create, create->body.len);
+        status = lib_write(store, apply_create, create, create->body.len, false);
     return status == DS_OK ? create->verdict : status;
 }
 
@@ -287,7 +287,7 @@ enum ds_status ds_delete(struct ds_store *store, const char *path)
         arena ? lib_path(store, arena, path, &deletion.path, &reason) : DS_NO_MEMORY;
 
     if (status == DS_OK)
-        status = lib_write(store, apply_delete, &deletion, 0);
+        status = lib_write(store, apply_delete, &deletion, 0, true);
     arena_free(arena);
     return status == DS_OK ? deletion.verdict : status;
 }

@@ -44,6 +44,7 @@ void op_delete(struct ds_exchange *exchange)
     }
     deletion->write.apply = apply;
     deletion->write.finish = finish;
+    deletion->write.makes_room = true;
     deletion->asked.path = exchange->request.path;
     deletion->exchange = exchange;
     commit_submit(exchange->server->commit, &deletion->write);

@@ -62,7 +62,7 @@ void op_options(struct ds_exchange *exchange)
     exchange_finish(exchange);
 }
 
-/* 200 when a read transaction works. */
+/* 200 when a read transaction works; what it says begins with ok then. */
 void op_health(struct ds_exchange *exchange)
 {
     struct stream stream;
@@ -74,7 +74,9 @@ void op_health(struct ds_exchange *exchange)
         http_begin(&exchange->head, exchange->server->config, 200);
         http_add(&exchange->head, "Cache-Control", "no-store");
         http_add(&exchange->head, "Content-Type", "text/plain; charset=utf-8");
-        buf_adds(&exchange->body, "ok\n");
+        buf_adds(&exchange->body, store_is_low(exchange->server->store)
+                                      ? "ok, but the disk is full: appends may be refused\n"
+                                      : "ok\n");
         http_end(&exchange->head, (int64_t)exchange->body.len);
     }
     exchange_finish(exchange);

@@ -107,6 +107,8 @@ enum ds_status store_connect(struct store_conn **out, struct store *store)
     }
     (void)sqlite3_busy_timeout(conn->db, (int)store->config->busy_timeout_ms);
     status = configure(conn);
+    if (status == DS_OK)
+        reserve_configure(conn);
     if (status == DS_OK && store->config->durability == DURABILITY_MEMORY)
         status = open_files(conn);
     if (status != DS_OK) {
@@ -253,7 +255,9 @@ static void end_alone(void *arg)
     delete_file(config->database, "-wake");
 }
 
-enum ds_status store_open(struct store **out, const struct config *config, bool lasting)
+/* *again: it might do the next time. */
+static enum ds_status try_to_open(struct store **out, const struct config *config, bool lasting,
+                                  bool *again)
 {
     struct store *store = calloc(1, sizeof *store);
     char *wake_path = beside(config->database, "-wake");
@@ -287,8 +291,17 @@ enum ds_status store_open(struct store **out, const struct config *config, bool 
     return DS_OK;
 fail:
     free(wake_path);
+    *again = store && store->config && store_make_way(store);
     store_close(store, false);
     return status;
+}
+
+enum ds_status store_open(struct store **out, const struct config *config, bool lasting)
+{
+    bool again = false;
+    enum ds_status status = try_to_open(out, config, lasting, &again);
+
+    return again ? try_to_open(out, config, lasting, &again) : status;
 }
 
 void store_close(struct store *store, bool lasting)

@@ -108,6 +108,37 @@ enum ds_status store_begin_write(struct store_conn *conn);
 enum ds_status store_commit(struct store_conn *conn);
 void store_rollback(struct store_conn *conn);
 
+/* --- a full disk: see store_reserve.c --- */
+
+/*
+ * Before store_commit(), in the transaction; and before the first change of one that writes more
+ * than SPILL_BYTES, which may go to the log before the end. Keeps room for what comes later.
+ * DS_NO_SPACE: there is none for this one, and it is to be rolled back. deletes: the transaction
+ * makes room, and may use what is kept for such.
+ */
+enum { SPILL_BYTES = 256 * 1024 };
+enum ds_status store_keep_room(struct store_conn *conn, bool deletes);
+
+/* A transaction that may make the database larger met the full disk: for all to see. */
+void store_note_full(struct store_conn *conn);
+
+/*
+ * Before another try of a deletion that met the full disk: takes the write lock of all processes,
+ * and gives what was kept to it; DS_BUSY_TIMEOUT_MS were not enough for the lock: false. After
+ * that transaction, whatever became of it, store_end_reclaim().
+ */
+bool store_begin_reclaim(struct store_conn *conn);
+void store_end_reclaim(struct store_conn *conn);
+
+/* As store_checkpoint(); one that meets the full disk gets what was kept. */
+enum ds_status store_checkpoint_anyway(struct store_conn *conn, bool leaving);
+
+/* Makes it again, as large as it should be: once a second. */
+void store_mend_reserve(struct store_conn *conn);
+
+/* Has the disk no room for appends? A look at the file, for whoever asks. */
+bool store_is_low(const struct store *store);
+
 /* Tells the listener what this connection's commits have begun and ended since the last call. */
 void store_tell(struct store_conn *conn);
 

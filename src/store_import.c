@@ -92,6 +92,8 @@ static enum ds_status begin(struct import *import)
     enum ds_status status = import->open ? DS_OK : store_begin_write(import->conn);
 
     import->open = status == DS_OK;
+    if (status == DS_OK) /* a stream may be large */
+        status = store_keep_room(import->conn, false);
     return status;
 }
 
@@ -115,7 +117,11 @@ static enum ds_status commit(struct import *import)
     if (!import->open)
         return DS_OK;
     import->open = false;
-    status = store_commit(import->conn);
+    status = store_keep_room(import->conn, false);
+    if (status == DS_OK)
+        status = store_commit(import->conn);
+    else
+        store_rollback(import->conn);
     if (status != DS_OK)
         return status;
     wake_publish(import->conn->store->wake, (const int64_t *)(const void *)import->changed.data,
@@ -125,8 +131,10 @@ static enum ds_status commit(struct import *import)
     dump->rows += import->open_rows;
     dump->producers += import->open_producers;
     import->open_streams = import->open_rows = import->open_producers = 0;
-    if (config->checkpoint && store_wal_bytes(import->conn) > config->wal_bytes)
-        (void)store_checkpoint(import->conn, false); /* if somebody is in the way, then later */
+    if (config->checkpoint &&
+        (store_wal_bytes(import->conn) > config->wal_bytes || store_is_low(import->conn->store)))
+        (void)store_checkpoint_anyway(import->conn,
+                                      false); /* if somebody is in the way, then later */
     breathe(import);
     return DS_OK;
 }
@@ -535,7 +543,7 @@ enum ds_status store_import(struct store_conn *conn, struct store_dump *dump)
     if (import.open)
         store_rollback(conn);
     else if (status == DS_OK && conn->store->config->checkpoint)
-        (void)store_checkpoint(conn, true); /* somebody may want to take the file away */
+        (void)store_checkpoint_anyway(conn, true); /* somebody may want to take the file away */
     arena_free(import.arena);
     buf_close(&import.changed);
     return status;

@@ -64,6 +64,7 @@ enum stmt {
     STMT_FAULT_PARSE,
     STMT_UPKEEP_CHECKPOINT,
     STMT_DATA_VERSION,
+    STMT_PAGE_COUNT,
     STMT_COUNT
 };
 
@@ -72,6 +73,7 @@ struct store {
     struct wake *wake;
     struct store_conn *first;  /* a CGI process's, from looking at the schema: not given away yet */
     atomic_bool checkpointing; /* a thread of this process is at it, see store_checkpoint.c */
+    atomic_bool no_reserve;    /* there can be none, see store_reserve.c */
     ds_event_fn *listener;     /* NULL: nobody wants to know of lives that begin and end */
     void *listener_arg;
 };
@@ -89,6 +91,10 @@ struct store_conn {
     struct known *known;             /* rows, see store_known.c; NULL before there is one */
     struct life *noted, **noted_end; /* in this transaction */
     struct life *committed;          /* to be told */
+    int64_t page_bytes;              /* of the database; 0: not asked yet */
+    int64_t secure_delete;           /* what it was before store_begin_reclaim() */
+    int64_t reserve_seen, end_seen;  /* when store_keep_room() looked last, */
+    int64_t end_kept;                /*   and how far the reserve was enough */
     sqlite3_stmt *stmt[STMT_COUNT];  /* prepared when first used, kept */
 };
 
@@ -146,6 +152,18 @@ const char *vfs_name(void);
 
 /* Around a COMMIT: its writes to the log are collected; afterwards, what is left is dropped. */
 void vfs_collect(struct store_conn *conn, bool collects);
+
+/* Is there a reserve for a full disk, or can there be one? */
+bool store_has_reserve(const struct store *store);
+
+/* A connection's part in store_reserve.c. */
+void reserve_configure(struct store_conn *conn);
+
+/*
+ * The database could not be opened: does the disk have no room for the files beside it? Then there
+ * is room now, for another try. Without a reserve there was nothing to be done: false.
+ */
+bool store_make_way(const struct store *store);
 
 /* Makes the registry what DS_REGISTRY says: once at start. */
 enum ds_status store_settle_registry(struct store_conn *conn);

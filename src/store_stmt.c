@@ -4,8 +4,13 @@
  * To add one: its name in enum stmt (store_private.h), its SQL here. test_store.c prepares them
  * all and refuses any that scans a table.
  */
+#include <errno.h>
+
+#include "clock.h"
 #include "log.h"
 #include "store_private.h"
+
+enum { MINUTE_MS = 60000 };
 
 #define STREAM_COLUMNS                                                                             \
     "SELECT id, path, content_type, tail, messages, created_at, closed_at, closed_producer, "      \
@@ -120,10 +125,44 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_UPKEEP_CHECKPOINT] = "INSERT INTO upkeep (id, checkpoints) VALUES (1, 1) "
                                "ON CONFLICT (id) DO UPDATE SET checkpoints = checkpoints + 1",
     [STMT_DATA_VERSION] = "PRAGMA data_version",
+    [STMT_PAGE_COUNT] = "PRAGMA page_count",
 };
+
+static bool is_of_space(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+/* A quota, a limit on the size of files, no room for the log's index: SQLite tells them apart. */
+static bool is_no_room(struct store_conn *conn, int code)
+{
+    int last = errno, error; /* of a COMMIT, SQLite does not note it */
+
+    if ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CANTOPEN)
+        return (code & 0xff) == SQLITE_FULL;
+    error = conn && conn->db ? sqlite3_system_errno(conn->db) : 0;
+    return is_of_space(last) || is_of_space(error);
+}
+
+/* A full disk is met with each request: the reserve's mark says so once (store_reserve.c). */
+static enum ds_status say_full(const struct store_conn *conn, const char *doing)
+{
+    static _Atomic int64_t next;
+    int64_t now = clock_monotonic_ms();
+
+    if ((conn && conn->store && store_has_reserve(conn->store)) || now < atomic_load(&next)) {
+        log_debug("disk full while %s", doing);
+    } else {
+        atomic_store(&next, now + MINUTE_MS);
+        log_error("disk full while %s", doing);
+    }
+    return DS_NO_SPACE;
+}
 
 enum ds_status store_status(struct store_conn *conn, int code, const char *doing)
 {
+    if (is_no_room(conn, code))
+        return say_full(conn, doing);
     switch (code & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:
@@ -136,9 +175,6 @@ enum ds_status store_status(struct store_conn *conn, int code, const char *doing
     case SQLITE_NOMEM:
         log_error("out of memory while %s", doing);
         return DS_NO_MEMORY;
-    case SQLITE_FULL:
-        log_error("disk full while %s", doing);
-        return DS_NO_SPACE;
     default:
         log_error("SQLite error %d while %s: %s", code, doing,
                   conn && conn->db ? sqlite3_errmsg(conn->db) : sqlite3_errstr(code));
@@ -167,8 +203,10 @@ sqlite3_stmt *stmt_prepare(struct store_conn *conn, const char *sql, enum ds_sta
 
 enum ds_status stmt_step(struct store_conn *conn, sqlite3_stmt *stmt, bool *row)
 {
-    int code = sqlite3_step(stmt);
+    int code;
 
+    errno = 0;
+    code = sqlite3_step(stmt);
     *row = code == SQLITE_ROW;
     return store_status(conn, code, sqlite3_sql(stmt));
 }

@@ -1,0 +1,428 @@
+/*
+ * Room for deletions on a full disk.
+ *
+ * Whatever a transaction changes goes to the log first, a deletion too; and the log can begin anew
+ * only when a checkpoint has copied all of it, for which the database's file may have to grow. On a
+ * disk that appends have filled, neither would work, and nothing could ever make room. So a file
+ * beside the database (DATABASE-reserve) holds blocks that nobody needs yet:
+ *
+ *     database  ═════════════╤ ─ ─ ─ ─ ─ ─ ┐   growth: what a checkpoint would add to the file
+ *     log       ═════════════╪═══ … ═══════╡
+ *     reserve   ═════════════╧═══ growth ══╧═══ DS_RESERVE_BYTES ══┤
+ *
+ * Must hold: after every transaction the reserve is as large as the growth; and after one that is
+ * no deletion, DS_RESERVE_BYTES larger. Why room can always be made then:
+ *
+ *   1. Before it commits, a transaction asks store_keep_room(), in SQLite's write transaction, so
+ *      that nobody else grows anything meanwhile. The reserve is made larger where it is too small.
+ *      If the disk has no room for that, the transaction is refused (507) and rolled back: appends
+ *      meet the end of the disk earlier than deletions. Its pages go to the log after that; one so
+ *      large that some go earlier asks before as well. So the log never takes what was kept.
+ *   2. A checkpoint that finds the disk full is given the growth, which is what it takes, and no
+ *      more (store_checkpoint_anyway). Then the log begins anew, in the blocks that it has.
+ *   3. A deletion that finds the disk full has the log begin anew. That may not be enough: the log
+ *      may have been cut to nothing, by a clean stop say, or somebody who reads keeps it from
+ *      beginning anew. So the deletion is given the rest of the reserve but for the growth, and is
+ *      tried again (commit.c). It needs a few pages, a slice of the sweep some 2 MiB.
+ *   4. Whoever opens the database and finds no room for the files beside it takes it from there
+ *      (store_make_way).
+ *   5. The next transaction that is no deletion makes the reserve whole again, or is refused. What
+ *      was deleted is free within the file, where appends need no growth. Such ones go on even if
+ *      others have taken what was given away, as long as the log has blocks to write again: so
+ *      those are kept while the disk is full, at a clean stop too (house.c).
+ *
+ * Nothing is measured: the file system itself says what there is, to whom it gives blocks, so that
+ * quotas and what other programs write count as well. Only one that writes on and on may take what
+ * is given away before it is used. A limit on the size of files (RLIMIT_FSIZE) is no matter of
+ * blocks: no transaction makes the database larger than that (reserve_configure).
+ *
+ * The state lies in the size of the file, for all processes to see, and in no hint: one that is not
+ * a whole number of pages says that the disk had no room when the reserve was to grow (is_low).
+ * Upkeep tries again each second.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "store_private.h"
+
+enum {
+    NAME_BYTES = 4096,
+    BLOCK = 4096,                  /* sizes are whole ones, or one byte less */
+    MARGIN_BYTES = 64 * 1024,      /* for what a checkpoint writes besides */
+    START_BYTES = 2 * 1024 * 1024, /* of the files that are made when a database is opened */
+};
+
+/* What there is of the reserve, and for which database. */
+struct look {
+    bool there, low;
+    int64_t bytes; /* in whole blocks */
+};
+
+bool store_has_reserve(const struct store *store)
+{
+    return store->config->reserve_bytes > 0 && store->config->durability != DURABILITY_MEMORY &&
+           !store->no_reserve;
+}
+
+static bool name_beside(char name[static NAME_BYTES], const struct store *store, const char *suffix)
+{
+    return snprintf(name, NAME_BYTES, "%s%s", store->config->database, suffix) < NAME_BYTES;
+}
+
+static struct look understand(const struct stat *info)
+{
+    int64_t bytes = (info->st_size + BLOCK - 1) / BLOCK * BLOCK;
+
+    return (struct look){
+        .there = true, .low = bytes != info->st_size || bytes == 0, .bytes = bytes};
+}
+
+static struct look look_at(const struct store *store)
+{
+    char name[NAME_BYTES];
+    struct stat info;
+
+    if (!name_beside(name, store, "-reserve") || lstat(name, &info) != 0)
+        return (struct look){.there = false};
+    return understand(&info);
+}
+
+bool store_is_low(const struct store *store)
+{
+    struct look look = {.low = false};
+
+    if (store_has_reserve(store))
+        look = look_at(store);
+    return look.there && look.low;
+}
+
+/* Owner, group and mode as the database has them: who may write the one may write the other. */
+static void match_database(int fd, const struct store *store)
+{
+    struct stat database;
+
+    if (stat(store->config->database, &database) != 0)
+        return;
+    if (geteuid() == 0)
+        (void)!fchown(fd, database.st_uid, database.st_gid);
+    (void)fchmod(fd, database.st_mode & 0666);
+}
+
+static int open_reserve(const struct store *store, bool make)
+{
+    char name[NAME_BYTES];
+    int fd;
+
+    if (!name_beside(name, store, "-reserve"))
+        return -1;
+    fd = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 || !make || errno != ENOENT)
+        return fd;
+    fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        match_database(fd, store);
+    return fd;
+}
+
+static void tell(const struct store *store, bool low)
+{
+    if (low)
+        log_warn("the disk of %s is full: appends may be refused (507), deletions go on",
+                 store->config->database);
+    else
+        log_info("the disk of %s has room again", store->config->database);
+}
+
+static bool cut(int fd, int64_t bytes)
+{
+    return ftruncate(fd, bytes) == 0;
+}
+
+/* One line for each time that it becomes so, whichever process notices. */
+static void mark(const struct store *store, int fd, struct look before, int64_t bytes, bool low)
+{
+    int64_t size = low && bytes > 0 ? bytes - 1 : bytes;
+
+    if (cut(fd, size) && low != (before.there && before.low))
+        tell(store, low);
+}
+
+static bool is_no_room(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
+}
+
+/* A larger file than the process may write: SIGXFSZ would end it. */
+static bool is_beyond_limit(int64_t bytes)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           (uint64_t)bytes > limit.rlim_cur;
+}
+
+/* 0, or why there is no reserve of that size; it has at least its size of before. */
+static int extend(int fd, int64_t before, int64_t bytes)
+{
+    if (bytes <= before)
+        return 0;
+    return is_beyond_limit(bytes) ? EFBIG : posix_fallocate(fd, before, bytes - before);
+}
+
+static int64_t round_up(int64_t bytes)
+{
+    return (bytes + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+/*
+ * Makes the reserve as large as `least`, or `ample` where there is room for that: then it is not to
+ * be done in each transaction. DS_NO_SPACE: there is not. The mark of a full disk stays for upkeep
+ * to take away.
+ */
+static enum ds_status grow(struct store *store, int64_t least, int64_t ample, struct look *look)
+{
+    int fd = open_reserve(store, true), error;
+    struct look before = *look;
+    bool low = before.there && before.low;
+    int64_t got = ample;
+
+    error = fd < 0 ? errno : extend(fd, before.bytes, ample);
+    if (fd >= 0 && is_no_room(error)) {
+        (void)cut(fd, before.bytes); /* what it has got may be what the rest needs */
+        error = extend(fd, before.bytes, got = least);
+        low = true;
+    }
+    if (error == 0)
+        look->bytes = before.bytes > got ? before.bytes : got;
+    if (fd >= 0 && (error == 0 || low))
+        mark(store, fd, before, look->bytes, low);
+    if (fd >= 0)
+        (void)close(fd);
+    if (error == 0)
+        return DS_OK;
+    if (is_no_room(error))
+        return DS_NO_SPACE;
+    store->no_reserve = true;
+    if (error != EFBIG) /* else the limit keeps the database small */
+        log_warn("%s-reserve cannot be made (%s): a full disk will refuse deletions too",
+                 store->config->database, strerror(error));
+    return DS_OK;
+}
+
+/* The end of the database as this transaction leaves it, in bytes. */
+static enum ds_status find_end(struct store_conn *conn, int64_t *end)
+{
+    int64_t pages;
+    enum ds_status status = DS_OK;
+
+    if (conn->page_bytes == 0)
+        status = stmt_ask_int(conn, "PRAGMA page_size", &conn->page_bytes);
+    if (status == DS_OK)
+        status = stmt_query_int(conn, STMT_PAGE_COUNT, 0, 0, &pages);
+    *end = status == DS_OK ? pages * conn->page_bytes : 0;
+    return status;
+}
+
+/* What a checkpoint would add to the file. */
+static int64_t growth_to(const struct store *store, int64_t end)
+{
+    struct stat info;
+    int64_t size = stat(store->config->database, &info) == 0 ? info.st_size : 0;
+
+    return end > size ? end - size : 0;
+}
+
+/* What the log has, and writes again after the next checkpoint. */
+static int64_t log_bytes(const struct store *store)
+{
+    char name[NAME_BYTES];
+    struct stat info;
+
+    if (!store->config->checkpoint || !name_beside(name, store, "-wal") || stat(name, &info) != 0)
+        return 0;
+    return info.st_size < store->config->wal_bytes ? info.st_size : store->config->wal_bytes;
+}
+
+enum ds_status store_keep_room(struct store_conn *conn, bool deletes)
+{
+    struct store *store = conn->store;
+    int64_t spare = deletes ? 0 : store->config->reserve_bytes, end, growth, least;
+    struct look look;
+    enum ds_status status;
+
+    if (!store_has_reserve(store))
+        return DS_OK;
+    status = find_end(conn, &end);
+    if (status != DS_OK)
+        return status;
+    look = look_at(store);
+    /* mostly nothing is new: a file only grows, unless it is written anew, and becomes shorter */
+    if (look.bytes == conn->reserve_seen && end >= conn->end_seen && end <= conn->end_kept) {
+        conn->end_seen = end;
+        return DS_OK;
+    }
+    growth = growth_to(store, end);
+    least = round_up(growth + spare);
+    if (look.bytes < least)
+        status = grow(store, least, least + round_up(spare), &look);
+    if (status == DS_NO_SPACE && !deletes && growth == 0) { /* of its own it needs nothing */
+        least = round_up(spare / 2 - log_bytes(store));
+        return look.bytes < least ? grow(store, least, least, &look) : DS_OK;
+    }
+    if (status != DS_OK || deletes)
+        return status;
+    conn->reserve_seen = look.bytes;
+    conn->end_seen = end;
+    conn->end_kept = end - growth + look.bytes - spare;
+    return DS_OK;
+}
+
+void store_note_full(struct store_conn *conn)
+{
+    struct look before = look_at(conn->store);
+    int fd = store_has_reserve(conn->store) && !before.low ? open_reserve(conn->store, true) : -1;
+
+    if (fd < 0)
+        return;
+    mark(conn->store, fd, before, before.bytes, true);
+    (void)close(fd);
+}
+
+/* Gives away all but so many bytes. */
+static bool release(const struct store *store, int64_t but)
+{
+    struct look before = look_at(store);
+    int fd = store_has_reserve(store) && before.bytes > but ? open_reserve(store, false) : -1;
+
+    if (fd < 0)
+        return false;
+    mark(store, fd, before, but, true);
+    (void)close(fd);
+    return true;
+}
+
+/* Gives a checkpoint what it takes. */
+static bool give_growth(struct store_conn *conn)
+{
+    int64_t end, kept;
+
+    if (find_end(conn, &end) != DS_OK)
+        return false;
+    kept = look_at(conn->store).bytes - round_up(growth_to(conn->store, end)) - MARGIN_BYTES;
+    return release(conn->store, kept > 0 ? kept : 0);
+}
+
+/* What is kept becomes the growth, and `spare` more if there is room, with the write lock. */
+static void keep_growth(struct store_conn *conn, int64_t spare)
+{
+    struct store *store = conn->store;
+    int64_t end, growth;
+    struct look look = look_at(store);
+
+    if (!store_has_reserve(store) || find_end(conn, &end) != DS_OK)
+        return;
+    growth = round_up(growth_to(store, end));
+    if (look.bytes < growth + spare)
+        (void)grow(store, growth, growth + round_up(spare), &look);
+    else
+        (void)release(store, growth + round_up(spare));
+}
+
+enum ds_status store_checkpoint_anyway(struct store_conn *conn, bool leaving)
+{
+    enum ds_status status = store_checkpoint(conn, leaving);
+
+    if (status != DS_NO_SPACE || !give_growth(conn))
+        return status;
+    status = store_checkpoint(conn, leaving);
+    if (status != DS_OK && store_begin_write(conn) == DS_OK) {
+        keep_growth(conn, conn->store->config->reserve_bytes); /* what it has not taken, it will */
+        store_rollback(conn);
+    }
+    return status;
+}
+
+bool store_begin_reclaim(struct store_conn *conn)
+{
+    if (conn->store->config->checkpoint)
+        (void)store_checkpoint_anyway(conn, false);
+    if (store_lock_write(conn) == DS_BUSY)
+        return false;
+    keep_growth(conn, 0); /* and nobody takes more until this deletion has committed */
+    /* else all that becomes free is overwritten with zeros, by way of the log */
+    (void)stmt_ask_int(conn, "PRAGMA secure_delete", &conn->secure_delete);
+    (void)sqlite3_exec(conn->db, "PRAGMA secure_delete = OFF", NULL, NULL, NULL);
+    return true;
+}
+
+void store_end_reclaim(struct store_conn *conn)
+{
+    char sql[60];
+
+    (void)snprintf(sql, sizeof sql, "PRAGMA secure_delete = %d", (int)conn->secure_delete);
+    (void)sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
+}
+
+/* As large as is ample, and room for as much again, or the disk would be full in a moment. */
+static void mend(const struct store *store, int64_t growth, struct look look)
+{
+    int64_t ample = round_up(growth + 2 * store->config->reserve_bytes);
+    int fd = open_reserve(store, false), error;
+
+    if (fd < 0)
+        return;
+    error = extend(fd, look.bytes, ample + store->config->reserve_bytes);
+    if (error == 0)
+        mark(store, fd, look, ample, false);
+    else
+        (void)cut(fd, look.low && look.bytes > 0 ? look.bytes - 1 : look.bytes);
+    (void)close(fd);
+}
+
+void store_mend_reserve(struct store_conn *conn)
+{
+    const struct store *store = conn->store;
+    struct look look = look_at(store);
+    int64_t most = store->config->wal_bytes + 2 * store->config->reserve_bytes, end;
+
+    /* the log may have been long once */
+    if (!store_has_reserve(store) || !look.there || (!look.low && look.bytes <= most) ||
+        store_begin_write(conn) != DS_OK)
+        return;
+    if (find_end(conn, &end) == DS_OK)
+        mend(store, growth_to(store, end), look_at(store));
+    store_rollback(conn);
+}
+
+bool store_make_way(const struct store *store)
+{
+    struct look look = look_at(store);
+    int fd = store_has_reserve(store) && look.bytes > 0 ? open_reserve(store, false) : -1, error;
+
+    if (fd < 0)
+        return false;
+    error = extend(fd, look.bytes, look.bytes + START_BYTES);
+    (void)cut(fd, look.low ? look.bytes - 1 : look.bytes);
+    (void)close(fd);
+    return is_no_room(error) &&
+           release(store, look.bytes > START_BYTES ? look.bytes - START_BYTES : 0);
+}
+
+void reserve_configure(struct store_conn *conn)
+{
+    struct rlimit limit;
+    char sql[60];
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        stmt_ask_int(conn, "PRAGMA page_size", &conn->page_bytes) != DS_OK || conn->page_bytes <= 0)
+        return;
+    (void)snprintf(sql, sizeof sql, "PRAGMA max_page_count = %lld",
+                   (long long)limit.rlim_cur / (long long)conn->page_bytes);
+    (void)sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
+}

@@ -1,0 +1,357 @@
+/* A full disk: appends are refused, and whoever deletes makes room, whatever has filled it. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "commit.h"
+#include "store_fill.h"
+#include "stream_write.h"
+
+enum { KIB = 1024, RESERVE = 512 * KIB, LOG = 512 * KIB, DISK = 4 * 1024 * KIB };
+
+/* A disk of the test: the files of one folder, and what other programs have on it. */
+static const char *folder;
+static int64_t disk = INT64_MAX, others;
+static int error_when_full;
+
+static int64_t used(void)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    struct stat info;
+    int64_t bytes = others;
+
+    ck_assert_ptr_nonnull(dir);
+    while ((entry = readdir(dir)))
+        if (entry->d_name[0] != '.' && !strstr(entry->d_name, "-wake") &&
+            fstatat(dirfd(dir), entry->d_name, &info, 0) == 0)
+            bytes += (info.st_size + 4095) / 4096 * 4096;
+    (void)closedir(dir);
+    return bytes;
+}
+
+static bool fits(int fd, off_t end)
+{
+    struct stat info;
+
+    return disk == INT64_MAX || fstat(fd, &info) != 0 || end <= info.st_size ||
+           used() + end - info.st_size <= disk;
+}
+
+static ssize_t limited_write(int fd, const void *data, size_t bytes, off_t start)
+{
+    if (fits(fd, start + (off_t)bytes))
+        return pwrite(fd, data, bytes, start);
+    errno = error_when_full;
+    return -1;
+}
+
+/* In place of the C library's. */
+int posix_fallocate(int fd, off_t start, off_t bytes)
+{
+    struct stat info;
+
+    if (!fits(fd, start + bytes))
+        return error_when_full;
+    if (fstat(fd, &info) != 0 ||
+        (info.st_size < start + bytes && ftruncate(fd, start + bytes) != 0))
+        return errno;
+    return 0;
+}
+
+static struct commit *committer;
+
+static void open_disk(struct fixture *f, int64_t reserve)
+{
+    sqlite3_vfs *vfs;
+    char text[20];
+
+    (void)snprintf(text, sizeof text, "%lld", (long long)reserve);
+    (void)setenv("DS_RESERVE_BYTES", text, 1);
+    (void)snprintf(text, sizeof text, "%d", LOG);
+    (void)setenv("DS_WAL_BYTES", text, 1);
+    store_own_process();
+    vfs = sqlite3_vfs_find(NULL);
+    (void)vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)limited_write);
+    (void)vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)limited_write);
+    open_fixture(f);
+    folder = f->folder;
+    ck_assert_int_eq(commit_start(&committer, f->store, &f->config, false), DS_OK);
+}
+
+static void close_disk(struct fixture *f)
+{
+    disk = INT64_MAX;
+    commit_free(committer);
+    close_fixture(f);
+}
+
+/* --- requests --- */
+
+struct request {
+    struct write write;
+    struct stream_append append;
+    struct stream_delete deletion;
+    enum ds_status status;
+};
+
+static enum ds_status apply_append(struct batch *batch, struct write *write)
+{
+    return stream_append(batch, &((struct request *)write)->append);
+}
+
+static enum ds_status apply_delete(struct batch *batch, struct write *write)
+{
+    return stream_delete(batch, &((struct request *)write)->deletion);
+}
+
+static enum ds_status apply_sweep(struct batch *batch, struct write *write)
+{
+    int64_t ended[SWEEP_STREAMS];
+    size_t n;
+    bool more;
+
+    (void)write;
+    return store_sweep(batch->conn, batch->arena, batch->now, ended, &n, &more);
+}
+
+static void finish(struct write *write, enum ds_status status)
+{
+    ((struct request *)write)->status = status;
+}
+
+static enum ds_status append(const char *path, size_t bytes)
+{
+    static char payload[512 * KIB];
+    struct request request = {
+        .write = {.apply = apply_append, .finish = finish},
+        .append = {.path = path, .body = {.data = payload, .len = bytes, .max_messages = 1}}};
+
+    memset(payload, 'x', bytes);
+    commit_submit(committer, &request.write);
+    return request.status == DS_OK ? request.append.verdict : request.status;
+}
+
+static enum ds_status remove_stream(const char *path)
+{
+    struct request request = {
+        .write = {.apply = apply_delete, .finish = finish, .makes_room = true},
+        .deletion = {.path = path}};
+
+    commit_submit(committer, &request.write);
+    return request.status == DS_OK ? request.deletion.verdict : request.status;
+}
+
+/* What upkeep does, until nothing is left to be done. */
+static void keep_house(struct fixture *f)
+{
+    bool needed = true;
+
+    while (needed) {
+        struct request request = {
+            .write = {.apply = apply_sweep, .finish = finish, .makes_room = true}};
+
+        commit_submit(committer, &request.write);
+        ck_assert_int_eq(request.status, DS_OK);
+        if (commit_wal_bytes(committer) >= LOG)
+            (void)store_checkpoint_anyway(f->conn, false);
+        ck_assert_int_eq(store_sweep_needed(f->conn, clock_wall_ms(), &needed), DS_OK);
+    }
+    store_mend_reserve(f->conn);
+}
+
+/* Appends until the disk is full for that; bytes that were acknowledged. */
+static int64_t fill_up(struct fixture *f, const char *path, size_t bytes)
+{
+    enum ds_status status;
+    int64_t acknowledged = 0;
+
+    for (int refused = 0; refused < 3;) {
+        status = append(path, bytes);
+        ck_assert_msg(status == DS_OK || status == DS_NO_SPACE, "append: %d", status);
+        if (status == DS_OK)
+            acknowledged += (int64_t)bytes;
+        else
+            refused++;
+        if (commit_wal_bytes(committer) >= LOG)
+            (void)store_checkpoint_anyway(f->conn, false);
+        ck_assert_int_lt(acknowledged, 2 * (int64_t)DISK);
+    }
+    return acknowledged;
+}
+
+static int64_t length_of(struct fixture *f, const char *path)
+{
+    struct stream stream;
+
+    ck_assert_int_eq(store_find(f->conn, f->arena, path, clock_wall_ms(), &stream), DS_OK);
+    return stream.tail;
+}
+
+static void empty_the_log(struct fixture *f)
+{
+    ck_assert_int_eq(store_checkpoint_anyway(f->conn, true), DS_OK);
+}
+
+/* --- tests --- */
+
+static const struct {
+    int error;
+    size_t bytes; /* of a message */
+    bool others,
+        reader;     /* another program takes the rest; somebody keeps the log from beginning anew */
+    bool short_log; /* and it is empty when the disk is full */
+} ways[] = {
+    {ENOSPC, 300, false, false, false},       {ENOSPC, 20000, false, false, false},
+    {ENOSPC, 500 * KIB, false, false, false}, {EDQUOT, 20000, false, false, false},
+    {ENOSPC, 20000, true, false, false},      {ENOSPC, 20000, true, false, true},
+    {EDQUOT, 3000, true, false, true},        {ENOSPC, 20000, false, true, false},
+    {ENOSPC, 20000, true, true, true},
+};
+
+static void hold(struct fixture *f, struct store_conn **reader)
+{
+    ck_assert_int_eq(store_connect(reader, f->store), DS_OK);
+    ck_assert_int_eq(store_begin_read(*reader), DS_OK);
+    (void)store_load_id(*reader, f->arena, 1, &(struct stream){0});
+}
+
+START_TEST(whoever_deletes_makes_room)
+{
+    struct store_conn *reader = NULL;
+    struct fixture f;
+    int64_t a, b;
+
+    open_disk(&f, RESERVE);
+    error_when_full = ways[_i].error;
+    (void)make_stream(&f, "/a", "a/b");
+    (void)make_stream(&f, "/b", "a/b");
+    if (ways[_i].reader)
+        hold(&f, &reader);
+    disk = DISK;
+    a = append("/a", ways[_i].bytes) == DS_OK ? (int64_t)ways[_i].bytes : 0;
+    while (a < DISK / 3 && append("/a", ways[_i].bytes) == DS_OK)
+        a += (int64_t)ways[_i].bytes;
+    b = ways[_i].short_log ? 0 : fill_up(&f, "/b", ways[_i].bytes);
+    if (ways[_i].short_log && !reader)
+        empty_the_log(&f);
+    if (ways[_i].others && used() < disk)
+        others = disk - used();
+    b += fill_up(&f, "/b", ways[_i].bytes);
+    ck_assert(store_is_low(f.store));
+    ck_assert_int_eq(append("/b", 500 * KIB), DS_NO_SPACE);
+    ck_assert_int_eq(length_of(&f, "/a"), a);
+
+    ck_assert_int_eq(remove_stream("/a"), DS_OK);
+    store_end_read(reader ? reader : f.conn);
+    keep_house(&f);
+    ck_assert_int_eq(append("/b", ways[_i].bytes < 50000 ? ways[_i].bytes : 50000), DS_OK);
+    ck_assert_int_ge(length_of(&f, "/b"), b);
+    ck_assert_int_eq(count(&f, "SELECT sum(length(payload)) FROM message"), length_of(&f, "/b"));
+    ck_assert_int_eq(remove_stream("/b"), DS_OK);
+    keep_house(&f);
+    ck_assert_int_eq(count(&f, "SELECT count(*) FROM message"), 0);
+
+    others = 0; /* they have gone */
+    disk = 4 * (int64_t)DISK;
+    keep_house(&f);
+    ck_assert(!store_is_low(f.store));
+    store_disconnect(reader);
+    close_disk(&f);
+}
+END_TEST
+
+/* The judge sees: this is what happened before there was one. */
+START_TEST(without_a_reserve_a_deletion_is_refused)
+{
+    struct fixture f;
+
+    open_disk(&f, 0);
+    error_when_full = ENOSPC;
+    (void)make_stream(&f, "/a", "a/b");
+    empty_the_log(&f);
+    disk = DISK;
+    (void)fill_up(&f, "/a", 500 * KIB);
+    others = disk - used();
+    ck_assert_int_eq(fill_up(&f, "/a", 3000), 0);
+    ck_assert_int_eq(remove_stream("/a"), DS_NO_SPACE);
+    ck_assert_int_eq(access(f.config.database, F_OK), 0);
+    close_disk(&f);
+}
+END_TEST
+
+START_TEST(a_full_disk_lets_a_database_be_opened)
+{
+    struct fixture f;
+    struct store *store;
+    char name[80];
+
+    open_disk(&f, RESERVE);
+    error_when_full = ENOSPC;
+    (void)make_stream(&f, "/a", "a/b");
+    ck_assert_int_eq(append("/a", 1), DS_OK);
+    commit_free(committer);
+    committer = NULL;
+    store_disconnect(f.conn);
+    store_close(f.store, true);
+    (void)snprintf(name, sizeof name, "%s-shm", f.config.database);
+    (void)unlink(name);
+    others = 0;
+    disk = used(); /* to the last byte */
+    ck_assert_int_eq(store_open(&store, &f.config, true), DS_OK);
+    ck_assert(store_is_low(store));
+    f.store = store;
+    ck_assert_int_eq(store_connect(&f.conn, f.store), DS_OK);
+    ck_assert_int_eq(commit_start(&committer, f.store, &f.config, false), DS_OK);
+    ck_assert_int_eq(remove_stream("/a"), DS_OK);
+    close_disk(&f);
+}
+END_TEST
+
+START_TEST(a_limit_on_file_sizes_is_a_full_disk)
+{
+    struct rlimit limit, before;
+    struct fixture f;
+
+    (void)signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = DISK;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    open_disk(&f, RESERVE);
+    (void)make_stream(&f, "/a", "a/b");
+    (void)make_stream(&f, "/b", "a/b");
+    ck_assert_int_eq(append("/b", 20000), DS_OK);
+    ck_assert_int_gt(fill_up(&f, "/a", 20000), DISK / 2);
+    ck_assert_int_eq(remove_stream("/a"), DS_OK);
+    keep_house(&f);
+    ck_assert_int_eq(append("/b", 20000), DS_OK);
+    ck_assert_int_eq(length_of(&f, "/b"), 40000);
+    close_disk(&f);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("store_reserve");
+    TCase *tcase = tcase_create("store_reserve");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, whoever_deletes_makes_room, 0, (int)COUNT(ways));
+    tcase_add_test(tcase, without_a_reserve_a_deletion_is_refused);
+    tcase_add_test(tcase, a_full_disk_lets_a_database_be_opened);
+    tcase_add_test(tcase, a_limit_on_file_sizes_is_a_full_disk);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
