@@ -84,7 +84,7 @@ LIBRARY := $(filter-out $B/main.o $B/cli%.o,$(OBJECTS))
 CLI     := $(filter $(TOOLS),$(OBJECTS))
 # libdurablestreams is everything that needs no web server
 NO_LIB  := $(TOOLS) $(addprefix $B/,main.o gateway% hook.o exchange.o peer.o route.o op_%.o live%.o http_query.o \
-           http_request.o http_response.o http_etag.o sse.o spool.o seats.o listen.o server.o supervise.o)
+           http_request.o http_response.o http_etag.o http_cors.o sse.o spool.o seats.o listen.o server.o supervise.o)
 LIB     := $(filter-out $(NO_LIB),$(OBJECTS))
 # the same program with the hooks that let a test kill it at a chosen moment
 HOOKED  := $(patsubst $B/%,$B/hooked/%,$(filter-out $(GENERATED) $(EMBEDDED),$(SERVER))) \

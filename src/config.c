@@ -22,13 +22,13 @@ extern char **environ;
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
-enum kind { NUMBER, CHOICE, TEXT };
+enum kind { NUMBER, CHOICE, TEXT, LIST };
 
 struct row {
     const char *name;
     enum kind kind;
     size_t field;        /* offset in struct config */
-    const char *preset;  /* default of a TEXT; the choices of a CHOICE, '|' between them */
+    const char *preset;  /* default of a TEXT or LIST; the choices of a CHOICE, '|' between them */
     int64_t number;      /* default of a NUMBER or CHOICE */
     int64_t least, most; /* of a NUMBER */
     const char *help;
@@ -74,8 +74,13 @@ static const struct row table[] = {
      DS_CURSOR_DEFAULT_INTERVAL_SECONDS, 1, 86400, "length of a cursor interval"},
     {"DS_CURSOR_EPOCH", NUMBER, FIELD(cursor_epoch_s), NULL, DS_CURSOR_DEFAULT_EPOCH, 0,
      INT64_C(253402300799), "start of the cursor intervals, in Unix seconds"},
-    {"DS_CORS_ORIGIN", TEXT, FIELD(cors_origin), "*", 0, 0, 0,
-     "Access-Control-Allow-Origin; empty: no CORS headers"},
+    {"DS_CORS_ORIGIN", LIST, FIELD(cors_origin), "*", 0, 0, 0,
+     "pages that may see answers (Access-Control-Allow-Origin): *, or origins such as "
+     "https://app.example with spaces between them; empty: no CORS headers"},
+    {"DS_CORS_CREDENTIALS", NUMBER, FIELD(cors_credentials), NULL, 0, 0, 1,
+     "1: such pages may send cookies and passwords; not with *"},
+    {"DS_CORS_HEADERS", LIST, FIELD(cors_headers), "", 0, 0, 0,
+     "request headers that such pages may send besides those of the protocol and of tracing, or *"},
     {"DS_CACHE", CHOICE, FIELD(cache), "public|private|off", CACHE_PUBLIC, 0, 0,
      "who may cache catch-up reads for a minute"},
     {"DS_BASE_URL", TEXT, FIELD(base_url), "", 0, 0, 0,
@@ -179,6 +184,19 @@ static char *memory_path(const char *database)
     return path;
 }
 
+/* The words of a text, which spaces and commas part. NULL when out of memory. */
+static char *split_list(const char *text)
+{
+    char *list = calloc(1, strlen(text) + 2), *to = list;
+
+    for (; list && *text; text++)
+        if (!strchr(" ,", *text))
+            *to++ = *text;
+        else if (to > list && to[-1] != '\0')
+            to++;
+    return list;
+}
+
 /* value NULL: the default. */
 static bool load_row(struct config *config, const struct row *row, const char *value, char *error,
                      size_t size)
@@ -186,6 +204,9 @@ static bool load_row(struct config *config, const struct row *row, const char *v
     switch (row->kind) {
     case TEXT:
         *text_field(config, row) = strdup(value ? value : row->preset);
+        return *text_field(config, row) != NULL;
+    case LIST:
+        *text_field(config, row) = split_list(value ? value : row->preset);
         return *text_field(config, row) != NULL;
     case NUMBER:
         *number_field(config, row) = row->number;
@@ -204,7 +225,7 @@ static bool load_row(struct config *config, const struct row *row, const char *v
     return false;
 }
 
-/* These texts become parts of header lines. */
+/* A text that becomes a part of header lines. */
 static bool is_header_safe(const char *text)
 {
     for (; *text; text++)
@@ -229,6 +250,43 @@ static bool split_base_url(struct config *config)
     return true;
 }
 
+/* scheme://host[:port] as browsers write it: in small letters, and nothing behind. */
+static bool is_origin(const char *origin)
+{
+    const char *host = strstr(origin, "://");
+
+    return host > origin && host[3] &&
+           strspn(origin, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == (size_t)(host - origin) &&
+           host[3 + strspn(host + 3, "abcdefghijklmnopqrstuvwxyz0123456789-._~:[]")] == '\0';
+}
+
+/* A list of nothing but "*". */
+static bool is_star(const char *list)
+{
+    return strcmp(list, "*") == 0 && list[2] == '\0';
+}
+
+/* NULL, or what is wrong. */
+static const char *check_cors(const struct config *config)
+{
+    const char *origins = config->cors_origin, *headers = config->cors_headers;
+    bool any = is_star(origins);
+
+    for (const char *one = origins; *one && !any; one += strlen(one) + 1)
+        if (!is_origin(one))
+            return "DS_CORS_ORIGIN must be * alone, or origins such as https://app.example, "
+                   "without "
+                   "a path and in small letters";
+    if (config->cors_credentials && (any || !*origins))
+        return "DS_CORS_CREDENTIALS=1 wants the origins by name in DS_CORS_ORIGIN: with *, any "
+               "page "
+               "could act as whoever looks at it";
+    for (const char *one = headers; *one && !is_star(headers); one += strlen(one) + 1)
+        if (!is_header_safe(one) || strpbrk(one, "*\"():;<=>?@[\\]{}/"))
+            return "DS_CORS_HEADERS must be * alone, or names of headers";
+    return NULL;
+}
+
 /* A path in the form that requests get: else it would name a stream that nobody can ask for. */
 static bool is_path(const char *path)
 {
@@ -245,6 +303,7 @@ static bool is_path(const char *path)
 
 bool config_load(struct config *config, char *error, size_t size)
 {
+    const char *wrong;
     char *path;
 
     memset(config, 0, sizeof *config);
@@ -252,8 +311,13 @@ bool config_load(struct config *config, char *error, size_t size)
     for (int i = 0; i < ROWS; i++)
         if (!load_row(config, &table[i], getenv(table[i].name), error, size))
             goto fail;
-    if (!is_header_safe(config->base_url) || !is_header_safe(config->cors_origin)) {
-        (void)snprintf(error, size, "DS_BASE_URL and DS_CORS_ORIGIN must be printable ASCII");
+    if (!is_header_safe(config->base_url)) {
+        (void)snprintf(error, size, "DS_BASE_URL must be printable ASCII");
+        goto fail;
+    }
+    wrong = check_cors(config);
+    if (wrong) {
+        (void)snprintf(error, size, "%s", wrong);
         goto fail;
     }
     for (size_t len = strlen(config->base_url); len > 0 && config->base_url[len - 1] == '/'; len--)
@@ -288,9 +352,10 @@ void config_close(struct config *config)
     free(config->database);
     free(config->base_url);
     free(config->cors_origin);
+    free(config->cors_headers);
     free(config->registry);
     free(config->hook);
-    config->database = config->base_url = config->cors_origin = NULL;
+    config->database = config->base_url = config->cors_origin = config->cors_headers = NULL;
     config->registry = config->hook = NULL;
 }
 

@@ -19,13 +19,15 @@ enum durability {
 
 enum cache_scope { CACHE_PUBLIC, CACHE_PRIVATE, CACHE_OFF };
 
+/* A list is words with a NUL behind each, and one more at the end. */
 struct config {
     char *database; /* path of the database file; with DURABILITY_MEMORY, where it really lies */
     char *base_url; /* scheme://host[:port][/prefix] for Location; empty: from the request */
     const char *base_path; /* the prefix in base_url, "" if there is none */
     char *registry;        /* path of the registry, "off", or empty: as the database has it */
     char *hook;            /* program to run when streams begin and end; empty: none */
-    char *cors_origin;     /* "*", an origin, or empty: no CORS headers */
+    char *cors_origin;     /* list: "*", or origins; empty: no CORS headers */
+    char *cors_headers;    /* list: further request headers of other origins' pages, or "*" */
     int64_t durability;
     int64_t cache;
     int64_t busy_timeout_ms;
@@ -49,8 +51,9 @@ struct config {
     int64_t processes;
     int64_t checkpoint; /* 0: another program does it, 1: we do */
     int64_t wal_bytes;
-    int64_t reserve_bytes;  /* kept free for deletions; 0: none */
-    int64_t test_endpoints; /* 1: faults are injected, and can be set over HTTP */
+    int64_t reserve_bytes;    /* kept free for deletions; 0: none */
+    int64_t cors_credentials; /* 1: such pages may send cookies and passwords */
+    int64_t test_endpoints;   /* 1: faults are injected, and can be set over HTTP */
     int64_t hook_processes;
     int64_t hook_timeout_ms;
     int64_t log_level;

@@ -20,6 +20,7 @@
 #include "config.h"
 #include "gateway.h"
 #include "house.h"
+#include "http_cors.h"
 #include "http_response.h"
 #include "live.h"
 #include "log.h"
@@ -166,7 +167,7 @@ int gateway_cgi_run(struct server *server)
     bool ok;
 
     if (store_connect(&conn, server->store) != DS_OK)
-        return gateway_cgi_apologize();
+        return gateway_cgi_apologize(server->config);
     commit_lend(server->commit, conn);
     ok = answer(server, conn, &peer);
     (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
@@ -174,8 +175,9 @@ int gateway_cgi_run(struct server *server)
     return ok ? 0 : 1;
 }
 
-int gateway_cgi_apologize(void)
+int gateway_cgi_apologize(const struct config *config)
 {
+    struct buf head = {0};
     char piece[READ_SIZE];
     const char *length = getenv("CONTENT_LENGTH");
     size_t left = length ? (size_t)strtoull(length, NULL, 10) : 0;
@@ -186,8 +188,16 @@ int gateway_cgi_apologize(void)
         if (n <= 0)
             break;
     }
-    (void)fputs("Status: 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\n"
-                "Content-Type: text/plain; charset=utf-8\r\n\r\nthe database is not to be had",
-                stdout);
+    http_begin(&head, config, http_cors_origin(config, getenv("HTTP_ORIGIN")), 503);
+    http_add(&head, "Retry-After", "1");
+    http_add(&head, "Cache-Control", "no-store");
+    http_add(&head, "Content-Type", "text/plain; charset=utf-8");
+    http_end(&head, -1);
+    if (buf_failed(&head))
+        (void)fputs("Status: 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n", stdout);
+    else
+        (void)fwrite(head.data, 1, head.len, stdout);
+    (void)fputs("the database is not to be had", stdout);
+    buf_close(&head);
     return 1;
 }

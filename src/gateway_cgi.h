@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+struct config;
 struct server;
 
 /* Was this process started to answer a CGI request? */
@@ -13,6 +14,6 @@ bool gateway_cgi_is_here(void);
 int gateway_cgi_run(struct server *server);
 
 /* The answer where there is no server to give one: 503. Returns the exit status. */
-int gateway_cgi_apologize(void);
+int gateway_cgi_apologize(const struct config *config);
 
 #endif

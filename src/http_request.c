@@ -7,6 +7,7 @@
 #include "arena.h"
 #include "config.h"
 #include "digits.h"
+#include "http_cors.h"
 #include "path.h"
 
 /* "/v1//v1//v1/…" has many places to look at, each as long as the path */
@@ -16,10 +17,11 @@ enum { LONGEST_PREFIX = 1024, MOST_PLACES = 16 };
 static const struct name {
     const char *text; /* NULL, in the last of each row: no more of this length */
     enum http_param param;
-} names[][5] = {
+} names[][6] = {
     [5] = {{"HTTPS", PARAM_HTTPS}},
     [9] = {{"HTTP_HOST", PARAM_HOST}, {"PATH_INFO", PARAM_PATH_INFO}},
-    [11] = {{"REQUEST_URI", PARAM_TARGET},
+    [11] = {{"HTTP_ORIGIN", PARAM_ORIGIN},
+            {"REQUEST_URI", PARAM_TARGET},
             {"SCRIPT_NAME", PARAM_SCRIPT_NAME},
             {"SERVER_NAME", PARAM_SERVER_NAME},
             {"SERVER_PORT", PARAM_SERVER_PORT}},
@@ -42,6 +44,7 @@ static const struct name {
     [23] = {{"HTTP_STREAM_FORK_OFFSET", PARAM_STREAM_FORK_OFFSET},
             {"HTTP_STREAM_FORKED_FROM", PARAM_STREAM_FORKED_FROM}},
     [27] = {{"HTTP_STREAM_FORK_SUB_OFFSET", PARAM_STREAM_FORK_SUB_OFFSET}},
+    [35] = {{"HTTP_ACCESS_CONTROL_REQUEST_HEADERS", PARAM_REQUEST_HEADERS}},
 };
 
 /*
@@ -288,6 +291,7 @@ int http_request_parse(struct http_request *request, struct arena *arena,
     size_t len, skip;
 
     request->query = request->prefix = "";
+    request->origin = http_cors_origin(config, request->param[PARAM_ORIGIN]);
     request->method = method ? parse_method(method) : HTTP_METHODS;
     request->content_length = parse_length(request->param[PARAM_CONTENT_LENGTH]);
     if (request->content_length == -2) {

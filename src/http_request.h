@@ -39,6 +39,8 @@ enum http_param {
     PARAM_CONTENT_ENCODING,
     PARAM_HOST,
     PARAM_IF_NONE_MATCH,
+    PARAM_ORIGIN,
+    PARAM_REQUEST_HEADERS, /* Access-Control-Request-Headers */
     PARAM_FORWARDED_HOST,
     PARAM_FORWARDED_PROTO,
     PARAM_PRODUCER_EPOCH, /* from here to PARAM_STREAM_TTL: the protocol's own, which come once */
@@ -60,6 +62,7 @@ struct http_request {
     const char *param[HTTP_PARAMS]; /* NULL: absent. An empty Content-Type counts as absent */
     bool too_long;                  /* one of them was longer than DS_MAX_HEADER_BYTES */
     const char *repeated; /* the name of a header that came twice and must not; NULL: none */
+    const char *origin;   /* of the page it comes from, if settings name it: see http_cors.h */
     const char *prefix; /* of the URL, as sent, before the path; "" but for a program in a folder */
     const char *path;   /* the stream's name, normalised; NULL before http_request_parse */
     const char *query;  /* "" if there is none */

@@ -6,15 +6,9 @@
 #include "buf.h"
 #include "config.h"
 #include "gateway.h"
+#include "http_cors.h"
 #include "offset.h"
 #include "server.h"
-
-/* Everything that a browser's script needs to see, and nothing that a proxy would strip. */
-#define EXPOSED                                                                                    \
-    "Stream-Next-Offset, Stream-Cursor, Stream-Up-To-Date, Stream-Closed, Stream-TTL, "            \
-    "Stream-Expires-At, Stream-SSE-Data-Encoding, Producer-Epoch, Producer-Seq, "                  \
-    "Producer-Expected-Seq, Producer-Received-Seq, Location, ETag, Content-Type, "                 \
-    "Content-Encoding, Retry-After, Vary"
 
 static const char *reason_phrase(int status)
 {
@@ -76,7 +70,7 @@ static const char *reason_phrase(int status)
     }
 }
 
-void http_begin(struct buf *head, const struct config *config, int status)
+void http_begin(struct buf *head, const struct config *config, const char *origin, int status)
 {
     buf_clear(head);
     buf_reserve(head, 1024); /* one allocation for most answers */
@@ -86,13 +80,14 @@ void http_begin(struct buf *head, const struct config *config, int status)
     buf_adds(head, reason_phrase(status));
     buf_adds(head, "\r\nX-Content-Type-Options: nosniff\r\n"
                    "Cross-Origin-Resource-Policy: cross-origin\r\n");
-    if (config->cors_origin[0]) {
-        buf_adds(head, "Access-Control-Allow-Origin: ");
-        buf_adds(head, config->cors_origin);
-        buf_adds(head, "\r\nAccess-Control-Expose-Headers: " EXPOSED "\r\n");
-    }
+    http_cors_add(head, config, origin);
     if (config->test_endpoints)
         buf_adds(head, "DS-Test-Endpoints: on\r\n");
+}
+
+void http_answer(struct ds_exchange *exchange, int status)
+{
+    http_begin(&exchange->head, exchange->server->config, exchange->request.origin, status);
 }
 
 static void add_printable(struct buf *head, const char *value)
@@ -143,7 +138,7 @@ void http_end(struct buf *head, int64_t length)
 
 void http_refuse_begin(struct ds_exchange *exchange, int status)
 {
-    http_begin(&exchange->head, exchange->server->config, status);
+    http_answer(exchange, status);
     http_add(&exchange->head, "Cache-Control", "no-store");
     http_add(&exchange->head, "Content-Type", "text/plain; charset=utf-8");
 }

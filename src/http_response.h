@@ -1,9 +1,10 @@
 /*
  * The head of an answer. A gateway turns the Status line into an HTTP one (RFC 3875 section 6.3).
  *
- * Call http_begin() once, add lines, and end with one of http_end_…(), after which the exchange is
- * ready for exchange_finish(). Whatever a client sent must be checked before it comes here; as a
- * last guard, control characters in values are dropped, so that no value can leave its line.
+ * Call http_begin() or http_answer() once, add lines, and end with one of http_end_…(), after which
+ * the exchange is ready for exchange_finish(). Whatever a client sent must be checked before it
+ * comes here; as a last guard, control characters in values are dropped, so that no value can leave
+ * its line.
  */
 #ifndef HTTP_RESPONSE_H
 #define HTTP_RESPONSE_H
@@ -17,8 +18,14 @@ struct buf;
 struct config;
 struct ds_exchange;
 
-/* The status line and the lines that every answer has: CORS and browser security (12.7). */
-void http_begin(struct buf *head, const struct config *config, int status);
+/*
+ * The status line and the lines that every answer has: CORS and browser security (12.7). origin is
+ * that of the request, see http_cors.h.
+ */
+void http_begin(struct buf *head, const struct config *config, const char *origin, int status);
+
+/* The same for the exchange's own answer. */
+void http_answer(struct ds_exchange *exchange, int status);
 
 void http_add(struct buf *head, const char *name, const char *value);
 void http_add_int(struct buf *head, const char *name, int64_t value);

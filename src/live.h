@@ -43,6 +43,7 @@ struct live_reader {
     int64_t position;    /* it has everything before */
     int64_t cursor;      /* the client's cursor, -1 if it sent none */
     char *if_none_match; /* malloc'd, or NULL */
+    const char *origin;  /* long-poll: of the request, see http_cors.h */
     enum live_kind kind;
     enum sse_encoding encoding;
     struct mangle mangle; /* long-poll: the answer is made to suffer, and is for it alone */

@@ -162,7 +162,7 @@ static bool is_same(const struct live_reader *a, const struct live_reader *b)
 {
     return a->kind == b->kind && a->position == b->position && a->cursor == b->cursor &&
            a->greeted == b->greeted && a->out_of_time == b->out_of_time &&
-           a->only_now == b->only_now && is_shared(a) && is_shared(b);
+           a->only_now == b->only_now && a->origin == b->origin && is_shared(a) && is_shared(b);
 }
 
 static void answer_ref(struct live_answer *to, const struct live_answer *from)

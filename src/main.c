@@ -120,7 +120,7 @@ static int run_cgi(const struct config *config)
     (void)sigaction(SIGPIPE, &ignore, NULL);
     store_use_one_thread();
     if (server_start(&server, config, false) != DS_OK)
-        return gateway_cgi_apologize();
+        return gateway_cgi_apologize(config);
     result = gateway_cgi_run(&server);
     server_leave(&server);
     return result;

@@ -32,7 +32,7 @@ static void answer_success(struct ds_exchange *exchange, const struct stream_app
     bool fresh_data = !asked->duplicate && asked->body.len > 0;
     int status = asked->producer.id && fresh_data ? 200 : 204;
 
-    http_begin(&exchange->head, exchange->server->config, status);
+    http_answer(exchange, status);
     http_add_offset(&exchange->head, asked->tail);
     if (asked->producer.id) {
         http_add_int(&exchange->head, "Producer-Epoch", asked->producer.epoch);

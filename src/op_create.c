@@ -116,7 +116,7 @@ static void answer(struct ds_exchange *exchange, const struct stream_create *ask
         http_refuse(exchange, http_status_of(asked->verdict), asked->reason);
         return;
     }
-    http_begin(head, exchange->server->config, asked->created ? 201 : 200);
+    http_answer(exchange, asked->created ? 201 : 200);
     if (asked->created) { /* some servers make a redirect of a 200 with Location */
         url = http_request_url(request, exchange->arena, exchange->server->config);
         http_add(head, "Location", url ? url : request->path);

@@ -25,7 +25,7 @@ static void finish(struct write *write, enum ds_status status)
     if (status == DS_OK)
         status = deletion->asked.verdict;
     if (status == DS_OK) {
-        http_begin(&exchange->head, exchange->server->config, 204);
+        http_answer(exchange, 204);
         http_add(&exchange->head, "Cache-Control", "no-store");
         http_end(&exchange->head, -1);
     } else {

@@ -82,7 +82,7 @@ static void cut(struct ds_exchange *exchange)
         exchange_drop(exchange);
         return;
     }
-    http_begin(&exchange->head, exchange->server->config, 502);
+    http_answer(exchange, 502);
     http_add(&exchange->head, "X-Accel-Redirect", "/.drop");
     http_end(&exchange->head, 0);
     exchange_finish(exchange);
@@ -94,7 +94,7 @@ static void fail(struct ds_exchange *exchange)
     struct buf *head = &exchange->head;
     bool has_body = fault->status != 204 && fault->status != 205 && fault->status != 304;
 
-    http_begin(head, exchange->server->config, (int)fault->status);
+    http_answer(exchange, (int)fault->status);
     http_add(head, "Cache-Control", "no-store");
     if (fault->retry_after >= 0)
         http_add_int(head, "Retry-After", fault->retry_after);
@@ -127,7 +127,7 @@ static void answer(struct ds_exchange *exchange, enum ds_status status)
     if (status != DS_OK) {
         http_refuse_status(exchange, status);
     } else {
-        http_begin(&exchange->head, exchange->server->config, 200);
+        http_answer(exchange, 200);
         http_add(&exchange->head, "Cache-Control", "no-store");
         http_add(&exchange->head, "Content-Type", "application/json");
         http_end(&exchange->head, (int64_t)exchange->body.len);

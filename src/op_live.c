@@ -54,7 +54,7 @@ void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream
     reader->encoding = stream->kind == HTTP_TYPE_JSON   ? SSE_JSON
                        : stream->kind == HTTP_TYPE_TEXT ? SSE_TEXT
                                                         : SSE_BASE64;
-    http_begin(head, exchange->server->config, 200);
+    http_answer(exchange, 200);
     http_add(head, "Content-Type", "text/event-stream");
     /* who passes it on must not compress it: events would wait in the compressor (RFC
      * 9111, 5.2.2.6) */
@@ -76,9 +76,10 @@ static enum ds_status give(struct buf *buf, struct chunk **chunk)
 
 /* --- long-poll --- */
 
-static enum ds_status refuse(struct server *server, enum ds_status life, struct live_answer *answer)
+static enum ds_status refuse(struct server *server, enum ds_status life,
+                             const struct live_reader *reader, struct live_answer *answer)
 {
-    struct ds_exchange scratch = {.server = server};
+    struct ds_exchange scratch = {.server = server, .request.origin = reader->origin};
     enum ds_status status;
 
     http_refuse_status(&scratch, life);
@@ -104,6 +105,7 @@ static enum ds_status poll_data(struct server *server, struct store_conn *conn,
         .only_now = reader->only_now,
         .mangled = mangle_is_any(&reader->mangle),
         .if_none_match = reader->if_none_match,
+        .origin = reader->origin,
         .now = now,
     };
     enum ds_status status = store_read(conn, stream, reader->position,
@@ -134,7 +136,7 @@ static enum ds_status encode_poll(struct server *server, struct store_conn *conn
         return poll_data(server, conn, stream, reader, answer);
     if (stream->closed_at == 0 && !reader->out_of_time)
         return DS_OK;
-    op_read_nothing(&head, server, stream, reader->position,
+    op_read_nothing(&head, server, reader->origin, stream, reader->position,
                     op_live_cursor(server, reader->cursor, clock_wall_ms()));
     answer->end = true;
     return give(&head, &answer->head);
@@ -195,13 +197,14 @@ enum ds_status op_live_encode(struct server *server, struct store_conn *conn,
 {
     if (life == DS_NOT_FOUND || life == DS_GONE) {
         if (reader->kind == LIVE_LONG_POLL)
-            return refuse(server, life, answer);
+            return refuse(server, life, reader, answer);
         answer->end = true; /* a 404 awaits the client when it comes back */
         return DS_OK;
     }
     if (life != DS_OK) { /* the database is not to be had: wait, while there is time */
         answer->end = reader->out_of_time;
-        return answer->end && reader->kind == LIVE_LONG_POLL ? refuse(server, life, answer) : DS_OK;
+        return answer->end && reader->kind == LIVE_LONG_POLL ? refuse(server, life, reader, answer)
+                                                             : DS_OK;
     }
     if (reader->kind == LIVE_LONG_POLL)
         return encode_poll(server, conn, stream, reader, answer);

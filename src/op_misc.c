@@ -3,6 +3,7 @@
 #include "config.h"
 #include "expiry.h"
 #include "gateway.h"
+#include "http_cors.h"
 #include "http_response.h"
 #include "op.h"
 #include "op_read.h"
@@ -24,7 +25,7 @@ void op_head(struct ds_exchange *exchange)
         exchange_finish(exchange);
         return;
     }
-    http_begin(head, exchange->server->config, 200);
+    http_answer(exchange, 200);
     http_add(head, "Content-Type", stream.content_type);
     op_read_shut_in(head);
     http_add_offset(head, stream.tail);
@@ -47,17 +48,10 @@ void op_options(struct ds_exchange *exchange)
 {
     struct buf *head = &exchange->head;
 
-    http_begin(head, exchange->server->config, 204);
+    http_answer(exchange, 204);
     http_add(head, "Allow", exchange->allow);
-    if (exchange->server->config->cors_origin[0]) {
-        http_add(head, "Access-Control-Allow-Methods", exchange->allow);
-        http_add(head, "Access-Control-Allow-Headers",
-                 "Content-Type, Authorization, If-None-Match, Cache-Control, Last-Event-ID, "
-                 "Stream-Seq, Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Forked-From, "
-                 "Stream-Fork-Offset, Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, "
-                 "Producer-Seq");
-        http_add(head, "Access-Control-Max-Age", "86400");
-    }
+    http_cors_add_preflight(head, exchange->server->config, exchange->allow,
+                            exchange->request.param[PARAM_REQUEST_HEADERS]);
     http_end(head, -1);
     exchange_finish(exchange);
 }
@@ -71,7 +65,7 @@ void op_health(struct ds_exchange *exchange)
     if (status != DS_NOT_FOUND) {
         http_refuse_status(exchange, status);
     } else {
-        http_begin(&exchange->head, exchange->server->config, 200);
+        http_answer(exchange, 200);
         http_add(&exchange->head, "Cache-Control", "no-store");
         http_add(&exchange->head, "Content-Type", "text/plain; charset=utf-8");
         buf_adds(&exchange->body, store_is_low(exchange->server->store)

@@ -119,7 +119,7 @@ bool op_read_head(struct buf *head, const struct server *server, const struct re
     format_etag(etag, view->stream, view->from, view->next);
     unchanged =
         !view->only_now && view->if_none_match && http_etag_matches(view->if_none_match, etag);
-    http_begin(head, server->config, unchanged ? 304 : 200);
+    http_begin(head, server->config, view->origin, unchanged ? 304 : 200);
     http_add(head, "Content-Type", view->stream->content_type);
     op_read_shut_in(head);
     add_position(head, view->stream, view->next);
@@ -132,10 +132,10 @@ bool op_read_head(struct buf *head, const struct server *server, const struct re
     return !unchanged;
 }
 
-void op_read_nothing(struct buf *head, const struct server *server, const struct stream *stream,
-                     int64_t position, int64_t cursor)
+void op_read_nothing(struct buf *head, const struct server *server, const char *origin,
+                     const struct stream *stream, int64_t position, int64_t cursor)
 {
-    http_begin(head, server->config, 204);
+    http_begin(head, server->config, origin, 204);
     add_position(head, stream, position);
     if (stream->closed_at == 0) /* a closed stream has no next poll (5.7) */
         http_add_int(head, "Stream-Cursor", cursor);
@@ -200,6 +200,7 @@ static void park(struct ds_exchange *exchange, const struct stream *stream,
     if (read->mode == SSE) {
         op_live_begin_sse(exchange, stream, &reader);
     } else {
+        reader.origin = exchange->request.origin;
         if (exchange->fault)
             reader.mangle = exchange->fault->mangle;
         if (condition)
@@ -224,6 +225,7 @@ static enum ds_status answer(struct ds_exchange *exchange, const struct stream *
         .only_now = read->kind == OFFSET_NOW,
         .mangled = exchange->fault && mangle_is_any(&exchange->fault->mangle),
         .if_none_match = exchange->request.param[PARAM_IF_NONE_MATCH],
+        .origin = exchange->request.origin,
         .now = now,
     };
     enum ds_status status;
@@ -291,7 +293,8 @@ static enum ds_status look(struct ds_exchange *exchange, struct read_request *re
         return answer(exchange, stream, read, now);
     if (read->mode == LONG_POLL && stream->closed_at != 0) {
         *park_it = false;
-        op_read_nothing(&exchange->head, exchange->server, stream, read->from, -1);
+        op_read_nothing(&exchange->head, exchange->server, exchange->request.origin, stream,
+                        read->from, -1);
     }
     return DS_OK;
 }

@@ -18,6 +18,7 @@ struct read_view {
     bool only_now;             /* the answer depends on the moment: no ETag, not stored */
     bool mangled;              /* an injected fault has changed the body: nobody may keep it */
     const char *if_none_match; /* or NULL */
+    const char *origin;        /* of the request, see http_cors.h */
     int64_t now;               /* wall clock */
 };
 
@@ -25,8 +26,8 @@ struct read_view {
 bool op_read_head(struct buf *head, const struct server *server, const struct read_view *view);
 
 /* The 204 of a long-poll that found nothing, or the end of a closed stream. */
-void op_read_nothing(struct buf *head, const struct server *server, const struct stream *stream,
-                     int64_t position, int64_t cursor);
+void op_read_nothing(struct buf *head, const struct server *server, const char *origin,
+                     const struct stream *stream, int64_t position, int64_t cursor);
 
 /*
  * Whoever writes a stream decides its type, text/html say, and a browser would run that page in the

@@ -72,6 +72,14 @@ describe("command line", () => {
     ["a setting that is no number", ["--listen", "unix:x.sock"], { DS_WORKERS: "many" }],
     ["a setting out of its bounds", ["--listen", "unix:x.sock"], { DS_WORKERS: "0" }],
     ["an unknown durability", ["--listen", "unix:x.sock"], { DS_DURABILITY: "perhaps" }],
+    ...[
+      ["no origins", { DS_CORS_ORIGIN: "app.example" }],
+      ["an origin with a path", { DS_CORS_ORIGIN: "https://a.example https://b.example/" }],
+      ["every origin and another one", { DS_CORS_ORIGIN: "*, https://a.example" }],
+      ["credentials for every page", { DS_CORS_CREDENTIALS: "1" }],
+      ["credentials for no page", { DS_CORS_CREDENTIALS: "1", DS_CORS_ORIGIN: "" }],
+      ["headers that are none", { DS_CORS_HEADERS: "x-a: b" }],
+    ].map(([name, env]) => [name, ["--listen", "unix:x.sock"], env]),
     ["a folder that is not there", ["--listen", "unix:/no/such/folder/x.sock"], {}],
   ])("%s: one clear line on stderr, and a status that is not 0", (_, args, env) => {
     const dir = folder()

@@ -6,6 +6,7 @@
 import "./wire/context.mjs"
 import "./wire/http.mjs"
 import "./wire/headers.mjs"
+import "./wire/pages.mjs"
 import "./wire/reads.mjs"
 import "./wire/lifetime.mjs"
 import "./wire/writes.mjs"

@@ -31,6 +31,7 @@ static struct config make_config(const char *base_url, const char *base_path)
 {
     return (struct config){.base_url = (char *)(uintptr_t)base_url,
                            .base_path = base_path,
+                           .cors_origin = (char *)(uintptr_t) "\0",
                            .max_path_bytes = 2048,
                            .max_header_bytes = 8192};
 }
@@ -53,6 +54,8 @@ START_TEST(parameters_are_found_by_their_names)
         [PARAM_CONTENT_ENCODING] = "HTTP_CONTENT_ENCODING",
         [PARAM_HOST] = "HTTP_HOST",
         [PARAM_IF_NONE_MATCH] = "HTTP_IF_NONE_MATCH",
+        [PARAM_ORIGIN] = "HTTP_ORIGIN",
+        [PARAM_REQUEST_HEADERS] = "HTTP_ACCESS_CONTROL_REQUEST_HEADERS",
         [PARAM_FORWARDED_HOST] = "HTTP_X_FORWARDED_HOST",
         [PARAM_FORWARDED_PROTO] = "HTTP_X_FORWARDED_PROTO",
         [PARAM_PRODUCER_EPOCH] = "HTTP_PRODUCER_EPOCH",

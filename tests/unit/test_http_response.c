@@ -32,10 +32,10 @@ START_TEST(begins_with_status_and_security)
         {399, "Status: 399 Redirection\r\n" SECURITY},
         {599, "Status: 599 Error\r\n" SECURITY},
     };
-    const struct config config = {.cors_origin = (char[]){""}};
+    const struct config config = {.cors_origin = (char[]){"\0"}};
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        http_begin(&head, &config, cases[i].status);
+        http_begin(&head, &config, NULL, cases[i].status);
         assert_head(cases[i].head);
     }
     buf_close(&head);
@@ -44,13 +44,13 @@ END_TEST
 
 START_TEST(names_the_origin_that_may_read_and_the_test_endpoints)
 {
-    const struct config config = {.cors_origin = (char[]){"https://a.example"},
+    const struct config config = {.cors_origin = (char[]){"https://a.example\0"},
                                   .test_endpoints = true};
     static const char origin[] = "Access-Control-Allow-Origin: https://a.example\r\n"
                                  "Access-Control-Expose-Headers: Stream-Next-Offset, ";
     static const char end[] = ", Vary\r\nDS-Test-Endpoints: on\r\n";
 
-    http_begin(&head, &config, 200);
+    http_begin(&head, &config, NULL, 200);
     buf_addc(&head, '\0');
     ck_assert_ptr_nonnull(strstr(head.data, origin));
     ck_assert_str_eq(head.data + head.len - sizeof end, end);

@@ -1,0 +1,100 @@
+/* Which pages may see an answer: see http_cors.h. */
+#include "http_cors.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "buf.h"
+#include "config.h"
+
+/* Everything that a browser's script needs to see, and nothing that a proxy would strip. */
+#define EXPOSED                                                                                    \
+    "Stream-Next-Offset, Stream-Cursor, Stream-Up-To-Date, Stream-Closed, Stream-TTL, "            \
+    "Stream-Expires-At, Stream-SSE-Data-Encoding, Producer-Epoch, Producer-Seq, "                  \
+    "Producer-Expected-Seq, Producer-Received-Seq, Location, ETag, Content-Type, "                 \
+    "Content-Encoding, Retry-After, Vary"
+
+/*
+ * What requests may carry: what the protocol has, and what tracing in browsers adds to every one
+ * (W3C trace context, Sentry, Zipkin, Datadog, New Relic, Application Insights), or nobody could
+ * have both. Named one by one: any page may send what stands here, and a proxy may believe others.
+ */
+#define ALLOWED                                                                                    \
+    "Content-Type, Authorization, If-None-Match, Cache-Control, Last-Event-ID, "                   \
+    "Stream-Seq, Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Forked-From, "               \
+    "Stream-Fork-Offset, Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, Producer-Seq, "      \
+    "X-API-Key, X-Requested-With, X-Request-ID, X-Correlation-ID, traceparent, tracestate, "       \
+    "baggage, sentry-trace, b3, X-B3-TraceId, X-B3-SpanId, X-B3-ParentSpanId, X-B3-Sampled, "      \
+    "x-datadog-trace-id, x-datadog-parent-id, x-datadog-origin, x-datadog-sampling-priority, "     \
+    "newrelic, Request-Id, Request-Context"
+
+/* tchar of RFC 9110 section 5.6.2 */
+#define TOKEN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
+
+static bool are_several(const char *list)
+{
+    return list[0] && list[strlen(list) + 1];
+}
+
+const char *http_cors_origin(const struct config *config, const char *asked)
+{
+    if (!asked || !are_several(config->cors_origin))
+        return NULL;
+    for (const char *one = config->cors_origin; *one; one += strlen(one) + 1)
+        if (strcmp(one, asked) == 0)
+            return one;
+    return NULL;
+}
+
+void http_cors_add(struct buf *head, const struct config *config, const char *origin)
+{
+    if (are_several(config->cors_origin))
+        buf_adds(head, "Vary: Origin\r\n"); /* also for those who may not: a cache keeps both */
+    else
+        origin = config->cors_origin;
+    if (!origin || !origin[0])
+        return;
+    buf_adds(head, "Access-Control-Allow-Origin: ");
+    buf_adds(head, origin);
+    buf_adds(head, "\r\nAccess-Control-Expose-Headers: " EXPOSED "\r\n");
+    if (config->cors_credentials)
+        buf_adds(head, "Access-Control-Allow-Credentials: true\r\n");
+}
+
+/* Whatever is asked for, as long as it is the name of a header. `*` would not be understood by all
+ * browsers, nor with credentials. */
+static void add_wanted(struct buf *head, const char *wanted)
+{
+    while (*wanted) {
+        size_t len = strspn(wanted, TOKEN);
+
+        if (len > 0) {
+            buf_adds(head, ", ");
+            buf_add(head, wanted, len);
+        }
+        wanted += len;
+        wanted += strcspn(wanted, TOKEN);
+    }
+}
+
+void http_cors_add_preflight(struct buf *head, const struct config *config, const char *methods,
+                             const char *wanted)
+{
+    const char *more = config->cors_headers;
+
+    if (!config->cors_origin[0])
+        return;
+    buf_adds(head, "Access-Control-Allow-Methods: ");
+    buf_adds(head, methods);
+    buf_adds(head, "\r\nAccess-Control-Allow-Headers: " ALLOWED);
+    if (strcmp(more, "*") == 0) {
+        add_wanted(head, wanted ? wanted : "");
+        buf_adds(head, "\r\nVary: Access-Control-Request-Headers");
+    } else {
+        for (; *more; more += strlen(more) + 1) {
+            buf_adds(head, ", ");
+            buf_adds(head, more);
+        }
+    }
+    buf_adds(head, "\r\nAccess-Control-Max-Age: 86400\r\n");
+}
