@@ -1,8 +1,52 @@
 # bash completion of dsctl. Commands and options are those that its help names; streams are asked
 # from the server or database that the line names, for a second at most.
+#
+# Whoever may create a stream chooses its name, and a name may hold $(...), quotes and asterisks.
+# So a name is only ever data here: no compgen -W, which expands its words, and what gets into the
+# command line is quoted for the shell that will read it.
 
 _dsctl_words() { # what the help of "$@" names with two dashes
     dsctl "$@" --help 2>/dev/null | sed -n 's/^  \(-[A-Za-z0-9],\|   \) \(--[a-z-]*\).*/\2/p'
+}
+
+# Of the words on standard input, a line each, those that begin with $1.
+_dsctl_match() {
+    local word
+    while IFS= read -r word; do
+        [[ -n $word && $word == "$1"* ]] && COMPREPLY+=("$word")
+    done
+    return 0
+}
+
+# Of the names of streams on standard input those that begin with $1, which is as it was typed.
+_dsctl_streams() {
+    local typed=$1 name short LC_ALL=C
+    local plain='^[A-Za-z0-9/._~%+,@:=-]+$' # means itself, with and without quotes
+    local quote=
+    if [[ $typed == [\'\"]* ]]; then
+        quote=${typed:0:1} typed=${typed:1}
+    fi
+    while IFS= read -r name; do
+        # not ours: no server of durable streams has such names
+        [[ $name == /* && $name != *[![:graph:]]* ]] || continue
+        if [[ $typed != /* ]]; then
+            short=${name#/v1/stream/}
+            # in short it would be an option, another path or a URL
+            [[ $short == "$name" || $short == [-/]* || $short == http* ]] || name=$short
+        fi
+        if [[ $name =~ $plain ]]; then
+            [[ $name == "$typed"* ]] && COMPREPLY+=("$name")
+        elif [[ -z $quote ]]; then
+            printf -v short %q "$name"
+            [[ $short == "$typed"* || $name == "$typed"* ]] && COMPREPLY+=("$short")
+        fi
+    done
+    return 0
+}
+
+_dsctl_files() {
+    compopt -o filenames 2>/dev/null # quoted by bash, too
+    mapfile -t COMPREPLY < <(compgen -f -- "$1")
 }
 
 _dsctl() {
@@ -34,39 +78,42 @@ _dsctl() {
 
     case $prev in
         --db | -D | --database | --cacert | --state | --output)
-            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            _dsctl_files "$cur"
             return
             ;;
         --content-type | -t)
-            mapfile -t COMPREPLY < <(compgen -W 'application/json text/plain application/octet-stream' -- "$cur")
+            _dsctl_match "$cur" < <(printf '%s\n' application/json text/plain application/octet-stream)
             return
             ;;
         --sort)
-            mapfile -t COMPREPLY < <(compgen -W 'path created type messages bytes' -- "$cur")
+            _dsctl_match "$cur" < <(printf '%s\n' path created type messages bytes)
             return
             ;;
         --offset | -o)
-            mapfile -t COMPREPLY < <(compgen -W '-1 now' -- "$cur")
+            _dsctl_match "$cur" < <(printf '%s\n' -1 now)
             return
             ;;
         --method | -m)
-            mapfile -t COMPREPLY < <(compgen -W 'GET POST PUT HEAD DELETE' -- "$cur")
+            _dsctl_match "$cur" < <(printf '%s\n' GET POST PUT HEAD DELETE)
             return
             ;;
     esac
 
     if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(_dsctl_words "${command[@]}")" -- "$cur")
+        _dsctl_match "$cur" < <(_dsctl_words "${command[@]}")
     elif [[ ${#command[@]} -eq 0 ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(dsctl --help 2>/dev/null |
-            sed -n '/^usage/,/^dsctl COMMAND/s/^  \([a-z]*\) .*/\1/p' | sort -u)" -- "$cur")
+        _dsctl_match "$cur" < <(dsctl --help 2>/dev/null |
+            sed -n '/^usage/,/^dsctl COMMAND/s/^  \([a-z]*\) .*/\1/p' | sort -u)
     elif [[ ${command[*]} == fault ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'add ls clear' -- "$cur")
+        _dsctl_match "$cur" < <(printf '%s\n' add ls clear)
     elif [[ ${command[*]} == import ]]; then
-        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        _dsctl_files "$cur"
     elif [[ ${command[*]} != @(serve|fault ls|fault clear|check|vacuum) ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(timeout 1 dsctl "${where[@]}" ls --names 2>/dev/null |
-            if [[ $cur == /* ]]; then cat; else sed 's|^/v1/stream/||'; fi)" -- "$cur")
+        _dsctl_streams "$cur" < <(timeout 1 dsctl "${where[@]}" ls --names 2>/dev/null)
+    fi
+    # readline puts what is offered behind the last colon of what was typed
+    if declare -F __ltrim_colon_completions >/dev/null; then
+        __ltrim_colon_completions "$cur"
     fi
 }
 

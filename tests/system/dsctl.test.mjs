@@ -97,6 +97,28 @@ const commands = spawnSync(dsctl, ["--help"], { encoding: "utf8" })
   .map((line) => line.trim().split(/ {2,}/)[0])
 const optionsOf = (help) => [...help.matchAll(/^ {2}(?:-\w,| {3}) (--[a-z-]+)/gm)].map(([, o]) => o)
 
+/** What the completion offers for the last of these words. */
+const complete = (...words) => {
+  const { stdout, stderr } = spawnSync(
+    "bash",
+    [
+      "--norc",
+      "-euc",
+      `. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _dsctl; echo "\${COMPREPLY[*]}"`,
+      path.join(root, "deploy/completion/dsctl.bash"),
+      "dsctl",
+      ...words,
+    ],
+    {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+      env: cleanEnv({ PATH: `${build}:${process.env.PATH}`, DS_URL: server.url }),
+    }
+  )
+  expect(stderr).toBe("")
+  return stdout.trim().split(" ")
+}
+
 describe("help", () => {
   test("names every command, with examples and exit codes", async () => {
     const help = await ok(["--help"])
@@ -125,26 +147,6 @@ describe("help", () => {
       for (const option of optionsOf(await ok([...name.split(" "), "--help"])))
         expect(said, `${name} ${option}`).toContain(option)
     }
-    const complete = (...words) => {
-      const { stdout, stderr } = spawnSync(
-        "bash",
-        [
-          "--norc",
-          "-euc",
-          `. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _dsctl; echo "\${COMPREPLY[*]}"`,
-          path.join(root, "deploy/completion/dsctl.bash"),
-          "dsctl",
-          ...words,
-        ],
-        {
-          encoding: "utf8",
-          stdio: ["ignore", "pipe", "pipe"],
-          env: cleanEnv({ PATH: `${build}:${process.env.PATH}`, DS_URL: server.url }),
-        }
-      )
-      expect(stderr).toBe("")
-      return stdout.trim().split(" ")
-    }
     expect(complete("")).toEqual([...new Set(commands.map((name) => name.split(" ")[0]))].sort())
     expect(complete("fault", "").sort()).toEqual(["add", "clear", "ls"])
     expect(complete("fault", "add", "--sse")).toEqual(["--sse-event", "--sse-data"])
@@ -153,6 +155,29 @@ describe("help", () => {
     await ok(["create", name])
     expect(complete("tail", name.slice(0, -3))).toEqual([name])
     expect(complete("tail", `/v1/stream/${name.slice(0, -3)}`)).toEqual([`/v1/stream/${name}`])
+  })
+
+  test("completion takes names for words: none is run, none is an option, all mean themselves", async () => {
+    const prefix = fresh("complete")
+    const short = prefix.slice("/v1/stream/".length)
+    const mark = path.join(folder(), "ran")
+    const names = [`$(touch$IFS${mark})`, "a;b", "it's", "*", "x:y", "!!", "&$HOME", "plain"].map(
+      (end) => `${prefix}${end}`
+    )
+    const option = "/v1/stream/--state=" + short
+    for (const name of [...names, option]) await ok(["create", name])
+    const offered = complete("tail", short)
+    expect(offered).toContain(`${short}plain`)
+    // what the shell makes of them
+    const { stdout } = spawnSync("bash", ["--norc", "-c", `printf '%s\n' ${offered.join(" ")}`], {
+      encoding: "utf8",
+    })
+    expect(stdout.trim().split("\n").sort()).toEqual(names.map((name) => name.slice(11)).sort())
+    expect(complete("tail", `'${short}`)).toEqual([`${short}plain`, `${short}x:y`])
+    expect(complete("tail", "")).toContain(option)
+    for (const words of complete("tail", "")) expect(words).not.toMatch(/^-/)
+    expect(fs.existsSync(mark)).toBe(false)
+    await ok(["rm", option, ...names])
   })
 
   test("--version is the server's", async () => {
