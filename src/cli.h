@@ -4,6 +4,7 @@
  *     cli.c           the table of commands, global options, help
  *     cli_args.c      the command line            cli_json.c     fields of small JSON texts
  *     cli_lines.c     input in lines, batches     cli_sse.c      events of an SSE answer
+ *     cli_value.c     the beginning of a JSON value
  *     cli_stream.c    create show close rm fork   cli_append.c   cli_tail.c   cli_ls.c
  *     cli_fault.c     fault add|ls|clear          cli_serve.c
  *     cli_remote*.c   the operations over HTTP, by cli_http.c (libcurl)

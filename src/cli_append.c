@@ -4,6 +4,12 @@
  * Idle means immediate, busy means large: a batch is sent when it is full, or when for IDLE_MS
  * nothing more has come. With --resume, batches are cut by count and size alone, so that the same
  * input makes the same batches again and those that the server has already are told by number.
+ *
+ * JSON is looked at as it comes (cli_value.h): whoever writes to us may go on for days, so what is
+ * certainly wrong is an error at once, also in the middle of a line.
+ *
+ *     FIRST ── the first line that is not blank is a value ──▶ LINES   each line is a message
+ *       └───── it is the beginning of one ──▶ ONE                      all of it is one message
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +19,7 @@
 #include "cli_commands.h"
 #include "cli_input.h"
 #include "cli_lines.h"
+#include "cli_value.h"
 #include "http_type.h"
 #include "json.h"
 #include "producer.h"
@@ -33,6 +40,8 @@ const struct cli_option cli_append_options[] = {
     {0},
 };
 
+enum shape { FIRST, LINES, ONE };
+
 struct append {
     struct cli *cli;
     const char *path;
@@ -46,6 +55,13 @@ struct append {
     int64_t count; /* lines in it */
     int64_t lines, skipped;
     struct cli_appended last;
+
+    /* --json from standard input */
+    enum shape shape;
+    struct cli_value value; /* in LINES: of the line that is not whole yet */
+    size_t looked;          /* so much of what no line was taken of is in value */
+    int64_t first_line;     /* where the value begins; 0: not yet */
+    int64_t line;           /* of value, in FIRST and ONE */
 };
 
 static enum cli_exit send(struct append *append, const char *data, size_t len)
@@ -82,6 +98,15 @@ static enum cli_exit send_batch(struct append *append)
     return exit;
 }
 
+/* What is wrong with a line, and what that means for those before it. */
+static enum cli_exit refuse_line(const struct append *append, int64_t number, const char *reason)
+{
+    return cli_fail(append->cli, CLI_FAILED, "line %lld: %s; what stands before it is %s",
+                    (long long)number, reason,
+                    append->options.producer_seq > 0 ? "stored up to the last batch"
+                                                     : "not stored either");
+}
+
 static enum cli_exit add_line(struct append *append, const char *line, size_t len)
 {
     const char *reason = NULL;
@@ -96,10 +121,7 @@ static enum cli_exit add_line(struct append *append, const char *line, size_t le
         if (!reason && !json_is_valid(line, len))
             reason = "not JSON";
         if (reason)
-            return cli_fail(append->cli, CLI_FAILED, "line %lld: %s; what stands before it is %s",
-                            (long long)append->lines, reason,
-                            append->options.producer_seq > 0 ? "stored up to the last batch"
-                                                             : "not stored either");
+            return refuse_line(append, append->lines, reason);
     }
     if (append->count > 0 && append->batch.len + len + 2 > BATCH_BYTES)
         exit = send_batch(append);
@@ -112,6 +134,71 @@ static enum cli_exit add_line(struct append *append, const char *line, size_t le
     return exit;
 }
 
+/* ---------------------------------------------------------------------------- as it comes -- */
+
+/* Up to the end of the next line, if there is one. */
+static size_t line_length(const char *data, size_t len)
+{
+    const char *end = memchr(data, '\n', len);
+
+    return end ? (size_t)(end + 1 - data) : len;
+}
+
+/* The value is certainly none. */
+static enum cli_exit refuse_value(const struct append *append)
+{
+    long long first = append->first_line, line = append->line;
+
+    if (line <= first)
+        return cli_fail(append->cli, CLI_FAILED,
+                        "line %lld is no JSON, nor is standard input as a whole", line);
+    return cli_fail(append->cli, CLI_FAILED,
+                    "line %lld is no JSON by itself, and line %lld does not go on with it", first,
+                    line);
+}
+
+/* FIRST and ONE: looks at what is new, up to the end of the first line that is a value. */
+static enum cli_exit look_at_value(struct append *append, const char *data, size_t len)
+{
+    struct cli_value *value = &append->value;
+
+    while (append->looked < len && append->shape != LINES) {
+        size_t size = line_length(data + append->looked, len - append->looked);
+        bool is_ended = data[append->looked + size - 1] == '\n';
+        enum cli_value_state state;
+
+        (void)cli_value_feed(value, data + append->looked, size);
+        append->looked += size;
+        state = cli_value_state(value);
+        if (append->first_line == 0 && state != CLI_VALUE_BLANK)
+            append->first_line = append->line;
+        if (state == CLI_VALUE_WRONG)
+            return refuse_value(append);
+        if (!is_ended)
+            break;
+        append->line++;
+        if (append->shape == FIRST && state != CLI_VALUE_BLANK)
+            append->shape = state == CLI_VALUE_WHOLE ? LINES : ONE;
+    }
+    return CLI_DONE;
+}
+
+/* LINES: looks at what is new of the line that is not whole yet. */
+static enum cli_exit look_at_rest(struct append *append, const char *data, size_t len)
+{
+    (void)cli_value_feed(&append->value, data + append->looked, len - append->looked);
+    append->looked = len;
+    if (cli_value_state(&append->value) != CLI_VALUE_WRONG)
+        return CLI_DONE;
+    return refuse_line(append, append->lines + 1, "not JSON");
+}
+
+static void look_anew(struct append *append)
+{
+    memset(&append->value, 0, sizeof append->value);
+    append->looked = 0;
+}
+
 /* All lines that are whole. */
 static enum cli_exit add_lines(struct append *append, struct cli_lines *lines)
 {
@@ -119,36 +206,21 @@ static enum cli_exit add_lines(struct append *append, struct cli_lines *lines)
     const char *line;
     size_t len;
 
-    while (exit == CLI_DONE && cli_lines_next(lines, &line, &len))
+    while (exit == CLI_DONE && cli_lines_next(lines, &line, &len)) {
         exit = add_line(append, line, len);
+        look_anew(append);
+    }
     return exit;
 }
 
-/* Is what has come so far the beginning of one JSON value over several lines? Then all of it. */
-static bool is_one_value(const struct append *append, const struct buf *input)
+/* ONE, and the input has ended. */
+static enum cli_exit send_value(struct append *append, const char *value, size_t len)
 {
-    const char *line = input->data, *end = input->len ? memchr(line, '\n', input->len) : NULL;
-    size_t len = end ? (size_t)(end - line) : input->len;
-
-    if (!append->is_json || !end)
-        return false;
-    cli_lines_trim(&line, &len);
-    return len > 0 && (json_precheck(line, len) || !json_is_valid(line, len));
-}
-
-static enum cli_exit send_value(struct append *append, struct buf *input)
-{
-    const char *value = input->data;
-    size_t len = input->len;
-
-    if (!cli_input_all(append->cli, input))
-        return CLI_FAILED;
-    value = input->data;
-    len = input->len;
     cli_lines_trim(&value, &len);
-    if (json_precheck(value, len) || !json_is_valid(value, len))
-        return cli_fail(append->cli, CLI_FAILED,
-                        "line 1 is no JSON, nor is standard input as a whole");
+    if (json_precheck(value, len) || !json_is_valid(value, len)) {
+        append->line = append->first_line; /* it is not the last one's fault */
+        return refuse_value(append);
+    }
     append->lines++;
     append->count = 1;
     buf_addc(&append->batch, '[');
@@ -156,60 +228,61 @@ static enum cli_exit send_value(struct append *append, struct buf *input)
     return send_batch(append);
 }
 
-/* Until there is a whole first line. */
-static enum cli_exit first_lines(struct append *append, struct buf *input, bool *is_ended)
+/* Takes what has come: whole lines, or when the input has ended, all of it. */
+static enum cli_exit take_input(struct append *append, struct cli_lines *lines)
 {
-    enum cli_input state = CLI_INPUT_DATA;
-    size_t scanned = 0;
+    enum cli_exit exit = CLI_DONE;
+    const char *rest;
+    size_t len;
 
-    while (state == CLI_INPUT_DATA &&
-           (input->len == 0 || !memchr(input->data + scanned, '\n', input->len - scanned))) {
-        scanned = input->len;
-        state = cli_input_some(append->cli, input, -1);
+    if (append->is_json && append->shape != LINES) {
+        rest = cli_lines_rest(lines, &len);
+        exit = look_at_value(append, rest, len);
+        if (exit == CLI_DONE && append->shape == ONE && lines->is_ended)
+            return send_value(append, rest, len);
     }
-    *is_ended = state == CLI_INPUT_END;
-    return state == CLI_INPUT_FAILED ? CLI_FAILED : CLI_DONE;
+    if (exit == CLI_DONE && (!append->is_json || append->shape == LINES || lines->is_ended))
+        exit = add_lines(append, lines);
+    rest = cli_lines_rest(lines, &len);
+    if (exit == CLI_DONE && append->is_json && append->shape == LINES)
+        exit = look_at_rest(append, rest, len);
+    if (exit == CLI_DONE && len > CLI_INPUT_MOST)
+        exit = refuse_line(append, append->lines + 1, "longer than any message may be");
+    return exit;
 }
 
 static enum cli_exit append_lines(struct append *append)
 {
     struct cli_lines lines = {0};
     struct buf input = {0};
-    bool is_ended;
-    enum cli_exit exit = first_lines(append, &input, &is_ended);
+    enum cli_exit exit = CLI_DONE;
 
-    if (exit == CLI_DONE && is_one_value(append, &input)) {
-        exit = send_value(append, &input);
-        goto end;
-    }
-    while (exit == CLI_DONE) {
-        enum cli_input state;
+    append->line = 1;
+    while (exit == CLI_DONE && !lines.is_ended) {
+        enum cli_input state = cli_input_some(append->cli, &input,
+                                              append->count > 0 && !append->resume ? IDLE_MS : -1);
 
-        if (!cli_lines_feed(&lines, input.data, input.len)) {
+        if (state == CLI_INPUT_IDLE) {
+            exit = send_batch(append);
+        } else if (state == CLI_INPUT_FAILED) {
+            exit = CLI_FAILED;
+        } else if (!cli_lines_feed(&lines, input.data, input.len)) {
             exit = cli_no_memory(append->cli);
-            break;
+        } else {
+            if (state == CLI_INPUT_END)
+                cli_lines_end(&lines);
+            exit = take_input(append, &lines);
         }
         buf_clear(&input);
-        if (is_ended)
-            cli_lines_end(&lines);
-        exit = add_lines(append, &lines);
-        if (exit != CLI_DONE || is_ended)
-            break;
-        state = cli_input_some(append->cli, &input,
-                               append->count > 0 && !append->resume ? IDLE_MS : -1);
-        if (state == CLI_INPUT_IDLE)
-            exit = send_batch(append);
-        else if (state == CLI_INPUT_FAILED)
-            exit = CLI_FAILED;
-        is_ended = state == CLI_INPUT_END;
     }
     if (exit == CLI_DONE)
         exit = send_batch(append);
-end:
     cli_lines_close(&lines);
     buf_close(&input);
     return exit;
 }
+
+/* ----------------------------------------------------------------------------------- whole -- */
 
 static enum cli_exit append_whole(struct append *append)
 {

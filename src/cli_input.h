@@ -8,6 +8,10 @@
 
 struct buf;
 
+/* The largest request body that a server can be set to take (DS_MAX_BODY_BYTES): an
+   input or line without an end is refused before it takes all memory. */
+enum { CLI_INPUT_MOST = 900 << 20 };
+
 /* All of it, up to its end. False after saying why. */
 bool cli_input_all(const struct cli *cli, struct buf *buf);
 

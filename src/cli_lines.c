@@ -38,6 +38,12 @@ bool cli_lines_next(struct cli_lines *lines, const char **line, size_t *len)
     return true;
 }
 
+const char *cli_lines_rest(const struct cli_lines *lines, size_t *len)
+{
+    *len = lines->buf.len - lines->at;
+    return lines->buf.data ? lines->buf.data + lines->at : "";
+}
+
 void cli_lines_close(struct cli_lines *lines)
 {
     buf_close(&lines->buf);

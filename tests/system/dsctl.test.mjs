@@ -380,6 +380,38 @@ describe("append", () => {
     expect((await ds(["tail", name])).lines).toEqual(["1", "2"])
   })
 
+  test("what is certainly no JSON is an error at once, while the input goes on", async () => {
+    const name = fresh()
+    await api.create(name, "application/json")
+    for (const [input, reason] of [
+      ['Server listening on port 3000\n{"n":1}\n', /^dsctl append: line 1 is no JSON[^\n]*\n$/],
+      ["Server", /line 1 is no JSON/],
+      ['\n\n{"a":\n1,\n]', /line 3 is no JSON by itself, and line 5 does not go on with it/],
+      ['{"a":\n1}\n{"b":', /line 1 is no JSON by itself, and line 3 /],
+    ]) {
+      const append = start(["append", name, "--json"])
+      append.child.stdin.write(input)
+      const { code, err } = await append.done // standard input is open
+      expect([code, err]).toEqual([FAILED, expect.stringMatching(reason)])
+    }
+    expect((await api.readJson(name)).messages).toEqual([])
+
+    const append = start(["append", name, "--json"])
+    append.child.stdin.write("1\n2\n")
+    await until(async () => (await api.get(name)).text === "[1,2]", append.said)
+    append.child.stdin.write("3\noops")
+    const { code, err } = await append.done
+    expect([code, err]).toEqual([FAILED, expect.stringMatching(/line 4: not JSON; .* the last batch/)])
+
+    const { status, stderr } = spawnSync("sh", ["-c", `"${dsctl}" append "${name}" --json </dev/zero`], {
+      encoding: "utf8",
+      env: cleanEnv({ DS_URL: server.url }),
+    })
+    expect([status, stderr]).toEqual([FAILED, expect.stringContaining("line 1 is no JSON")])
+    await ok(["append", name, "--json"], { input: '\n {\n"late": 1}\n\n' })
+    expect((await ds(["tail", name])).lines.at(-1)).toBe('{ "late": 1}')
+  })
+
   test("lines are sent as they come, without waiting for a full batch", async () => {
     for (const [type, option] of [
       ["text/plain", "--lines"],

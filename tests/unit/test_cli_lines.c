@@ -73,6 +73,24 @@ START_TEST(hands_out_no_line_before_it_is_whole)
 }
 END_TEST
 
+START_TEST(shows_what_no_line_was_taken_of)
+{
+    struct cli_lines lines = {0};
+    const char *line;
+    size_t len;
+
+    ck_assert_ptr_nonnull(cli_lines_rest(&lines, &len));
+    ck_assert_uint_eq(len, 0);
+    ck_assert(cli_lines_feed(&lines, "ab\ncd", 5));
+    ck_assert_mem_eq(cli_lines_rest(&lines, &len), "ab\ncd", 5);
+    ck_assert_uint_eq(len, 5);
+    ck_assert(cli_lines_next(&lines, &line, &len));
+    ck_assert_mem_eq(cli_lines_rest(&lines, &len), "cd", 2);
+    ck_assert_uint_eq(len, 2);
+    cli_lines_close(&lines);
+}
+END_TEST
+
 START_TEST(trims_white_space)
 {
     static const struct {
@@ -91,4 +109,4 @@ START_TEST(trims_white_space)
 END_TEST
 
 UNIT_MAIN(cli_lines, cuts_lines_however_they_come, hands_out_no_line_before_it_is_whole,
-          trims_white_space)
+          shows_what_no_line_was_taken_of, trims_white_space)
