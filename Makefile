@@ -93,7 +93,7 @@ UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 # parsers of foreign input over the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # rooms of dsctl without I/O
-PARSERS := $(addprefix $B/,cli_args.o cli_json.o cli_lines.o cli_sse.o cli_value.o)
+PARSERS := $(addprefix $B/,cli_args.o cli_json.o cli_lines.o cli_sse.o cli_terminal.o cli_value.o)
 
 all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE) $(if $(STATIC),,$B/dsctl)
 

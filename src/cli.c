@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "buf.h"
 #include "cli_backend.h"
 #include "cli_commands.h"
+#include "cli_terminal.h"
 #include "digits.h"
 
 #define DEFAULT_URL "http://127.0.0.1:4437"
@@ -132,16 +134,35 @@ static const char *command_name(const struct cli *cli)
     return cli->command ? cli->command->name : NULL;
 }
 
+/* Words of servers, streams and files are among them. */
+__attribute__((format(printf, 2, 0))) static void add_shown(struct buf *line, const char *format,
+                                                            va_list args)
+{
+    char *text = NULL;
+    int len = vasprintf(&text, format, args);
+
+    if (len >= 0)
+        cli_terminal_add(line, text, (size_t)len, CLI_TERMINAL_FIELD);
+    if (len >= 0)
+        free(text);
+    if (len < 0 || buf_failed(line)) {
+        buf_close(line);
+        buf_adds(line, "out of memory");
+    }
+}
+
 __attribute__((format(printf, 3, 0))) static void complain(const struct cli *cli, const char *color,
                                                            const char *format, va_list args)
 {
     const char *name = command_name(cli);
+    struct buf line = {0};
 
     (void)fflush(stdout); /* what is on a terminal stands in order */
     (void)fprintf(stderr, "%sdsctl%s%s:%s ", cli->error_color ? color : "", name ? " " : "",
                   name ? name : "", cli->error_color ? "\033[0m" : "");
-    (void)vfprintf(stderr, format, args);
-    (void)fputc('\n', stderr);
+    add_shown(&line, format, args);
+    (void)fprintf(stderr, "%.*s\n", (int)line.len, line.data ? line.data : "");
+    buf_close(&line);
 }
 
 enum cli_exit cli_fail(const struct cli *cli, enum cli_exit exit, const char *format, ...)
@@ -190,6 +211,21 @@ bool cli_flush(const struct cli *cli)
 bool cli_out(const struct cli *cli, const void *data, size_t len)
 {
     return len == 0 || fwrite(data, 1, len, stdout) == len || cli_flush(cli);
+}
+
+const char *cli_shown(const struct cli *cli, const char *text)
+{
+    struct buf buf = {0};
+    const char *shown = text;
+    size_t len = strlen(text);
+
+    cli_terminal_add(&buf, text, len, CLI_TERMINAL_FIELD);
+    if (buf_failed(&buf))
+        shown = NULL;
+    else if (buf.len != len) /* what is made visible gets longer */
+        shown = arena_strndup(cli->arena, buf.data, buf.len);
+    buf_close(&buf);
+    return shown ? shown : "?";
 }
 
 const char *cli_bold(const struct cli *cli)
@@ -248,6 +284,28 @@ static bool is_path_character(unsigned char c)
     return c > 0x20 && c < 0x7f && !strchr("\"#<>?\\^`{|}", c);
 }
 
+static size_t put_path(char *to, const char *path)
+{
+    size_t len = 0;
+
+    for (; *path; path++)
+        if (is_path_character((unsigned char)*path))
+            to[len++] = *path;
+        else
+            len += (size_t)sprintf(to + len, "%%%02X", (unsigned char)*path);
+    to[len] = '\0';
+    return len;
+}
+
+const char *cli_path_word(const struct cli *cli, const char *path)
+{
+    char *word = arena_alloc(cli->arena, 3 * strlen(path) + 1);
+
+    if (word)
+        (void)put_path(word, path);
+    return word;
+}
+
 const char *cli_path(const struct cli *cli, const char *name)
 {
     size_t prefix = strlen(cli->url), len = 0;
@@ -271,12 +329,7 @@ const char *cli_path(const struct cli *cli, const char *name)
     }
     if (name[0] != '/')
         len = (size_t)sprintf(path, "/v1/stream/");
-    for (; *name; name++)
-        if (is_path_character((unsigned char)*name))
-            path[len++] = *name;
-        else
-            len += (size_t)sprintf(path + len, "%%%02X", (unsigned char)*name);
-    path[len] = '\0';
+    (void)put_path(path + len, name);
     return path;
 }
 

@@ -4,7 +4,7 @@
  *     cli.c           the table of commands, global options, help
  *     cli_args.c      the command line            cli_json.c     fields of small JSON texts
  *     cli_lines.c     input in lines, batches     cli_sse.c      events of an SSE answer
- *     cli_value.c     the beginning of a JSON value
+ *     cli_value.c     the beginning of a JSON     cli_terminal.c text that a terminal must not obey
  *     cli_stream.c    create show close rm fork   cli_append.c   cli_tail.c   cli_ls.c
  *     cli_fault.c     fault add|ls|clear          cli_serve.c
  *     cli_remote*.c   the operations over HTTP, by cli_http.c (libcurl)
@@ -98,9 +98,17 @@ bool cli_number(const struct cli *cli, const char *option, int64_t least, int64_
  */
 const char *cli_path(const struct cli *cli, const char *name);
 
+/* A path that somebody else names, with %XX for what no path may have: one word, which names the
+   same stream to every command. In the arena; NULL: no memory. */
+const char *cli_path_word(const struct cli *cli, const char *path);
+
 /* Bytes or text to standard output. A reader that left ends the program, as SIGPIPE does. */
 bool cli_out(const struct cli *cli, const void *data, size_t len);
 bool cli_flush(const struct cli *cli);
+
+/* Text that others chose, for a line of ours: what a terminal would obey is visible, line breaks
+   too. The text itself where there is none of that, else in the arena. */
+const char *cli_shown(const struct cli *cli, const char *text);
 
 /* In bold, where standard output shows it: cli_bold(cli), text, cli_plain(cli). */
 const char *cli_bold(const struct cli *cli);

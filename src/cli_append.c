@@ -408,6 +408,6 @@ enum cli_exit cli_append(struct cli *cli)
         cli_note(cli, "%lld batch%s stored before", (long long)append.skipped,
                  append.skipped == 1 ? " was" : "es were");
     if (exit == CLI_DONE && append.last.tail[0])
-        (void)printf("%s\n", append.last.tail);
+        (void)printf("%s\n", cli_shown(cli, append.last.tail));
     return exit;
 }

@@ -5,12 +5,12 @@
 #include "buf.h"
 #include "cli_commands.h"
 #include "cli_database.h"
+#include "cli_json.h"
+#include "cli_terminal.h"
 #include "clock.h"
-#include "json_string.h"
 #include "store.h"
 #include "store_check.h"
 #include "store_vacuum.h"
-#include "utf8.h"
 
 const struct cli_option cli_check_options[] = {
     {"json", 'j', NULL, "one JSON object a line"},
@@ -26,20 +26,14 @@ struct report {
 /* Whatever bytes a damaged text has: what is printed is JSON. */
 static void add_member(struct buf *line, const char *name, const char *text)
 {
-    struct buf sound = {0};
-
-    utf8_add_lossy(&sound, text, strlen(text));
-    buf_printf(line, "%c\"%s\":\"", line->len == 0 ? '{' : ',', name);
-    json_add_escaped(line, sound.data, sound.len);
-    buf_addc(line, '"');
-    buf_close(&sound);
+    buf_printf(line, "%c\"%s\":", line->len == 0 ? '{' : ',', name);
+    cli_json_add(line, text);
 }
 
 /* A damaged database may hold anything: it does not get at the terminal. */
 static void add_plain(struct buf *line, const char *text)
 {
-    for (; *text; text++)
-        buf_addc(line, (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+    cli_terminal_add(line, text, strlen(text), CLI_TERMINAL_FIELD);
 }
 
 static void print_finding(void *arg, enum store_check_kind kind, const char *path, const char *text)

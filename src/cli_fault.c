@@ -122,7 +122,7 @@ enum cli_exit cli_fault_add(struct cli *cli)
     return cli->backend->fault_set(cli, path, &fault);
 }
 
-static void print_words(const struct ds_fault *fault)
+static void print_words(const struct cli *cli, const struct ds_fault *fault)
 {
     if (fault->delay_ms || fault->jitter_ms)
         (void)printf("  delay %lld ms", (long long)fault->delay_ms);
@@ -139,11 +139,11 @@ static void print_words(const struct ds_fault *fault)
     if (fault->corrupt_body)
         (void)printf("  corrupt");
     if (fault->sse_event_type)
-        (void)printf("  SSE event %s", fault->sse_event_type);
+        (void)printf("  SSE event %s", cli_shown(cli, fault->sse_event_type));
     if (fault->has_probability)
         (void)printf("  probability %g", fault->probability);
     if (fault->method)
-        (void)printf("  %s alone", fault->method);
+        (void)printf("  %s alone", cli_shown(cli, fault->method));
 }
 
 static bool print_fault(void *arg, const char *path, const struct ds_fault *fault)
@@ -159,9 +159,9 @@ static bool print_fault(void *arg, const char *path, const struct ds_fault *faul
         buf_close(&buf);
         return ok;
     }
-    (void)printf("%s%s%s  %lld left", cli_bold(cli), path, cli_plain(cli),
+    (void)printf("%s%s%s  %lld left", cli_bold(cli), cli_shown(cli, path), cli_plain(cli),
                  (long long)(fault->count ? fault->count : 1));
-    print_words(fault);
+    print_words(cli, fault);
     (void)putchar('\n');
     return true;
 }

@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "buf.h"
+#include "json_string.h"
 #include "utf8.h"
 
 static const char *skip_space(const char *at, const char *end)
@@ -192,16 +193,7 @@ void cli_json_add(struct buf *buf, const char *text)
 
     utf8_add_lossy(&clean, text, strlen(text));
     buf_addc(buf, '"');
-    for (size_t i = 0; i < clean.len; i++) {
-        unsigned char c = (unsigned char)clean.data[i];
-
-        if (c == '"' || c == '\\')
-            buf_addc(buf, '\\');
-        if (c < 0x20 || c == 0x7f)
-            buf_printf(buf, "\\u%04x", c);
-        else
-            buf_addc(buf, (char)c);
-    }
+    json_add_escaped(buf, clean.data ? clean.data : "", clean.len);
     buf_addc(buf, '"');
     buf->failed = buf->failed || buf_failed(&clean);
     buf_close(&clean);

@@ -33,7 +33,7 @@ bool cli_json_integer(struct cli_json value, int64_t *number);
 /* Any number. */
 bool cli_json_number(struct cli_json value, double *number);
 
-/* Appends text as a JSON string; bytes that are no UTF-8 become U+FFFD. */
+/* Appends text as a JSON string that no terminal obeys; bytes that are no UTF-8 become U+FFFD. */
 void cli_json_add(struct buf *buf, const char *text);
 
 /* The same bytes, but line breaks between tokens are spaces: a value on one line. */

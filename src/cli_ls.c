@@ -108,7 +108,7 @@ static bool take(void *arg, const struct cli_state *state)
     }
     stream = &list->streams[list->n++];
     *stream = state->stream;
-    stream->path = arena_strndup(arena, stream->path, strlen(stream->path));
+    stream->path = cli_path_word(list->cli, stream->path);
     stream->content_type = arena_strndup(arena, stream->content_type, strlen(stream->content_type));
     if (stream->forked_from)
         stream->forked_from =
@@ -132,7 +132,7 @@ static int type_width(const struct list *list)
     size_t width = 4;
 
     for (size_t i = 0; i < list->n; i++) {
-        size_t len = strlen(list->streams[i].content_type);
+        size_t len = strlen(cli_shown(list->cli, list->streams[i].content_type));
 
         if (len > width && len <= 30)
             width = len;
@@ -157,7 +157,7 @@ static void print_columns(const struct list *list)
         const struct ds_stream *stream = &list->streams[i];
 
         format_time(stream->created_at, created);
-        (void)printf("%-20s  %-*s  ", created, width, stream->content_type);
+        (void)printf("%-20s  %-*s  ", created, width, cli_shown(cli, stream->content_type));
         if (has_counts)
             (void)printf("%10lld  %12lld  %-6s  ", (long long)stream->messages,
                          (long long)stream->bytes, stream->closed ? "closed" : "open");

@@ -10,6 +10,7 @@
 #include "digits.h"
 #include "expiry.h"
 #include "producer.h"
+#include "utf8.h"
 
 static enum cli_exit open_link(struct cli *cli)
 {
@@ -31,7 +32,7 @@ const char *cli_remote_url(const struct cli *cli, const char *path, const char *
     return url;
 }
 
-/* The first line of a plain text, without what a terminal would obey. */
+/* The first line of a plain text. */
 static void first_line(const struct cli_answer *answer, char *line, size_t size)
 {
     const char *type = cli_http_header(answer, "Content-Type");
@@ -41,12 +42,11 @@ static void first_line(const struct cli_answer *answer, char *line, size_t size)
         for (size_t i = 0; i < answer->body.len && len + 1 < size; i++) {
             char c = answer->body.data[i];
 
-            if (c == '\n')
+            if (c == '\n' || c == '\r' || c == '\0')
                 break;
-            if ((unsigned char)c >= 0x20 && c != 0x7f)
-                line[len++] = c;
+            line[len++] = c;
         }
-    line[len] = '\0';
+    line[len - utf8_incomplete_tail(line, len)] = '\0';
 }
 
 enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,

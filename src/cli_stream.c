@@ -150,7 +150,7 @@ enum cli_exit cli_close(struct cli *cli)
     if (exit == CLI_DONE)
         exit = cli->backend->append(cli, path, data.data, data.len, &options, &appended);
     if (exit == CLI_DONE)
-        (void)printf("%s\n", appended.tail);
+        (void)printf("%s\n", cli_shown(cli, appended.tail));
     buf_close(&data);
     return exit;
 }
@@ -247,9 +247,9 @@ static void print_time(const struct cli *cli, const char *name, int64_t ms)
 
 static void print_state(const struct cli *cli, const struct ds_stream *stream)
 {
-    print_row(cli, "path", "%s%s%s", cli_bold(cli), stream->path, cli_plain(cli));
-    print_row(cli, "content type", "%s", stream->content_type);
-    print_row(cli, "tail", "%s", stream->tail);
+    print_row(cli, "path", "%s%s%s", cli_bold(cli), cli_shown(cli, stream->path), cli_plain(cli));
+    print_row(cli, "content type", "%s", cli_shown(cli, stream->content_type));
+    print_row(cli, "tail", "%s", cli_shown(cli, stream->tail));
     print_row(cli, "closed", "%s", stream->closed ? "yes" : "no");
     if (stream->messages >= 0)
         print_row(cli, "messages", "%lld", (long long)stream->messages);
@@ -262,7 +262,7 @@ static void print_state(const struct cli *cli, const struct ds_stream *stream)
     if (stream->expires_at)
         print_time(cli, "expires", stream->expires_at);
     if (stream->forked_from)
-        print_row(cli, "forked from", "%s", stream->forked_from);
+        print_row(cli, "forked from", "%s", cli_shown(cli, stream->forked_from));
 }
 
 enum cli_exit cli_show(struct cli *cli)

@@ -16,8 +16,10 @@
 #include "cli_backend.h"
 #include "cli_commands.h"
 #include "cli_json.h"
+#include "cli_terminal.h"
 #include "http_type.h"
 #include "json.h"
+#include "utf8.h"
 
 const struct cli_option cli_tail_options[] = {
     {"follow", 'f', NULL, "wait for what comes, until the stream is closed"},
@@ -39,6 +41,8 @@ struct tail {
     bool show_offsets;
     bool to_terminal;
     bool is_at_line_start; /* of standard output */
+    char cut[4];           /* the beginning of a character, of text on a terminal */
+    size_t cut_len;
     const char *state;     /* --state, NULL: none */
     const char *state_new; /* beside it, moved over it */
     char last[DS_OFFSET_SIZE * 4];
@@ -93,6 +97,19 @@ static bool load_state(struct tail *tail, const char **offset)
     return *offset != NULL;
 }
 
+/* Prints what was gathered, and empties it. */
+static bool print_gathered(const struct tail *tail, struct buf *gathered)
+{
+    bool ok = !buf_failed(gathered);
+
+    if (ok)
+        ok = cli_out(tail->cli, gathered->data, gathered->len);
+    else
+        (void)cli_no_memory(tail->cli);
+    buf_close(gathered);
+    return ok;
+}
+
 static bool print_messages(const struct tail *tail, const char *data, size_t len)
 {
     struct json_split split;
@@ -102,44 +119,53 @@ static bool print_messages(const struct tail *tail, const char *data, size_t len
 
     json_split_init(&split, data, len);
     while (ok && json_split_next(&split, &message, &message_len)) {
-        char *line = malloc(message_len + 1);
+        struct buf line = {0};
 
-        if (!line) {
-            (void)cli_no_memory(tail->cli);
-            return false;
-        }
-        memcpy(line, message, message_len);
-        cli_json_unbreak(line, message_len);
-        line[message_len] = '\n';
-        ok = cli_out(tail->cli, line, message_len + 1);
-        free(line);
-    }
-    return ok;
-}
-
-/* On a terminal, without what it would obey: text may come from anybody. */
-static bool print_text(const struct tail *tail, const char *data, size_t len)
-{
-    struct buf clean = {0};
-    bool ok;
-
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)data[i];
-
-        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
-            buf_printf(&clean, "^%c", c == 0x7f ? '?' : c + 0x40);
+        if (tail->to_terminal)
+            cli_terminal_add_json(&line, message, message_len);
         else
-            buf_addc(&clean, (char)c);
+            buf_add(&line, message, message_len);
+        if (!buf_failed(&line))
+            cli_json_unbreak(line.data, line.len);
+        buf_addc(&line, '\n');
+        ok = print_gathered(tail, &line);
     }
-    ok = !buf_failed(&clean) && cli_out(tail->cli, clean.data, clean.len);
-    buf_close(&clean);
     return ok;
 }
 
-static bool print_bytes(const struct tail *tail, const char *data, size_t len)
+/* On a terminal, without what it would obey: text may come from anybody. A character that one piece
+   begins and the next one ends is kept until then. */
+static bool print_text(struct tail *tail, const char *data, size_t len)
+{
+    struct buf whole = {0}, shown = {0};
+    size_t cut;
+
+    buf_add(&whole, tail->cut, tail->cut_len);
+    buf_add(&whole, data, len);
+    if (buf_failed(&whole))
+        return print_gathered(tail, &whole);
+    cut = utf8_incomplete_tail(whole.data, whole.len);
+    cli_terminal_add(&shown, whole.data, whole.len - cut, CLI_TERMINAL_TEXT);
+    memcpy(tail->cut, whole.data + whole.len - cut, cut);
+    tail->cut_len = cut;
+    buf_close(&whole);
+    return print_gathered(tail, &shown);
+}
+
+/* The other half did not come. */
+static bool print_cut(struct tail *tail)
+{
+    struct buf shown = {0};
+
+    cli_terminal_add(&shown, tail->cut, tail->cut_len, CLI_TERMINAL_TEXT);
+    tail->cut_len = 0;
+    return print_gathered(tail, &shown);
+}
+
+static bool print_bytes(struct tail *tail, const char *data, size_t len)
 {
     if (tail->to_terminal && tail->is_text && !tail->raw)
-        return print_text(tail, data, len);
+        return len == 0 || print_text(tail, data, len);
     return cli_out(tail->cli, data, len);
 }
 
@@ -158,8 +184,8 @@ static bool take(void *arg, const char *data, size_t len, const char *next)
             tail->is_at_line_start = data[len - 1] == '\n';
     }
     if (ok && moved && tail->show_offsets) {
-        (void)printf("%s%s# %s%s\n", tail->is_at_line_start ? "" : "\n", cli_dim(tail->cli), next,
-                     cli_plain(tail->cli));
+        (void)printf("%s%s# %s%s\n", tail->is_at_line_start ? "" : "\n", cli_dim(tail->cli),
+                     cli_shown(tail->cli, next), cli_plain(tail->cli));
         tail->is_at_line_start = true;
     }
     (void)snprintf(tail->last, sizeof tail->last, "%s", next);
@@ -218,5 +244,6 @@ enum cli_exit cli_tail(struct cli *cli)
                         path, state.stream.content_type);
     if (!find_offset(&tail, &state, &reading.offset))
         return CLI_FAILED;
-    return cli->backend->read(cli, &state, &reading, take, &tail);
+    exit = cli->backend->read(cli, &state, &reading, take, &tail);
+    return print_cut(&tail) || exit != CLI_DONE ? exit : CLI_FAILED;
 }

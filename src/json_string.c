@@ -27,16 +27,22 @@ void json_add_escaped(struct buf *buf, const char *text, size_t len)
 
     for (size_t i = 0; i < len; i++) {
         char escape = short_escape(text[i]);
+        unsigned char c = (unsigned char)text[i], low;
 
-        if (!escape && (unsigned char)text[i] >= 0x20)
+        if (!escape && c >= 0x20 && c != 0x7F && c != 0xC2)
+            continue;
+        /* U+0080 to U+009F are C2 80 to C2 9F; terminals obey them as they obey ESC */
+        low = c == 0xC2 && i + 1 < len ? (unsigned char)text[i + 1] : 0;
+        if (c == 0xC2 && (low < 0x80 || low > 0x9F))
             continue;
         buf_add(buf, text + start, i - start);
+        i += c == 0xC2;
         start = i + 1;
         buf_addc(buf, '\\');
         if (escape)
             buf_addc(buf, escape);
         else
-            buf_printf(buf, "u%04x", (unsigned)(unsigned char)text[i]);
+            buf_printf(buf, "u%04x", c == 0xC2 ? low : c);
     }
     buf_add(buf, text + start, len - start);
 }

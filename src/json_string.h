@@ -7,7 +7,7 @@
 struct buf;
 
 /* What stands between the quotes: valid UTF-8 stays as it is, but for quotes, backslashes and
-   control characters. */
+   control characters (below U+0020, U+007F to U+009F). */
 void json_add_escaped(struct buf *buf, const char *text, size_t len);
 
 #endif

@@ -847,6 +847,45 @@ test("colours on a terminal alone, and not with NO_COLOR; nothing there obeys a 
   expect((await ds(["tail", name])).text).toBe("a\x1b[2Jb\n")
 })
 
+test("nor does anything obey U+009B, which is ESC [ as well: text, JSON, types, names, errors", async () => {
+  const csi = "\u009b31m"
+  const utf8 = (text) => Buffer.from(text).toString("latin1") // as onTerminal() reads
+  const [text, json, type] = [fresh(), fresh(), fresh()]
+  await api.create(text, "text/plain", `a${csi}ü\x9b`)
+  await api.append(text, "text/plain", Buffer.from([0xc2]))
+  await api.append(text, "text/plain", Buffer.from([0x9b, 0x9b, 10, 0xc2]))
+  await api.create(json, "application/json", JSON.stringify([{ [csi]: `ü${csi}\x7f` }]))
+  await api.create(type, Buffer.from(`text/plain; x="${csi}\u202e"`).toString("latin1"))
+
+  const shown = "<U+009B>31m"
+  expect(onTerminal(["tail", text])).toBe(utf8(`a${shown}ü<U+009B><U+009B><9B>\r\n<C2>`))
+  expect(onTerminal(["tail", json])).toBe(utf8('{"\\u009b31m":"ü\\u009b31m\\u007f"}\r\n'))
+  for (const args of [["show", type], ["--db", server.database, "ls", type]]) {
+    expect(onTerminal([...args, "--json"])).toContain("\\u009b31m")
+    expect(onTerminal(args)).toContain(`x="${shown}<U+202E>"`)
+  }
+  expect(onTerminal(["--db", server.database, "export", type])).toContain("\\u009b31m")
+  expect((await ds(["tail", json])).text).toBe(`{"${csi}":"ü${csi}\x7f"}\n`) // to others as it is
+
+  // a server that is not ours: names and errors
+  const odd = http.createServer((request, answer) => {
+    const isRegistry = request.url.startsWith(REGISTRY)
+    const event = { type: "stream", key: `a\n${csi} b`, value: {}, headers: { operation: "insert" } }
+    answer.writeHead(isRegistry ? 200 : 400, {
+      "content-type": isRegistry ? "application/json" : "text/plain",
+      "stream-next-offset": "7",
+      "stream-up-to-date": "true",
+    })
+    answer.end(request.method === "HEAD" ? "" : isRegistry ? JSON.stringify([event]) : `no${csi}\u202e\rx\ny`)
+  })
+  await new Promise((resolve) => odd.listen(0, "127.0.0.1", resolve))
+  undo.push(() => new Promise((resolve) => odd.close(resolve)))
+  const url = ["--url", `http://127.0.0.1:${odd.address().port}`]
+  expect((await ds(["ls", "--names", ...url])).text).toBe("/v1/stream/a%0A%C2%9B31m%20b\n")
+  const { err } = await ds(["append", "x", "-t", "text/plain", "-d", "1", ...url])
+  expect(err).toBe(`dsctl append: /v1/stream/x: no${shown}<U+202E> (400)\n`)
+})
+
 // --------------------------------------------------------------------------------------- serve
 
 test("serve: prints its URL alone, forgets what is in memory, ends on SIGTERM", async () => {

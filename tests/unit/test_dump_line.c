@@ -91,6 +91,11 @@ START_TEST(writes_text_as_people_read_it)
     buf_addc(&buf, '\0');
     ck_assert_str_eq(buf.data, "{\"data\":\"gr\303\274n \\\"x\\\"\\\\\\n\\u0001\"}\n");
     buf_clear(&buf);
+    dump_add_text(&buf, DUMP_F_DATA, "\302\233\302\240\177\302\200", 7); /* not to be obeyed */
+    dump_end_line(&buf);
+    buf_addc(&buf, '\0');
+    ck_assert_str_eq(buf.data, "{\"data\":\"\\u009b\302\240\\u007f\\u0080\"}\n");
+    buf_clear(&buf);
     dump_add_text(&buf, DUMP_F_DATA, "a\0b", 3);
     dump_end_line(&buf);
     buf_addc(&buf, '\0');
