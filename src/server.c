@@ -63,10 +63,9 @@ enum ds_status server_start(struct server *server, const struct config *config, 
 
 void server_drain(struct server *server)
 {
-    int64_t until = clock_monotonic_ms() + server->config->stop_timeout_ms;
+    int64_t until = stop_by(server); /* one for all that an end consists of */
     const struct timespec moment = {0, 2 * 1000000};
 
-    (void)stop_by(server);
     live_let_go(server->live);
     while (atomic_load(&server->exchanges) > 0 && clock_monotonic_ms() < until)
         (void)nanosleep(&moment, NULL);
