@@ -1,5 +1,6 @@
 /* The life of an exchange: see gateway.h. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "arena.h"
 #include "gateway.h"
@@ -7,6 +8,8 @@
 #include "live.h"
 #include "log.h"
 #include "server.h"
+
+enum { ANSWER_SIZE = 1024 }; /* most answers' head */
 
 struct ds_exchange *exchange_new(struct server *server, struct peer *peer, struct store_conn *conn)
 {
@@ -39,6 +42,21 @@ void exchange_takes_long(struct ds_exchange *exchange)
         exchange->peer->takes_long();
 }
 
+bool exchange_reserve(struct ds_exchange *exchange)
+{
+    /* Location repeats the path */
+    return buf_reserve(&exchange->head, ANSWER_SIZE + strlen(exchange->request.path));
+}
+
+void exchange_answer_no_memory(struct ds_exchange *exchange)
+{
+    const struct buf *answer = &exchange->server->no_memory;
+    struct peer *peer = exchange->peer;
+
+    exchange_free(exchange);
+    peer->done(peer, peer_send_ready(peer, answer->data, answer->len));
+}
+
 void exchange_drop(struct ds_exchange *exchange)
 {
     struct peer *peer = exchange->peer;
@@ -47,14 +65,36 @@ void exchange_drop(struct ds_exchange *exchange)
     peer->done(peer, false);
 }
 
+static bool has_body(const struct ds_exchange *exchange)
+{
+    return !exchange->no_body && (exchange->body.len > 0 || buf_failed(&exchange->body));
+}
+
+/* Sends as much as the connection takes, from where it lies: that needs no memory. */
+static enum peer_sent send_in_place(struct ds_exchange *exchange, size_t *sent)
+{
+    /* the second reference keeps them from being freed */
+    struct chunk head = {.refs = 2, .len = exchange->head.len, .data = exchange->head.data};
+    struct chunk body = {.refs = 2, .len = exchange->body.len, .data = exchange->body.data};
+    struct outgoing out = {.end = true};
+    enum peer_sent result;
+
+    outgoing_add(&out, &head);
+    if (has_body(exchange))
+        outgoing_add(&out, &body);
+    result = peer_send(exchange->peer, &out);
+    *sent = out.sent;
+    return result;
+}
+
 /* Head and body become chunks of an answer; false when out of memory. */
 static bool load(struct ds_exchange *exchange, struct outgoing *out)
 {
-    bool has_body = !exchange->no_body && (exchange->body.len > 0 || buf_failed(&exchange->body));
+    bool with_body = has_body(exchange);
     struct chunk *head = chunk_take(&exchange->head);
-    struct chunk *body = has_body ? chunk_take(&exchange->body) : NULL;
+    struct chunk *body = with_body ? chunk_take(&exchange->body) : NULL;
 
-    if (!head || (has_body && !body)) {
+    if (!head || (with_body && !body)) {
         chunk_unref(head);
         chunk_unref(body);
         return false;
@@ -66,26 +106,42 @@ static bool load(struct ds_exchange *exchange, struct outgoing *out)
     return true;
 }
 
+/* 503 says that nothing was done: of a write that may not be true. */
+static void lack_memory(struct ds_exchange *exchange)
+{
+    log_error("out of memory for an answer");
+    if (exchange->refused || exchange->request.method == HTTP_GET ||
+        exchange->request.method == HTTP_HEAD)
+        exchange_answer_no_memory(exchange);
+    else
+        exchange_drop(exchange);
+}
+
 void exchange_finish(struct ds_exchange *exchange)
 {
     struct server *server = exchange->server;
     struct peer *peer = exchange->peer;
     struct outgoing out = {0};
+    size_t sent;
 
-    if (!load(exchange, &out)) {
-        log_error("out of memory for an answer");
-        exchange_drop(exchange);
+    if (buf_failed(&exchange->head) || (has_body(exchange) && buf_failed(&exchange->body))) {
+        lack_memory(exchange);
         return;
     }
-    switch (peer_send(peer, &out)) {
+    switch (send_in_place(exchange, &sent)) {
     case PEER_SENT:
         peer->done(peer, true);
         break;
     case PEER_AGAIN: /* a slow reader: it is not waited for here */
-        live_drain(server->live, peer, &out);
+        if (load(exchange, &out)) {
+            out.sent = sent;
+            live_drain(server->live, peer, &out);
+            break;
+        }
+        log_error("out of memory for the rest of an answer");
+        peer->done(peer, false);
         break;
     case PEER_GONE:
-        outgoing_clear(&out);
         peer->done(peer, false);
         break;
     }

@@ -30,6 +30,7 @@ struct ds_exchange {
     struct buf head;     /* the answer's header lines, see http_response.h */
     struct buf body;     /* the answer's body */
     bool no_body;        /* HEAD: the answer's body stays here */
+    bool refused;        /* the answer says that nothing was done */
     const char *allow;   /* what route() says of the path's methods */
     struct fault *fault; /* what it was made to suffer, mostly NULL: see op_fault.h */
 };
@@ -45,6 +46,15 @@ void exchange_finish(struct ds_exchange *exchange);
 
 /* The calling thread will be busy for long with it: other requests shall not wait for that. */
 void exchange_takes_long(struct ds_exchange *exchange);
+
+/*
+ * Room for the answer to a write, before it is done: what was done shall not lack an answer. False
+ * when out of memory.
+ */
+bool exchange_reserve(struct ds_exchange *exchange);
+
+/* Ends the exchange with the 503 that the server keeps ready: needs no memory. */
+void exchange_answer_no_memory(struct ds_exchange *exchange);
 
 /* Ends the exchange without an answer: the connection is closed. */
 void exchange_drop(struct ds_exchange *exchange);

@@ -138,6 +138,7 @@ void http_end(struct buf *head, int64_t length)
 
 void http_refuse_begin(struct ds_exchange *exchange, int status)
 {
+    exchange->refused = true;
     http_answer(exchange, status);
     http_add(&exchange->head, "Cache-Control", "no-store");
     http_add(&exchange->head, "Content-Type", "text/plain; charset=utf-8");
@@ -183,6 +184,18 @@ static const struct {
 int http_status_of(enum ds_status status)
 {
     return answers[status].http;
+}
+
+void http_write_no_memory(struct buf *answer, const struct config *config)
+{
+    const char *reason = answers[DS_NO_MEMORY].reason;
+
+    http_begin(answer, config, answers[DS_NO_MEMORY].http);
+    http_add(answer, "Cache-Control", "no-store");
+    http_add(answer, "Content-Type", "text/plain; charset=utf-8");
+    http_add(answer, "Retry-After", "1");
+    http_end(answer, (int64_t)strlen(reason));
+    buf_adds(answer, reason);
 }
 
 void http_refuse_status(struct ds_exchange *exchange, enum ds_status status)

@@ -40,6 +40,9 @@ void http_end(struct buf *head, int64_t length);
  */
 void http_refuse(struct ds_exchange *exchange, int status, const char *reason);
 
+/* A whole 503 answer, to be kept ready for when there is no memory for another one. */
+void http_write_no_memory(struct buf *answer, const struct config *config);
+
 /* As http_refuse, but with room for further lines; end with http_refuse_end(). */
 void http_refuse_begin(struct ds_exchange *exchange, int status);
 void http_refuse_end(struct ds_exchange *exchange, const char *reason);

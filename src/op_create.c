@@ -147,8 +147,8 @@ void op_create(struct ds_exchange *exchange)
     enum ds_status status;
     const char *reason;
 
-    if (!create) {
-        exchange_drop(exchange);
+    if (!create || !exchange_reserve(exchange)) {
+        exchange_answer_no_memory(exchange);
         return;
     }
     status = parse(&create->asked, exchange, &reason);

@@ -38,8 +38,8 @@ void op_delete(struct ds_exchange *exchange)
 {
     struct deletion *deletion = arena_zalloc(exchange->arena, sizeof *deletion);
 
-    if (!deletion) {
-        exchange_drop(exchange);
+    if (!deletion || !exchange_reserve(exchange)) {
+        exchange_answer_no_memory(exchange);
         return;
     }
     deletion->write.apply = apply;

@@ -168,7 +168,7 @@ static ssize_t put(const struct peer *peer, struct batch *batch)
 {
     struct msghdr message = {.msg_iov = batch->iov, .msg_iovlen = (size_t)batch->iovs};
 
-    if (peer->framed) /* a socket that libfcgi needs blocking for reading */
+    if (peer->framed) /* never anything but a socket */
         return sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     return writev(peer->fd, batch->iov, batch->iovs);
 }
@@ -191,6 +191,15 @@ enum peer_sent peer_send(struct peer *peer, struct outgoing *out)
     }
     outgoing_clear(out);
     return PEER_SENT;
+}
+
+bool peer_send_ready(struct peer *peer, const char *text, size_t len)
+{
+    /* the second reference keeps it from being freed */
+    struct chunk chunk = {.refs = 2, .len = len, .data = (char *)(uintptr_t)text};
+    struct outgoing out = {.chunk = {&chunk}, .chunks = 1, .end = true};
+
+    return peer_send(peer, &out) == PEER_SENT;
 }
 
 bool peer_is_gone(struct peer *peer)

@@ -73,6 +73,10 @@ enum peer_sent {
 
 enum peer_sent peer_send(struct peer *peer, struct outgoing *out);
 
+/* Sends a whole answer that was made before, for when there is no memory for another one. False:
+   not all of it has left, the connection is of no use any more. */
+bool peer_send_ready(struct peer *peer, const char *text, size_t len);
+
 /* Has the other side closed, or asked to abort? Reads what it sent. Does not block. FastCGI only.
  */
 bool peer_is_gone(struct peer *peer);

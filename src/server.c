@@ -8,6 +8,7 @@
 #include "commit.h"
 #include "hook.h"
 #include "house.h"
+#include "http_response.h"
 #include "live.h"
 #include "log.h"
 #include "store.h"
@@ -29,6 +30,7 @@ void server_close(struct server *server)
     live_stop(server->live);
     commit_free(server->commit);
     store_close(server->store, server->lasting);
+    buf_close(&server->no_memory);
 }
 
 void server_leave(struct server *server)
@@ -43,7 +45,9 @@ enum ds_status server_start(struct server *server, const struct config *config, 
     memset((void *)server, 0, sizeof *server);
     server->config = config;
     server->lasting = threads;
-    status = store_open(&server->store, config, threads);
+    http_write_no_memory(&server->no_memory, config);
+    status =
+        buf_failed(&server->no_memory) ? DS_NO_MEMORY : store_open(&server->store, config, threads);
     if (status == DS_OK && config->hook[0])
         status = hook_start(&server->hook, config, threads);
     if (server->hook)

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "buf.h"
 #include "config.h"
 #include "status.h"
 
@@ -22,6 +23,7 @@ struct server {
     struct commit *commit;
     struct live *live;
     struct hook *hook;    /* NULL: DS_HOOK is not set */
+    struct buf no_memory; /* an answer that is there when memory is not */
     bool lasting;         /* has threads and stays; a CGI process does not */
     struct house *house;  /* NULL in a CGI process */
     atomic_int exchanges; /* under way, for a graceful end */
