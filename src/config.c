@@ -68,6 +68,8 @@ static const struct row table[] = {
      "most bytes of them, else 503; and of requests that are still coming in"},
     {"DS_IO_TIMEOUT_MS", NUMBER, FIELD(io_timeout_ms), NULL, 30000, 100, 3600000,
      "how long the web server may take nothing in the middle of an answer"},
+    {"DS_UPLOAD_TIMEOUT_MS", NUMBER, FIELD(upload_timeout_ms), NULL, 60000, 100, 3600000,
+     "how long nothing may come of a request that is on its way in, then 408"},
     {"DS_STOP_TIMEOUT_MS", NUMBER, FIELD(stop_timeout_ms), NULL, 10000, 0, 600000,
      "how long a graceful end may take"},
     {"DS_CURSOR_INTERVAL_SECONDS", NUMBER, FIELD(cursor_interval_s), NULL,

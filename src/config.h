@@ -43,6 +43,7 @@ struct config {
     int64_t max_queued;
     int64_t max_queued_bytes;
     int64_t io_timeout_ms;
+    int64_t upload_timeout_ms;
     int64_t stop_timeout_ms;
     int64_t cursor_interval_s;
     int64_t cursor_epoch_s;

@@ -28,7 +28,10 @@
 #include "server.h"
 #include "store.h"
 
-enum { READ_SIZE = 64 * 1024 };
+enum {
+    READ_SIZE = 64 * 1024,
+    UNWANTED_MS = 10000, /* how long more of a body is waited for that nobody wants */
+};
 
 extern char **environ;
 
@@ -50,11 +53,21 @@ static bool read_params(struct ds_exchange *exchange)
     return true;
 }
 
-/* Bytes of the next piece of the body, 0 at its end, -1 on an error. */
-static ssize_t read_piece(char *to, size_t room)
+/* Bytes of the next piece of the body, 0 at its end, -1 on an error: ETIMEDOUT where nothing came.
+ */
+static ssize_t read_piece(char *to, size_t room, int64_t timeout_ms)
 {
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     ssize_t n;
+    int ready;
 
+    do
+        ready = poll(&input, 1, (int)timeout_ms);
+    while (ready < 0 && errno == EINTR);
+    if (ready == 0) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
     do
         n = read(STDIN_FILENO, to, room);
     while (n < 0 && errno == EINTR);
@@ -64,12 +77,13 @@ static ssize_t read_piece(char *to, size_t room)
 /* Without a length, a body goes to the end of the input; but a GET has none to wait for. */
 static size_t expected_length(const struct http_request *request)
 {
-    const char *said = request->param[PARAM_CONTENT_LENGTH];
     const char *method = request->param[PARAM_METHOD];
+    int64_t said = http_request_length(request->param[PARAM_CONTENT_LENGTH]);
 
-    if (said)
-        return (size_t)strtoull(said, NULL, 10);
-    return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ? SIZE_MAX : 0;
+    if (said != -1)
+        return said < 0 ? 0
+                        : (size_t)said; /* below 0: is refused, and where it ends nobody knows */
+    return method && (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) ? SIZE_MAX : 0;
 }
 
 /*
@@ -84,13 +98,13 @@ static bool output_is_closed(void)
     return poll(&output, 1, 0) > 0 && (output.revents & (POLLERR | POLLHUP)) != 0;
 }
 
-/* False when it was cut short. */
-static bool read_body(struct ds_exchange *exchange)
+/* 0, or the HTTP status to answer with. */
+static int read_body(struct ds_exchange *exchange, const char **reason)
 {
     struct http_request *request = &exchange->request;
-    const char *said = request->param[PARAM_CONTENT_LENGTH];
-    size_t most = (size_t)exchange->server->config->max_body_bytes, total = 0;
-    size_t expected = expected_length(request);
+    const struct config *config = exchange->server->config;
+    size_t most = (size_t)config->max_body_bytes, total = 0, expected = expected_length(request);
+    bool said = request->param[PARAM_CONTENT_LENGTH] != NULL;
     struct buf body = {0};
     char piece[READ_SIZE];
     ssize_t n = 0;
@@ -98,21 +112,39 @@ static bool read_body(struct ds_exchange *exchange)
     while (total < expected) {
         size_t want = expected - total < sizeof piece ? expected - total : sizeof piece;
 
-        n = read_piece(piece, want);
+        n = read_piece(piece, want, config->upload_timeout_ms);
         if (n <= 0)
             break;
         total += (size_t)n;
         if (total <= most)
             buf_add(&body, piece, (size_t)n);
     }
-    request->body_too_large = total > most;
-    if (n < 0 || (said ? total < expected : expected > 0 && output_is_closed()) ||
-        buf_failed(&body)) {
+    if (buf_failed(&body)) {
         buf_close(&body);
-        return false;
+        *reason = "out of memory, try again";
+        return 503;
     }
+    request->body_too_large = total > most;
     request->body = buf_take(&body, &request->body_len);
-    return true;
+    *reason = "nothing more of the request came in time";
+    if (n < 0 && errno == ETIMEDOUT)
+        return 408;
+    *reason = "the request was cut short";
+    return n < 0 || (said ? total < expected : expected > 0 && output_is_closed()) ? 400 : 0;
+}
+
+/* Of a request that is refused whatever its body says. */
+static void throw_away_body(void)
+{
+    int64_t left = http_request_length(getenv("CONTENT_LENGTH"));
+    char piece[READ_SIZE];
+    ssize_t n;
+
+    for (; left > 0; left -= n) {
+        n = read_piece(piece, left < READ_SIZE ? (size_t)left : READ_SIZE, UNWANTED_MS);
+        if (n <= 0)
+            break;
+    }
 }
 
 /* peer.done: there is no next request. */
@@ -139,11 +171,17 @@ static void set_end(int how)
 static bool answer(struct server *server, struct store_conn *conn, struct peer *peer)
 {
     struct ds_exchange *exchange = exchange_new(server, peer, conn);
+    const char *reason = "out of memory, try again";
+    int status = 503;
 
+    if (exchange && read_params(exchange))
+        status = read_body(exchange, &reason);
+    else
+        throw_away_body();
     if (!exchange)
-        return false;
-    if (!read_params(exchange) || !read_body(exchange)) {
-        http_refuse(exchange, 400, "the request was cut short");
+        return peer_send_ready(peer, server->no_memory.data, server->no_memory.len);
+    if (status != 0) {
+        http_refuse(exchange, status, reason);
         exchange_finish(exchange);
     } else {
         /* The desk must not block on a reader that takes nothing. Only now: standard input may be
@@ -178,16 +216,8 @@ int gateway_cgi_run(struct server *server)
 int gateway_cgi_apologize(const struct config *config)
 {
     struct buf head = {0};
-    char piece[READ_SIZE];
-    const char *length = getenv("CONTENT_LENGTH");
-    size_t left = length ? (size_t)strtoull(length, NULL, 10) : 0;
-    ssize_t n;
 
-    for (; left > 0; left -= (size_t)n) {
-        n = read_piece(piece, left < sizeof piece ? left : sizeof piece);
-        if (n <= 0)
-            break;
-    }
+    throw_away_body();
     http_begin(&head, config, http_cors_origin(config, getenv("HTTP_ORIGIN")), 503);
     http_add(&head, "Retry-After", "1");
     http_add(&head, "Cache-Control", "no-store");

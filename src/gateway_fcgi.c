@@ -3,21 +3,24 @@
  *
  * One epoll set holds the listening socket and every idle kept-alive connection; the workers wait
  * on it, not more at once than there are CPUs for (seats.h). A connection is armed one-shot:
- * whoever gets its event owns it, reads one request with libfcgi, and hands the exchange over; when
+ * whoever gets its event owns it, reads one request (spool.c), and hands the exchange over; when
  * the answer is out, whichever thread that was arms the connection again (peer_done). So idle
  * connections occupy nobody, and neither do parked readers.
  *
- *                            ┌──────── not all there yet ───────┐
- *                            ▼                                  │
- *     idle ──readable──▶ spool ──▶ worker: FCGX_Accept_r, parameters, body ──▶ route() ─ ─ ▶ done
- *      ▲                                                                                     │
- *      └─────────────────────────────────────────────────────────────────────────────────────┘
+ *                ┌─── not all there yet ───┐
+ *                ▼                         │
+ *     idle ──readable──▶ worker: spool ────┴──▶ exchange, route() ─ ─ ▶ done
+ *      ▲                                                                 │
+ *      └─────────────────────────────────────────────────────────────────┘
  *
- * libfcgi reads the requests, and blocks while it does: a client whose body trickles in through a
- * web server that passes it on as it comes (Apache) would keep a worker. So libfcgi is given only
- * what is there to its last byte: on the socket, or collected in a file in memory (spool.c).
- * Answers are written by peer.c, which never blocks. FCGX_Free after reading gives back libfcgi's
- * 17 KB of buffers, so that an exchange that waits costs only itself.
+ * What there is of a request is read without waiting for the rest: a client whose body trickles in
+ * through a web server that passes it on as it comes (Apache) keeps no worker. One of which nothing
+ * comes for DS_UPLOAD_TIMEOUT_MS is answered 408. A timer that runs while there are such looks for
+ * them. It must not take a connection whose event a worker has just got, so it only marks it (due)
+ * and shuts its reading side; by the event that follows, a worker owns it and finds the mark.
+ *
+ * Answers are written by peer.c, which never blocks. libfcgi says whether this is FastCGI at all;
+ * why it does not read the requests as well stands in spool.h.
  *
  * Of processes that share the socket, more than the CPUs have use for only wake each other and make
  * each other's batches smaller. So no more than that answer the door; the others let in who is
@@ -28,7 +31,6 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -39,7 +41,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,11 +59,13 @@
 #include "wake.h"
 
 enum {
-    PIECE = 16 * 1024,
-    PEEK = 64 * 1024,
+    ROOM = 64 * 1024,
     ACCEPTS = 64,
     MOMENT_NS = 10000000, /* in which whoever answers the door would have done so, busy or not */
     MOMENTS = 20,         /* at most, however many come in meanwhile */
+    LEAST_TICK_MS = 10,
+    MOST_TICK_MS = 1000,
+    LATE = -1, /* connection.due of one whose time is up */
 };
 
 /* An idle or busy connection. */
@@ -70,6 +74,8 @@ struct connection {
     struct gateway_fcgi *gateway;
     struct connection *next, *prev; /* all of them, to be closed at the end */
     struct spool *spool;            /* of a request that comes in bit by bit, or NULL */
+    _Atomic int64_t due;            /* monotonic ms: more of it must have come by then; or LATE; 0:
+                                       nothing is waited for */
     atomic_uint turns; /* requests so far: orders one owner's accesses before the next one's, which
                           epoll does for the machine but not for the language */
 };
@@ -77,7 +83,8 @@ struct connection {
 struct worker {
     struct gateway_fcgi *gateway;
     struct store_conn *conn;
-    char *peek; /* PEEK bytes */
+    struct spool spool; /* of the request that is being read */
+    char *room;         /* ROOM bytes to read into */
     pthread_t thread;
     bool started, seated;
 };
@@ -89,6 +96,8 @@ struct gateway_fcgi {
     struct server *server;
     int listening, epoll;
     int stop;              /* an eventfd that ends the workers */
+    int timer;             /* looks for requests of which nothing comes any more */
+    atomic_bool ticking;   /* it has been set */
     atomic_bool door_shut; /* no descriptor was left for another connection */
     int64_t places;        /* processes that answer the door; 0: all do */
     atomic_bool answers;   /* this one is one of them */
@@ -202,20 +211,31 @@ static void peer_takes_long(void)
 
 static void set_options(int fd)
 {
-    /* libfcgi reads only what is there: were it to want more, then because the records are wrong */
-    struct timeval timeout = {0, 1000};
     int on = 1;
 
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
     /* over TCP, a short event must not wait for the one before it to be acknowledged */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-static void admit(struct gateway_fcgi *gateway, int fd)
+/* A moment later there may be memory again; and before a request is read, nobody can be told. */
+static struct connection *new_connection(void)
 {
+    const struct timespec moment = {0, MOMENT_NS};
     struct connection *connection = calloc(1, sizeof *connection);
 
+    for (int i = 0; !connection && i < MOMENTS; i++) {
+        (void)nanosleep(&moment, NULL);
+        connection = calloc(1, sizeof *connection);
+    }
+    return connection;
+}
+
+static void admit(struct gateway_fcgi *gateway, int fd)
+{
+    struct connection *connection = new_connection();
+
     if (!connection) {
+        log_error("out of memory for a connection");
         (void)close(fd);
         return;
     }
@@ -299,154 +319,185 @@ static void answer_door(struct worker *worker)
 
 /* --- one request --- */
 
-/*
- * Reads the body to its end, also where it is too large: the web server would take a closed
- * connection for a crash, and the client would never learn why. Returns its length.
- */
-static size_t read_all(FCGX_Stream *in, struct buf *body, size_t expected, size_t most)
+/* The parameters into the exchange. 0, or the HTTP status to answer with. */
+static int read_params(struct spool *spool, struct ds_exchange *exchange, const char **reason)
 {
-    char piece[PIECE];
-    size_t total = 0;
-    int n;
+    struct spool_param param;
+    enum spool_next next;
+    size_t at = 0;
 
-    if (expected <= most &&
-        buf_reserve(body, expected)) /* without a copy, if it is as long as said */
-        while (body->len < expected) {
-            size_t left = expected - body->len;
-
-            n = FCGX_GetStr(body->data + body->len, left < INT_MAX ? (int)left : INT_MAX, in);
-            if (n <= 0)
-                return body->len;
-            body->len += (size_t)n;
-        }
-    total = body->len;
-    while ((n = FCGX_GetStr(piece, PIECE, in)) > 0) {
-        total += (size_t)n;
-        if (total <= most)
-            buf_add(body, piece, (size_t)n);
+    while ((next = spool_next(spool, &at, &param)) == SPOOL_PARAM) {
+        *reason = "out of memory, try again";
+        if (!http_request_add(&exchange->request, exchange->arena, exchange->server->config,
+                              param.name, param.name_len, param.value))
+            return 503;
     }
-    return total;
+    *reason = "the parameters of the request are malformed";
+    return next == SPOOL_MALFORMED ? 400 : 0;
 }
 
-/* The body into exchange->request. False when it was cut short. */
-static bool read_body(FCGX_Stream *in, struct ds_exchange *exchange)
+/* What came in into the exchange. 0, or the HTTP status to answer with. */
+static int read_request(struct spool *spool, struct ds_exchange *exchange, const char **reason)
 {
     struct http_request *request = &exchange->request;
-    const char *said = request->param[PARAM_CONTENT_LENGTH];
-    size_t most = (size_t)exchange->server->config->max_body_bytes;
-    size_t expected = said ? (size_t)strtoull(said, NULL, 10) : 0;
-    struct buf body = {0};
-    size_t total = read_all(in, &body, expected, most);
+    int status;
 
-    request->body_too_large = total > most;
-    if (FCGX_GetError(in) != 0 || total < expected || buf_failed(&body)) {
-        buf_close(&body);
-        return false;
+    switch (spool->trouble) {
+    case SPOOL_NO_ROOM:
+        *reason = "too many requests are coming in, try again";
+        return 503;
+    case SPOOL_NO_MEMORY:
+        *reason = "out of memory, try again";
+        return 503;
+    case SPOOL_TOO_MANY:
+        *reason = "the request headers are too large";
+        return 431;
+    case SPOOL_TOO_LARGE:
+        request->body_too_large = true;
+        break;
+    case SPOOL_FINE:
+        break;
     }
-    if (request->body_too_large)
-        buf_close(&body);
-    request->body = buf_take(&body, &request->body_len);
-    return true;
+    status = read_params(spool, exchange, reason);
+    if (status != 0)
+        return status;
+    *reason = "the request was cut short";
+    if (http_request_length(request->param[PARAM_CONTENT_LENGTH]) > spool->body_len)
+        return 400;
+    request->body = buf_take(&spool->body, &request->body_len);
+    return 0;
 }
 
-static bool read_params(char **params, struct ds_exchange *exchange)
+/* Of a request that came in bit by bit, or of the one that the worker has just read. */
+static void drop_spool(struct worker *worker, struct connection *connection)
 {
-    for (; *params; params++) {
-        const char *equals = strchr(*params, '=');
-
-        if (equals &&
-            !http_request_add(&exchange->request, exchange->arena, exchange->server->config,
-                              *params, (size_t)(equals - *params), equals + 1))
-            return false;
-    }
-    return true;
+    if (connection->spool)
+        end_spool(connection);
+    else
+        spool_reset(&worker->spool);
 }
 
-/* The request into the exchange. One that was too large for its spool ends in the middle. */
-static bool read_whole(FCGX_Request *fcgi, struct ds_exchange *exchange, bool too_large)
+static void answer(struct worker *worker, struct connection *connection, bool late)
 {
-    if (!read_params(fcgi->envp, exchange))
-        return false;
-    if (read_body(fcgi->in, exchange))
-        return true;
-    exchange->request.body_too_large = too_large;
-    return too_large;
-}
-
-/* Reads one request with libfcgi; NULL when there is none to answer. */
-static struct ds_exchange *read_request(struct worker *worker, struct connection *connection)
-{
-    struct spool *spool = connection->spool;
-    struct ds_exchange *exchange = NULL;
-    FCGX_Request fcgi; /* never moved: its streams point back to it */
-
-    (void)FCGX_InitRequest(&fcgi, -1, 0);
-    fcgi.ipcFd = spool ? spool_take_fd(spool) : connection->peer.fd;
-    fcgi.keepConnection = 1;        /* or Accept_r would close the descriptor before it reads */
-    FCGX_Detach(&fcgi);             /* no two seconds of lingering if it closes after all */
-    if (FCGX_Accept_r(&fcgi) < 0) { /* and libfcgi has closed what it read from */
-        if (!spool)
-            connection->peer.fd = -1;
-        return NULL;
-    }
-    exchange = exchange_new(worker->gateway->server, &connection->peer, worker->conn);
-    if (exchange && !read_whole(&fcgi, exchange, spool && spool_is_too_large(spool))) {
-        exchange_free(exchange);
-        exchange = NULL;
-    }
-    if (spool)
-        (void)close(fcgi.ipcFd);
-    connection->peer.request_id = (uint16_t)fcgi.requestId;
-    connection->peer.keep = fcgi.keepConnection != 0;
-    FCGX_Free(&fcgi, 0);
-    return exchange;
-}
-
-/* Is the request there to its end? If not, what there is of it has gone into the spool. */
-static enum spool_state collect(struct worker *worker, struct connection *connection)
-{
+    struct spool *spool = connection->spool ? connection->spool : &worker->spool;
     struct server *server = worker->gateway->server;
+    struct peer *peer = &connection->peer;
+    struct ds_exchange *exchange;
+    const char *reason = "nothing more of the request came in time";
+    int status = 408;
 
-    if (!connection->spool) {
-        if (spool_is_whole(connection->peer.fd, worker->peek, PEEK))
-            return SPOOL_WHOLE;
-        connection->spool = spool_new(server->config);
-        if (!connection->spool)
-            return SPOOL_GONE;
-        atomic_fetch_add(&server->exchanges, 1); /* a request that comes in is one already */
+    if (spool->part == SPOOL_BEGIN) { /* nobody to answer yet */
+        drop_spool(worker, connection);
+        close_connection(connection);
+        return;
     }
-    return spool_fill(connection->spool, connection->peer.fd, worker->peek, PEEK);
+    peer->request_id = spool->id;
+    peer->keep = spool->keep && !late;
+    exchange = exchange_new(server, peer, worker->conn);
+    if (exchange && !late)
+        status = read_request(spool, exchange, &reason);
+    drop_spool(worker, connection);
+    if (!exchange) {
+        log_error("out of memory for a request");
+        peer_done(peer, peer_send_ready(peer, server->no_memory.data, server->no_memory.len));
+    } else if (status != 0) {
+        http_refuse(exchange, status, reason);
+        exchange_finish(exchange);
+    } else {
+        route(exchange);
+    }
+}
+
+/* --- requests that come in bit by bit --- */
+
+/* Runs once; end_late() lets it run again. */
+static void set_timer(struct gateway_fcgi *gateway)
+{
+    int64_t ms = gateway->server->config->upload_timeout_ms / 8;
+    struct itimerspec after = {0};
+
+    ms = ms < LEAST_TICK_MS ? LEAST_TICK_MS : ms > MOST_TICK_MS ? MOST_TICK_MS : ms;
+    after.it_value.tv_sec = ms / 1000;
+    after.it_value.tv_nsec = ms % 1000 * 1000000;
+    if (!atomic_exchange(&gateway->ticking, true))
+        (void)timerfd_settime(gateway->timer, 0, &after, NULL);
+}
+
+/* Keeps what there is of the request and waits for more of it. */
+static void wait_for_more(struct worker *worker, struct connection *connection)
+{
+    struct gateway_fcgi *gateway = worker->gateway;
+
+    if (!connection->spool && !spool_is_empty(&worker->spool)) {
+        connection->spool = spool_keep(&worker->spool);
+        if (!connection->spool) { /* its rest is not waited for */
+            worker->spool.keep = false;
+            worker->spool.trouble = SPOOL_NO_MEMORY;
+            answer(worker, connection, false);
+            return;
+        }
+        atomic_fetch_add(&gateway->server->exchanges, 1); /* it is one already */
+    }
+    if (connection->spool) {
+        atomic_store(&connection->due,
+                     clock_monotonic_ms() + gateway->server->config->upload_timeout_ms);
+        set_timer(gateway);
+    }
+    if (!arm(connection, EPOLL_CTL_MOD))
+        close_connection(connection);
+}
+
+/* Whose time is up is told so. Nobody else ends them meanwhile: that would need the lock. */
+static void end_late(struct gateway_fcgi *gateway)
+{
+    int64_t now = clock_monotonic_ms(), due;
+    bool some = false;
+
+    atomic_store(&gateway->ticking, false); /* one that begins to wait now sets it again */
+    (void)pthread_mutex_lock(&gateway->lock);
+    for (struct connection *at = gateway->connections; at; at = at->next) {
+        due = atomic_load(&at->due);
+        if (due <= 0)
+            continue;
+        some = true;
+        if (due <= now && atomic_compare_exchange_strong(&at->due, &due, LATE))
+            (void)shutdown(at->peer.fd, SHUT_RD);
+    }
+    (void)pthread_mutex_unlock(&gateway->lock);
+    if (some)
+        set_timer(gateway);
+}
+
+/* From now on it is the caller's alone. Was its time up? */
+static bool take_over(struct connection *connection)
+{
+    (void)atomic_load(&connection->turns);
+    return atomic_load(&connection->due) != 0 && atomic_exchange(&connection->due, 0) == LATE;
 }
 
 static void serve(struct worker *worker, struct connection *connection)
 {
-    struct ds_exchange *exchange = NULL;
+    struct spool *spool = connection->spool ? connection->spool : &worker->spool;
 
-    switch (collect(worker, connection)) {
+    switch (spool_fill(spool, connection->peer.fd, worker->room, ROOM)) {
     case SPOOL_MORE:
-        if (!arm(connection, EPOLL_CTL_MOD))
-            close_connection(connection);
-        return;
+        wait_for_more(worker, connection);
+        break;
     case SPOOL_WHOLE:
-        exchange = read_request(worker, connection);
+        answer(worker, connection, false);
         break;
     case SPOOL_GONE:
+        if (!connection->spool)
+            spool_reset(&worker->spool);
+        close_connection(connection);
         break;
     }
-    if (!exchange) {
-        close_connection(connection);
-        return;
-    }
-    if (connection->spool)
-        end_spool(connection);
-    route(exchange);
 }
 
 static bool has_hung_up(struct connection *connection, uint32_t events)
 {
     char byte;
 
-    (void)atomic_load(&connection->turns);
     return events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) &&
            recv(connection->peer.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
@@ -454,15 +505,17 @@ static bool has_hung_up(struct connection *connection, uint32_t events)
 static void handle(struct worker *worker, const struct epoll_event *event)
 {
     struct gateway_fcgi *gateway = worker->gateway;
-
+    struct connection *connection = event->data.ptr;
     int64_t began = clock_monotonic_us();
 
     if (seats_are_for_waiting(&gateway->seats))
         get_up(worker);
-    if (has_hung_up(event->data.ptr, event->events))
-        close_connection(event->data.ptr);
+    if (take_over(connection))
+        answer(worker, connection, true);
+    else if (has_hung_up(connection, event->events))
+        close_connection(connection);
     else
-        serve(worker, event->data.ptr);
+        serve(worker, connection);
     seats_note(&gateway->seats, clock_monotonic_us() - began);
 }
 
@@ -480,6 +533,8 @@ static void *run(void *arg)
             break;
         if (event.data.ptr == &gateway->listening)
             answer_door(worker);
+        else if (event.data.ptr == &gateway->timer)
+            end_late(gateway);
         else
             handle(worker, &event);
     }
@@ -497,14 +552,18 @@ bool gateway_fcgi_is_here(void)
 static bool prepare(struct gateway_fcgi *gateway)
 {
     struct epoll_event stop = {.events = EPOLLIN, .data.ptr = &gateway->stop};
+    /* by its edge it wakes one worker, who need not read it */
+    struct epoll_event timer = {.events = EPOLLIN | EPOLLET, .data.ptr = &gateway->timer};
     int flags = fcntl(gateway->listening, F_GETFL);
 
     gateway->epoll = epoll_create1(EPOLL_CLOEXEC);
     gateway->stop = eventfd(0, EFD_CLOEXEC);
+    gateway->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     /* non-blocking: another worker or process may be quicker with the connection */
-    return FCGX_Init() == 0 && gateway->epoll >= 0 && gateway->stop >= 0 && flags >= 0 &&
-           fcntl(gateway->listening, F_SETFL, flags | O_NONBLOCK) == 0 &&
+    return FCGX_Init() == 0 && gateway->epoll >= 0 && gateway->stop >= 0 && gateway->timer >= 0 &&
+           flags >= 0 && fcntl(gateway->listening, F_SETFL, flags | O_NONBLOCK) == 0 &&
            epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->stop, &stop) == 0 &&
+           epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->timer, &timer) == 0 &&
            open_door(gateway);
 }
 
@@ -513,10 +572,11 @@ static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *
     enum ds_status status = store_connect(&worker->conn, gateway->server->store);
 
     worker->gateway = gateway;
+    spool_open(&worker->spool, gateway->server->config);
     if (status != DS_OK)
         return status;
-    worker->peek = malloc(PEEK);
-    if (!worker->peek)
+    worker->room = malloc(ROOM);
+    if (!worker->room)
         return DS_NO_MEMORY;
     worker->started = pthread_create(&worker->thread, NULL, run, worker) == 0;
     return worker->started ? DS_OK : DS_NO_MEMORY;
@@ -533,7 +593,7 @@ struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
         return NULL;
     gateway->server = server;
     gateway->listening = listening;
-    gateway->epoll = gateway->stop = -1;
+    gateway->epoll = gateway->stop = gateway->timer = -1;
     gateway->workers = workers;
     (void)pthread_mutex_init(&gateway->lock, NULL);
     seats_open(&gateway->seats, cpus);
@@ -596,7 +656,8 @@ void gateway_fcgi_stop(struct gateway_fcgi *gateway)
         if (gateway->worker[i].started)
             (void)pthread_join(gateway->worker[i].thread, NULL);
         store_disconnect(gateway->worker[i].conn);
-        free(gateway->worker[i].peek);
+        spool_close(&gateway->worker[i].spool);
+        free(gateway->worker[i].room);
     }
     while ((half_read = find_half_read(gateway)))
         close_connection(half_read);
@@ -612,6 +673,8 @@ void gateway_fcgi_free(struct gateway_fcgi *gateway)
         (void)close(gateway->epoll);
     if (gateway->stop >= 0)
         (void)close(gateway->stop);
+    if (gateway->timer >= 0)
+        (void)close(gateway->timer);
     (void)pthread_mutex_destroy(&gateway->lock);
     seats_close(&gateway->seats);
     free(gateway);

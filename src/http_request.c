@@ -124,12 +124,11 @@ static enum http_method parse_method(const char *name)
     return (enum http_method)i;
 }
 
-/* Digits only; -1 when there is no such header, -2 when it is anything else. */
-static int64_t parse_length(const char *text)
+int64_t http_request_length(const char *text)
 {
     int64_t length = 0;
 
-    if (!text)
+    if (!text || !*text) /* web servers send it empty when the client sent none */
         return -1;
     for (; *text; text++) {
         if (*text < '0' || *text > '9' || length > INT64_MAX / 10 - 10)
@@ -293,7 +292,7 @@ int http_request_parse(struct http_request *request, struct arena *arena,
     request->query = request->prefix = "";
     request->origin = http_cors_origin(config, request->param[PARAM_ORIGIN]);
     request->method = method ? parse_method(method) : HTTP_METHODS;
-    request->content_length = parse_length(request->param[PARAM_CONTENT_LENGTH]);
+    request->content_length = http_request_length(request->param[PARAM_CONTENT_LENGTH]);
     if (request->content_length == -2) {
         *reason = "Content-Length must be a number";
         return 400;

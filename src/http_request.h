@@ -77,6 +77,9 @@ bool http_request_add(struct http_request *request, struct arena *arena,
                       const struct config *config, const char *name, size_t name_len,
                       const char *value);
 
+/* What CONTENT_LENGTH says: digits only. -1: there is none; -2: it is anything else. */
+int64_t http_request_length(const char *text);
+
 /*
  * Sets method, prefix, path, query and content_length from the parameters. 0, or the HTTP status to
  * answer with and a one-line *reason.

@@ -143,7 +143,10 @@ int main(int argc, char **argv)
     }
     if (!config_load(&config, error, sizeof error)) {
         (void)fprintf(stderr, "durable-streams: %s\n", error);
-        return 1;
+        /* as CGI, no memory heals; what is wrong in the settings does not */
+        return gateway_cgi_is_here() && strcmp(error, "out of memory") == 0
+                   ? gateway_cgi_apologize()
+                   : 1;
     }
     log_open((enum log_level)config.log_level);
     store_own_process();

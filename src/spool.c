@@ -1,134 +1,355 @@
-/* FastCGI requests that come in bit by bit: see spool.h. */
+/* FastCGI requests on their way in: see spool.h. */
 #include "spool.h"
 
 #include <errno.h>
+#include <fastcgi.h>
 #include <stdatomic.h>
-#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "config.h"
 #include "log.h"
 
-/* FastCGI 1.0, section 8 */
-enum { FCGI_STDIN = 5, FCGI_GET_VALUES = 9, HEADER_LEN = 8 };
-
-/* room for parameters and the headers of records, beside the body */
-enum { BESIDE_BODY = 1024 * 1024 };
-
-struct spool {
-    int fd; /* of the file; -1: taken */
-    int64_t size, most_of_body, most_of_all;
-    bool too_large;
-    struct spool_scan scan;
-};
+enum { BESIDE_BODIES = 1024 * 1024 }; /* room for parameters */
 
 static _Atomic int64_t spooled; /* bytes of all spools of the process */
 
-static void end_of_header(struct spool_scan *scan)
-{
-    size_t content = (size_t)scan->header[4] << 8 | scan->header[5];
+/* --- life --- */
 
-    scan->header_len = 0;
-    scan->left = content + scan->header[6];
-    if (scan->header[1] == FCGI_STDIN)
-        scan->body += (int64_t)content;
-    /* a question about us stands alone; none of our servers asks, and libfcgi ends on it */
-    scan->last =
-        (scan->header[1] == FCGI_STDIN && content == 0) || scan->header[1] == FCGI_GET_VALUES;
-    scan->whole = scan->last && scan->left == 0;
+void spool_open(struct spool *spool, const struct config *config)
+{
+    *spool = (struct spool){.config = config};
 }
 
-size_t spool_look(struct spool_scan *scan, const char *data, size_t len)
+void spool_reset(struct spool *spool)
 {
-    size_t at = 0;
+    const struct config *config = spool->config;
+    struct buf params = spool->params;
 
-    while (at < len && !scan->whole) {
-        size_t wanted = scan->left > 0 ? scan->left : HEADER_LEN - scan->header_len;
-        size_t n = len - at < wanted ? len - at : wanted;
-
-        if (scan->left > 0) {
-            scan->left -= n;
-            scan->whole = scan->last && scan->left == 0;
-        } else {
-            memcpy(scan->header + scan->header_len, data + at, n);
-            scan->header_len += n;
-            if (scan->header_len == HEADER_LEN)
-                end_of_header(scan);
-        }
-        at += n;
-    }
-    return at;
+    spool->params = (struct buf){0};
+    spool_close(spool);
+    spool_open(spool, config);
+    buf_clear(&params);
+    spool->params = params;
 }
 
-bool spool_is_whole(int fd, char *room, size_t size)
+void spool_close(struct spool *spool)
 {
-    struct spool_scan scan = {0};
-    ssize_t n = recv(fd, room, size, MSG_PEEK | MSG_DONTWAIT);
-
-    if (n > 0)
-        (void)spool_look(&scan, room, (size_t)n);
-    return scan.whole;
+    if (spool->held > 0)
+        atomic_fetch_sub(&spooled, spool->held);
+    spool->held = 0;
+    buf_close(&spool->params);
+    buf_close(&spool->body);
 }
 
-struct spool *spool_new(const struct config *config)
+struct spool *spool_keep(struct spool *spool)
 {
-    struct spool *spool = calloc(1, sizeof *spool);
+    struct spool *kept = malloc(sizeof *kept);
 
-    if (!spool)
+    if (!kept)
         return NULL;
-    spool->most_of_body = config->max_body_bytes;
-    spool->most_of_all = config->max_queued_bytes + BESIDE_BODY;
-    spool->fd = memfd_create("request", MFD_CLOEXEC);
-    if (spool->fd >= 0)
-        return spool;
-    log_warn("cannot collect a request");
-    free(spool);
-    return NULL;
+    *kept = *spool;
+    spool_open(spool, kept->config);
+    return kept;
 }
 
 void spool_free(struct spool *spool)
 {
     if (!spool)
         return;
-    if (spool->fd >= 0)
-        (void)close(spool->fd);
-    atomic_fetch_sub(&spooled, spool->size);
+    spool_close(spool);
     free(spool);
 }
 
-static bool keep(struct spool *spool, const char *data, size_t len)
-{
-    if (spool->too_large)
-        return true;
-    /* the piece that goes over the limit is kept: it may hold the parameters as well */
-    spool->too_large = spool->scan.body > spool->most_of_body;
-    if (atomic_fetch_add(&spooled, (int64_t)len) + (int64_t)len > spool->most_of_all) {
-        atomic_fetch_sub(&spooled, (int64_t)len);
-        log_warn("requests on their way in take more than DS_MAX_QUEUED_BYTES: one is cut off");
-        return false;
-    }
-    spool->size += (int64_t)len;
-    while (len > 0) {
-        ssize_t n = write(spool->fd, data, len);
+/* --- what is kept --- */
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
+/* The request will be refused: nothing of its body is wanted any more. */
+static void give_up(struct spool *spool, enum spool_trouble trouble)
+{
+    /* one that is too large finds no room later either */
+    if (spool->trouble == SPOOL_FINE ||
+        (spool->trouble == SPOOL_NO_ROOM && trouble == SPOOL_TOO_LARGE))
+        spool->trouble = trouble;
+    if (trouble == SPOOL_NO_MEMORY || trouble == SPOOL_TOO_MANY)
+        buf_close(&spool->params);
+    buf_close(&spool->body);
+}
+
+static void keep_in(struct spool *spool, struct buf *buf, const char *data, size_t len)
+{
+    buf_add(buf, data, len);
+    if (buf_failed(buf))
+        give_up(spool, SPOOL_NO_MEMORY);
+}
+
+static void keep_param(struct spool *spool, const char *data, size_t len)
+{
+    if (spool->params.len + len > SPOOL_MOST_PARAMS)
+        give_up(spool, SPOOL_TOO_MANY);
+    else if (spool->trouble == SPOOL_FINE)
+        keep_in(spool, &spool->params, data, len);
+}
+
+static void keep_body(struct spool *spool, const char *data, size_t len)
+{
+    spool->body_len += (int64_t)len;
+    if (spool->body_len > spool->config->max_body_bytes)
+        give_up(spool, SPOOL_TOO_LARGE);
+    else if (spool->trouble == SPOOL_FINE)
+        keep_in(spool, &spool->body, data, len);
+}
+
+/* Questions are short: of a longer one the beginning is answered. */
+static void keep_small(struct spool *spool, const char *data, size_t len)
+{
+    if (len > SPOOL_SMALL - spool->small_len)
+        len = SPOOL_SMALL - spool->small_len;
+    memcpy(spool->small + spool->small_len, data, len);
+    spool->small_len += len;
+}
+
+static void keep(struct spool *spool, const char *data, size_t len)
+{
+    switch (spool->into) {
+    case SPOOL_INTO_PARAMS:
+        keep_param(spool, data, len);
+        break;
+    case SPOOL_INTO_BODY:
+        keep_body(spool, data, len);
+        break;
+    case SPOOL_INTO_SMALL:
+        keep_small(spool, data, len);
+        break;
+    case SPOOL_NOWHERE:
+        break;
+    }
+}
+
+/* One request is always let in: it would never get its turn otherwise. */
+static void hold(struct spool *spool)
+{
+    int64_t holds = (int64_t)(spool->params.len + spool->body.len);
+    int64_t all = atomic_fetch_add(&spooled, holds - spool->held) + holds - spool->held;
+
+    spool->held = holds;
+    if (all <= spool->config->max_queued_bytes + BESIDE_BODIES || all == holds ||
+        spool->trouble != SPOOL_FINE)
+        return;
+    log_warn("requests on their way in hold DS_MAX_QUEUED_BYTES: one is refused");
+    give_up(spool, SPOOL_NO_ROOM);
+    hold(spool);
+}
+
+/* --- records --- */
+
+/* The header is there. False: what comes is no request. */
+static bool begin_record(struct spool *spool)
+{
+    const unsigned char *header = spool->header;
+    uint16_t id = (uint16_t)(header[2] << 8 | header[3]);
+
+    spool->content = (size_t)header[4] << 8 | header[5];
+    spool->padding = header[6];
+    spool->into = SPOOL_NOWHERE;
+    spool->small_len = 0;
+    if (header[0] != FCGI_VERSION_1)
+        return false;
+    if (id == FCGI_NULL_REQUEST_ID) { /* a question about us */
+        spool->into = SPOOL_INTO_SMALL;
+        return header[1] != FCGI_BEGIN_REQUEST;
+    }
+    if (header[1] == FCGI_BEGIN_REQUEST) { /* two at a time we have told nobody to send */
+        spool->into = SPOOL_INTO_SMALL;
+        spool->id = id;
+        return spool->part == SPOOL_BEGIN && spool->content == sizeof(FCGI_BeginRequestBody);
+    }
+    if (spool->part == SPOOL_BEGIN || id != spool->id)
+        return true; /* of a request that is none of ours: passed over */
+    spool->into = spool->part == SPOOL_PARAMS ? SPOOL_INTO_PARAMS : SPOOL_INTO_BODY;
+    /* anything else is wrong here, and FCGI_ABORT_REQUEST says that nobody waits for an answer */
+    return header[1] == (spool->part == SPOOL_PARAMS ? FCGI_PARAMS : FCGI_STDIN);
+}
+
+static bool begin_request(struct spool *spool)
+{
+    FCGI_BeginRequestBody begin;
+
+    memcpy(&begin, spool->small, sizeof begin);
+    spool->keep = (begin.flags & FCGI_KEEP_CONN) != 0;
+    spool->part = SPOOL_PARAMS;
+    return (begin.roleB1 << 8 | begin.roleB0) == FCGI_RESPONDER;
+}
+
+/* Names and values, each pair behind its two lengths (FastCGI 1.0 section 3.4). */
+struct pairs {
+    const unsigned char *data;
+    size_t len, at; /* at: where the next pair begins */
+};
+
+struct pair {
+    size_t name, name_len, value_len; /* the value follows the name */
+};
+
+/* A length of one byte, or of four of which the first has its highest bit set. */
+static bool read_length(struct pairs *pairs, size_t *length)
+{
+    const unsigned char *byte = pairs->data + pairs->at;
+    size_t left = pairs->len - pairs->at, size = left > 0 && byte[0] & 0x80 ? 4 : 1;
+
+    if (left < size)
+        return false;
+    *length = size == 1 ? byte[0]
+                        : (size_t)(byte[0] & 0x7f) << 24 | (size_t)byte[1] << 16 |
+                              (size_t)byte[2] << 8 | byte[3];
+    pairs->at += size;
+    return true;
+}
+
+/* False where there is no pair, or not the whole of it. */
+static bool read_pair(struct pairs *pairs, struct pair *pair)
+{
+    if (!read_length(pairs, &pair->name_len) || !read_length(pairs, &pair->value_len))
+        return false;
+    pair->name = pairs->at;
+    /* neither has more than 31 bits: the sum cannot overflow */
+    if (pair->name_len + pair->value_len > pairs->len - pairs->at)
+        return false;
+    pairs->at += pair->name_len + pair->value_len;
+    return true;
+}
+
+static void add_reply(struct spool *spool, const void *data, size_t len)
+{
+    if (len > SPOOL_SMALL - spool->reply_len)
+        len = SPOOL_SMALL - spool->reply_len; /* answer_question() has seen to it that it fits */
+    memcpy(spool->reply + spool->reply_len, data, len);
+    spool->reply_len += len;
+}
+
+static void add_header(struct spool *spool, int type, size_t len)
+{
+    const unsigned char header[FCGI_HEADER_LEN] = {FCGI_VERSION_1,    (unsigned char)type, 0, 0, 0,
+                                                   (unsigned char)len};
+
+    add_reply(spool, header, sizeof header);
+}
+
+static bool is_asked(const struct spool *spool, const char *name)
+{
+    struct pairs pairs = {spool->small, spool->small_len, 0};
+    struct pair pair;
+
+    while (read_pair(&pairs, &pair))
+        if (pair.name_len == strlen(name) &&
+            memcmp(spool->small + pair.name, name, pair.name_len) == 0)
+            return true;
+    return false;
+}
+
+/* FastCGI 1.0 section 4.1: of the values that are asked for, those that we know, each once. */
+static void answer_values(struct spool *spool)
+{
+    static const char *const names[] = {FCGI_MAX_CONNS, FCGI_MAX_REQS, FCGI_MPXS_CONNS};
+    char values[SPOOL_SMALL];
+    size_t len = 0;
+
+    for (size_t i = 0; i < 3; i++) {
+        char value[24];
+        int digits = snprintf(value, sizeof value, "%lld",
+                              i < 2 ? (long long)spool->config->max_parked : 0LL);
+
+        if (is_asked(spool, names[i]))
+            len += (size_t)snprintf(values + len, sizeof values - len, "%c%c%s%s",
+                                    (char)strlen(names[i]), (char)digits, names[i], value);
+    }
+    add_header(spool, FCGI_GET_VALUES_RESULT, len);
+    add_reply(spool, values, len);
+}
+
+static bool answer_question(struct spool *spool)
+{
+    const char unknown[sizeof(FCGI_UnknownTypeBody)] = {(char)spool->header[1]};
+
+    if (spool->reply_len > SPOOL_SMALL / 2)
+        return false; /* more questions at once than anybody asks */
+    if (spool->header[1] == FCGI_GET_VALUES) {
+        answer_values(spool);
+    } else {
+        add_header(spool, FCGI_UNKNOWN_TYPE, sizeof unknown);
+        add_reply(spool, unknown, sizeof unknown);
     }
     return true;
 }
 
+/* The record is there to its last byte. */
+static bool end_record(struct spool *spool)
+{
+    bool empty = spool->header[4] == 0 && spool->header[5] == 0;
+
+    spool->header_len = 0;
+    if (spool->into == SPOOL_INTO_PARAMS && empty)
+        spool->part = SPOOL_BODY;
+    else if (spool->into == SPOOL_INTO_BODY && empty)
+        spool->part = SPOOL_END;
+    else if (spool->into == SPOOL_INTO_SMALL)
+        return spool->header[1] == FCGI_BEGIN_REQUEST ? begin_request(spool)
+                                                      : answer_question(spool);
+    return true;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* As much of the data as is of one piece: header, content or padding. False: of no use. */
+static bool take_piece(struct spool *spool, const char *data, size_t len, size_t *took)
+{
+    if (spool->header_len < sizeof spool->header) {
+        *took = smaller(len, sizeof spool->header - spool->header_len);
+        memcpy(spool->header + spool->header_len, data, *took);
+        spool->header_len += *took;
+        if (spool->header_len < sizeof spool->header)
+            return true;
+        if (!begin_record(spool))
+            return false;
+    } else if (spool->content > 0) {
+        *took = smaller(len, spool->content);
+        keep(spool, data, *took);
+        spool->content -= *took;
+    } else {
+        *took = smaller(len, spool->padding);
+        spool->padding -= *took;
+    }
+    return spool->content > 0 || spool->padding > 0 || end_record(spool);
+}
+
+enum spool_state spool_take(struct spool *spool, const char *data, size_t len)
+{
+    size_t took = 0;
+
+    for (; len > 0; data += took, len -= took)
+        if (spool->part == SPOOL_END || !take_piece(spool, data, len, &took))
+            return SPOOL_GONE;
+    return spool->part == SPOOL_END ? SPOOL_WHOLE : SPOOL_MORE;
+}
+
+static bool send_reply(struct spool *spool, int fd)
+{
+    size_t len = spool->reply_len;
+
+    spool->reply_len = 0;
+    return len == 0 || send(fd, spool->reply, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
+}
+
 enum spool_state spool_fill(struct spool *spool, int fd, char *room, size_t size)
 {
+    enum spool_state state = SPOOL_MORE;
+
     /* others are waiting for this worker too: of a large body, some at a time */
-    for (int i = 0; i < 64 && !spool->scan.whole; i++) {
+    for (int i = 0; i < 64 && state == SPOOL_MORE; i++) {
         ssize_t n = recv(fd, room, size, MSG_DONTWAIT);
 
         if (n < 0 && errno == EINTR)
@@ -137,23 +358,35 @@ enum spool_state spool_fill(struct spool *spool, int fd, char *room, size_t size
             return SPOOL_MORE;
         if (n <= 0)
             return SPOOL_GONE;
-        /* nobody sends the next request before the answer to this one */
-        if (spool_look(&spool->scan, room, (size_t)n) != (size_t)n || !keep(spool, room, (size_t)n))
+        state = spool_take(spool, room, (size_t)n);
+        if (state == SPOOL_MORE)
+            hold(spool);
+        if (!send_reply(spool, fd))
             return SPOOL_GONE;
     }
-    return spool->scan.whole ? SPOOL_WHOLE : SPOOL_MORE;
+    return state;
 }
 
-int spool_take_fd(struct spool *spool)
-{
-    int fd = spool->fd;
+/* --- parameters --- */
 
-    spool->fd = -1;
-    (void)lseek(fd, 0, SEEK_SET);
-    return fd;
-}
-
-bool spool_is_too_large(const struct spool *spool)
+enum spool_next spool_next(struct spool *spool, size_t *at, struct spool_param *param)
 {
-    return spool->too_large;
+    struct pairs pairs = {(const unsigned char *)spool->params.data, spool->params.len, *at};
+    struct pair pair;
+    size_t len;
+    char *text;
+
+    if (*at >= spool->params.len)
+        return SPOOL_NO_PARAM;
+    if (!read_pair(&pairs, &pair))
+        return SPOOL_MALFORMED;
+    *at = pairs.at;
+    len = pair.name_len + pair.value_len;
+    /* makes room for the NUL: the lengths in front are of no use any more */
+    text = memmove(spool->params.data + pair.name - 1, spool->params.data + pair.name, len);
+    text[len] = '\0';
+    param->name = text;
+    param->name_len = pair.name_len;
+    param->value = text + pair.name_len;
+    return memchr(text, '\0', len) ? SPOOL_MALFORMED : SPOOL_PARAM;
 }

@@ -1,16 +1,19 @@
 /*
- * A FastCGI request on its way in.
+ * A FastCGI request on its way in: what a connection brings becomes parameters and a body, wherever
+ * the pieces are cut.
  *
- * Web servers that buffer requests (nginx, lighttpd) send them whole; a look at the socket shows
- * the last record, and the request is read from there. Apache passes a body on as its client sends
- * it. What is there of such a request is moved into a file in memory, without waiting for the rest,
- * until the record that ends it (an empty FCGI_STDIN) has come:
+ *     ┌───────┬────────┬───────────┬─────────┬─────────┬ ─ ─ ─ ┬──────────┐
+ *     │ BEGIN │ PARAMS │ PARAMS, ε │ STDIN   │ STDIN   │       │ STDIN, ε │   ε: without content
+ *     └───────┴────────┴───────────┴─────────┴─────────┴ ─ ─ ─ ┴──────────┘
  *
- *     ┌───────┬────────┬─────┬─────────┬─────────┬ ─ ─ ─ ─ ─ ┬───────────┐
- *     │ BEGIN │ PARAMS │ ε   │ STDIN   │ STDIN   │           │ STDIN, ε  │   ε: without content
- *     └───────┴────────┴─────┴─────────┴─────────┴ ─ ─ ─ ─ ─ ┴───────────┘
+ * Not by libfcgi's FCGX_Accept_r(): it ends the process (assert) when one of its forty allocations
+ * a request fails or when a parameter says a length beyond 2^31, writes beyond its buffer when a
+ * question about it (FCGI_GET_VALUES) repeats itself, and blocks while a body trickles in.
  *
- * No time limit of ours: the web server gives its clients one, and closes the connection.
+ * Whatever is wrong with a request that comes to its end is kept as a trouble, for an answer; what
+ * follows is read and thrown away then, because web servers give up on a connection that does not
+ * take the whole request. Only what is no FastCGI ends the connection.
+ *
  * A spool belongs to one thread at a time.
  */
 #ifndef SPOOL_H
@@ -20,8 +23,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "buf.h"
+
 struct config;
-struct spool;
 
 enum spool_state {
     SPOOL_MORE,  /* wait until the socket is readable again */
@@ -29,39 +33,78 @@ enum spool_state {
     SPOOL_GONE,  /* the connection is of no use any more */
 };
 
-/* Where a look at the records stands. A zeroed one is at the beginning. */
-struct spool_scan {
-    unsigned char header[8];
-    size_t header_len; /* bytes of it so far */
-    size_t left;       /* bytes of the record that are still to come */
-    int64_t body;      /* bytes of it that the headers have announced */
-    bool last;         /* it is the one that ends the request */
-    bool whole;
+enum spool_trouble {
+    SPOOL_FINE,
+    SPOOL_TOO_LARGE, /* a body of more than DS_MAX_BODY_BYTES */
+    SPOOL_TOO_MANY,  /* more parameters than any web server lets through */
+    SPOOL_NO_ROOM,   /* the spools of this process hold DS_MAX_QUEUED_BYTES */
+    SPOOL_NO_MEMORY,
 };
 
-/* Goes on by len bytes of the connection, at most to the request's end; how many that were. */
-size_t spool_look(struct spool_scan *scan, const char *data, size_t len);
+enum spool_part { SPOOL_BEGIN, SPOOL_PARAMS, SPOOL_BODY, SPOOL_END };
+enum spool_into { SPOOL_NOWHERE, SPOOL_INTO_SMALL, SPOOL_INTO_PARAMS, SPOOL_INTO_BODY };
 
-/*
- * Is a request there to its end? Looks, and takes nothing. room: a buffer of size bytes to look
- * through; a request that is larger counts as incomplete.
- */
-bool spool_is_whole(int fd, char *room, size_t size);
+enum { SPOOL_MOST_PARAMS = 1024 * 1024, SPOOL_SMALL = 256 };
 
-/* NULL when there is no memory or no descriptor for it. */
-struct spool *spool_new(const struct config *config);
+struct spool {
+    const struct config *config;
+    enum spool_part part; /* what is to come next */
+    enum spool_trouble trouble;
+
+    unsigned char header[8]; /* of the record that is coming in */
+    size_t header_len;
+    size_t content, padding; /* bytes of that record that are still to come */
+    enum spool_into into;    /* where its content goes */
+
+    uint16_t id;       /* the request's */
+    bool keep;         /* the connection serves further requests */
+    struct buf params; /* names and values as FastCGI has them */
+    struct buf body;
+    int64_t body_len; /* bytes of body so far, kept or not */
+    int64_t held;     /* bytes that are counted for DS_MAX_QUEUED_BYTES */
+
+    unsigned char small[SPOOL_SMALL]; /* a BEGIN, or the start of a question about us */
+    size_t small_len;
+    unsigned char reply[SPOOL_SMALL]; /* to such questions */
+    size_t reply_len;
+};
+
+void spool_open(struct spool *spool, const struct config *config);
+
+/* Back to the beginning, for the next request; the parameters keep their memory. */
+void spool_reset(struct spool *spool);
+void spool_close(struct spool *spool);
+
+/* What there is of a request, on the heap, for later; `spool` is reset. NULL: no memory. */
+struct spool *spool_keep(struct spool *spool);
 void spool_free(struct spool *spool); /* NULL is allowed */
 
+/* Goes on by len bytes of the connection. Nobody sends the next request before the answer to this
+   one: bytes beyond its end are SPOOL_GONE. */
+enum spool_state spool_take(struct spool *spool, const char *data, size_t len);
+
 /*
- * Moves what there is from the socket to the spool. More than DS_MAX_BODY_BYTES is thrown away; all
- * spools of a process hold DS_MAX_QUEUED_BYTES at most, then they are SPOOL_GONE.
+ * Takes what there is on the socket, without waiting; answers questions about us. `room` is a
+ * buffer of `size` bytes to read into.
  */
 enum spool_state spool_fill(struct spool *spool, int fd, char *room, size_t size);
 
-/* The collected request as a file, read from its beginning; the caller's to close. */
-int spool_take_fd(struct spool *spool);
+/* Nothing of a request is there yet. */
+static inline bool spool_is_empty(const struct spool *spool)
+{
+    return spool->part == SPOOL_BEGIN && spool->header_len == 0;
+}
 
-/* The file lacks the end. */
-bool spool_is_too_large(const struct spool *spool);
+struct spool_param {
+    const char *name; /* not NUL-terminated */
+    size_t name_len;
+    const char *value; /* NUL-terminated */
+};
+
+enum spool_next { SPOOL_PARAM, SPOOL_NO_PARAM, SPOOL_MALFORMED };
+
+/* The parameter at *at, which begins with 0. Each can be had once; they live as long as the spool.
+   A NUL within one is SPOOL_MALFORMED, as is a length beyond the end. */
+enum spool_next spool_next(struct spool *spool, size_t *at, struct spool_param *param);
 
 #endif

@@ -20,7 +20,7 @@ only_in() { # pattern, files that may, what it is
     found=$(grep -lE "^ *# *include *[<\"]$1[>\"]" src/*.c src/*.h 2>/dev/null | grep -vE "^src/($2)\$")
     [ -z "$found" ] || complain "$3 outside its room: $(echo "$found" | tr '\n' ' ')"
 }
-only_in '(fcgiapp|fcgi_stdio|fastcgi|fcgi_config)\.h' 'gateway_fcgi[a-z_]*\.c' 'libfcgi'
+only_in '(fcgiapp|fcgi_stdio|fastcgi|fcgi_config)\.h' 'gateway_fcgi[a-z_]*\.c|spool\.c' 'libfcgi'
 only_in 'sqlite3\.h' 'store[a-z_]*\.[ch]' 'SQLite'
 only_in 'curl/curl\.h' 'cli_http\.c' 'libcurl'
 

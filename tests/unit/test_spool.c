@@ -1,4 +1,4 @@
-/* Requests that come in bit by bit: their end is found wherever the pieces are cut. */
+/* Requests that come in bit by bit: what they say is the same wherever the pieces are cut. */
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,114 +8,328 @@
 #include "unit.h"
 
 /* FastCGI record types */
-enum { BEGIN = 1, PARAMS = 4, STDIN = 5, GET_VALUES = 9 };
+enum { BEGIN = 1, ABORT = 2, PARAMS = 4, STDIN = 5, DATA = 8, GET_VALUES = 9, STRANGE = 77 };
 
-static void add_record(struct buf *buf, int type, size_t len, int padding)
+static const struct config usual = {
+    .max_body_bytes = 100000, .max_queued_bytes = 100000, .max_parked = 50000};
+
+static void add_record_of(struct buf *buf, int id, int type, const void *data, size_t len,
+                          int padding)
 {
-    const char header[8] = {1, (char)type, 0, 1, (char)(len >> 8), (char)len, (char)padding, 0};
+    const char header[8] = {
+        1, (char)type, (char)(id >> 8), (char)id, (char)(len >> 8), (char)len, (char)padding, 0};
 
     buf_add(buf, header, sizeof header);
-    for (size_t i = 0; i < len + (size_t)padding; i++)
-        buf_addc(buf, (char)i);
+    buf_add(buf, data, len);
+    for (int i = 0; i < padding; i++)
+        buf_addc(buf, '!');
 }
 
-/* One with a body of so many records of so many bytes. */
+static void add_record(struct buf *buf, int type, const void *data, size_t len, int padding)
+{
+    add_record_of(buf, 1, type, data, len, padding);
+}
+
+static void add_begin(struct buf *buf, int role, int flags)
+{
+    const char begin[8] = {0, (char)role, (char)flags};
+
+    add_record(buf, BEGIN, begin, sizeof begin, 0);
+}
+
+static void add_pair(struct buf *buf, const char *name, const char *value)
+{
+    size_t len = strlen(value);
+
+    buf_addc(buf, (char)strlen(name));
+    if (len < 128) {
+        buf_addc(buf, (char)len);
+    } else {
+        const unsigned char four[4] = {0x80 | (len >> 24 & 0x7f), len >> 16 & 255, len >> 8 & 255,
+                                       len & 255};
+
+        buf_add(buf, four, sizeof four);
+    }
+    buf_adds(buf, name);
+    buf_adds(buf, value);
+}
+
+static char long_value[400];
+
+/* Three parameters over two records, and a body of so many records of so many bytes. */
 static struct buf make_request(int records, size_t len, int padding)
 {
-    struct buf buf = {0};
+    struct buf buf = {0}, params = {0};
+    char *content = malloc(len + 1);
 
-    add_record(&buf, BEGIN, 8, 0);
-    add_record(&buf, PARAMS, 300, padding);
-    add_record(&buf, PARAMS, 0, 0); /* no content, and yet not the end */
+    memset(long_value, 'v', sizeof long_value - 1);
+    add_pair(&params, "REQUEST_METHOD", "POST");
+    add_pair(&params, "EMPTY", "");
+    add_pair(&params, "LONG", long_value);
+    add_begin(&buf, 1, 1);
+    add_record(&buf, PARAMS, params.data, 21, padding);
+    add_record(&buf, PARAMS, params.data + 21, params.len - 21, padding);
+    add_record(&buf, PARAMS, NULL, 0, padding);
+    for (size_t i = 0; i < len; i++)
+        content[i] = (char)(i * 7);
     for (int i = 0; i < records; i++)
-        add_record(&buf, STDIN, len, padding);
-    add_record(&buf, STDIN, 0, padding);
+        add_record(&buf, STDIN, content, len, padding);
+    add_record(&buf, STDIN, NULL, 0, padding);
+    free(content);
+    buf_close(&params);
     return buf;
 }
 
-START_TEST(end_is_found_however_the_request_is_cut)
+static void check_params(struct spool *spool)
+{
+    static const char *const pairs[][2] = {
+        {"REQUEST_METHOD", "POST"}, {"EMPTY", ""}, {"LONG", long_value}};
+    struct spool_param param;
+    size_t at = 0;
+
+    for (int i = 0; i < 3; i++) {
+        unit_check(spool_next(spool, &at, &param) == SPOOL_PARAM, "no parameter %d", i);
+        unit_check(param.name_len == strlen(pairs[i][0]) &&
+                       memcmp(param.name, pairs[i][0], param.name_len) == 0,
+                   "name %d", i);
+        unit_check(strcmp(param.value, pairs[i][1]) == 0, "value %d: %s", i, param.value);
+    }
+    unit_check(spool_next(spool, &at, &param) == SPOOL_NO_PARAM, "one too many");
+}
+
+START_TEST(says_the_same_however_the_request_is_cut)
 {
     for (int padding = 0; padding < 9; padding += 4) {
         struct buf request = make_request(2, 77, padding);
 
         for (size_t first = 0; first < request.len; first++) {
-            struct spool_scan scan = {0};
+            char *rest = unit_copy(request.data + first, request.len - first);
+            struct spool spool;
 
-            unit_check(spool_look(&scan, request.data, first) == first, "%zu", first);
-            unit_check(!scan.whole, "whole after %zu of %zu", first, request.len);
-            unit_check(spool_look(&scan, request.data + first, request.len - first) ==
-                               request.len - first &&
-                           scan.whole,
+            spool_open(&spool, &usual);
+            unit_check(spool_take(&spool, request.data, first) == SPOOL_MORE, "after %zu", first);
+            unit_check(spool_take(&spool, rest, request.len - first) == SPOOL_WHOLE,
                        "not whole: %zu + %zu", first, request.len - first);
+            unit_check(spool.trouble == SPOOL_FINE && spool.id == 1 && spool.keep, "trouble");
+            unit_check(spool.body.len == 154 && spool.body_len == 154, "body");
+            unit_check(memcmp(spool.body.data, spool.body.data + 77, 77) == 0, "its bytes");
+            check_params(&spool);
+            spool_close(&spool);
+            free(rest);
         }
         buf_close(&request);
     }
 }
 END_TEST
 
-START_TEST(looks_no_further_than_the_end)
+START_TEST(byte_by_byte_and_over_and_over_with_one_spool)
 {
-    struct buf request = make_request(1, 5, 0);
-    struct spool_scan scan = {0};
-    size_t len = request.len;
+    struct buf request = make_request(1, 5, 3);
+    struct spool spool, *kept;
 
-    buf_adds(&request, "the next one");
-    ck_assert_uint_eq(spool_look(&scan, request.data, request.len), len);
-    ck_assert(scan.whole);
-    ck_assert_uint_eq(spool_look(&scan, request.data, request.len), 0);
+    spool_open(&spool, &usual);
+    for (int round = 0; round < 3; round++) {
+        kept = NULL;
+        for (size_t i = 0; i < request.len; i++) {
+            if (i == request.len / 2) /* goes on elsewhere */
+                kept = spool_keep(&spool);
+            ck_assert_int_eq(spool_take(kept ? kept : &spool, request.data + i, 1),
+                             i + 1 < request.len ? SPOOL_MORE : SPOOL_WHOLE);
+        }
+        ck_assert(spool_is_empty(&spool));
+        check_params(kept);
+        ck_assert_uint_eq(kept->body.len, 5);
+        spool_free(kept);
+        ck_assert_int_eq(spool_take(&spool, request.data, request.len), SPOOL_WHOLE);
+        check_params(&spool);
+        spool_reset(&spool);
+        ck_assert(spool_is_empty(&spool));
+    }
+    spool_close(&spool);
     buf_close(&request);
 }
 END_TEST
 
-START_TEST(question_about_us_is_whole_by_itself)
+/* What spool_take() makes of it on top of a BEGIN. */
+static enum spool_state take(struct buf *buf)
 {
-    struct buf request = {0};
-    struct spool_scan scan = {0};
+    struct spool spool;
+    enum spool_state state;
 
-    add_record(&request, GET_VALUES, 20, 4);
-    ck_assert_uint_eq(spool_look(&scan, request.data, request.len), request.len);
-    ck_assert(scan.whole);
-    buf_close(&request);
+    spool_open(&spool, &usual);
+    state = spool_take(&spool, buf->data, buf->len);
+    spool_close(&spool);
+    buf_close(buf);
+    return state;
+}
+
+START_TEST(what_is_no_request_ends_the_connection)
+{
+    struct buf buf = {0};
+
+    buf_adds(&buf, "GET / HTTP/1.1\r\n");
+    ck_assert_int_eq(take(&buf), SPOOL_GONE);
+    add_begin(&buf, 2, 1); /* an authorizer */
+    ck_assert_int_eq(take(&buf), SPOOL_GONE);
+    add_record(&buf, BEGIN, "\0\1\1\0\0\0\0", 7, 0);
+    ck_assert_int_eq(take(&buf), SPOOL_GONE);
+    add_record_of(&buf, 0, BEGIN, "\0\1\1\0\0\0\0", 8, 0);
+    ck_assert_int_eq(take(&buf), SPOOL_GONE);
+    for (int type = 0; type < 256; type++) { /* in the middle of the parameters */
+        add_begin(&buf, 1, 1);
+        add_record(&buf, type, "12345678", 8, 0);
+        ck_assert_int_eq(take(&buf), type == PARAMS ? SPOOL_MORE : SPOOL_GONE);
+    }
+    for (int type = 0; type < 256; type++) { /* and of the body */
+        add_begin(&buf, 1, 1);
+        add_record(&buf, PARAMS, NULL, 0, 0);
+        add_record(&buf, type, "12345678", 8, 0);
+        ck_assert_int_eq(take(&buf), type == STDIN ? SPOOL_MORE : SPOOL_GONE);
+    }
+    buf = make_request(1, 5, 0);
+    buf_adds(&buf, "the next one");
+    ck_assert_int_eq(take(&buf), SPOOL_GONE);
 }
 END_TEST
 
-/* Sends the request in pieces of `piece` bytes, and collects it after each. */
-static enum spool_state collect(struct spool *spool, const struct buf *request, size_t piece,
-                                const int *fds)
+START_TEST(records_of_another_request_are_passed_over)
+{
+    struct buf buf = {0};
+
+    add_record_of(&buf, 9, STDIN, "before", 6, 2);
+    add_begin(&buf, 1, 0);
+    add_record(&buf, PARAMS, NULL, 0, 0);
+    add_record_of(&buf, 9, ABORT, NULL, 0, 0);
+    add_record(&buf, STDIN, NULL, 0, 0);
+    ck_assert_int_eq(take(&buf), SPOOL_WHOLE);
+}
+END_TEST
+
+/* A request with these bytes as parameters: what becomes of the first and of the second. */
+static void expect_next(const void *params, size_t len, enum spool_next first,
+                        enum spool_next second)
+{
+    struct buf buf = {0};
+    struct spool_param param;
+    struct spool spool;
+    size_t at = 0;
+
+    add_begin(&buf, 1, 1);
+    add_record(&buf, PARAMS, params, len, 0);
+    add_record(&buf, PARAMS, NULL, 0, 0);
+    add_record(&buf, STDIN, NULL, 0, 0);
+    spool_open(&spool, &usual);
+    ck_assert_int_eq(spool_take(&spool, buf.data, buf.len), SPOOL_WHOLE);
+    ck_assert_int_eq(spool_next(&spool, &at, &param), first);
+    if (first == SPOOL_PARAM)
+        ck_assert_int_eq(spool_next(&spool, &at, &param), second);
+    spool_close(&spool);
+    buf_close(&buf);
+}
+
+START_TEST(lengths_of_parameters_are_not_believed)
+{
+    static const char huge[] = "\xff\xff\xff\xff\xff\xff\xff\xff"
+                               "AAAA";
+
+    expect_next(huge, sizeof huge - 1, SPOOL_MALFORMED, SPOOL_MALFORMED);
+    expect_next("\xC0\0\0\0\xC0\0\0\0AAAA", 12, SPOOL_MALFORMED, SPOOL_MALFORMED);
+    expect_next("\1\1ab\5\6abcdefghij", 16, SPOOL_PARAM, SPOOL_MALFORMED);
+    expect_next("\1\1ab\5\6abcdefghijk", 17, SPOOL_PARAM, SPOOL_PARAM);
+    expect_next("\1\1ab\0\0", 6, SPOOL_PARAM, SPOOL_PARAM);
+    expect_next("\1\1ab\1", 5, SPOOL_PARAM, SPOOL_MALFORMED);
+    expect_next("\1\1ab\x80\0\0", 7, SPOOL_PARAM, SPOOL_MALFORMED);
+    expect_next("\1\1ab\1\x80\0\0", 8, SPOOL_PARAM, SPOOL_MALFORMED);
+    expect_next("\x80\0\0\1\x80\0\0\1ab", 10, SPOOL_PARAM, SPOOL_NO_PARAM);
+    expect_next("\1\1a\0", 4, SPOOL_MALFORMED, SPOOL_MALFORMED);
+    expect_next("\1\1\0b", 4, SPOOL_MALFORMED, SPOOL_MALFORMED);
+}
+END_TEST
+
+START_TEST(more_parameters_than_any_web_server_lets_through_are_not_kept)
+{
+    static char filler[60000];
+    struct buf buf = {0};
+    struct spool spool;
+
+    add_begin(&buf, 1, 1);
+    for (int i = 0; i < 100; i++)
+        add_record(&buf, PARAMS, filler, sizeof filler, 0);
+    add_record(&buf, PARAMS, NULL, 0, 0);
+    add_record(&buf, STDIN, NULL, 0, 0);
+    spool_open(&spool, &usual);
+    ck_assert_int_eq(spool_take(&spool, buf.data, buf.len), SPOOL_WHOLE);
+    ck_assert_int_eq(spool.trouble, SPOOL_TOO_MANY);
+    ck_assert_uint_eq(spool.params.len, 0);
+    spool_close(&spool);
+    buf_close(&buf);
+}
+END_TEST
+
+/* Sends it in pieces of `piece` bytes, and reads after each. */
+static enum spool_state feed(struct spool *spool, const struct buf *buf, size_t piece,
+                             const int *fds)
 {
     enum spool_state state = SPOOL_MORE;
     char room[512];
 
-    for (size_t at = 0; at < request->len && state == SPOOL_MORE; at += piece) {
-        size_t len = request->len - at < piece ? request->len - at : piece;
+    for (size_t at = 0; at < buf->len && state == SPOOL_MORE; at += piece) {
+        size_t len = buf->len - at < piece ? buf->len - at : piece;
 
-        ck_assert(!spool_is_whole(fds[0], room, sizeof room));
-        ck_assert_int_eq(send(fds[1], request->data + at, len, 0), (ssize_t)len);
+        ck_assert_int_eq(send(fds[1], buf->data + at, len, 0), (ssize_t)len);
         state = spool_fill(spool, fds[0], room, sizeof room);
     }
     return state;
 }
 
-START_TEST(collects_every_byte_in_order)
+static void open_pair(int *fds)
 {
-    const struct config config = {.max_body_bytes = 100000, .max_queued_bytes = 100000};
-    struct buf request = make_request(5, 1000, 3);
-    struct spool *spool = spool_new(&config);
-    char *back = malloc(request.len + 1);
-    int fds[2], fd;
-
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-    ck_assert_int_eq(collect(spool, &request, 701, fds), SPOOL_WHOLE);
-    ck_assert(!spool_is_too_large(spool));
-    fd = spool_take_fd(spool);
-    spool_free(spool);
-    ck_assert_int_eq(read(fd, back, request.len + 1), (ssize_t)request.len);
-    ck_assert_mem_eq(back, request.data, request.len);
-    free(back);
-    buf_close(&request);
-    (void)close(fd);
+}
+
+static void close_pair(const int *fds)
+{
     (void)close(fds[0]);
     (void)close(fds[1]);
+}
+
+START_TEST(questions_about_us_are_answered_once_each_and_a_request_may_follow)
+{
+    static const char answer[] = "\1\x0a\0\0\0\x27\0\0"
+                                 "\x0e\5FCGI_MAX_CONNS50000\x0f\1FCGI_MPXS_CONNS0";
+    static const char unknown[] = "\1\x0b\0\0\0\x08\0\0M\0\0\0\0\0\0";
+    struct buf buf = make_request(1, 5, 0), question = {0};
+    struct spool spool;
+    char back[300];
+    int fds[2];
+
+    open_pair(fds);
+    spool_open(&spool, &usual);
+    for (int i = 0; i < 5; i++) /* libfcgi's buffer would not hold as many */
+        add_pair(&question, "FCGI_MPXS_CONNS", "");
+    add_pair(&question, "FCGI_MAX_CONNS", "");
+    add_pair(&question, "FCGI_WHATEVER", "");
+    {
+        struct buf record = {0};
+
+        add_record_of(&record, 0, GET_VALUES, question.data, question.len, 5);
+        ck_assert_int_eq(feed(&spool, &record, 1000, fds), SPOOL_MORE);
+        ck_assert(spool_is_empty(&spool));
+        ck_assert_int_eq(recv(fds[1], back, sizeof back, MSG_DONTWAIT), sizeof answer - 1);
+        ck_assert_mem_eq(back, answer, sizeof answer - 1);
+        buf_clear(&record);
+        add_record_of(&record, 0, STRANGE, "?", 1, 0);
+        ck_assert_int_eq(feed(&spool, &record, 1, fds), SPOOL_MORE);
+        ck_assert_int_eq(recv(fds[1], back, sizeof back, MSG_DONTWAIT), sizeof unknown);
+        ck_assert_mem_eq(back, unknown, sizeof unknown);
+        buf_close(&record);
+    }
+    ck_assert_int_eq(feed(&spool, &buf, 50, fds), SPOOL_WHOLE);
+    check_params(&spool);
+    spool_close(&spool);
+    buf_close(&buf);
+    buf_close(&question);
+    close_pair(fds);
 }
 END_TEST
 
@@ -123,42 +337,48 @@ START_TEST(too_large_a_body_is_read_to_its_end_but_not_kept)
 {
     const struct config config = {.max_body_bytes = 1000, .max_queued_bytes = 100 << 20};
     struct buf request = make_request(40, 60000, 0);
-    struct spool *spool = spool_new(&config);
-    int fds[2], fd;
+    struct spool spool;
+    int fds[2];
 
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-    ck_assert_int_eq(collect(spool, &request, 4096, fds), SPOOL_WHOLE);
-    ck_assert(spool_is_too_large(spool));
-    fd = spool_take_fd(spool);
-    ck_assert_int_lt(lseek(fd, 0, SEEK_END), 2 << 20);
-    spool_free(spool);
+    open_pair(fds);
+    spool_open(&spool, &config);
+    ck_assert_int_eq(feed(&spool, &request, 4096, fds), SPOOL_WHOLE);
+    ck_assert_int_eq(spool.trouble, SPOOL_TOO_LARGE);
+    ck_assert_uint_eq(spool.body.len, 0);
+    ck_assert_int_eq(spool.body_len, 40 * 60000);
+    check_params(&spool);
+    spool_close(&spool);
     buf_close(&request);
-    (void)close(fd);
-    (void)close(fds[0]);
-    (void)close(fds[1]);
+    close_pair(fds);
 }
 END_TEST
 
-START_TEST(spools_of_a_process_have_one_limit_and_give_back_what_they_took)
+START_TEST(spools_of_a_process_share_one_limit_and_give_back_what_they_took)
 {
     const struct config config = {.max_body_bytes = 10 << 20, .max_queued_bytes = 1};
-    struct buf request = make_request(15, 60000, 0);
-    struct spool *first, *second;
+    struct buf request = make_request(30, 60000, 0);
+    struct buf most = request;
+    struct spool first, second;
     int fds[2][2];
 
+    most.len -= 8; /* its end is still to come */
     for (int round = 0; round < 3; round++) {
-        first = spool_new(&config);
-        second = spool_new(&config);
-        for (int i = 0; i < 2; i++)
-            ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds[i]), 0);
-        ck_assert_int_eq(collect(first, &request, 4096, fds[0]), SPOOL_WHOLE);
-        ck_assert_int_eq(collect(second, &request, 4096, fds[1]), SPOOL_GONE);
-        spool_free(first);
-        spool_free(second);
-        for (int i = 0; i < 2; i++) {
-            (void)close(fds[i][0]);
-            (void)close(fds[i][1]);
-        }
+        spool_open(&first, &config);
+        spool_open(&second, &config);
+        open_pair(fds[0]);
+        open_pair(fds[1]);
+        /* while it is the only one, it is let in whatever the limit is */
+        ck_assert_int_eq(feed(&first, &most, 4096, fds[0]), SPOOL_MORE);
+        ck_assert_int_eq(first.trouble, SPOOL_FINE);
+        /* and who finds no room is read to its end all the same, for an answer */
+        ck_assert_int_eq(feed(&second, &request, 4096, fds[1]), SPOOL_WHOLE);
+        ck_assert_int_eq(second.trouble, SPOOL_NO_ROOM);
+        ck_assert_uint_eq(second.body.len, 0);
+        ck_assert_int_eq(second.body_len, 30 * 60000);
+        spool_close(&first);
+        spool_close(&second);
+        close_pair(fds[0]);
+        close_pair(fds[1]);
     }
     buf_close(&request);
 }
@@ -166,25 +386,28 @@ END_TEST
 
 START_TEST(closed_connection_ends_the_spool)
 {
-    const struct config config = {.max_body_bytes = 1000, .max_queued_bytes = 1000};
     struct buf request = make_request(1, 10, 0);
-    struct spool *spool = spool_new(&config);
+    struct spool spool;
     char room[64];
     int fds[2];
 
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    open_pair(fds);
+    spool_open(&spool, &usual);
     ck_assert_int_eq(send(fds[1], request.data, request.len - 1, 0), (ssize_t)request.len - 1);
-    ck_assert_int_eq(spool_fill(spool, fds[0], room, sizeof room), SPOOL_MORE);
+    ck_assert_int_eq(spool_fill(&spool, fds[0], room, sizeof room), SPOOL_MORE);
     (void)close(fds[1]);
-    ck_assert_int_eq(spool_fill(spool, fds[0], room, sizeof room), SPOOL_GONE);
-    spool_free(spool);
+    ck_assert_int_eq(spool_fill(&spool, fds[0], room, sizeof room), SPOOL_GONE);
+    spool_close(&spool);
     buf_close(&request);
     (void)close(fds[0]);
 }
 END_TEST
 
-UNIT_MAIN(spool, end_is_found_however_the_request_is_cut, looks_no_further_than_the_end,
-          question_about_us_is_whole_by_itself, collects_every_byte_in_order,
+UNIT_MAIN(spool, says_the_same_however_the_request_is_cut,
+          byte_by_byte_and_over_and_over_with_one_spool, what_is_no_request_ends_the_connection,
+          records_of_another_request_are_passed_over, lengths_of_parameters_are_not_believed,
+          more_parameters_than_any_web_server_lets_through_are_not_kept,
+          questions_about_us_are_answered_once_each_and_a_request_may_follow,
           too_large_a_body_is_read_to_its_end_but_not_kept,
-          spools_of_a_process_have_one_limit_and_give_back_what_they_took,
+          spools_of_a_process_share_one_limit_and_give_back_what_they_took,
           closed_connection_ends_the_spool)

@@ -1,0 +1,307 @@
+// What comes in by the two doors, FastCGI and CGI, and cannot be served: every refusal is an answer,
+// and nothing that is sent ends a responder.
+
+import { afterEach, describe, expect, test } from "vitest"
+import { spawn, spawnSync } from "node:child_process"
+import fs from "node:fs"
+import path from "node:path"
+import { cleanEnv, cleanUp, end, program, root, sanitized, sleep, startServer, until } from "./harness.mjs"
+import { fresh } from "./http.mjs"
+import * as fcgi from "./gateway/fastcgi.mjs"
+
+const { undo, folder } = cleanUp(afterEach)
+
+/** A responder by itself: { socket, server, connect, ask }. */
+async function responder(env = {}) {
+  const server = await startServer({ door: "none", env })
+  undo.push(() => server.stop())
+  const [socket] = server.sockets
+  await until(() => fs.existsSync(socket), "it listens")
+  const connect = async () => {
+    const connection = await fcgi.connect(socket)
+    undo.push(() => connection.close())
+    return connection
+  }
+  const ask = async (params, content = "") => {
+    const connection = await connect()
+    connection.write(fcgi.head(params), fcgi.body(Buffer.from(content)), fcgi.record(fcgi.STDIN))
+    const answer = await connection.answer()
+    connection.close()
+    return answer
+  }
+  return { server, connect, ask }
+}
+
+const cgiEnv = (database, params, env = {}) =>
+  cleanEnv({ GATEWAY_INTERFACE: "CGI/1.1", DS_DATABASE: database, DS_LOG_LEVEL: "error", ...env, ...params })
+
+/** One request by CGI: its status and all it printed. */
+function cgi(database, params, input = "", env = {}) {
+  const { stdout, status } = spawnSync(program, [], {
+    env: cgiEnv(database, params, env),
+    input,
+    encoding: "latin1",
+    timeout: 60_000,
+  })
+  return { status: Number(stdout.match(/^Status: (\d+)/)?.[1]), text: stdout, exit: status }
+}
+
+describe("malformed requests", () => {
+  const POST = { REQUEST_METHOD: "POST" }
+  const hostile = [
+    ["lengths of 2^30 each", [0xc0, 0, 0, 0, 0xc0, 0, 0, 0], 400],
+    ["lengths of 2^31 - 1", [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 400],
+    ["a length that is cut off", [0x80, 0, 0], 400],
+    ["one byte more than there is", [1, 2, 65, 66], 400],
+    ["a NUL in a value", [...fcgi.pair("REQUEST_URI", "/v1/stream/a\0b")], 400],
+  ]
+
+  test.each(hostile)("%s: an answer, and the connection goes on", async (_, bytes, status) => {
+    const { server, connect } = await responder()
+    const before = server.pids()
+    const connection = await connect()
+    connection.write(fcgi.head(Buffer.from(bytes)), fcgi.record(fcgi.STDIN))
+    expect((await connection.answer()).status).toBe(status)
+    connection.write(
+      fcgi.head({ ...POST, REQUEST_METHOD: "GET", REQUEST_URI: "/health" }),
+      fcgi.record(fcgi.STDIN)
+    )
+    expect((await connection.answer()).status).toBe(200)
+    expect(server.pids()).toEqual(before)
+  })
+
+  test("more parameters than any web server lets through are 431", async () => {
+    const { ask } = await responder()
+    const answer = await ask(fcgi.request("GET", "/health", { HTTP_COOKIE: "c".repeat(3_000_000) }))
+    expect(answer.status).toBe(431)
+  })
+
+  test("what is no FastCGI ends the connection, not the responder", async () => {
+    const { server, connect, ask } = await responder()
+    const before = server.pids()
+    const begin = fcgi.record(fcgi.BEGIN, [0, 1, 1, 0, 0, 0, 0, 0])
+    for (const bytes of [
+      Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+      fcgi.record(fcgi.BEGIN, [0, 2, 1, 0, 0, 0, 0, 0]),
+      fcgi.record(fcgi.BEGIN, [0, 1]),
+      Buffer.concat([begin, begin]),
+      Buffer.concat([begin, fcgi.record(fcgi.STDIN, "x")]),
+      Buffer.concat([begin, fcgi.record(8, "x")]),
+    ]) {
+      const connection = await connect()
+      connection.write(bytes)
+      await connection.gone()
+    }
+    expect((await ask(fcgi.request("GET", "/health"))).status).toBe(200)
+    expect(server.pids()).toEqual(before)
+  })
+
+  test("a question about the responder that repeats itself is answered once", async () => {
+    const { server, connect } = await responder()
+    const before = server.pids()
+    const connection = await connect()
+    const names = ["FCGI_MPXS_CONNS", "FCGI_MAX_REQS", ...Array(8).fill("FCGI_MAX_CONNS")]
+    const question = Buffer.concat(names.map((name) => fcgi.pair(name, "")))
+    connection.write(fcgi.record(fcgi.GET_VALUES, question, 0))
+    const { type, content } = await connection.next()
+    expect(type).toBe(10)
+    expect(content.toString("latin1")).toBe(
+      "\x0e\x05FCGI_MAX_CONNS50000\x0d\x05FCGI_MAX_REQS50000\x0f\x01FCGI_MPXS_CONNS0"
+    )
+    connection.write(fcgi.head(fcgi.request("GET", "/health")), fcgi.record(fcgi.STDIN))
+    expect((await connection.answer()).status).toBe(200)
+    expect(server.pids()).toEqual(before)
+  })
+
+  const lengths = ["-1", "+5", "5x", "0x5", " 5", "5, 5", "1e1", "99999999999999999999", "5\t"]
+
+  test("a length that is no number is 400, by both doors", async () => {
+    const { server, ask } = await responder()
+    const name = fresh()
+    expect((await ask(fcgi.request("PUT", name))).status).toBe(201)
+    for (const CONTENT_LENGTH of lengths) {
+      const params = fcgi.request("POST", name, { CONTENT_LENGTH })
+      for (const answer of [await ask(params, "hello"), cgi(server.database, params, "hello")]) {
+        expect(answer.status, CONTENT_LENGTH).toBe(400)
+        expect(answer.text, CONTENT_LENGTH).toContain("Content-Length must be a number")
+      }
+    }
+    const short = fcgi.request("POST", name, { CONTENT_LENGTH: "6" })
+    for (const answer of [await ask(short, "hello"), cgi(server.database, short, "hello")])
+      expect(answer.text).toMatch(/^Status: 400 [^]*cut short/)
+    expect((await ask(fcgi.request("GET", name))).text).toMatch(/\r\n\r\n$/)
+  })
+})
+
+describe("uploads", () => {
+  const MIB = 1024 * 1024
+
+  test("beyond DS_MAX_QUEUED_BYTES they are 503 with Retry-After, and then there is room again", async () => {
+    const { connect, ask } = await responder({ DS_MAX_QUEUED_BYTES: String(MIB) })
+    const name = fresh()
+    await ask(fcgi.request("PUT", name))
+    const large = Buffer.alloc(3 * MIB, "x")
+    const first = await connect()
+    await first.write(fcgi.head(fcgi.request("POST", name)), fcgi.body(large))
+    await sleep(1000) // what has left is read: it holds all the room
+    const refused = await ask(fcgi.request("POST", name), large)
+    expect(refused.text).toMatch(/^Status: 503 [^]*\r\nRetry-After: \d+\r\n/)
+    first.write(fcgi.record(fcgi.STDIN))
+    expect((await first.answer()).status).toBe(204)
+    expect((await ask(fcgi.request("POST", name), large)).status).toBe(204)
+  })
+
+  test("one of which nothing comes any more is 408, and gives back its room", async () => {
+    const { connect, ask } = await responder({
+      DS_MAX_QUEUED_BYTES: String(MIB),
+      DS_UPLOAD_TIMEOUT_MS: "500",
+    })
+    const name = fresh()
+    const large = Buffer.alloc(3 * MIB, "x")
+    await ask(fcgi.request("PUT", name))
+    const stalled = await connect()
+    stalled.write(fcgi.head(fcgi.request("POST", name)), fcgi.body(large))
+    const answer = await stalled.answer()
+    expect(answer.text).toMatch(/^Status: 408 [^]*nothing more of the request came in time/)
+    await stalled.gone()
+    expect((await ask(fcgi.request("POST", name), large)).status).toBe(204)
+    const silent = await connect() // of which not even a header has come as a whole
+    silent.write(Buffer.from([1, 1, 0]))
+    await silent.gone()
+    const idle = await connect() // this one has a right to be silent
+    idle.write(fcgi.head(fcgi.request("GET", name)), fcgi.record(fcgi.STDIN))
+    await idle.answer()
+    const slow = await connect()
+    slow.write(fcgi.head(fcgi.request("POST", name)))
+    expect((await slow.answer()).status).toBe(408)
+    idle.write(fcgi.head(fcgi.request("GET", "/health")), fcgi.record(fcgi.STDIN))
+    expect((await idle.answer()).status).toBe(200)
+  })
+
+  test("as CGI too", async () => {
+    const database = path.join(folder(), "streams.db")
+    const name = fresh()
+    expect(cgi(database, fcgi.request("PUT", name)).status).toBe(201)
+    const child = spawn(program, [], {
+      env: cgiEnv(database, fcgi.request("POST", name, { CONTENT_LENGTH: "100" }), {
+        DS_UPLOAD_TIMEOUT_MS: "300",
+      }),
+    })
+    let text = ""
+    child.stdout.on("data", (data) => (text += data))
+    child.stdin.on("error", () => {})
+    child.stdin.write("some of it")
+    await new Promise((resolve) => child.on("close", resolve))
+    expect(text).toMatch(/^Status: 408 /)
+  })
+})
+
+test("a graceful end takes DS_STOP_TIMEOUT_MS once, not twice", async () => {
+  const server = await startServer({ door: "none", env: { DS_STOP_TIMEOUT_MS: "4000" } })
+  undo.push(() => server.stop().catch(() => {}))
+  await until(() => fs.existsSync(server.sockets[0]), "it listens")
+  const connection = await fcgi.connect(server.sockets[0])
+  undo.push(() => connection.close())
+  const name = fresh()
+  connection.write(
+    fcgi.head(fcgi.request("PUT", name)),
+    fcgi.body(Buffer.alloc(8 << 20, "x")),
+    fcgi.record(fcgi.STDIN)
+  )
+  expect((await connection.answer()).status).toBe(201)
+  // an answer that nobody takes
+  connection.pause()
+  connection.write(
+    fcgi.head(fcgi.request("GET", `${name}?offset=-1`)),
+    fcgi.record(fcgi.STDIN)
+  )
+  await sleep(300)
+  const began = performance.now()
+  const how = await end(server.supervisors[0], "SIGTERM", 30_000)
+  const took = performance.now() - began
+  expect(how).toMatchObject({ code: 0, killed: false })
+  expect(server.logs()).toContain("were not over in time")
+  expect(took).toBeGreaterThan(3000)
+  expect(took).toBeLessThan(7500)
+})
+
+// a sanitizer has its own malloc()
+describe("without memory", () => {
+  function plan(dir) {
+    const library = path.join(dir, "failing_malloc.so")
+    const file = path.join(dir, "plan")
+    const source = path.join(root, "tests/system/gateway/failing_malloc.c")
+    const { status, stderr } = spawnSync(
+      process.env.CC ?? "cc",
+      ["-shared", "-fPIC", "-O1", "-o", library, source],
+      { encoding: "utf8" }
+    )
+    expect(stderr).toBe("")
+    expect(status).toBe(0)
+    const set = (left) => {
+      const bytes = Buffer.alloc(16)
+      bytes.writeBigInt64LE(BigInt(left))
+      const fd = fs.openSync(file, fs.existsSync(file) ? "r+" : "w")
+      fs.writeSync(fd, bytes, 0, 16, 0)
+      fs.closeSync(fd)
+    }
+    set(-1)
+    return {
+      env: { LD_PRELOAD: library, DS_TEST_MALLOC: file },
+      set,
+      failed: () => fs.readFileSync(file).readBigInt64LE(8) > 0n,
+    }
+  }
+
+  const fine = { PUT: [200, 201], POST: [204], GET: [200], HEAD: [200], DELETE: [204, 404] }
+  const requests = (name) => [
+    [fcgi.request("PUT", `${name}-2`), "x"],
+    [fcgi.request("POST", name), "hello"],
+    [fcgi.request("GET", `${name}?offset=-1`), ""],
+    [fcgi.request("HEAD", name), ""],
+    [fcgi.request("DELETE", `${name}-2`), ""],
+  ]
+
+  /** Lets the first, the second, the third … allocation of each request fail until none is left. */
+  async function loop(name, { set, failed }, ask) {
+    let refused = 0
+    for (const [params, content] of requests(name)) {
+      const method = params.REQUEST_METHOD
+      for (let n = 0; ; n++) {
+        expect(n, `${method} ends`).toBeLessThan(2000)
+        set(n)
+        const { status, text } = await ask(params, content)
+        const met = failed()
+        set(-1)
+        expect([...fine[method], 503], `${method}, allocation ${n}: ${text}`).toContain(status)
+        if (status === 503) {
+          expect(text).toMatch(/\r\nRetry-After: \d+\r\n/)
+          refused++
+        }
+        if (!met) break
+      }
+    }
+    return refused
+  }
+
+  test.skipIf(sanitized)("a FastCGI request is answered, 503 or as usual", { timeout: 60_000 }, async () => {
+    const failing = plan(folder())
+    const { server, ask } = await responder({ ...failing.env, DS_LOG_LEVEL: "error" })
+    const name = fresh()
+    await ask(fcgi.request("PUT", name))
+    const before = server.pids()
+    expect(await loop(name, failing, ask)).toBeGreaterThan(5)
+    expect(server.pids()).toEqual(before)
+  })
+
+  test.skipIf(sanitized)("a CGI request too", { timeout: 60_000 }, async () => {
+    const dir = folder()
+    const failing = plan(dir)
+    const database = path.join(dir, "streams.db")
+    const name = fresh()
+    cgi(database, fcgi.request("PUT", name))
+    const ask = (params, content) =>
+      cgi(database, { ...params, CONTENT_LENGTH: String(content.length) }, content, failing.env)
+    expect(await loop(name, failing, ask)).toBeGreaterThan(5)
+  })
+})
