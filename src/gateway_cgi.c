@@ -218,7 +218,10 @@ int gateway_cgi_apologize(const struct config *config)
     struct buf head = {0};
 
     throw_away_body();
-    http_begin(&head, config, http_cors_origin(config, getenv("HTTP_ORIGIN")), 503);
+    if (config)
+        http_begin(&head, config, http_cors_origin(config, getenv("HTTP_ORIGIN")), 503);
+    else
+        buf_adds(&head, "Status: 503 Service Unavailable\r\n");
     http_add(&head, "Retry-After", "1");
     http_add(&head, "Cache-Control", "no-store");
     http_add(&head, "Content-Type", "text/plain; charset=utf-8");

@@ -190,7 +190,7 @@ void http_write_no_memory(struct buf *answer, const struct config *config)
 {
     const char *reason = answers[DS_NO_MEMORY].reason;
 
-    http_begin(answer, config, answers[DS_NO_MEMORY].http);
+    http_begin(answer, config, http_cors_origin(config, NULL), answers[DS_NO_MEMORY].http);
     http_add(answer, "Cache-Control", "no-store");
     http_add(answer, "Content-Type", "text/plain; charset=utf-8");
     http_add(answer, "Retry-After", "1");

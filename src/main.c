@@ -145,7 +145,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "durable-streams: %s\n", error);
         /* as CGI, no memory heals; what is wrong in the settings does not */
         return gateway_cgi_is_here() && strcmp(error, "out of memory") == 0
-                   ? gateway_cgi_apologize()
+                   ? gateway_cgi_apologize(NULL)
                    : 1;
     }
     log_open((enum log_level)config.log_level);
