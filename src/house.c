@@ -241,6 +241,7 @@ static void round_of(struct house *house)
     if (now < house->next_second)
         return;
     house->next_second = now + SECOND_MS;
+    wake_look(store_wake(house->server->store));
     if (!wake_try_duty(store_wake(house->server->store)))
         return;
     save_renewals(house);

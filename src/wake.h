@@ -29,7 +29,10 @@
 
 #include "status.h"
 
-enum { WAKE_RECHECK_MS = 1000 };
+enum {
+    WAKE_RECHECK_MS = 1000,
+    WAKE_SLACK_MS = 10000, /* by which clocks of processes may differ */
+};
 
 struct wake;
 
@@ -47,6 +50,12 @@ void wake_close(struct wake *wake, void (*alone)(void *), void *arg);
  * parent. Nothing else may be done with the wake there. Async-signal-safe.
  */
 void wake_abandon(struct wake *wake);
+
+/*
+ * Once a second, by one thread of a process that stays: a file that was removed or replaced is
+ * exchanged for the one that has the name now, and what was damaged is made anew.
+ */
+void wake_look(struct wake *wake);
 
 /* --- changes --- */
 
@@ -78,12 +87,13 @@ void wake_ring(struct wake *wake);
 /* --- TTL renewals --- */
 
 /*
- * Remembers that a stream lives until until_ms at least. False when its slot is taken by another
+ * Remembers that a stream lives until until_ms at least, which is as far as a renewal of this
+ * moment goes: a value far beyond is damage, and replaced. False when its slot is taken by another
  * stream: the caller then writes it to the database.
  */
 bool wake_touch(struct wake *wake, int64_t stream_id, int64_t until_ms);
 
-/* What wake_touch() remembers of a stream, or 0. */
+/* What wake_touch() remembers of a stream, or 0. The caller judges whether it can be true. */
 int64_t wake_touched(struct wake *wake, int64_t stream_id);
 
 /*

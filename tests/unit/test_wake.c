@@ -10,8 +10,9 @@
 #include "log.h"
 #include "unit.h"
 #include "wake.h"
+#include "wake_private.h"
 
-static char path[32];
+static char path[80];
 
 static struct wake *open_wake(void)
 {
@@ -400,6 +401,212 @@ START_TEST(recovers_from_a_file_that_was_emptied_or_scribbled_on)
 }
 END_TEST
 
+/* Random bytes from the start of the file on, or behind what says whose it is. */
+static void fill(size_t from, uint32_t seed)
+{
+    static uint32_t noise[sizeof(struct shared) / sizeof(uint32_t)];
+    int fd = open(path, O_RDWR);
+
+    for (size_t i = 0; i < COUNT(noise); i++)
+        noise[i] = unit_random(&seed);
+    ck_assert_int_eq(pwrite(fd, noise, sizeof noise - from, (off_t)from), sizeof noise - from);
+    (void)close(fd);
+}
+
+/* Everything works again after a look and two rounds over the renewals. */
+static void check_mended(struct wake *wake, int64_t stream_id)
+{
+    static int64_t now;
+    uint64_t seen;
+    uint32_t bell;
+    int64_t id;
+    int saved = 0;
+
+    wake_look(wake);
+    wake_touch_sweep(wake, count_one, &saved);
+    ck_assert_int_lt(saved, 100); /* those of a slot where they can be, which is one of 8192 */
+    ck_assert(wake_touch(wake, stream_id, 1000) || saved > 0);
+    now += 1000000;
+    ck_assert(wake_round_is_due(wake, now));
+    ck_assert_int_eq(wake_lock(wake, 1000), DS_OK);
+    wake_unlock(wake);
+    seen = wake_head(wake);
+    bell = wake_bell(wake);
+    wake_publish(wake, &stream_id, 1);
+    ck_assert_uint_ne(wake_bell(wake), bell);
+    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_STREAM);
+    ck_assert_int_eq(id, stream_id);
+    seen = 12345;
+    for (int i = 0; i < 3; i++)
+        if (wake_next(wake, &seen, &id) == WAKE_NONE)
+            break;
+    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_NONE);
+}
+
+START_TEST(mends_a_file_of_random_bytes)
+{
+    static const size_t from[] = {0,
+                                  4,
+                                  8,
+                                  offsetof(struct shared, interest),
+                                  offsetof(struct shared, ring),
+                                  offsetof(struct shared, touch)};
+    struct wake *wake = open_wake(), *other;
+
+    for (size_t i = 0; i < COUNT(from); i++)
+        for (uint32_t seed = 1; seed <= 5; seed++) {
+            wake_interest(wake, 5, 1);
+            fill(from[i], seed);
+            check_mended(wake, 5);
+            wake_interest(wake, 5, -1);
+        }
+    fill(0, 77);
+    wake_look(wake);
+    ck_assert_int_eq(wake_open(&other, path, NULL, NULL), DS_OK);
+    wake_close(other, NULL, NULL);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(opens_a_file_of_random_bytes_that_others_have)
+{
+    struct wake *wake = open_wake(), *other;
+
+    fill(0, 3);
+    ck_assert_int_eq(wake_open(&other, path, NULL, NULL), DS_OK); /* nobody has looked after it */
+    wake_interest(other, 5, 1);
+    check_mended(other, 5);
+    ck_assert_uint_eq(wake_head(wake), wake_head(other));
+    wake_close(other, NULL, NULL);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(leaves_alone_what_another_version_uses)
+{
+    struct wake *wake = open_wake(), *other = NULL;
+    const uint32_t version = 2;
+    int fd = open(path, O_RDWR);
+
+    ck_assert_int_eq(pwrite(fd, &version, sizeof version, offsetof(struct shared, version)),
+                     sizeof version);
+    (void)close(fd);
+    ck_assert_int_eq(wake_open(&other, path, NULL, NULL), DS_FAILED);
+    wake_look(wake); /* of this version after all */
+    ck_assert_int_eq(wake_open(&other, path, NULL, NULL), DS_OK);
+    wake_close(other, NULL, NULL);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(replaces_a_renewal_that_reaches_too_far)
+{
+    struct wake *wake = open_wake();
+    const int64_t far = INT64_MAX;
+    int fd = open(path, O_RDWR);
+
+    ck_assert(wake_touch(wake, 3, 1000));
+    ck_assert_int_eq(pwrite(fd, &far, sizeof far, offsetof(struct shared, touch[3].until_ms)),
+                     sizeof far);
+    ck_assert(wake_touch(wake, 3, 2000));
+    ck_assert_int_eq(wake_touched(wake, 3), 2000);
+    ck_assert(wake_touch(wake, 3, 2000 - WAKE_SLACK_MS)); /* of a clock that goes behind */
+    ck_assert_int_eq(wake_touched(wake, 3), 2000);
+    (void)close(fd);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(makes_a_file_long_again_that_was_cut_off)
+{
+    struct wake *wake = open_wake(), *other;
+    struct stat info;
+
+    ck_assert_int_eq(truncate(path, 100), 0);
+    wake_look(wake);
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_int_eq(info.st_size, sizeof(struct shared));
+    ck_assert_int_eq(truncate(path, 100), 0);
+    ck_assert_int_eq(wake_open(&other, path, NULL, NULL), DS_OK);
+    wake_interest(wake, 5, 1);
+    check_mended(other, 5);
+    wake_close(other, NULL, NULL);
+    close_wake(wake);
+}
+END_TEST
+
+START_TEST(goes_over_to_the_file_that_has_the_name_now)
+{
+    char folder[] = "/tmp/ds-unit-XXXXXX", database[64];
+    struct wake *wake, *other;
+    uint32_t bell;
+    int64_t id = 5;
+
+    log_open(LOG_ERR_);
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(database, sizeof database, "%s/s.db", folder);
+    (void)snprintf(path, sizeof path, "%s-wake", database);
+    (void)close(open(database, O_RDWR | O_CREAT, 0600));
+    ck_assert_int_eq(wake_open(&wake, path, NULL, NULL), DS_OK);
+    wake_interest(wake, id, 1);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(wake_open(&other, path, NULL, NULL), DS_OK);
+    wake_look(wake);
+    bell = wake_bell(wake);
+    wake_publish(other, &id, 1);
+    ck_assert_uint_ne(wake_bell(wake), bell);
+    ck_assert_int_eq(wake_lock(other, 100), DS_OK);
+    ck_assert_int_eq(wake_lock(wake, 20), DS_BUSY);
+    wake_unlock(other);
+    ck_assert_int_eq(wake_lock(wake, 100), DS_OK);
+    wake_unlock(wake);
+    /* the database is gone, too, as that of a store in memory: there is nobody to meet */
+    (void)unlink(database);
+    (void)unlink(path);
+    wake_look(wake);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    wake_close(other, NULL, NULL);
+    wake_close(wake, NULL, NULL);
+    (void)rmdir(folder);
+}
+END_TEST
+
+static void check_refused(const char *what)
+{
+    struct wake *wake;
+
+    ck_assert_msg(wake_open(&wake, path, NULL, NULL) == DS_FAILED, "%s was taken", what);
+    (void)unlink(path);
+}
+
+START_TEST(writes_into_no_file_that_is_not_its_own)
+{
+    char victim[] = "/tmp/ds-unit-XXXXXX";
+    struct stat info;
+    int fd;
+
+    close_wake(open_wake()); /* for a free name */
+    (void)strcat(path, "-wake");
+    fd = mkstemp(victim);
+    ck_assert_int_eq(write(fd, "precious", 8), 8);
+    ck_assert_int_eq(symlink(victim, path), 0);
+    check_refused("a symbolic link");
+    ck_assert_int_eq(link(victim, path), 0);
+    check_refused("a second name");
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    check_refused("a pipe");
+    ck_assert_int_eq(fstat(fd, &info), 0);
+    ck_assert_int_eq(info.st_size, 8);
+    (void)close(fd);
+    (void)unlink(victim);
+    if (geteuid() == 0) { /* nobody else can make one */
+        (void)close(open(path, O_RDWR | O_CREAT, 0666));
+        ck_assert_int_eq(chown(path, 12345, 12345), 0);
+        check_refused("a file of a stranger");
+    }
+}
+END_TEST
+
 UNIT_MAIN(wake, tells_each_change_once_in_order, says_so_when_a_reader_has_missed_some,
           rings_another_process_out_of_its_sleep, takes_the_lock_over_from_the_dead,
           gives_up_on_a_lock_that_is_held, lets_writers_in_one_at_a_time,
@@ -408,4 +615,7 @@ UNIT_MAIN(wake, tells_each_change_once_in_order, says_so_when_a_reader_has_misse
           saves_every_renewal_in_turn_however_many_there_are, gives_the_duty_to_one,
           gives_each_door_so_many_places, knows_the_first_and_the_last,
           keeps_renewals_from_one_lone_process_to_the_next,
-          recovers_from_a_file_that_was_emptied_or_scribbled_on)
+          recovers_from_a_file_that_was_emptied_or_scribbled_on, mends_a_file_of_random_bytes,
+          opens_a_file_of_random_bytes_that_others_have, leaves_alone_what_another_version_uses,
+          replaces_a_renewal_that_reaches_too_far, makes_a_file_long_again_that_was_cut_off,
+          goes_over_to_the_file_that_has_the_name_now, writes_into_no_file_that_is_not_its_own)

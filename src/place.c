@@ -1,0 +1,222 @@
+/* Where a database lies: see place.h. */
+#include "place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "descriptor.h"
+#include "log.h"
+
+enum { MOST_LINKS = 40, LINK_SIZE = 4096 };
+
+/* --- names --- */
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+static const char *name_in_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+static char *join(const char *folder, const char *name)
+{
+    char *path;
+
+    return asprintf(&path, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, name) < 0 ? NULL : path;
+}
+
+static char *absolute(const char *path)
+{
+    char *here, *result;
+
+    if (path[0] == '/')
+        return strdup(path);
+    here = getcwd(NULL, 0);
+    result = here ? join(here, path) : NULL;
+    free(here);
+    return result;
+}
+
+/* Where a link that leads nowhere yet leads; NULL when the path is none. */
+static char *follow(const char *path)
+{
+    char target[LINK_SIZE], *folder, *result;
+    ssize_t n = readlink(path, target, sizeof target - 1);
+
+    if (n <= 0)
+        return NULL;
+    target[n] = '\0';
+    if (target[0] == '/')
+        return strdup(target);
+    folder = folder_of(path);
+    result = folder ? join(folder, target) : NULL;
+    free(folder);
+    return result;
+}
+
+/* Of a file that is not there. */
+static char *real_in_folder(const char *path)
+{
+    char *folder = folder_of(path), *real = folder ? realpath(folder, NULL) : NULL, *result;
+
+    result = real && name_in_folder(path)[0] ? join(real, name_in_folder(path)) : absolute(path);
+    free(folder);
+    free(real);
+    return result;
+}
+
+char *place_real(const char *path)
+{
+    char *at = strdup(path), *next;
+
+    for (int links = 0; at; links++) {
+        char *real = realpath(at, NULL);
+
+        next = real || links == MOST_LINKS ? NULL : follow(at);
+        if (!next) {
+            next = real ? real : real_in_folder(at);
+            free(at);
+            return next;
+        }
+        free(at);
+        at = next;
+    }
+    return NULL;
+}
+
+/* --- owners --- */
+
+static bool look_at_folder(const char *database, struct stat *info)
+{
+    char *folder = folder_of(database);
+    bool there = folder && stat(folder, info) == 0;
+
+    free(folder);
+    return there;
+}
+
+/* The database, or what it will be like. */
+static bool look_at_database(const char *database, struct stat *info)
+{
+    if (stat(database, info) == 0)
+        return true;
+    if (!look_at_folder(database, info))
+        return false;
+    if (geteuid() != 0)
+        info->st_uid = geteuid();
+    info->st_mode = S_IRUSR | S_IWUSR;
+    return true;
+}
+
+void place_create(const char *database, bool private)
+{
+    /*
+     * Closing a file takes away all locks that this process has on it, SQLite's too: no other
+     * thread may get at it before this one has closed it.
+     */
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    struct stat folder;
+    int fd;
+
+    (void)pthread_mutex_lock(&lock);
+    fd = descriptor_high(open(database, flags, private ? 0600 : 0644));
+    if (fd >= 0 && geteuid() == 0 && look_at_folder(database, &folder) &&
+        (folder.st_uid != 0 || folder.st_gid != 0) && fchown(fd, folder.st_uid, folder.st_gid) != 0)
+        log_warn("%s belongs to root: %s", database, strerror(errno));
+    if (fd >= 0)
+        (void)close(fd);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* What somebody else has put there beforehand is refused, not used. */
+static bool make_private_folder(const char *database)
+{
+    char *folder = folder_of(database);
+    struct stat info;
+    bool ok;
+    int fd;
+
+    if (!folder)
+        return false;
+    (void)mkdir(folder, 0700);
+    fd = descriptor_high(open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    ok = fd >= 0 && fstat(fd, &info) == 0;
+    if (!ok)
+        log_error("cannot use the folder %s: %s", folder, strerror(errno));
+    else if (info.st_uid != geteuid() || (info.st_mode & 0077) != 0)
+        log_error("%s must be a folder of user %u that nobody else may enter (mode 0700)", folder,
+                  (unsigned)geteuid());
+    ok = ok && info.st_uid == geteuid() && (info.st_mode & 0077) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    free(folder);
+    return ok;
+}
+
+bool place_prepare(const char *database, bool private)
+{
+    struct stat info;
+
+    if (private && !make_private_folder(database))
+        return false;
+    place_create(database, private);
+    if (lstat(database, &info) == 0 && info.st_nlink > 1)
+        log_warn("%s has a second name (a hard link): used by both at once, it will be damaged",
+                 database);
+    return true;
+}
+
+void place_give(int fd, const char *database)
+{
+    struct stat like;
+    mode_t mode;
+    bool root = geteuid() == 0;
+
+    if (!look_at_database(database, &like))
+        return;
+    mode = like.st_mode & (S_IWUSR | S_IWGRP | S_IWOTH);
+    mode |= mode << 1; /* whoever may write there reads it too; nobody else has use for it */
+    (void)fchmod(fd, mode | S_IRUSR | S_IWUSR);
+    if (fchown(fd, root ? like.st_uid : (uid_t)-1, like.st_gid) == 0)
+        return;
+    if (root)
+        log_warn("a file beside %s belongs to root: %s", database, strerror(errno));
+    (void)fchmod(fd, (mode & ~(mode_t)S_IRWXG) | S_IRUSR | S_IWUSR); /* it is another group's */
+}
+
+bool place_trusts(int fd, const char *name, const char *database)
+{
+    struct stat file, like, folder;
+
+    if (fstat(fd, &file) != 0 || !look_at_folder(database, &folder) ||
+        !look_at_database(database, &like))
+        return false;
+    if (!S_ISREG(file.st_mode) || file.st_nlink > 1) {
+        log_error("%s is not a file of ours: it must be a regular one, and have one name", name);
+        errno = EINVAL;
+        return false;
+    }
+    if (file.st_uid == geteuid() || file.st_uid == 0 || file.st_uid == like.st_uid ||
+        file.st_uid == folder.st_uid ||
+        (file.st_gid == like.st_gid && (like.st_mode & S_IWGRP) != 0))
+        return true;
+    log_error("%s belongs to user %u, who has no part in %s", name, (unsigned)file.st_uid,
+              database);
+    errno = EACCES;
+    return false;
+}

@@ -1,0 +1,39 @@
+/*
+ * Where a database lies, and to whom its files belong.
+ *
+ *     streams.db        the database; made by root, it belongs to whoever owns its folder
+ *     streams.db-wal    SQLite's: mode of the database, and its owner when root makes them
+ *     streams.db-shm
+ *     streams.db-wake   ours (wake.h): owner and group of the database, for those who may write it
+ *
+ * SQLite and we derive those names from the database's own, which therefore must be one:
+ * place_real().
+ */
+#ifndef PLACE_H
+#define PLACE_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+/*
+ * The absolute name without symbolic links, of a file that need not be there. Where its folder
+ * is missing, no more than absolute. To be freed; NULL when out of memory.
+ */
+char *place_real(const char *path);
+
+/*
+ * Before a database is opened: makes it, empty, when it is missing. A private one lies in a folder
+ * that only this user may enter, which is made too; false, logged, when it is not so.
+ */
+bool place_prepare(const char *database, bool private);
+
+/* Makes the database when it is missing; errors are SQLite's to report. */
+void place_create(const char *database, bool private);
+
+/* Gives a file that we made beside the database the owner that it must have. */
+void place_give(int fd, const char *database);
+
+/* Is a file that we found beside the database one that we may write? False, logged, if not. */
+bool place_trusts(int fd, const char *name, const char *database);
+
+#endif

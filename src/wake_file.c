@@ -1,0 +1,376 @@
+/*
+ * The file of the shared hints: opened, locked, mapped, and looked after.
+ *
+ * Every process that has it holds flock() on it: whoever gets it exclusively at start is alone and
+ * clears away what a crash left behind.
+ *
+ * It lies where others may write, so nothing in it is believed:
+ *
+ *     not a file, a link, a stranger's     refused (place.h): root must not write through it
+ *     another magic or version             by wake_look() of who stays within a second, else by
+ *                                          who comes: made anew. A version of ours is left alone
+ *     interest[] below what we counted,    by wake_look(): set to what we counted
+ *       or beyond all reason
+ *     ring[], head, bell, doors            numbers that are compared only; readers look at the
+ *                                          database every WAKE_RECHECK_MS anyway
+ *     touch[] of no such slot, or further  not believed, replaced by the next renewal, and never
+ *       than a TTL reaches                 saved (wake_touch(), store_renewed(), store_renew())
+ *     the write lock's hints               see write_lock.h
+ *     shorter than it must be              made longer; a process that touches what is cut off
+ *                                          dies, as with SQLite's -shm
+ *     removed or replaced                  wake_look() goes over to the one that has the name
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "descriptor.h"
+#include "log.h"
+#include "place.h"
+#include "wake_private.h"
+
+#define WAKE_SUFFIX "-wake"
+
+enum {
+    WAKE_VERSION = 3,
+    WAKE_MAGIC = 0x44735761,
+    MOST_INTEREST = 1 << 24, /* in a slot */
+    MOST_VERSIONS = 1000,    /* a number beyond is no version of ours */
+    OPEN_MS = 5000,          /* to wait for whoever is alone with the file */
+};
+
+/* What the kernel calls this run of the machine; empty where it does not say. */
+static void read_boot_id(char id[static BOOT_ID])
+{
+    int fd = descriptor_high(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    ssize_t n = fd < 0 ? 0 : read(fd, id, BOOT_ID - 1);
+
+    memset(id + (n > 0 ? n : 0), 0, BOOT_ID - (size_t)(n > 0 ? n : 0));
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* All bytes are if the first one is and each is like the one before it. */
+static bool is_zero(const char *bytes, size_t n)
+{
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0;
+}
+
+static bool is_ours(struct shared *shared)
+{
+    return atomic_load(&shared->magic) == WAKE_MAGIC &&
+           atomic_load(&shared->version) == WAKE_VERSION;
+}
+
+/* Other processes may be at it. */
+static void clear(struct shared *shared)
+{
+    for (int i = 0; i < WAKE_INTEREST; i++)
+        atomic_store(&shared->interest[i], 0);
+    for (int i = 0; i < WAKE_RING; i++)
+        atomic_store(&shared->ring[i].number, 0);
+    for (int i = 0; i < WAKE_TOUCH; i++) {
+        atomic_store(&shared->touch[i].stream_id, 0);
+        atomic_store(&shared->touch[i].until_ms, 0);
+        atomic_store(&shared->touch[i].saved_ms, 0);
+    }
+    atomic_store(&shared->round_at, 0);
+    atomic_store(&shared->head, 0);
+    atomic_store(&shared->version, WAKE_VERSION);
+    atomic_store(&shared->magic, WAKE_MAGIC);
+}
+
+/*
+ * For a process that is alone: nobody is interested. TTL renewals stay, for a CGI process is alone
+ * most of the time; after a restart of the machine nothing does. A page that is as it should be is
+ * not written.
+ */
+static void begin_anew(struct shared *shared)
+{
+    char boot[BOOT_ID];
+
+    read_boot_id(boot);
+    if (!is_ours(shared) || memcmp(shared->boot, boot, BOOT_ID) != 0) {
+        clear(shared);
+        memcpy(shared->boot, boot, BOOT_ID);
+    }
+    if (!is_zero((const char *)shared->interest, sizeof shared->interest))
+        memset((void *)shared->interest, 0, sizeof shared->interest);
+}
+
+/*
+ * With others there, what is not ours is either damaged, which one that stays puts right within a
+ * second, or theirs: those of another version. Only the latter is left alone.
+ */
+static bool settle_with_others(struct shared *shared)
+{
+    const struct timespec moment = {0, 10 * 1000000};
+    int64_t until = clock_monotonic_ms() + 2 * WAKE_RECHECK_MS;
+    uint32_t version;
+
+    while (!is_ours(shared) && atomic_load(&shared->magic) != 0 && clock_monotonic_ms() < until)
+        (void)nanosleep(&moment, NULL);
+    version = atomic_load(&shared->version);
+    if (atomic_load(&shared->magic) == WAKE_MAGIC && version != WAKE_VERSION &&
+        version < MOST_VERSIONS)
+        return false;
+    if (!is_ours(shared))
+        clear(shared);
+    return true;
+}
+
+/* With its blocks: on a full disk, a store into a hole would kill us. */
+static bool allocate(int fd)
+{
+    struct stat info;
+    const off_t size = sizeof(struct shared);
+    int error;
+
+    if (fstat(fd, &info) != 0)
+        return false;
+    if (info.st_size >= size && info.st_blocks * 512 >= size)
+        return true;
+    error = posix_fallocate(fd, 0, size);
+    if (error != 0)
+        errno = error;
+    return error == 0;
+}
+
+/* At that place, or anywhere: NULL. */
+static struct shared *map(int fd, void *place)
+{
+    void *memory = allocate(fd) ? mmap(place, sizeof(struct shared), PROT_READ | PROT_WRITE,
+                                       MAP_SHARED | (place ? MAP_FIXED : 0), fd, 0)
+                                : MAP_FAILED;
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Is the file that we have locked still the one of that name? */
+static bool is_current(int fd, const char *path)
+{
+    struct stat ours, named;
+
+    return fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_ino == named.st_ino &&
+           ours.st_dev == named.st_dev;
+}
+
+/* The file, made when it is missing; -1, logged, when there is something else. */
+static int open_file(const char *path, const char *database)
+{
+    /* O_NONBLOCK: for what is not a file, and refused then */
+    const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    int fd;
+
+    do {
+        fd = descriptor_high(open(path, flags));
+        if (fd < 0 && errno == ENOENT) {
+            fd = descriptor_high(open(path, flags | O_CREAT | O_EXCL, 0600));
+            if (fd >= 0)
+                place_give(fd, database);
+        }
+    } while (fd < 0 && errno == EEXIST); /* another process was quicker */
+    if (fd < 0) {
+        log_error("cannot use %s: %s", path,
+                  errno == ELOOP ? "it is a symbolic link" : strerror(errno));
+        return -1;
+    }
+    if (place_trusts(fd, path, database)) {
+        if (geteuid() == 0)
+            place_give(fd, database); /* what root made before the database was another's */
+        return fd;
+    }
+    (void)close(fd);
+    return -1;
+}
+
+/* Exclusively, if nobody else has it. Whoever is alone has it so for a moment only. */
+static bool lock_file(int fd, bool *first)
+{
+    struct timespec pause = {0, 20 * 1000};
+    int64_t until = clock_monotonic_ms() + OPEN_MS;
+
+    *first = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (*first)
+        return true;
+    while (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK || clock_monotonic_ms() >= until)
+            return false;
+        (void)nanosleep(&pause, NULL);
+        if (pause.tv_nsec < 10 * 1000000)
+            pause.tv_nsec *= 2;
+    }
+    return true;
+}
+
+/* Opens and locks the file of that name; -1, logged. */
+static int open_locked(const char *path, const char *database, bool *first)
+{
+    int fd;
+
+    for (;;) {
+        fd = open_file(path, database);
+        if (fd < 0)
+            return -1;
+        if (!lock_file(fd, first)) {
+            log_error("cannot use %s: %s", path,
+                      errno == EWOULDBLOCK ? "another program has locked it" : strerror(errno));
+            (void)close(fd);
+            return -1;
+        }
+        if (is_current(fd, path))
+            return fd;
+        (void)close(fd); /* its last user has just taken it away */
+    }
+}
+
+/* What lies beside streams.db is streams.db-wake. */
+static bool name_files(struct wake *wake, const char *path)
+{
+    size_t len = strlen(path), end = strlen(WAKE_SUFFIX);
+
+    if (len > end && strcmp(path + len - end, WAKE_SUFFIX) == 0)
+        len -= end;
+    wake->path = strdup(path);
+    wake->database = strndup(path, len);
+    return wake->path && wake->database;
+}
+
+/* --- while it is in use --- */
+
+/* Goes over to the file that has the name now; the addresses stay, for other threads use them. */
+static bool change_file(struct wake *wake)
+{
+    bool first = false, ok;
+    int fd = open_locked(wake->path, wake->database, &first);
+    struct shared *shared = fd < 0 ? NULL : map(fd, NULL);
+
+    if (shared && first)
+        begin_anew(shared);
+    ok = shared && (first || settle_with_others(shared)) &&
+         mremap(shared, sizeof *shared, sizeof *shared, MREMAP_MAYMOVE | MREMAP_FIXED,
+                wake->shared) != MAP_FAILED;
+    if (ok) {
+        (void)dup3(fd, wake->fd, O_CLOEXEC); /* our locks go with the old one */
+        (void)flock(wake->fd, LOCK_SH);
+    } else if (shared) {
+        (void)munmap(shared, sizeof *shared);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return ok;
+}
+
+/* What cannot be is damage: then everything but our own share is doubtful, and others add theirs.
+ */
+static void mend_interest(struct wake *wake)
+{
+    bool damaged = false;
+
+    for (int i = 0; i < WAKE_INTEREST && !damaged; i++)
+        damaged = atomic_load(&wake->shared->interest[i]) > MOST_INTEREST;
+    for (int i = 0; i < WAKE_INTEREST; i++) {
+        uint32_t mine = atomic_load(&wake->counted[i]);
+        uint32_t count = atomic_load(&wake->shared->interest[i]);
+
+        if (damaged || count < mine)
+            (void)atomic_compare_exchange_strong(&wake->shared->interest[i], &count, mine);
+    }
+}
+
+void wake_look(struct wake *wake)
+{
+    /* without a database, as of a store in memory, nobody will come for the file */
+    if (!is_current(wake->fd, wake->path) && access(wake->database, F_OK) == 0 &&
+        wake_lock(wake, WAKE_RECHECK_MS) == DS_OK) {
+        log_warn("%s was removed or replaced while in use: %s", wake->path,
+                 change_file(wake) ? "going on with the new one" : "going on without it");
+        wake_unlock(wake);
+    }
+    (void)allocate(wake->fd); /* somebody may have cut it off */
+    if (!is_ours(wake->shared)) {
+        log_warn("%s was damaged: it is made anew", wake->path);
+        clear(wake->shared);
+    }
+    mend_interest(wake);
+}
+
+enum ds_status wake_open(struct wake **out, const char *path, void (*alone)(void *), void *arg)
+{
+    struct wake *wake = calloc(1, sizeof *wake);
+    enum ds_status status = DS_NO_MEMORY;
+    bool first = false;
+
+    if (!wake)
+        return DS_NO_MEMORY;
+    wake->fd = -1;
+    if (!name_files(wake, path))
+        goto fail;
+    status = DS_FAILED;
+    wake->fd = open_locked(path, wake->database, &first);
+    if (wake->fd < 0)
+        goto fail;
+    wake->shared = map(wake->fd, NULL);
+    if (!wake->shared) {
+        log_error("cannot use %s: %s", path, strerror(errno));
+        goto fail;
+    }
+    write_lock_init(&wake->write_lock, wake->fd, &wake->shared->write_hint);
+    if (first) {
+        begin_anew(wake->shared);
+        if (alone)
+            alone(arg);
+        (void)flock(wake->fd, LOCK_SH);
+    } else if (!settle_with_others(wake->shared)) {
+        log_error("%s belongs to another version that is still running", path);
+        goto fail;
+    }
+    *out = wake;
+    return DS_OK;
+fail:
+    wake_close(wake, NULL, NULL);
+    return status;
+}
+
+/* Said aloud: a child that was forked without an exec may have the file open still. */
+static void unlock(int fd)
+{
+    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+    (void)fcntl(fd, F_OFD_SETLK, &all);
+    (void)flock(fd, LOCK_UN);
+}
+
+void wake_close(struct wake *wake, void (*alone)(void *), void *arg)
+{
+    if (!wake)
+        return;
+    if (alone && flock(wake->fd, LOCK_EX | LOCK_NB) == 0)
+        alone(arg);
+    if (wake->shared) {
+        write_lock_close(&wake->write_lock);
+        (void)munmap(wake->shared, sizeof *wake->shared);
+    }
+    if (wake->fd >= 0) {
+        unlock(wake->fd);
+        (void)close(wake->fd);
+    }
+    free(wake->path);
+    free(wake->database);
+    free(wake);
+}
+
+void wake_abandon(struct wake *wake)
+{
+    (void)munmap(wake->shared, sizeof *wake->shared); /* it holds on to the file, too */
+    (void)close(wake->fd);
+    wake->shared = NULL;
+    wake->fd = -1;
+}

@@ -1,0 +1,51 @@
+/* What wake.c and wake_file.c share: the layout of the file, and what a process knows of it. */
+#ifndef WAKE_PRIVATE_H
+#define WAKE_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "wake.h"
+#include "write_lock.h"
+
+enum {
+    BOOT_ID = 40,
+    WAKE_INTEREST = 4096, /* slots; two streams in one slot cost a needless wake-up */
+    WAKE_RING = 4096,     /* changes; a desk that falls further behind looks at all its streams */
+    WAKE_TOUCH = 8192,    /* slots; two streams in one slot cost a write to the database */
+};
+
+struct change {
+    _Atomic uint64_t number; /* 1 + index; 0 while being written */
+    _Atomic int64_t stream_id;
+};
+
+struct touch {
+    _Atomic int64_t stream_id; /* 0: free */
+    _Atomic int64_t until_ms;
+    _Atomic int64_t saved_ms; /* the value the database has */
+};
+
+struct shared {
+    _Atomic uint32_t magic, version;
+    char boot[BOOT_ID];       /* of the machine, when this was made */
+    _Atomic int64_t round_at; /* when a CGI process last kept house */
+    _Atomic uint32_t bell;
+    _Atomic uint32_t doors; /* how often somebody has answered one */
+    _Atomic uint64_t head;
+    struct write_hint write_hint;
+    _Atomic uint32_t interest[WAKE_INTEREST];
+    struct change ring[WAKE_RING];
+    struct touch touch[WAKE_TOUCH];
+};
+
+struct wake {
+    int fd;
+    char *path, *database;
+    struct shared *shared;
+    struct write_lock write_lock;
+    int touch_at; /* where wake_touch_sweep() goes on; of the one thread that calls it */
+    /* what of interest[] is this process's: the file may lose it */
+    _Atomic uint32_t counted[WAKE_INTEREST];
+};
+
+#endif
