@@ -55,7 +55,8 @@ static enum ds_status apply_renewals(struct batch *batch, struct write *write)
     enum ds_status status = batch_flush(batch); /* a row saved later would undo the renewal */
 
     for (size_t i = 0; status == DS_OK && i < renew->n; i++)
-        status = store_renew(batch->conn, renew->renewal[i].stream_id, renew->renewal[i].until_ms);
+        status = store_renew(batch->conn, renew->renewal[i].stream_id, renew->renewal[i].until_ms,
+                             batch->now);
     return status;
 }
 

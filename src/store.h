@@ -178,8 +178,11 @@ enum ds_status store_restore(struct store_conn *conn, struct stream *stream);
 /* Writes what appending, closing and renewing change. */
 enum ds_status store_update(struct store_conn *conn, const struct stream *stream);
 
-/* Moves the deadline of a stream with a TTL forward, never back. */
-enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_at);
+/*
+ * Moves the deadline of a stream with a TTL forward, never back, and never further than a read at
+ * this moment would.
+ */
+enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_at, int64_t now);
 
 /*
  * Deletes a stream: at once where nothing reads it, and with it every deleted ancestor that it

@@ -248,12 +248,11 @@ static enum ds_status put_content(struct export *export, const struct stream *st
 /* As it would be after a look at the clock: see the drawing in store_stream.c. */
 static void settle_expiry(struct export *export, struct stream *stream, enum ds_status life)
 {
-    int64_t renewed = 0;
+    int64_t renewed;
 
     if (life == DS_GONE && stream->deleted_at == 0)
         stream->deleted_at = stream->expires_at;
-    if (stream->ttl_seconds >= 0)
-        renewed = wake_touched(export->conn->store->wake, stream->id);
+    renewed = store_renewed(export->conn, stream, export->now);
     if (renewed > stream->expires_at)
         stream->expires_at = renewed;
 }

@@ -130,6 +130,9 @@ bool known_get(struct store_conn *conn, struct arena *arena, const char *path,
 void known_put(struct store_conn *conn, const struct stream *stream);
 void known_close(struct store_conn *conn);
 
+/* Until when a stream with a TTL was renewed, beyond what the database knows; or 0. */
+int64_t store_renewed(struct store_conn *conn, const struct stream *stream, int64_t now);
+
 /* A stream was made or deleted, in the transaction under way. */
 void life_note(struct store_conn *conn, enum ds_event_kind kind, const struct stream *stream,
                int64_t at);

@@ -52,7 +52,8 @@ const char *const stmt_sql[STMT_COUNT] = {
         "closed_epoch = ?6, closed_seq = ?7, expires_at = ?8, last_seq = ?9 WHERE id = ?1",
     [STMT_STREAM_GROW] = "UPDATE stream SET tail = ?2, messages = ?3 WHERE id = ?1",
     [STMT_STREAM_RENEW] = "UPDATE stream SET expires_at = ?2 "
-                          "WHERE id = ?1 AND ttl_seconds IS NOT NULL AND expires_at < ?2",
+                          "WHERE id = ?1 AND ttl_seconds IS NOT NULL AND expires_at < ?2 "
+                          "AND ?2 <= ?3 + ttl_seconds * 1000",
     [STMT_STREAM_DELETE] = "DELETE FROM stream WHERE id = ?1",
     [STMT_STREAM_MARK_DELETED] = "UPDATE stream SET deleted_at = ?2 WHERE id = ?1",
     /* the ancestor of a deleted fork, if it was waiting for that */

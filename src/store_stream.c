@@ -127,11 +127,20 @@ static enum ds_status has_forks(struct store_conn *conn, int64_t id, bool *has)
     return status;
 }
 
+int64_t store_renewed(struct store_conn *conn, const struct stream *stream, int64_t now)
+{
+    int64_t until = stream->ttl_seconds < 0 ? 0 : wake_touched(conn->store->wake, stream->id);
+
+    /* a read in the past cannot have renewed it for longer than one of now would: that is damage */
+    return until > now && (until - now - WAKE_SLACK_MS + 999) / 1000 > stream->ttl_seconds ? 0
+                                                                                           : until;
+}
+
 static bool has_expired(struct store_conn *conn, const struct stream *stream, int64_t now)
 {
     if (stream->expires_at == 0 || stream->expires_at > now)
         return false;
-    return stream->ttl_seconds < 0 || wake_touched(conn->store->wake, stream->id) <= now;
+    return store_renewed(conn, stream, now) <= now;
 }
 
 /* The drawing at the top. */
@@ -282,9 +291,17 @@ enum ds_status store_update(struct store_conn *conn, const struct stream *stream
     return stmt_run(conn, stmt);
 }
 
-enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_at)
+enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_at, int64_t now)
 {
-    return stmt_run_ids(conn, STMT_STREAM_RENEW, id, expires_at);
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_RENEW, &status);
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, id);
+    (void)sqlite3_bind_int64(stmt, 2, expires_at);
+    (void)sqlite3_bind_int64(stmt, 3, now + WAKE_SLACK_MS);
+    return stmt_run(conn, stmt);
 }
 
 /* Takes away the deleted ancestors that nothing reads any more, from the nearest on. */

@@ -26,13 +26,14 @@ static enum ds_status end_expired(struct store_conn *conn, struct arena *arena, 
     (void)sqlite3_reset(stmt);
     for (size_t i = 0; status == DS_OK && i < found; i++) {
         struct stream stream;
-        int64_t renewed = wake_touched(conn->store->wake, ids[i]);
+        int64_t renewed;
 
+        status = store_load_id(conn, arena, ids[i], &stream);
+        renewed = status == DS_OK ? store_renewed(conn, &stream, now) : 0;
         if (renewed > now) { /* read just now: save that instead */
-            status = store_renew(conn, ids[i], renewed);
+            status = store_renew(conn, ids[i], renewed, now);
             continue;
         }
-        status = store_load_id(conn, arena, ids[i], &stream);
         if (status == DS_OK)
             status = store_delete(conn, &stream, now);
         ended[(*n)++] = ids[i];

@@ -542,6 +542,53 @@ START_TEST(sweeps_every_row_of_a_deleted_stream_in_slices)
 }
 END_TEST
 
+/* What the shared hints say of a stream's life is a renewal only if a read can have caused it. */
+START_TEST(believes_no_renewal_that_reaches_beyond_the_ttl)
+{
+    static const struct {
+        int64_t until;
+        bool lives;
+    } table[] = {
+        {T, false},
+        {T + 1, true},
+        {T + 60000, true},
+        {T + 60000 + WAKE_SLACK_MS, true},
+        {T + 62000 + WAKE_SLACK_MS, false},
+        {INT64_MAX, false},
+        {-1, false},
+        {INT64_MIN + 1, false},
+    };
+
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct stream stream = {.path = "/ttl",
+                                .content_type = "a/b",
+                                .created_at = 1,
+                                .ttl_seconds = 60,
+                                .expires_at = T - 1};
+        struct fixture f;
+        struct stream found;
+        int64_t ended[SWEEP_STREAMS];
+        size_t n = 0;
+        bool more;
+
+        open_fixture(&f);
+        ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+        ck_assert_int_eq(store_insert(f.conn, &stream), DS_OK);
+        (void)wake_touch(store_wake(f.store), stream.id, table[i].until);
+        ck_assert_msg((store_find(f.conn, f.arena, "/ttl", T, &found) == DS_OK) == table[i].lives,
+                      "row %zu", i);
+        ck_assert_int_eq(store_renew(f.conn, stream.id, table[i].until, T), DS_OK);
+        ck_assert_int_eq(store_load_id(f.conn, f.arena, stream.id, &found), DS_OK);
+        ck_assert_int_eq(found.expires_at,
+                         table[i].lives || table[i].until == T ? table[i].until : T - 1);
+        ck_assert_int_eq(store_sweep(f.conn, f.arena, T, ended, &n, &more), DS_OK);
+        ck_assert_msg(n == (table[i].lives ? 0 : 1), "row %zu: %zu ended", i, n);
+        ck_assert_int_eq(store_commit(f.conn), DS_OK);
+        close_fixture(&f);
+    }
+}
+END_TEST
+
 START_TEST(lets_no_prompt_delete_what_forks_read)
 {
     struct fixture f;
@@ -632,5 +679,6 @@ UNIT_MAIN(store, prepares_every_statement_and_scans_no_table, has_views_that_a_p
           tells_readers_of_state_messages_the_offset_after_each,
           gives_back_a_write_lock_that_was_taken_beforehand, resolves_sub_offsets_to_places,
           says_so_where_rows_were_deleted_by_hand, collects_a_chain_when_its_last_fork_goes,
-          sweeps_every_row_of_a_deleted_stream_in_slices, lets_no_prompt_delete_what_forks_read,
+          sweeps_every_row_of_a_deleted_stream_in_slices,
+          believes_no_renewal_that_reaches_beyond_the_ttl, lets_no_prompt_delete_what_forks_read,
           survives_every_failing_allocation)
