@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "place.h"
 #include "store.h"
 
 enum cli_exit cli_database_settings(const struct cli *cli, struct config *config)
@@ -18,7 +19,7 @@ enum cli_exit cli_database_settings(const struct cli *cli, struct config *config
         return cli_fail(cli, CLI_FAILED, "%s", error);
     free(config->database);
     free(config->registry);
-    config->database = strdup(cli->db);
+    config->database = place_real(cli->db);
     config->registry = strdup(""); /* as the database has it */
     if (config->durability == DURABILITY_MEMORY)
         config->durability = DURABILITY_NORMAL; /* the file that was named, and not for this once */

@@ -15,6 +15,7 @@
 #include "cursor.h"
 #include "log.h"
 #include "path.h"
+#include "place.h"
 
 extern char **environ;
 
@@ -159,29 +160,19 @@ static bool parse_choice(const struct row *row, const char *value, int64_t *numb
     return false;
 }
 
-static char *absolute_path(const char *path)
-{
-    char cwd[4096], *absolute;
-
-    if (path[0] == '/')
-        return strdup(path);
-    if (!getcwd(cwd, sizeof cwd) || asprintf(&absolute, "%s/%s", cwd, path) < 0)
-        return NULL;
-    return absolute;
-}
-
-/* Memory mode: the file lies on tmpfs, under a name that is the same for every process of it. */
+/*
+ * Memory mode: the file lies on tmpfs, under a name that is the same for every process of it, in a
+ * folder of this user only (place.h).
+ */
 static char *memory_path(const char *database)
 {
-    uint32_t hash = 2166136261U; /* FNV-1a: short and stable is all it must be */
-    char *path, *absolute = absolute_path(database);
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a: short and stable is all it must be */
+    char *path;
 
-    if (!absolute)
-        return NULL;
-    for (const char *c = absolute; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 16777619U;
-    free(absolute);
-    if (asprintf(&path, "/dev/shm/durable-streams-%u-%08x.db", (unsigned)geteuid(), hash) < 0)
+    for (const char *c = database; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
+    if (asprintf(&path, "/dev/shm/durable-streams-%u/%016llx.db", (unsigned)geteuid(),
+                 (unsigned long long)hash) < 0)
         return NULL;
     return path;
 }
@@ -197,6 +188,24 @@ static char *split_list(const char *text)
         else if (to > list && to[-1] != '\0')
             to++;
     return list;
+}
+
+/* Puts the file's one name in place of the one that was given. */
+static bool settle_database(struct config *config)
+{
+    char *path = place_real(config->database);
+
+    if (path && config->durability == DURABILITY_MEMORY) {
+        char *real = path;
+
+        path = memory_path(real);
+        free(real);
+    }
+    if (!path)
+        return false;
+    free(config->database);
+    config->database = path;
+    return true;
 }
 
 /* value NULL: the default. */
@@ -306,7 +315,6 @@ static bool is_path(const char *path)
 bool config_load(struct config *config, char *error, size_t size)
 {
     const char *wrong;
-    char *path;
 
     memset(config, 0, sizeof *config);
     (void)snprintf(error, size, "out of memory");
@@ -336,13 +344,9 @@ bool config_load(struct config *config, char *error, size_t size)
         (void)snprintf(error, size, "DS_HOOK must be the absolute path of a program");
         goto fail;
     }
-    if (config->durability == DURABILITY_MEMORY) {
-        path = memory_path(config->database);
-        if (!path)
-            goto fail;
-        free(config->database);
-        config->database = path;
-    }
+    (void)snprintf(error, size, "out of memory");
+    if (!settle_database(config))
+        goto fail;
     return true;
 fail:
     config_close(config);
@@ -403,7 +407,7 @@ bool config_init(struct config *config, const char *database)
             goto fail;
     config->base_path = "";
     free(config->database);
-    config->database = absolute_path(database);
+    config->database = place_real(database);
     if (config->database)
         return true;
 fail:

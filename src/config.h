@@ -21,7 +21,7 @@ enum cache_scope { CACHE_PUBLIC, CACHE_PRIVATE, CACHE_OFF };
 
 /* A list is words with a NUL behind each, and one more at the end. */
 struct config {
-    char *database; /* path of the database file; with DURABILITY_MEMORY, where it really lies */
+    char *database; /* the real path of its file (place.h); in memory mode, where it really lies */
     char *base_url; /* scheme://host[:port][/prefix] for Location; empty: from the request */
     const char *base_path; /* the prefix in base_url, "" if there is none */
     char *registry;        /* path of the registry, "off", or empty: as the database has it */
@@ -68,7 +68,7 @@ bool config_load(struct config *config, char *error, size_t size);
 
 /*
  * The defaults, whatever the environment says, for a database of the library. Its path is made
- * absolute: connections are opened later too. False when out of memory.
+ * the real one: connections are opened later too. False when out of memory.
  */
 bool config_init(struct config *config, const char *database);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "place.h"
 #include "schema.h"
 #include "store_private.h"
 #include "wake.h"
@@ -232,6 +233,13 @@ static void delete_file(const char *database, const char *suffix)
     free(name);
 }
 
+static void delete_all(const char *database)
+{
+    delete_file(database, "");
+    delete_file(database, "-wal");
+    delete_file(database, "-shm");
+}
+
 /* Memory mode begins empty, whatever a kill left behind. The -shm file rebuilds itself. */
 static void begin_alone(void *arg)
 {
@@ -239,9 +247,8 @@ static void begin_alone(void *arg)
 
     if (config->durability != DURABILITY_MEMORY)
         return;
-    delete_file(config->database, "");
-    delete_file(config->database, "-wal");
-    delete_file(config->database, "-shm");
+    delete_all(config->database);
+    place_create(config->database, true);
 }
 
 /* … and leaves nothing behind. */
@@ -251,7 +258,7 @@ static void end_alone(void *arg)
 
     if (config->durability != DURABILITY_MEMORY)
         return;
-    begin_alone(arg);
+    delete_all(config->database);
     delete_file(config->database, "-wake");
 }
 
@@ -269,6 +276,9 @@ static enum ds_status try_to_open(struct store **out, const struct config *confi
     if (!store || !wake_path)
         goto fail;
     store->config = config;
+    status = DS_FAILED;
+    if (!place_prepare(config->database, config->durability == DURABILITY_MEMORY))
+        goto fail;
     status =
         wake_open(&store->wake, wake_path, lasting ? begin_alone : NULL, (void *)(uintptr_t)config);
     if (status != DS_OK)

@@ -19,8 +19,9 @@ enum {
 };
 
 /*
- * A lock of this open file description, on bytes that stand for something (0 for the duty, those
- * beyond DOORS for doors): it goes when the process goes, however it goes.
+ * A lock of this open file description, on bytes that stand for something (0 for the duty, 1 for a
+ * checkpoint, 2 for the write lock, those beyond DOORS for doors): it goes when the process goes,
+ * however it goes.
  */
 static bool set_lock(int fd, short type, off_t start, off_t bytes)
 {

@@ -347,13 +347,43 @@ describe("settings", () => {
   test("DS_DURABILITY=memory serves, and is gone at stop", async () => {
     const one = await server({ responders: 2, env: { DS_DURABILITY: "memory" } })
     const api = client(one.url)
-    const path = fresh()
-    await api.create(path)
-    for (let i = 0; i < 10; i++) await api.append(path, "text/plain", "x")
-    expect((await api.get(path)).text).toBe("xxxxxxxxxx")
+    const stream = fresh()
+    await api.create(stream)
+    for (let i = 0; i < 10; i++) await api.append(stream, "text/plain", "x")
+    expect((await api.get(stream)).text).toBe("xxxxxxxxxx")
     expect(fs.existsSync(one.database), "nothing on the disk").toBe(false)
+    const place = run(["--database"], { DS_DURABILITY: "memory", DS_DATABASE: one.database })
+    const database = place.stdout.trim()
+    expect(database).toMatch(new RegExp(`^/dev/shm/durable-streams-${process.getuid()}/`))
+    const mode = (name) => (fs.statSync(name).mode & 0o777).toString(8)
+    expect(mode(path.dirname(database))).toBe("700")
+    for (const end of ["", "-wal", "-shm", "-wake"]) expect(mode(database + end), end).toBe("600")
     await one.restart()
-    expect((await api.get(path)).status).toBe(404)
+    expect((await api.get(stream)).status).toBe(404)
+    await one.stop()
+    expect(fs.existsSync(database)).toBe(false)
+    expect(fs.existsSync(`${database}-wake`)).toBe(false)
+  })
+
+  test("a database has one name, by whatever path and links it is reached", () => {
+    const dir = fs.realpathSync(folder())
+    fs.mkdirSync(path.join(dir, "data"))
+    fs.symlinkSync("data", path.join(dir, "link"))
+    fs.symlinkSync("link/streams.db", path.join(dir, "other.db"))
+    for (const durability of ["full", "memory"]) {
+      const names = ["data/streams.db", "link/streams.db", "other.db", "link/../data//streams.db"]
+        .flatMap((name) => [name, path.join(dir, name)])
+        .map(
+          (name) =>
+            spawnSync(program, ["--database"], {
+              cwd: dir,
+              env: cleanEnv({ DS_DATABASE: name, DS_DURABILITY: durability }),
+              encoding: "utf8",
+            }).stdout
+        )
+      expect(new Set(names).size, names.join("")).toBe(1)
+      if (durability === "full") expect(names[0]).toBe(`${dir}/data/streams.db\n`)
+    }
   })
 
   test("DS_DURABILITY=normal serves, and is there after a restart", async () => {
