@@ -30,6 +30,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "config.h"
+#include "descriptor.h"
 #include "durable_streams.h"
 #include "log.h"
 #include "paths.h"
@@ -170,6 +171,8 @@ static int spawn_keeper(struct ds_test_server *server, const char *script, char 
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
     (void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0) /* closed: none of its files may take that place */
+        (void)posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     error = posix_spawn(&server->keeper, "/bin/sh", &actions, &attributes,
                         (char *const *)(uintptr_t)argv, environment);
     (void)posix_spawn_file_actions_destroy(&actions);
@@ -182,10 +185,11 @@ static enum ds_status start_keeper(struct ds_test_server *server, const char *sc
                                    char **environment, int *url)
 {
     int in[2] = {-1, -1}, out[2] = {-1, -1};
-    int error =
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0 || pipe2(out, O_CLOEXEC) != 0
-            ? errno
-            : spawn_keeper(server, script, environment, in[0], out[1]);
+    int error = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0 ||
+                        pipe2(out, O_CLOEXEC) != 0 || !descriptors_high(in, 2) ||
+                        !descriptors_high(out, 2)
+                    ? errno
+                    : spawn_keeper(server, script, environment, in[0], out[1]);
 
     if (in[0] >= 0)
         (void)close(in[0]);

@@ -2,6 +2,7 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/wait.h>
 
 #include "lib_unit.h"
 
@@ -75,6 +76,68 @@ START_TEST(a_relative_path_stays_the_same_file_when_the_program_goes_elsewhere)
     lib_expect(store, "/a", NULL, "here"); /* by a connection that was opened after that */
     ck_assert_int_eq(access(lib_database, F_OK), 0);
     lib_end(store);
+}
+END_TEST
+
+START_TEST(a_file_that_is_reached_through_links_is_one_store)
+{
+    struct ds_store *store = lib_begin(), *other = NULL;
+    char link[80], wake[90];
+
+    (void)snprintf(link, sizeof link, "%s/link.db", lib_folder);
+    (void)snprintf(wake, sizeof wake, "%s-wake", link);
+    ck_assert_int_eq(symlink("streams.db", link), 0);
+    ck_assert_int_eq(ds_store_open(link, NULL, &other), DS_OK);
+    ck_assert_int_ne(access(wake, F_OK), 0);
+    lib_create(store, "/a", "text/plain");
+    lib_append(other, "/a", "one");
+    lib_expect(store, "/a", NULL, "one");
+    ds_store_close(other);
+    lib_end(store);
+}
+END_TEST
+
+/* What is on descriptors 0 to 2 of a program that has closed them, after it opened these stores. */
+static int count_standard_descriptors(const char *const *paths, size_t n)
+{
+    struct ds_store *store[2];
+    char name[32], target[300];
+    int count = 0;
+
+    for (int fd = 0; fd <= 2; fd++)
+        (void)close(fd);
+    for (size_t i = 0; i < n; i++)
+        if (ds_store_open(paths[i], NULL, &store[i]) != DS_OK ||
+            ds_create(store[i], "/a", NULL, NULL, NULL) != DS_OK ||
+            ds_append(store[i], "/a", "x", 1, NULL, NULL) != DS_OK)
+            return 100;
+    for (int fd = 0; fd <= 2; fd++) {
+        ssize_t len;
+
+        (void)snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        len = readlink(name, target, sizeof target - 1);
+        target[len > 0 ? len : 0] = '\0';
+        count += len > 0 && strcmp(target, "/dev/null") != 0; /* which SQLite puts there */
+    }
+    for (size_t i = 0; i < n; i++)
+        ds_store_close(store[i]);
+    return count;
+}
+
+START_TEST(no_file_of_a_store_takes_a_standard_descriptor)
+{
+    const char *const paths[] = {lib_database, ":memory:"};
+    pid_t child;
+    int status;
+
+    lib_make_folder();
+    child = fork();
+    if (child == 0)
+        _exit(count_standard_descriptors(paths, COUNT(paths)));
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    lib_clean();
 }
 END_TEST
 
@@ -245,6 +308,8 @@ UNIT_MAIN(lib_store, a_store_is_made_where_there_is_none_and_found_again,
           what_cannot_be_opened_says_so_and_leaves_the_handle_alone,
           options_out_of_range_are_refused,
           a_relative_path_stays_the_same_file_when_the_program_goes_elsewhere,
+          a_file_that_is_reached_through_links_is_one_store,
+          no_file_of_a_store_takes_a_standard_descriptor,
           the_environment_of_a_server_means_nothing_to_the_library,
           a_store_in_memory_is_of_one_handle_and_leaves_nothing,
           paths_are_normalised_and_what_is_none_is_refused, limits_are_the_options,
