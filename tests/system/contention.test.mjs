@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { spawn } from "node:child_process"
-import { full, sleep, sqlite, startServer } from "./harness.mjs"
+import fs from "node:fs"
+import { cleanEnv, full, program, sleep, sqlite, startServer, until } from "./harness.mjs"
 import { client, fresh } from "./http.mjs"
 
 const DURATION_MS = full ? 60_000 : 10_000
@@ -137,4 +138,89 @@ test("a lock held shorter than that only delays", async () => {
   for (const answer of answers) expect(answer.status, answer.text).toBe(204)
   await released
   expect((await api.get(path)).text).toBe("x".repeat(10))
+})
+
+/** The same bytes in every run: xorshift. */
+function noise(bytes, seed) {
+  const words = new Uint32Array(bytes / 4)
+  for (let i = 0, state = seed; i < words.length; i++) {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    words[i] = state
+  }
+  return Buffer.from(words.buffer)
+}
+
+test("random bytes in the shared file cost a wait at most", { timeout: 60_000 }, async () => {
+  const file = `${server.database}-wake`
+  const size = fs.statSync(file).size & ~3
+  const apis = server.urls.map(client)
+  const pids = server.pids()
+  const [path, short] = [fresh("noise"), fresh("short")]
+  await apis[0].create(path, "text/plain")
+  const readers = await Promise.all(apis.map((api) => api.sse(`${path}?offset=-1&live=sse`)))
+  await apis[1].create(short, "text/plain", "x", { "stream-ttl": "2" })
+
+  let sent = ""
+  const log = server.logs().length
+  const write = fs.openSync(file, "r+")
+  for (let round = 1; round <= 12; round++) {
+    // from the start, from behind what says whose it is, and somewhere
+    const from = [0, 8, 88, (round * 20_011) & ~3][round % 4]
+    fs.writeSync(write, noise(size - from, round), 0, size - from, from)
+    for (let i = 0; i < 10; i++) {
+      const answer = await apis[i % 2].post(
+        path,
+        { "content-type": "text/plain" },
+        `${round}.${i} `
+      )
+      expect(answer.status, answer.text).toBe(204)
+      sent += `${round}.${i} `
+    }
+    await apis[round % 2].get(short) // what renews it is lost or not, and never lasts for ever
+    await sleep(round < 12 ? 200 : 0)
+  }
+  for (const reader of readers)
+    await reader.waitFor((event) => event.data?.includes("12.9 "), "the last message", 20_000)
+  for (const [i, reader] of readers.entries()) {
+    expect(reader.text(), `reader ${i}`).toBe(sent)
+    reader.close()
+  }
+  for (const api of apis) expect((await api.get(path)).text).toBe(sent)
+
+  // nothing but this keeps a stream alive that nobody reads any more
+  await sleep(5000)
+  expect((await apis[0].head(short)).status).toBe(404)
+  // whoever comes new finds a file that works
+  fs.writeSync(write, noise(size, 99), 0, size, 0)
+  fs.closeSync(write)
+  const one = spawn(program, ["--listen", `unix:${server.database}.sock`], {
+    env: cleanEnv({ DS_DATABASE: server.database }),
+    stdio: "ignore",
+  })
+  await until(() => fs.existsSync(`${server.database}.sock`), "it listens")
+  await apis[0].append(path, "text/plain", "after")
+  one.kill()
+  expect(await new Promise((resolve) => one.once("exit", resolve))).toBe(0)
+  expect((await apis[1].get(path)).text).toBe(`${sent}after`)
+  expect(server.pids(), server.logs().slice(log)).toEqual(pids)
+  expect(server.logs().slice(log)).not.toMatch(/ error: /)
+})
+
+test("a shared file that was removed or replaced is noticed, and nothing is lost", async () => {
+  const file = `${server.database}-wake`
+  const apis = server.urls.map(client)
+  const path = fresh("removed")
+  await apis[0].create(path, "text/plain")
+  const reader = await apis[1].sse(`${path}?offset=-1&live=sse`)
+  fs.rmSync(file)
+  await apis[0].append(path, "text/plain", "one ")
+  await reader.waitFor((event) => event.data?.includes("one"), "what was written meanwhile", 20_000)
+  await until(() => server.logs().match(/was removed or replaced/g)?.length >= 2, "both have seen it")
+  expect(fs.existsSync(file)).toBe(true)
+  await apis[0].append(path, "text/plain", "two")
+  await reader.waitFor((event) => event.data?.includes("two"), "what came then")
+  expect(reader.text()).toBe("one two")
+  reader.close()
 })
