@@ -5,7 +5,9 @@
 base=${0%/*}/../durable-streams
 
 refuse() {
-    printf 'Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\r\n%s' "$1"
+    # a page of another origin would see a network error, and ask for ever
+    printf 'Status: 500 Internal Server Error\r\nAccess-Control-Allow-Origin: *\r\n'
+    printf 'Access-Control-Expose-Headers: Retry-After\r\nContent-Type: text/plain\r\n\r\n%s' "$1"
     echo "streams.cgi: $1" >&2
     exit 1
 }

@@ -11,6 +11,7 @@ import path from "node:path"
 import { gunzipSync } from "node:zlib"
 import { cleanEnv, cleanUp, end, freePort, launch, processesNaming, program, until } from "./harness.mjs"
 import { client, fresh } from "./http.mjs"
+import { corsOf, expectSeen } from "./seen.mjs"
 import { startApache } from "./web/apache.mjs"
 
 const { undo } = cleanUp(afterEach)
@@ -154,7 +155,9 @@ describe("access", () => {
     const api = client(url)
     const name = fresh()
     expect((await api.put(name, TEXT)).status).toBe(401)
-    expect((await api.get(name)).status).toBe(401)
+    const refused = await api.get(name)
+    expect(refused.status).toBe(401)
+    expectSeen(refused)
     expect((await api.put(name, { ...TEXT, ...basic("alice", "wrong") })).status).toBe(401)
     expect((await api.options(name)).status).toBe(204)
     expect((await api.put(name, { ...TEXT, ...ALICE }, "x")).status).toBe(201)
@@ -192,7 +195,9 @@ describe("access", () => {
     const { url } = await apache(["auth-request"], { "127.0.0.1:9010": `127.0.0.1:${port}` })
     const api = client(url)
     const name = fresh()
-    expect((await api.put(name, TEXT)).status).toBe(403)
+    const refused = await api.put(name, TEXT)
+    expect(refused.status).toBe(403)
+    expectSeen(refused)
     expect((await api.put(name, { ...TEXT, "x-ticket": "valid" }, "body")).status).toBe(201)
     expect((await api.get(name, { "x-ticket": "valid" })).text).toBe("body")
     expect((await api.options(name)).status).toBe(204)
@@ -312,7 +317,7 @@ describe("cache", () => {
     let hits = 0
     for (let i = 0; i < 50; i++) {
       const answer = await api.get(`${name}?offset=-1`)
-      expect([answer.status, answer.text]).toEqual([200, "one"])
+      expect([answer.status, answer.text, corsOf(answer)]).toEqual([200, "one", [1, 1]])
       hits += hit(answer)
     }
     expect(hits).toBe(50)
@@ -373,7 +378,9 @@ describe.skipIf(!fs.existsSync("/usr/lib/apache2/modules/mod_qos.so"))("rate-lim
     const readers = []
     for (let i = 0; i < 3; i++) readers.push(await api.sse(`${name}?offset=now&live=sse`))
     for (const reader of readers) await reader.waitFor((event) => event.control)
-    expect((await api.get(`${name}?offset=now&live=long-poll`)).status).toBe(429)
+    const refused = await api.get(`${name}?offset=now&live=long-poll`)
+    expect([refused.status, refused.headers["retry-after"]]).toEqual([429, "1"])
+    expectSeen(refused)
     expect((await api.post(name, TEXT, "x")).status).toBe(204)
     await api.post(name, { "stream-closed": "true" })
     for (const reader of readers) await reader.ended

@@ -13,6 +13,7 @@ import path from "node:path"
 import { countedSocket } from "./counted.mjs"
 import { cleanEnv, cleanUp, end, launch, program, until } from "./harness.mjs"
 import { client, fresh, request } from "./http.mjs"
+import { corsOf, expectSeen, isOurs } from "./seen.mjs"
 import { startLighttpd } from "./web/lighttpd.mjs"
 import { startNginx } from "./web/nginx.mjs"
 
@@ -229,6 +230,7 @@ describe.each(both)("%s", (name, start) => {
     for (const pair of [undefined, keys.stranger]) {
       const refused = await put(pair)
       expect(refused.error ? "handshake" : refused.status).toBe(name === "nginx" ? 400 : "handshake")
+      if (!refused.error) expect(refused.headers["access-control-allow-origin"]).toBe("*")
     }
     expect(await put(keys.client)).toMatchObject({ status: 201 }) // and was not made before
   })
@@ -242,6 +244,7 @@ describe.each(both)("%s", (name, start) => {
       expect((await client(url).put(stream, { ...TEXT, ...wrong }, "x")).status).toBe(401)
     const refused = await client(url).get(stream)
     expect(refused.headers["www-authenticate"]).toMatch(/^Basic /)
+    expectSeen(refused)
     expect(await tryAll(url, stream, ALICE)).toEqual(ALLOWED)
     await expectPreflight(url, stream)
   })
@@ -259,6 +262,8 @@ describe.each(both)("%s", (name, start) => {
       PATCH: 401,
     })
     expect(await tryAll(url, stream, ALICE)).toEqual(ALLOWED)
+
+    expectSeen(await api.post(stream, TEXT, "x"))
 
     const kept = fresh()
     expect((await api.put(kept, { ...TEXT, ...ALICE }, "open")).status).toBe(201)
@@ -320,11 +325,20 @@ test("lighttpd, rate-limit: a connection's bytes a second are limited", async ()
   expect(ms).toBeGreaterThan(1000)
 })
 
+test("lighttpd: a page sees that a body is too large for the web server", async () => {
+  const edit = (file, text) => (file === "site.conf" ? `${text}\nserver.max-request-size = 1\n` : text)
+  const { url } = await lighttpd({ edit })
+  const answer = await client(url).post(fresh(), TEXT, "x".repeat(3000), { fresh: true })
+  expect(answer.status).toBe(413)
+  expectSeen(answer)
+})
+
 test("lighttpd, plain CGI: access control is the same", async () => {
   const options = { kind: "cgi", program, database, env: { DS_DATABASE: database } }
   const { url } = await lighttpd({ ...options, options: ["group-writes"], values: keys.users })
   const stream = fresh()
   expect(await tryAll(url, stream)).toMatchObject({ PUT: 401, GET: 404 })
+  expectSeen(await client(url).put(stream, TEXT))
   expect(await tryAll(url, stream, ALICE)).toEqual(ALLOWED)
 })
 
@@ -376,7 +390,10 @@ test("nginx, auth-request: the service's 2xx, 401 and 403 decide", async () => {
     PATCH: 403,
   })
   expect(await tryAll(url, stream, bearer("writer"))).toEqual(ALLOWED)
-  expect((await api.get(stream, bearer("broken"))).status).toBe(500)
+  const broken = await api.get(stream, bearer("broken"))
+  expect(broken.status).toBe(500)
+  const forbidden = await api.put(stream, { ...TEXT, ...bearer("reader") })
+  for (const answer of [refused, forbidden, broken]) expectSeen(answer)
 
   // the body reaches the responder, not the service; If-None-Match likewise
   const large = Buffer.alloc(3_000_000, "x")
@@ -390,6 +407,33 @@ test("nginx, auth-request: the service's 2xx, 401 and 403 decide", async () => {
   const before = service.asked.length
   await expectPreflight(url, stream)
   expect(service.asked.length).toBe(before)
+})
+
+test("nginx: a page sees 413 and 504, and its own origin where credentials are for it", async () => {
+  const edit = (file, text) =>
+    text
+      .replace("client_max_body_size 0", "client_max_body_size 1k")
+      .replace("fastcgi_read_timeout 3600s", "fastcgi_read_timeout 200ms")
+  const { url } = await nginx({ edit })
+  const api = client(url)
+  const stream = fresh()
+  await api.create(stream)
+  const large = await api.post(stream, TEXT, "x".repeat(3000), { fresh: true })
+  const late = await api.get(`${stream}?offset=now&live=long-poll`)
+  expect([large.status, late.status, late.headers["retry-after"]]).toEqual([413, 504, "1"])
+  for (const answer of [large, late]) expectSeen(answer)
+
+  // as the comment in the site says
+  const named = await nginx({
+    edit: (file, text) => text.replace(/^ *"~\^:" +\*;/m, '":https://app.example" $http_origin;'),
+  })
+  const refused = async (origin) =>
+    (await client(named.url).any("TRACE", stream, { origin })).headers
+  expect(await refused("https://app.example")).toMatchObject({
+    "access-control-allow-origin": "https://app.example",
+    "access-control-allow-credentials": "true",
+  })
+  expect(Object.keys(await refused("https://other.example")).join()).not.toMatch(/access-control/)
 })
 
 test("nginx, rate-limit: 429 beyond the burst, the rest is served, reads go on", async () => {
@@ -407,6 +451,8 @@ test("nginx, rate-limit: 429 beyond the burst, the rest is served, reads go on",
   expect(refused.length + served.length).toBe(400)
   expect(refused.length).toBeGreaterThan(0)
   expect(refused[0].headers["retry-after"]).toBe("1")
+  expectSeen(refused[0])
+  expect([isOurs(served[0]), corsOf(served[0])]).toEqual([true, [1, 1]])
   // the burst at least, and what the rate gave meanwhile at most
   expect(served.length).toBeGreaterThanOrEqual(99)
   expect(served.length).toBeLessThanOrEqual(102 + 50 * seconds)
@@ -566,7 +612,10 @@ describe("nginx, cache", () => {
         expect((coding ? gunzipSync(answer.body) : answer.body).toString()).toBe(text)
         expect(answer.headers["stream-next-offset"]).toBeTruthy()
         const tag = { "if-none-match": answer.headers.etag }
-        expect((await api.get(stream, { ...headers, ...tag })).status).toBe(304)
+        const same = await api.get(stream, { ...headers, ...tag })
+        expect(same.status).toBe(304)
+        // kept answers have what the responder said, and nothing of nginx besides
+        expect([corsOf(answer), corsOf(same)]).toEqual([[1, 1], [1, 1]])
       }
       expect(counter.requests - before).toBe(1)
     }

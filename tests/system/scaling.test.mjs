@@ -25,6 +25,7 @@ import {
   until,
 } from "./harness.mjs"
 import { client, fresh } from "./http.mjs"
+import { expectSeen } from "./seen.mjs"
 import { fill } from "./web/fill.mjs"
 import { startNginx } from "./web/nginx.mjs"
 
@@ -507,6 +508,7 @@ describe("shards", () => {
     })
     const refused = await during.api.post(streams[0].stream, TEXT, "x")
     expect([refused.status, refused.headers["retry-after"]]).toEqual([503, "5"])
+    expectSeen(refused)
     expect((await during.api.put(fresh(), TEXT)).status).toBe(503)
     expect((await during.api.get(streams[0].stream)).text).toBe(streams[0].text)
 

@@ -15,6 +15,7 @@ import { caching } from "./caching.mjs"
 import { crash } from "./crash.mjs"
 import { hostile } from "./hostile.mjs"
 import { live } from "./live.mjs"
+import { pages } from "./pages.mjs"
 import { requests } from "./requests.mjs"
 
-export const table = [...requests, ...hostile, ...caching, ...live, ...crash]
+export const table = [...requests, ...hostile, ...caching, ...pages, ...live, ...crash]

@@ -107,7 +107,7 @@ function installHome({ home, program, database, env }) {
  */
 function sharedSite(home, port, rootPort, allow) {
   const web = path.join(home, "public_html")
-  return `# a2enmod userdir rewrite mime cgid dir
+  return `# a2enmod userdir rewrite mime cgid dir headers
 Listen 127.0.0.1:${rootPort}
 # Room for readers: a process without an idle thread closes kept connections, and a client that sends
 # in that very moment sees a failure which is not ours.

@@ -1,0 +1,123 @@
+// Cases of the table (table.mjs): what a page of another origin sees of answers, the program's and those
+// that the web server makes itself.
+
+import { expect } from "vitest"
+import { execFileSync } from "node:child_process"
+import fs from "node:fs"
+import os from "node:os"
+import path from "node:path"
+import { end, program, startServer, until } from "../harness.mjs"
+import { client, fresh, request } from "../http.mjs"
+import { corsOf, expectSeen, isOurs } from "../seen.mjs"
+import { TEXT } from "./context.mjs"
+
+const PROGRAM = "durable-streams.fcgi"
+const PAGE = { origin: "https://page.example" }
+
+/** The program's answers of every kind: [what was asked, answer]. */
+async function answersOf(url) {
+  const api = client(url)
+  const stream = fresh("page")
+  await api.create(stream, "application/json", JSON.stringify("x".repeat(3000)))
+  const { etag } = (await api.get(stream)).headers
+  const list = []
+  for (const [method, target, headers] of [
+    ["GET", stream],
+    ["GET", stream, { "accept-encoding": "gzip" }],
+    ["GET", stream, { "if-none-match": etag }],
+    ["HEAD", stream],
+    ["OPTIONS", stream],
+    ["GET", `${stream}?offset=-1&live=long-poll`],
+    ["GET", `${stream}?offset=bad`],
+    ["PUT", fresh("page"), TEXT],
+    ["PUT", stream, TEXT],
+    ["POST", stream, { "stream-closed": "true" }],
+    ["DELETE", stream],
+    ["GET", stream],
+  ]) {
+    const answer = await request(url, method, target, { headers: { ...PAGE, ...headers } })
+    list.push([`${method} ${target} ${answer.status} ${JSON.stringify(answer.headers)}`, answer])
+  }
+  return list
+}
+
+/**
+ * What a server answers whose program, or files of this name, are taken away: there is nobody but the
+ * web server.
+ */
+async function askWithout(t, name) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
+  const copy = path.join(folder, PROGRAM)
+  fs.chmodSync(folder, 0o755)
+  fs.copyFileSync(program, copy)
+  const server = await startServer({ door: t.door, program: copy })
+  try {
+    // some doors have copies of their own
+    execFileSync("find", [folder, server.folder, "-name", name, "-type", "f", "-delete"])
+    await Promise.all(server.supervisors.map((child) => end(child)))
+    server.kill()
+    let answer
+    await until(
+      async () => {
+        answer = await request(server.url, "GET", fresh(), { headers: PAGE, fresh: true })
+        return !isOurs(answer)
+      },
+      () => `the web server answers itself: ${answer.status} ${JSON.stringify(answer.headers)}`
+    )
+    return answer
+  } finally {
+    await server.stop()
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+export const pages = [
+  {
+    name: "a page of another origin sees each answer",
+    async run(t) {
+      for (const [what, answer] of await answersOf(t.url)) {
+        expect(isOurs(answer), what).toBe(true)
+        expect(corsOf(answer), what).toEqual([1, 1])
+      }
+      const off = await t.start({ DS_CORS_ORIGIN: "" })
+      try {
+        for (const [what, answer] of await answersOf(off.url))
+          expect(corsOf(answer), `no CORS wanted: ${what}`).toEqual([0, 0])
+      } finally {
+        await off.stop()
+      }
+    },
+  },
+  {
+    name: "… and those of the web server itself",
+    cannot: {
+      hosting: () => ({
+        why: "on shared hosting the host answers paths that Apache refuses; what it answers within the folder is seen",
+        async instead(t) {
+          expectSeen(await askWithout(t, PROGRAM), "no program")
+          expectSeen(await askWithout(t, "streams.cgi"), "no script")
+        },
+      }),
+      mixed: () => ({
+        why: "the web server in front is the test's own",
+        instead: async (t) => expectSeen(await askWithout(t, PROGRAM), "no program"),
+      }),
+    },
+    async run(t) {
+      for (const [method, target] of [
+        ["GET", `${fresh()}/%zz`],
+        ["PUT", `${fresh()}/%`],
+        ["TRACE", fresh()],
+      ]) {
+        const answer = await request(t.url, method, target, { headers: PAGE, fresh: true })
+        expect(answer.status, `${method} ${target}`).toBeGreaterThanOrEqual(400)
+        // lighttpd leaves these to the program
+        if (isOurs(answer)) expect(corsOf(answer), `${method} ${target}`).toEqual([1, 1])
+        else expectSeen(answer, `${method} ${target}`)
+      }
+      const answer = await askWithout(t, PROGRAM)
+      expectSeen(answer, "no program")
+      return `${answer.status} without a program`
+    },
+  },
+]
