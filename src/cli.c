@@ -6,7 +6,6 @@
 #include "cli.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "cli_backend.h"
 #include "cli_commands.h"
 #include "cli_terminal.h"
+#include "descriptors.h"
 #include "digits.h"
 
 #define DEFAULT_URL "http://127.0.0.1:4437"
@@ -512,23 +512,13 @@ static bool shows_colors(int descriptor)
     return isatty(descriptor) && !(no && no[0]) && !(terminal && strcmp(terminal, "dumb") == 0);
 }
 
-/*
- * A caller may have closed these (>&-). The next file or socket would get their number, and what is
- * printed: put something there that can be neither read nor written as is usual.
- */
-static void occupy_descriptors(void)
-{
-    for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0) /* the lowest that is free */
-            (void)open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY));
-}
-
 int main(int argc, char **argv)
 {
     struct cli cli = {.arena = arena_new(), .retry_ms = -1, .url = ""};
     enum cli_exit exit;
 
-    occupy_descriptors();
+    descriptors_occupy(true);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a write beyond a limit of the host is an error, no end */
     if (!cli.arena)
         return (int)cli_no_memory(&cli);
     cli.color = shows_colors(STDOUT_FILENO);

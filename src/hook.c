@@ -26,6 +26,7 @@
 #include "buf.h"
 #include "clock.h"
 #include "config.h"
+#include "descriptors.h"
 #include "json_string.h"
 #include "log.h"
 #include "utf8.h"
@@ -53,7 +54,7 @@ struct program {
 struct hook {
     const struct config *config;
     char **environment;
-    bool threaded, has_log; /* has_log: descriptor 2 is open */
+    bool threaded, has_log; /* has_log: descriptor 2 is for programs as well */
     pthread_t thread;
     int poke; /* ends the thread's sleep */
 
@@ -388,7 +389,7 @@ enum ds_status hook_start(struct hook **out, const struct config *config, bool t
     hook->config = config;
     hook->last = &hook->first;
     hook->until = INT64_MAX;
-    hook->has_log = fcntl(STDERR_FILENO, F_GETFD) >= 0;
+    hook->has_log = descriptors_has_error();
     (void)pthread_mutex_init(&hook->lock, NULL);
     hook->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     hook->environment = config_environment_for_hook();

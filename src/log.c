@@ -25,6 +25,11 @@ void log_open(enum log_level least)
         openlog("durable-streams", LOG_PID, LOG_DAEMON);
 }
 
+void log_set_least(enum log_level least)
+{
+    least_level = least;
+}
+
 void log_open_quietly(void)
 {
     least_level = LOG_ERR_;

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "config.h"
+#include "descriptors.h"
 #include "gateway_cgi.h"
 #include "gateway_fcgi.h"
 #include "log.h"
@@ -46,15 +47,22 @@ static void print_help(FILE *out)
  */
 static void block_signals(sigset_t *signals)
 {
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-
     (void)sigemptyset(signals);
     (void)sigaddset(signals, SIGTERM);
     (void)sigaddset(signals, SIGINT);
     (void)sigaddset(signals, SIGHUP);
     (void)sigaddset(signals, SIGUSR1);
+    (void)sigaddset(signals, SIGXCPU); /* a limit of the host; the next process begins anew */
     (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
+}
+
+/* A write to a reader that is gone, or beyond a limit of the host, is an error and not our end. */
+static void ignore_signals(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 /* A waiting reader is a descriptor: take as many as we may have. */
@@ -113,11 +121,9 @@ static int run_fcgi(const struct config *config, const sigset_t *signals)
 
 static int run_cgi(const struct config *config)
 {
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
     static struct server server; /* never closed */
     int result;
 
-    (void)sigaction(SIGPIPE, &ignore, NULL);
     store_use_one_thread();
     if (server_start(&server, config, false) != DS_OK)
         return gateway_cgi_apologize(config);
@@ -133,6 +139,9 @@ int main(int argc, char **argv)
     char error[160];
     int result = 2;
 
+    log_open(LOG_INFO_);
+    descriptors_occupy(false);
+    ignore_signals();
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         (void)puts("durable-streams.fcgi " DS_VERSION);
         return 0;
@@ -142,13 +151,13 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!config_load(&config, error, sizeof error)) {
-        (void)fprintf(stderr, "durable-streams: %s\n", error);
+        log_error("%s", error);
         /* as CGI, no memory heals; what is wrong in the settings does not */
         return gateway_cgi_is_here() && strcmp(error, "out of memory") == 0
                    ? gateway_cgi_apologize(NULL)
                    : 1;
     }
-    log_open((enum log_level)config.log_level);
+    log_set_least((enum log_level)config.log_level);
     store_own_process();
     if (argc == 3 && strcmp(argv[1], "--listen") == 0)
         result = supervise(&config, argv[2]);

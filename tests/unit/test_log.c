@@ -1,0 +1,97 @@
+/* Where lines of the log go: to standard error, or to syslog where that is closed. */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "descriptors.h"
+#include "log.h"
+#include "unit.h"
+
+static char in_syslog[1000];
+static const char *opened_as;
+
+/* In the place of the C library's, whose words would go to the machine's log. */
+void openlog(const char *name, int option, int facility)
+{
+    (void)option;
+    (void)facility;
+    opened_as = name;
+}
+
+static void note(int priority, const char *format, va_list args)
+{
+    size_t len = strlen(in_syslog);
+
+    len += (size_t)snprintf(in_syslog + len, sizeof in_syslog - len, "<%d>", priority);
+    (void)vsnprintf(in_syslog + len, sizeof in_syslog - len, format, args);
+}
+
+void syslog(int priority, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    note(priority, format, args);
+    va_end(args);
+}
+
+/* What syslog() is with _FORTIFY_SOURCE. */
+void __syslog_chk(int priority, int flag, const char *format, ...);
+void __syslog_chk(int priority, int flag, const char *format, ...)
+{
+    va_list args;
+
+    (void)flag;
+    va_start(args, format);
+    note(priority, format, args);
+    va_end(args);
+}
+
+START_TEST(lines_go_to_standard_error_where_it_is_open)
+{
+    char text[300] = "";
+    int fds[2];
+
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+    log_open(LOG_WARN_);
+    descriptors_occupy(false);
+    ck_assert(descriptors_has_error());
+    log_info("not this");
+    log_warn("a\nb %d", 7);
+    log_set_least(LOG_INFO_);
+    log_info("but now");
+    ck_assert_int_gt(read(fds[0], text, sizeof text - 1), 0);
+    ck_assert_ptr_nonnull(strstr(text, "warning: a?b 7\n"));
+    ck_assert_ptr_nonnull(strstr(text, "info: but now\n"));
+    ck_assert_ptr_null(strstr(text, "not this"));
+    ck_assert_str_eq(in_syslog, "");
+}
+END_TEST
+
+START_TEST(lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
+{
+    int fd;
+
+    (void)close(STDIN_FILENO);
+    (void)close(STDERR_FILENO);
+    log_open(LOG_INFO_);
+    descriptors_occupy(false);
+    log_error("what a %s", "pity");
+    ck_assert_str_eq(opened_as, "durable-streams");
+    ck_assert_str_eq(in_syslog, "<3>what a pity");
+    /* taken, of no use, and closed again for whoever is started */
+    ck_assert(!descriptors_has_error());
+    ck_assert_int_eq(fcntl(STDERR_FILENO, F_GETFD), FD_CLOEXEC);
+    ck_assert_int_lt(write(STDERR_FILENO, "x", 1), 0);
+    ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), FD_CLOEXEC);
+    ck_assert_int_lt(read(STDIN_FILENO, in_syslog, 1), 0);
+    fd = open("/dev/null", O_RDONLY);
+    ck_assert_int_gt(fd, STDERR_FILENO);
+    (void)close(fd);
+}
+END_TEST
+
+UNIT_MAIN(log, lines_go_to_standard_error_where_it_is_open,
+          lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
