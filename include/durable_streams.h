@@ -21,6 +21,9 @@
  * the child must not use it, nor close it, and cannot open the same database (DS_FAILED): whoever
  * wants that opens it after the fork, or after an exec.
  *
+ * Signals: what they do is the program's to say. Where the host limits file sizes (ulimit -f), one
+ * that ignores SIGXFSZ gets DS_NO_SPACE; another one is ended by the write that goes beyond.
+ *
  * Paths: streams are named as by the server, by the path of their URL, "/v1/stream/x". Names are
  * normalised (RFC 3986 section 6.2.2): "/%41" is "/A". DS_INVALID for what can be none.
  *

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "vitest"
 import { spawn, spawnSync } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
-import { cleanEnv, cleanUp, end, program, root, sanitized, sleep, startServer, until } from "./harness.mjs"
+import { childrenOf, cleanEnv, cleanUp, end, launch, program, root, sanitized, sleep, startServer, until } from "./harness.mjs"
 import { fresh } from "./http.mjs"
 import * as fcgi from "./gateway/fastcgi.mjs"
 
@@ -193,6 +193,117 @@ describe("uploads", () => {
     child.stdin.write("some of it")
     await new Promise((resolve) => child.on("close", resolve))
     expect(text).toMatch(/^Status: 408 /)
+  })
+})
+
+describe("what the host gives and takes", () => {
+  /** A supervisor that a shell starts after these words; { socket, child, ask }. */
+  async function startedBy(words, env = {}) {
+    const dir = folder()
+    const database = path.join(dir, "streams.db")
+    const socket = path.join(dir, "app.sock")
+    const log = path.join(dir, "log")
+    const child = launch("sh", ["-c", words, program, socket], {
+      log,
+      cwd: dir,
+      env: cleanEnv({ DS_DATABASE: database, ...env }),
+    })
+    undo.push(() => end(child))
+    await until(() => fs.existsSync(socket), () => fs.readFileSync(log, "utf8"))
+    const responders = () => childrenOf(child.pid)
+    await until(() => responders().length === 1, "its responder")
+    const ask = async (params, content = "") => {
+      const connection = await fcgi.connect(socket)
+      connection.write(fcgi.head(params), fcgi.body(Buffer.from(content)), fcgi.record(fcgi.STDIN))
+      const answer = await connection.answer()
+      connection.close()
+      return answer
+    }
+    return { dir, database, socket, child, responders, ask, log }
+  }
+
+  test("a write beyond the limit of file sizes is 507 by both doors, and no end", async () => {
+    // of 512 bytes each
+    const { ask, responders, database } = await startedBy(
+      'ulimit -f 4096; exec "$0" --listen "unix:$1"'
+    )
+    const before = responders()
+    const name = fresh()
+    const content = Buffer.alloc(400_000, "x")
+    expect((await ask(fcgi.request("PUT", name))).status).toBe(201)
+    const codes = []
+    for (let i = 0; i < 8; i++) codes.push((await ask(fcgi.request("POST", name), content)).status)
+    expect(new Set(codes)).toEqual(new Set([204, 507]))
+    expect((await ask(fcgi.request("GET", name))).status).toBe(200)
+    expect(responders()).toEqual(before)
+    const { stdout, status } = spawnSync("sh", ["-c", 'ulimit -f 1024; exec "$0"', program], {
+      env: cgiEnv(database, fcgi.request("POST", name, { CONTENT_LENGTH: "400000" })),
+      input: content,
+      encoding: "latin1",
+    })
+    expect(stdout).toMatch(/^Status: 507 /)
+    expect(status).toBe(0)
+  })
+
+  test("a limit of CPU time ends a responder gracefully, and another one begins", async () => {
+    const { ask, responders, log } = await startedBy('exec "$0" --listen "unix:$1"')
+    const [before] = responders()
+    process.kill(before, "SIGXCPU")
+    await until(() => responders().length === 1 && responders()[0] !== before, "a new one")
+    expect((await ask(fcgi.request("GET", "/health"))).status).toBe(200)
+    expect(fs.readFileSync(log, "utf8")).toMatch(/ended with status 0/)
+  })
+
+  /** descriptor → what it is, of a process. */
+  const descriptors = (pid) =>
+    Object.fromEntries(
+      fs
+        .readdirSync(`/proc/${pid}/fd`)
+        .map((fd) => [fd, fs.readlinkSync(`/proc/${pid}/fd/${fd}`)])
+    )
+  const onlyNothing = (pid, besides = /^$/) => {
+    const open = descriptors(pid)
+    for (const fd of [0, 1, 2])
+      expect(open[fd], `descriptor ${fd} of ${JSON.stringify(open)}`).toMatch(
+        besides.test(open[fd]) ? besides : /^\/dev\/null$/
+      )
+    expect(Object.values(open).join()).toContain("streams.db")
+  }
+
+  test("started without standard descriptors, it gives their numbers to no file", async () => {
+    const dir = folder()
+    const hook = path.join(dir, "hook")
+    const told = path.join(dir, "told")
+    // what it prints must not get into a file, and its own descriptors are sound
+    fs.writeFileSync(
+      hook,
+      `#!/bin/sh\ncat\necho done\necho done >&2\nseen=$(readlink /proc/$$/fd/1 /proc/$$/fd/2)\necho "$seen" >${told}.new\nmv ${told}.new ${told}\n`
+    )
+    fs.chmodSync(hook, 0o755)
+    const { ask, responders, child, database } = await startedBy(
+      'exec "$0" --listen "unix:$1" <&- >&- 2>&-',
+      { DS_HOOK: hook }
+    )
+    onlyNothing(child.pid)
+    onlyNothing(responders()[0], /^socket:/)
+    expect((await ask(fcgi.request("PUT", fresh()), "x")).status).toBe(201)
+    await until(() => fs.existsSync(told), "the hook was run")
+    expect(fs.readFileSync(told, "utf8")).toBe("/dev/null\n/dev/null\n")
+    for (const file of fs.readdirSync(path.dirname(database)))
+      if (file.startsWith("streams.db"))
+        expect(fs.readFileSync(path.join(path.dirname(database), file), "latin1")).not.toContain("done")
+  })
+
+  test("as CGI likewise", async () => {
+    const database = path.join(folder(), "streams.db")
+    const name = fresh()
+    expect(cgi(database, fcgi.request("PUT", name)).status).toBe(201)
+    const child = launch("sh", ["-c", 'exec "$0" <&- >&- 2>&-', program], {
+      env: cgiEnv(database, fcgi.request("GET", `${name}?offset=now&live=long-poll`)),
+    })
+    undo.push(() => end(child, "SIGKILL"))
+    await until(() => Object.values(descriptors(child.pid)).join().includes("streams.db"), "it has begun")
+    onlyNothing(child.pid)
   })
 })
 
