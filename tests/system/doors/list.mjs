@@ -148,7 +148,7 @@ http {
         listen 127.0.0.1:${port};
         keepalive_requests 100000;
         merge_slashes off;
-        large_client_header_buffers 8 32k;
+        large_client_header_buffers 2 11k;
         client_max_body_size 0;
         location / {
             proxy_pass http://either;
