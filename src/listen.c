@@ -128,6 +128,18 @@ int listen_on(const char *address)
     return fd;
 }
 
+void listen_refuse(int listening)
+{
+    int flags = fcntl(listening, F_GETFL), fd;
+
+    if (flags < 0 || fcntl(listening, F_SETFL, flags | O_NONBLOCK) != 0)
+        return;
+    while ((fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC)) >= 0 || errno == EINTR ||
+           errno == ECONNABORTED)
+        if (fd >= 0)
+            (void)close(fd);
+}
+
 void listen_end(const char *address)
 {
     if (strncmp(address, "unix:", 5) == 0)

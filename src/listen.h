@@ -17,6 +17,9 @@ enum { LISTEN_BACKLOG = 4096 };
  */
 int listen_on(const char *address);
 
+/* Closes the connections that wait on the socket: who made them need not wait for nobody. */
+void listen_refuse(int listening);
+
 /* Takes away what listen_on() has left in the file system. */
 void listen_end(const char *address);
 

@@ -132,6 +132,19 @@ static int run_cgi(const struct config *config)
     return result;
 }
 
+/* No memory heals; what is wrong in the settings does not. */
+static int end_unset(int argc, char **argv, const char *error)
+{
+    bool heals = strcmp(error, "out of memory") == 0;
+
+    log_error("%s", error);
+    if (argc == 3 && strcmp(argv[1], "--listen") == 0)
+        supervise_refuse(argv[2]);
+    else if (heals && argc == 1 && gateway_cgi_is_here())
+        return gateway_cgi_apologize(NULL);
+    return heals ? 1 : SUPERVISE_WRONG_SETTING;
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
@@ -150,13 +163,8 @@ int main(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
-    if (!config_load(&config, error, sizeof error)) {
-        log_error("%s", error);
-        /* as CGI, no memory heals; what is wrong in the settings does not */
-        return gateway_cgi_is_here() && strcmp(error, "out of memory") == 0
-                   ? gateway_cgi_apologize(NULL)
-                   : 1;
-    }
+    if (!config_load(&config, error, sizeof error))
+        return end_unset(argc, argv, error);
     log_set_least((enum log_level)config.log_level);
     store_own_process();
     if (argc == 3 && strcmp(argv[1], "--listen") == 0)

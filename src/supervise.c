@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,12 +18,20 @@
 #include "log.h"
 #include "store.h"
 
-enum { QUICK_DEATH_MS = 1000, PAUSE_MS = 250 };
+enum {
+    QUICK_DEATH_MS = 1000,
+    PAUSE_MS = 250,
+    QUICK_DEATHS = 3, /* in a row, then there is a pause before each start, and fewer lines */
+    FAILURES = 5,     /* starts in a row that came to nothing, of each responder, and we give up */
+    KILL_AFTER_MS = 5000, /* beyond the time that a graceful end may take */
+};
 
 struct child {
     pid_t pid; /* -1: to be started again */
     int64_t started;
     int quick_deaths; /* in a row, each within QUICK_DEATH_MS of its start */
+    int failures;     /* in a row, each an end with a status that is not 0: it never served */
+    int status;       /* of the last one */
 };
 
 static void become_responder(int listening)
@@ -60,18 +69,37 @@ static void start_child(struct child *child, int listening)
         log_error("cannot start a responder: %s", strerror(errno));
 }
 
+/* Of one that dies again and again, the 1st, 2nd, 3rd, 4th, 8th, 16th … time is told. */
+static bool is_told(int deaths)
+{
+    return deaths <= QUICK_DEATHS || (deaths & (deaths - 1)) == 0;
+}
+
+static void tell_death(const struct child *child, int status, int64_t lived)
+{
+    char again[40] = "";
+
+    if (child->quick_deaths > 1)
+        (void)snprintf(again, sizeof again, ", time %d in a row", child->quick_deaths);
+    if (WIFSIGNALED(status))
+        log_warn("responder %d was ended by signal %d (%s) after %lld ms%s: starting it again",
+                 (int)child->pid, WTERMSIG(status), strsignal(WTERMSIG(status)), (long long)lived,
+                 again);
+    else
+        log_warn("responder %d ended with status %d after %lld ms%s: starting it again",
+                 (int)child->pid, WEXITSTATUS(status), (long long)lived, again);
+}
+
 static void note_death(struct child *child, int status)
 {
-    if (WIFSIGNALED(status))
-        log_warn("responder %d was ended by signal %d: starting it again", (int)child->pid,
-                 WTERMSIG(status));
-    else
-        log_warn("responder %d ended with status %d: starting it again", (int)child->pid,
-                 WEXITSTATUS(status));
-    if (clock_monotonic_ms() - child->started < QUICK_DEATH_MS)
-        child->quick_deaths++;
-    else
-        child->quick_deaths = 0;
+    int64_t lived = clock_monotonic_ms() - child->started;
+    bool failed = WIFEXITED(status) && WEXITSTATUS(status) != 0;
+
+    child->quick_deaths = lived < QUICK_DEATH_MS ? child->quick_deaths + 1 : 0;
+    child->failures = failed ? child->failures + 1 : 0;
+    child->status = failed ? WEXITSTATUS(status) : 0;
+    if (is_told(child->quick_deaths))
+        tell_death(child, status, lived);
     child->pid = -1;
 }
 
@@ -86,37 +114,90 @@ static void reap(struct child *children, int64_t n)
                 note_death(&children[i], status);
 }
 
+/* None of them can start: why, as an exit status; 0: some can. */
+static int find_failure(const struct child *children, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (children[i].status == SUPERVISE_WRONG_SETTING)
+            return SUPERVISE_WRONG_SETTING;
+    for (int64_t i = 0; i < n; i++)
+        if (children[i].failures < FAILURES)
+            return 0;
+    return 1;
+}
+
 /* At once, but for one that dies as soon as it starts: that one a few times a second. */
 static void start_missing(struct child *children, int64_t n, int listening)
 {
     for (int64_t i = 0; i < n; i++)
-        if (children[i].pid < 0 && (children[i].quick_deaths < 3 ||
+        if (children[i].pid < 0 && (children[i].quick_deaths < QUICK_DEATHS ||
                                     clock_monotonic_ms() - children[i].started >= PAUSE_MS))
             start_child(&children[i], listening);
 }
 
-static void end_children(const struct child *children, int64_t n)
+/* Waits for them until then, monotonic ms. */
+static void await_ends(struct child *children, int64_t n, int64_t until)
 {
+    const struct timespec pause = {0, PAUSE_MS * 1000000};
+    sigset_t ends;
+    pid_t pid;
+
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGCHLD);
+    while ((pid = waitpid(-1, NULL, WNOHANG)) >= 0 && clock_monotonic_ms() < until) {
+        for (int64_t i = 0; i < n; i++)
+            if (pid > 0 && children[i].pid == pid)
+                children[i].pid = -1;
+        if (pid == 0)
+            (void)sigtimedwait(&ends, NULL, &pause);
+    }
+}
+
+static void end_children(struct child *children, int64_t n, const struct config *config)
+{
+    int64_t patience = config->stop_timeout_ms + KILL_AFTER_MS;
+
     for (int64_t i = 0; i < n; i++)
         if (children[i].pid > 0)
             (void)kill(children[i].pid, SIGTERM);
-    while (wait(NULL) > 0 || errno == EINTR)
-        ;
+    await_ends(children, n, clock_monotonic_ms() + patience);
+    for (int64_t i = 0; i < n; i++)
+        if (children[i].pid > 0 && waitpid(children[i].pid, NULL, WNOHANG) == 0) {
+            log_error("responder %d hangs: it did not end within %lld ms, and is killed",
+                      (int)children[i].pid, (long long)patience);
+            (void)kill(children[i].pid, SIGKILL);
+        }
+    await_ends(children, n, clock_monotonic_ms() + KILL_AFTER_MS);
 }
 
-/* Watches over the children until a signal says stop. */
-static void watch(struct child *children, int64_t n, int listening, const sigset_t *signals)
+/* Watches over the children until a signal says stop, or none of them can start. */
+static int watch(struct child *children, int64_t n, int listening, const sigset_t *signals)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000};
+    int failure = 0;
 
-    for (;;) {
+    while (failure == 0) {
         int signal = sigtimedwait(signals, NULL, &pause);
 
         if (signal > 0 && signal != SIGCHLD)
-            return;
+            return 0;
         reap(children, n);
-        start_missing(children, n, listening);
+        failure = find_failure(children, n);
+        if (failure == 0)
+            start_missing(children, n, listening);
     }
+    log_error("no responder can start, for the reason that each has given: ending with status %d",
+              failure);
+    return failure;
+}
+
+void supervise_refuse(const char *address)
+{
+    /* any other one is not open yet */
+    int listening = strcmp(address, "systemd") == 0 ? listen_on(address) : -1;
+
+    if (listening >= 0)
+        listen_refuse(listening);
 }
 
 int supervise(const struct config *config, const char *address)
@@ -152,13 +233,14 @@ int supervise(const struct config *config, const char *address)
     log_info("listening on %s with %lld responder%s, database %s", address, (long long)n,
              n == 1 ? "" : "s", config->database);
     listen_notify("READY=1");
-    watch(children, n, listening, &signals);
+    result = watch(children, n, listening, &signals);
     listen_notify("STOPPING=1");
-    result = 0;
 unlisten:
     listen_end(address);
     if (store)
-        end_children(children, n);
+        end_children(children, n, config);
+    if (result != 0)
+        listen_refuse(listening);
 end:
     store_close(store, true);
     if (listening >= 0)

@@ -13,6 +13,7 @@ import {
   end,
   expectNoReport,
   isAlive,
+  launch,
   launchListening,
   program,
   root,
@@ -198,6 +199,54 @@ describe("supervisor", () => {
     )
     for (let i = 0; i < 10; i++) expect((await client(one.url).get(path)).text).toBe("x")
     for (const socket of open) socket.destroy()
+  })
+
+  test("a hung responder does not keep it from its end", async () => {
+    const one = await server({ env: { DS_STOP_TIMEOUT_MS: "100" } })
+    const [pid] = one.pids()
+    process.kill(pid, "SIGSTOP")
+    expect(await end(one.supervisors[0], "SIGTERM", 30_000)).toMatchObject({ code: 0, killed: false })
+    expect(isAlive(pid)).toBe(false)
+    expect(one.logs()).toContain(`responder ${pid} hangs`)
+  })
+
+  test("where no responder can start, it says why and ends", async () => {
+    const dir = folder()
+    const database = path.join(dir, "streams.db")
+    const one = await server({ processes: 2, database })
+    // what is there when a responder starts, and was not when the supervisor did
+    fs.renameSync(database, `${database}.away`)
+    fs.mkdirSync(database)
+    one.kill("SIGKILL")
+    expect(await one.supervisors[0].gone).toMatchObject({ code: 1 })
+    expect(one.logs()).toContain("no responder can start")
+    expect(one.logs()).toContain(database)
+    expect(fs.existsSync(one.sockets[0])).toBe(false)
+  })
+
+  test.each([
+    ["a wrong setting", { DS_WORKERS: "many" }, 78],
+    ["a database that cannot be opened", { DS_DATABASE: "/no/such/folder/streams.db" }, 1],
+  ])("%s: connections on a socket that stays open are closed, not left to wait", async (_, env, code) => {
+    const dir = folder()
+    const socket = path.join(dir, "app.sock")
+    const log = path.join(dir, "log")
+    // as systemd has it: the socket is there before the program, and after it
+    const manager = launch("perl", [path.join(root, "tests/system/doors/activate.pl"), socket, program, "--listen", "systemd"], {
+      log,
+      cwd: dir,
+      env: cleanEnv({ DS_DATABASE: path.join(dir, "streams.db"), ...env }),
+    })
+    undo.push(() => end(manager, "SIGKILL"))
+    await until(() => fs.existsSync(socket), "the manager listens")
+    for (let i = 0; i < 3; i++) {
+      const connection = net.connect(socket)
+      connection.on("error", () => {})
+      await once(connection, "close")
+    }
+    expect(fs.readFileSync(log, "utf8")).toContain(Object.keys(env)[0].startsWith("DS_W") ? "DS_WORKERS" : "/no/such/folder")
+    const { status } = spawnSync(program, ["--listen", `unix:${socket}.2`], { env: cleanEnv(env) })
+    expect(status).toBe(code)
   })
 
   test("children die with a supervisor that is killed", async () => {
