@@ -12,6 +12,7 @@
 #
 # Option files are a person's to edit: an edited one is neither overwritten nor taken away.
 set -eu
+unset CDPATH
 cd "$(dirname "$0")/.."
 action=$1
 : "${library:?}" "${soname:?}" "${sofile:?}" "${version:?}" "${prefix?}"
@@ -28,6 +29,7 @@ esac
 name=${program##*/}
 scratch=$(mktemp)
 trap 'rm -f "$scratch"' EXIT
+trap 'exit 1' HUP INT QUIT PIPE TERM
 
 # with the places of this installation
 place() {

@@ -88,7 +88,7 @@ if [ ! -e $policy ] &&
     printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null 2>&1; then
     # shellcheck disable=SC2064 # as_root is meant now
     trap "$as_root rm -f $policy" EXIT
-    trap 'exit 1' HUP INT TERM
+    trap 'exit 1' HUP INT QUIT PIPE TERM
     $as_root chmod 755 $policy
 fi
 

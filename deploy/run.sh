@@ -11,9 +11,16 @@
 #   --program FILE             the responder (else the one beside this script, or of build/)
 #   --name NAME                what this is called in messages
 #
-# The two talk over a socket in a private folder that goes away at the end. If one of the two ends,
-# the other is ended as well and the exit status is 1. The registry is kept, unless DS_REGISTRY=off.
+# The two talk over a socket in a private folder that goes away at the end, in $TMPDIR, or in /tmp where
+# the name of the socket would get too long for a socket. If one of the two ends, the other is ended as
+# well and the exit status is 1. Who reads what is printed here and goes away ends all of it, too. The
+# registry is kept, unless DS_REGISTRY=off.
 set -u
+unset CDPATH
+# where these are closed, the next file would get their number, and what is printed
+(: 3<&0) 2>&- || exec </dev/null
+(: 3>&1) 2>&- || exec >/dev/null
+(: 3>&2) || exec 2>/dev/null
 
 HOST=${HOST:-127.0.0.1}
 PORT=${PORT:-4437}
@@ -64,7 +71,7 @@ end_one() {
 
 # The responder first: it answers what it accepted and lets waiting readers go, through nginx.
 finish() {
-    trap '' HUP INT TERM
+    trap '' HUP INT QUIT PIPE TERM
     [ -n "$nap" ] && kill "$nap" 2>/dev/null
     end_one "$app" TERM 15 KILL 5
     end_one "$web" QUIT 2 TERM 2 KILL 5
@@ -125,8 +132,12 @@ for command in nginx curl; do
     command -v $command >/dev/null || die "$command is missing: install it (in the sources: deploy/packages.sh run)"
 done
 
-run=$(mktemp -d "${TMPDIR:-/tmp}/durable-streams.XXXXXX") || die "cannot make a temporary folder"
-trap 'finish 0' HUP INT TERM
+trap 'finish 0' HUP INT QUIT TERM
+trap 'finish 141' PIPE # as if it had ended us
+place=${TMPDIR:-/tmp}
+case $place in /*) ;; *) place=$(pwd)/$place ;; esac
+[ "$(printf %s "$place" | wc -c)" -le 75 ] || place=/tmp # 107 with the rest of the socket's name
+run=$(mktemp -d "$place/durable-streams.XXXXXX") || die "cannot make a temporary folder"
 
 if [ -n "$temporary" ]; then
     DS_DATABASE=$run/streams.db
@@ -134,8 +145,8 @@ elif [ -z "${DS_DATABASE-}" ]; then
     DS_DATABASE=${DATA%/}/streams.db
 fi
 export DS_DATABASE
-folder=$(dirname "$DS_DATABASE")
-mkdir -p "$folder" 2>/dev/null
+folder=$(dirname -- "$DS_DATABASE")
+mkdir -p -- "$folder" 2>/dev/null
 if [ ! -d "$folder" ] || [ ! -w "$folder" ]; then
     die "cannot write to the folder $folder"
 fi
@@ -156,10 +167,12 @@ connections=$((files > 33000 ? 32768 : files - 100))
 [ "$files" -lt 4096 ] &&
     say "only $files descriptors (ulimit -n): $((connections / 2)) waiting readers at most"
 
+# nginx is started in the folder, and its files have names from there: no character of $TMPDIR gets into
+# a configuration, where it might mean something.
 user=
 [ "$(id -u)" = 0 ] && user='user root;'
 sed -e "s|@USER@|$user|" -e "s|@FILES@|$files|" -e "s|@CONNECTIONS@|$connections|" \
-    -e "s|@RUN@|$run|g" -e "/^ *#/!s|@SITE@|$run/site.conf|" \
+    -e "s|@RUN@|.|g" -e "/^ *#/!s|@SITE@|site.conf|" \
     "$here/nginx/main.conf" >"$run/nginx.conf"
 "$program" --listen "unix:$run/app.sock" &
 app=$!
@@ -183,10 +196,10 @@ start_nginx() {
     # the site that people copy, with our own socket, address and port
     sed -e '/^ *#/d' -e '/listen \[::\]:80;/d' -e "s|listen 80;|listen $HOST:$PORT;|" \
         -e "s|server_name streams.example.org;|server_name $HOST;|" \
-        -e "s|unix:/run/durable-streams/app.sock|\"unix:$run/app.sock\"|" \
+        -e "s|unix:/run/durable-streams/app.sock|unix:app.sock|" \
         "$here/nginx/site.conf" >"$run/site.conf"
     # -e: else it opens the system's log first, which only root may
-    nginx -e stderr -p "$run/" -c "$run/nginx.conf" &
+    (cd "$run" && exec nginx -e stderr -p "$run/" -c "$run/nginx.conf") &
     web=$!
     case $HOST in
     0.0.0.0) url=http://127.0.0.1:$PORT ;;
@@ -197,7 +210,7 @@ start_nginx() {
 # answers: 1 when nginx ended, because its port was taken meanwhile
 answers() {
     tries=100
-    until curl -s -f -o "$run/health" --max-time 5 --noproxy '*' "$url/health"; do
+    until curl -s -f -g -o "$run/health" --max-time 5 --noproxy '*' "$url/health"; do
         alive $app || die 'the responder ended'
         alive $web || return 1
         tries=$((tries - 1))
@@ -215,10 +228,15 @@ until answers; do
     start_nginx
 done
 
-database=$("$program" --database)
-if [ -n "$print_url" ]; then
-    echo "$url"
-else
+# word TEXT: as a shell takes it for one
+word() {
+    case $1 in
+    *[!A-Za-z0-9/._+~@:=-]*) printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")" ;;
+    *) printf %s "$1" ;;
+    esac
+}
+
+introduce() {
     cat <<TEXT
 
 Durable Streams on $url   (Ctrl-C ends it)
@@ -240,9 +258,16 @@ tail     dsctl tail -f hello
 TEXT
     fi
     cat <<TEXT
-look     sqlite3 $database 'select * from stream_overview'
+look     sqlite3 $(word "$database") 'select * from stream_overview'
 
 TEXT
+}
+
+database=$("$program" --database)
+if [ -n "$print_url" ]; then
+    echo "$url" || finish 1
+else
+    introduce || finish $? # by SIGPIPE, which only cat has got
 fi
 
 # the shell runs a trap at once only while it waits

@@ -29,7 +29,7 @@ static const struct cli_command commands[] = {
      "this folder, unless --database or --memory say otherwise. DS_ settings pass through.\n",
      "  dsctl serve\n"
      "  dsctl serve --port 8080 --host 0.0.0.0 --database /srv/streams.db\n"
-     "  url=$(dsctl serve --port 0 --memory --print-url | head -1)   # in tests: see the manual\n",
+     "  dsctl serve --port 0 --memory --print-url >url &   # in tests: see the manual\n",
      cli_serve_options, CLI_NOTHING, 0, 0, cli_serve},
     {"create", "STREAM", "create a stream",
      "Succeeds as well when it is there already, just like this. Standard input is its first\n"

@@ -81,7 +81,7 @@ finish() {
     rm -rf "$scratch"
 }
 trap finish EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT QUIT PIPE TERM
 
 close() {
     echo "$passed passed, $failed failed"

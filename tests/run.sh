@@ -42,7 +42,7 @@ failed=0
 scratch=$(mktemp -d)
 : >"$scratch/failed"
 trap 'rm -rf "$scratch"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT QUIT PIPE TERM
 
 # count NAME PASSED FAILED: adds up one suite
 count() {

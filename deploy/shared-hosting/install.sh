@@ -7,6 +7,7 @@
 # shows. Run it again after an update: the program is replaced, settings and database stay.
 # PROGRAM= names another one than that of `make STATIC=1` or `make`.
 set -eu
+unset CDPATH
 
 here=$(cd "$(dirname "$0")" && pwd)
 built=$here/../../build/static/durable-streams.fcgi

@@ -210,6 +210,66 @@ test("a program that was not built is named: status 1 and one line", async () =>
   expect(status).toBe(1)
 })
 
+/** The script itself, with standard output in a pipe of ours, in a folder of its own for TMPDIR. */
+function runScript(shell, { TMPDIR, ...env }) {
+  const child = spawn("sh", ["-c", shell, "sh", path.join(root, "deploy/run.sh")], {
+    cwd: TMPDIR,
+    env: settings({ DS_LOG_LEVEL: "warn", DATA: path.join(TMPDIR, "data"), PORT: "0", ...env, TMPDIR }),
+    stdio: ["ignore", "pipe", "pipe"],
+  })
+  const run = { child, out: "", err: "" }
+  child.stdout.on("data", (data) => (run.out += data))
+  child.stderr.on("data", (data) => (run.err += data))
+  run.said = () => `${run.out}\n${run.err}`
+  run.ended = new Promise((resolve) => child.once("close", (code) => resolve(code)))
+  undo.push(() => {
+    for (const line of processesNaming(TMPDIR)) process.kill(Number(line.split(" ")[0]), "SIGKILL")
+  })
+  return run
+}
+
+test.each([
+  ["odd characters", "R&D a|b \"c\" \\d $e; {f} 'g' #h", true],
+  ["a name too long for a socket", "deep".repeat(40), false],
+])("a TMPDIR with %s", { timeout: 60_000 }, async (_, name, isUsed) => {
+  const dir = path.join(folder(), name)
+  fs.mkdirSync(dir)
+  const run = runScript('exec sh "$1" --print-url --temporary', { TMPDIR: dir })
+  await until(() => run.out.includes("\n") || run.child.exitCode !== null, run.said, { timeout: 30_000 })
+  const api = client(run.out.trim())
+  expect((await api.create(fresh())).status, run.said()).toBe(201)
+  expect(fs.readdirSync(dir).length > 0).toBe(isUsed)
+  run.child.kill("SIGTERM")
+  expect(await run.ended).toBe(0)
+  await nothingLeft(dir)
+})
+
+test("a reader of what it prints goes away: all of it ends", { timeout: 60_000 }, async () => {
+  for (const shell of ['sh "$1" 2>&1 | head -n 1', 'sh "$1" --print-url 2>&1 | true']) {
+    const dir = folder()
+    const run = runScript(shell, { TMPDIR: dir, DS_LOG_LEVEL: "info" })
+    await run.ended
+    await nothingLeft(dir)
+  }
+})
+
+test("closed descriptors: no file gets the number of one", { timeout: 60_000 }, async () => {
+  const dir = folder()
+  const run = runScript('exec sh "$1" --print-url <&- 2>&-', { TMPDIR: dir })
+  await until(() => run.out.includes("\n") || run.child.exitCode !== null, run.said, { timeout: 30_000 })
+  expect((await client(run.out.trim()).create(fresh())).status, run.said()).toBe(201)
+  const pids = processesNaming(dir).map((line) => Number(line.split(" ")[0]))
+  const workers = pids.flatMap(childrenOf).filter((pid) => !pids.includes(pid))
+  for (const pid of [...pids, ...workers])
+    for (const fd of [0, 1, 2])
+      // a pipe, or of 0 the socket that FastCGI has there
+      expect(fs.readlinkSync(`/proc/${pid}/fd/${fd}`)).not.toMatch(/^\/(?!dev\/null$)/)
+  expect(pids.length).toBeGreaterThan(1)
+  run.child.kill("SIGTERM")
+  expect(await run.ended).toBe(0)
+  await nothingLeft(dir)
+})
+
 test("packages.sh says nothing when nothing is missing", () => {
   const { status, stdout, stderr } = spawnSync(
     "sh",
