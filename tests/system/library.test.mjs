@@ -15,6 +15,7 @@ import {
 import {
   build,
   cleanEnv,
+  childrenOf,
   cleanUp,
   processesNaming,
   root,
@@ -351,6 +352,24 @@ describe("the test server", () => {
     await server.child.gone
     await until(() => processesNaming(libexec).length === 0, "the end", { timeout: 20_000 })
     await until(() => !fs.existsSync(path.dirname(server.database)), "the folder is gone")
+  })
+
+  test("a caller without standard descriptors has none of its own in their place", async () => {
+    const database = path.join(outside, "closed.db")
+    const child = spawn("sh", ["-c", 'exec "$0" serve "$1" >&- 2>&-', user, database], {
+      env,
+      cwd: outside,
+      stdio: ["pipe", "ignore", "ignore"],
+    })
+    const gone = new Promise((resolve) => child.on("exit", resolve))
+    undo.push(() => child.kill("SIGKILL"))
+    await until(() => fs.existsSync(`${database}-wake`), "the server", { timeout: 60_000 })
+    for (const fd of [1, 2]) expect(fs.existsSync(`/proc/${child.pid}/fd/${fd}`), fd).toBe(false)
+    const [keeper] = childrenOf(child.pid)
+    expect(fs.readlinkSync(`/proc/${keeper}/fd/2`)).toBe("/dev/null")
+    child.stdin.end()
+    expect(await gone).toBe(0)
+    expect(processesNaming(libexec)).toEqual([])
   })
 
   test("keeps a database that is the caller's", async () => {
