@@ -30,7 +30,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "config.h"
-#include "descriptor.h"
+#include "descriptors.h"
 #include "durable_streams.h"
 #include "log.h"
 #include "paths.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "descriptor.h"
+#include "descriptors.h"
 #include "log.h"
 
 enum { MOST_LINKS = 40, LINK_SIZE = 4096 };

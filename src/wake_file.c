@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "descriptor.h"
+#include "descriptors.h"
 #include "log.h"
 #include "place.h"
 #include "wake_private.h"

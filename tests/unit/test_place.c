@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "descriptor.h"
+#include "descriptors.h"
 #include "log.h"
 #include "place.h"
 #include "unit.h"
