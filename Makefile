@@ -209,8 +209,9 @@ $B/bench/fill: tests/bench/fill.c $B/libdurablestreams.a
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $B/libdurablestreams.a \
 		$(LIB_LDLIBS)
 
-# what a test needs built; tests/run calls it
-test-programs: all $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ)
+# what a test needs built, and what a benchmark does, so that it stays whole
+BENCH_PROGRAMS := $(addprefix $B/bench/,empty.fcgi empty.cgi load fill)
+test-programs: all $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ) $(BENCH_PROGRAMS)
 
 run:
 	@sh deploy/packages.sh run
@@ -304,7 +305,7 @@ deb:
 # bench-scale: how the cost grows. BENCH= has other arguments of bench.mjs, PLOT=file.svg draws
 bench bench-quick bench-scale:
 	@sh deploy/packages.sh bench
-	@$(MAKE) --no-print-directory all $(addprefix $B/bench/,empty.fcgi empty.cgi load fill)
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
 	@$(if $(filter bench-scale,$@),$(MAKE) --no-print-directory STATIC=1 $B/static/$(PROGRAM))
 	@sh tests/run.sh modules
 	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) \

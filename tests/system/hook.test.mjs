@@ -291,7 +291,7 @@ describe("a program", () => {
       log,
       env: cleanEnv({ DS_DATABASE: path.join(place, "d.db"), DS_HOOK: "hook.sh" }),
     })
-    expect((await child.gone).code).toBe(1)
+    expect((await child.gone).code).toBe(78)
     expect(fs.readFileSync(log, "utf8")).toMatch(/DS_HOOK must be the absolute path of a program/)
   })
 })
