@@ -115,8 +115,8 @@ struct ds_store_options {
     enum ds_durability durability;
     int64_t busy_timeout_ms;  /* how long a write waits for other programs; 0: 5000, at most ten
                                  minutes */
-    int64_t read_chunk_bytes; /* most payload bytes of one ds_read(), but a larger JSON message
-                                 comes alone; 0: 1 MiB, at most 1 GiB */
+    int64_t read_chunk_bytes; /* most payload bytes of one ds_read(), but a larger message comes
+                                 alone, bytes in parts of 256 KiB; 0: 1 MiB, at most 1 GiB */
     int64_t max_body_bytes;   /* largest append, else DS_TOO_LARGE; 0: 64 MiB, at most 900 MiB */
     /* Path of the registry, a stream of creations and deletions that the store writes itself; "off"
        ends it. NULL leaves it as the database has it (a new one: off). */
@@ -239,7 +239,8 @@ struct ds_read_result {
 
 /*
  * Reads from an offset (NULL: the beginning) what there is, read_chunk_bytes at most (section 5.6).
- * Renews a TTL. DS_INVALID: not an offset of this stream. Free with ds_read_free().
+ * An offset inside a message, which none of ours is, reads the message from its start. DS_INVALID:
+ * no offset, or one beyond the tail. Renews a TTL. Free with ds_read_free().
  */
 DS_API enum ds_status ds_read(struct ds_store *store, const char *path, const char *offset,
                               struct ds_read_result *result);

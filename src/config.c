@@ -52,7 +52,7 @@ static const struct row table[] = {
     {"DS_SSE_KEEPALIVE_MS", NUMBER, FIELD(sse_keepalive_ms), NULL, 15000, 100, 3600000,
      "a silent SSE connection gets a comment line this often"},
     {"DS_READ_CHUNK_BYTES", NUMBER, FIELD(read_chunk_bytes), NULL, 1 * MIB, 1024, 1 * GIB,
-     "most payload bytes of one answer; a larger JSON message goes alone"},
+     "most payload bytes of one answer; a larger message goes alone, bytes in parts of 256 KiB"},
     {"DS_MAX_BODY_BYTES", NUMBER, FIELD(max_body_bytes), NULL, 64 * MIB, 1, 900 * MIB,
      "largest request body, else 413"},
     {"DS_MAX_MESSAGES", NUMBER, FIELD(max_messages), NULL, 65536, 1, 100000000,

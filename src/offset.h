@@ -8,6 +8,12 @@
  * start of the stream (JSON messages as they are stored, without the array around them). Forks
  * share the positions of their source up to the point of divergence.
  *
+ * Clients should read on from offsets that they were given, but some count on from them: the Yjs
+ * server of y-durable-streams asks for the offset of its last compaction plus one, and never comes
+ * round after a 400. So a read takes every offset. One inside a message, which is none of ours,
+ * reads the message from its start (store_read_span), and one beyond the tail is taken for the
+ * tail. Where a fork begins is another matter: 400 if it is no place in the source.
+ *
  * Pure: no I/O, thread-safe.
  */
 #ifndef OFFSET_H

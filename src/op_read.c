@@ -246,15 +246,6 @@ static enum ds_status answer(struct ds_exchange *exchange, const struct stream *
     return DS_OK;
 }
 
-static void refuse(struct ds_exchange *exchange, enum ds_status status)
-{
-    if (status == DS_INVALID)
-        http_refuse(exchange, 400, "the offset is not one of this stream");
-    else
-        http_refuse_status(exchange, status);
-    exchange_finish(exchange);
-}
-
 /* Is there data to read at this place? The desk could no longer say that there is not. */
 static enum ds_status try_read(struct store_conn *conn, const struct stream *stream, int64_t from)
 {
@@ -279,8 +270,8 @@ static enum ds_status look(struct ds_exchange *exchange, struct read_request *re
         return status;
     if (read->kind == OFFSET_NOW)
         read->from = stream->tail;
-    if (read->from > stream->tail)
-        return DS_INVALID;
+    if (read->from > stream->tail) /* not one of ours, but clients build such ones: see offset.h */
+        read->from = stream->tail;
     if (read->mode == SSE && read->from < stream->tail) {
         status = try_read(exchange->conn, stream, read->from);
         if (status != DS_OK)
@@ -314,10 +305,11 @@ void op_read(struct ds_exchange *exchange)
     }
     status = look(exchange, &read, &stream, &park_it);
     store_end_read(exchange->conn);
-    if (status != DS_OK)
-        refuse(exchange, status);
-    else if (park_it)
+    if (status == DS_OK && park_it) {
         park(exchange, &stream, &read);
-    else
-        exchange_finish(exchange);
+        return;
+    }
+    if (status != DS_OK)
+        http_refuse_status(exchange, status);
+    exchange_finish(exchange);
 }

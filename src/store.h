@@ -203,15 +203,32 @@ enum ds_status store_append(struct store_conn *conn, struct stream *stream, cons
 enum ds_status store_insert_row(struct store_conn *conn, int64_t stream_id, int64_t position,
                                 int part, const char *payload, size_t len, int64_t now);
 
+/* What a read gave. */
+struct store_span {
+    int64_t next;        /* position after it */
+    int64_t appended_at; /* when its last message was appended; 0 where it gave none */
+};
+
 /*
- * Adds the payload from position `from` on to out: about limit bytes at most, inherited parts of
- * a fork included, and sets *next to the position after them. JSON streams: whole messages (one
- * at least), as an array. DS_INVALID: `from` is beyond the tail, or, for JSON, inside a message.
- * DS_PRUNED: somebody has deleted rows there. DS_NOT_FOUND: the stream is gone since store_hold().
- * Call within a read (store_hold) or write transaction in which stream was read.
+ * Adds the payload from position `from` on to out, inherited parts of a fork included: whole rows,
+ * limit bytes at most, but one row at least. A row is a message, or 256 KiB of a larger one of a
+ * byte stream. JSON streams: as an array. A `from` inside a row is rounded down to the start
+ * of its message, since no offset of ours lies there, unless a text reader over SSE was sent all
+ * before it (utf8_incomplete_tail). DS_INVALID: `from` is beyond the tail. DS_PRUNED: somebody has
+ * deleted rows there. DS_NOT_FOUND: the stream is gone since store_hold(). Call within a read
+ * (store_hold) or write transaction in which stream was read.
  */
+enum ds_status store_read_span(struct store_conn *conn, const struct stream *stream, int64_t from,
+                               size_t limit, struct buf *out, struct store_span *span);
+
+/* As store_read_span(), where only the position after it matters. */
 enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
                           size_t limit, struct buf *out, int64_t *next);
+
+/* The one byte of a byte stream at this position, which is before the tail. As store_read_span().
+ */
+enum ds_status store_read_byte(struct store_conn *conn, const struct stream *stream,
+                               int64_t position, char *byte);
 
 /*
  * Resolves Stream-Fork-Offset plus Stream-Fork-Sub-Offset (protocol section 4.2) to a position:

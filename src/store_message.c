@@ -18,6 +18,7 @@
 #include "json_state.h"
 #include "offset.h"
 #include "store_private.h"
+#include "utf8.h"
 
 enum { PART_SIZE = 256 * 1024 }; /* a larger body of a byte stream lies in several rows */
 
@@ -147,11 +148,11 @@ static sqlite3_stmt *open_rows(struct store_conn *conn, enum stmt which,
 
 /* A read under way. */
 struct reading {
-    bool json;
+    enum http_type_kind kind;
     size_t limit; /* payload bytes wanted */
     size_t taken; /* payload bytes so far */
-    int64_t next; /* position to go on from */
     struct buf *out;
+    struct store_span span; /* span.next: position to go on from */
 };
 
 /* A JSON message, with the offset after it where the state protocol wants it. */
@@ -170,72 +171,107 @@ static void add_message(struct buf *out, const char *payload, size_t len, int64_
     buf_add(out, payload + place.at + place.cut, len - place.at - place.cut);
 }
 
-/* Takes one row, or of a byte stream's row the part that is asked for. */
+/* Does the position lie in the row that stmt is at? */
+static bool is_in_row(sqlite3_stmt *stmt, int64_t position)
+{
+    int64_t start = sqlite3_column_int64(stmt, 0);
+
+    return start <= position && position < start + sqlite3_column_bytes(stmt, 1);
+}
+
+/* How much of a row belongs to the segment: a fork may have taken a part of this message. */
+static size_t row_length(const struct segment *segment, sqlite3_stmt *stmt)
+{
+    int64_t left = segment->to - sqlite3_column_int64(stmt, 0);
+    size_t len = (size_t)sqlite3_column_bytes(stmt, 1);
+
+    return left < (int64_t)len ? (size_t)left : len;
+}
+
+/* Takes one row, or the rest of it. */
 static enum ds_status take_row(struct reading *reading, const struct segment *segment,
                                sqlite3_stmt *stmt)
 {
-    int64_t position = sqlite3_column_int64(stmt, 0);
     const char *payload = sqlite3_column_blob(stmt, 1);
-    size_t len = (size_t)sqlite3_column_bytes(stmt, 1), skip;
+    size_t len = row_length(segment, stmt), skip;
 
     /* rows that somebody deleted at the sqlite3 prompt, to keep the newest only (section 5.6) */
-    if (position > reading->next || position + (int64_t)len <= reading->next)
+    if (!is_in_row(stmt, reading->span.next))
         return DS_PRUNED;
-    skip = (size_t)(reading->next - position);
-    if (reading->json) {
-        if (skip != 0) /* not a place between messages: no offset of ours */
-            return DS_INVALID;
+    skip = (size_t)(reading->span.next - sqlite3_column_int64(stmt, 0));
+    reading->span.next += (int64_t)(len - skip);
+    if (reading->kind == HTTP_TYPE_JSON) {
         buf_addc(reading->out, reading->taken == 0 ? '[' : ',');
-        add_message(reading->out, payload, len, position + (int64_t)len);
+        add_message(reading->out, payload, len, reading->span.next);
     } else {
-        if (position + (int64_t)len > segment->to)
-            len = (size_t)(segment->to - position); /* the fork took a part of this message */
-        if (len - skip > reading->limit - reading->taken)
-            len = skip + reading->limit - reading->taken;
-        len -= skip;
-        buf_add(reading->out, payload + skip, len);
+        buf_add(reading->out, payload + skip, len - skip);
     }
-    reading->taken += len;
-    reading->next += (int64_t)len;
+    reading->taken += len - skip;
+    reading->span.appended_at = sqlite3_column_int64(stmt, 2);
     return buf_failed(reading->out) ? DS_NO_MEMORY : DS_OK;
+}
+
+/* Has SSE named this place inside a row, since it held the beginning of a character back? */
+static bool is_held_back(const struct reading *reading, const struct segment *segment,
+                         sqlite3_stmt *stmt)
+{
+    const char *payload = sqlite3_column_blob(stmt, 1);
+    size_t skip = (size_t)(reading->span.next - sqlite3_column_int64(stmt, 0));
+    size_t rest = row_length(segment, stmt) - skip;
+
+    return reading->kind == HTTP_TYPE_TEXT && utf8_incomplete_tail(payload + skip, rest) == rest;
+}
+
+static enum ds_status start_rows(struct store_conn *conn, const struct reading *reading,
+                                 enum stmt which, const struct segment *segment,
+                                 sqlite3_stmt **stmt, bool *row)
+{
+    enum ds_status status = DS_FAILED;
+
+    *stmt = open_rows(conn, which, segment, reading->span.next, &status);
+    return *stmt ? stmt_step(conn, *stmt, row) : status;
 }
 
 /*
  * The first row of a read. Mostly one begins at the place that is asked for; the one that such a
  * place lies in has to be looked for.
  */
-static enum ds_status first_row(struct store_conn *conn, const struct reading *reading,
+static enum ds_status first_row(struct store_conn *conn, struct reading *reading,
                                 const struct segment *segment, sqlite3_stmt **stmt, bool *row)
 {
-    enum ds_status status = DS_FAILED;
+    enum ds_status status = start_rows(conn, reading, STMT_MESSAGE_READ, segment, stmt, row);
 
-    *stmt = open_rows(conn, STMT_MESSAGE_READ, segment, reading->next, &status);
-    if (!*stmt)
-        return status;
-    status = stmt_step(conn, *stmt, row);
-    if (status != DS_OK || (*row && sqlite3_column_int64(*stmt, 0) == reading->next))
+    if (status != DS_OK || (*row && sqlite3_column_int64(*stmt, 0) == reading->span.next))
         return status;
     (void)sqlite3_reset(*stmt);
-    *stmt = open_rows(conn, STMT_MESSAGE_READ_INSIDE, segment, reading->next, &status);
-    return *stmt ? stmt_step(conn, *stmt, row) : status;
+    status = start_rows(conn, reading, STMT_MESSAGE_READ_INSIDE, segment, stmt, row);
+    if (status != DS_OK || !*row || !is_in_row(*stmt, reading->span.next) ||
+        is_held_back(reading, segment, *stmt))
+        return status;
+    (void)sqlite3_reset(*stmt);
+    *row = false;
+    status = stmt_query_int(conn, STMT_MESSAGE_START, segment->stream_id, reading->span.next,
+                            &reading->span.next);
+    return status == DS_OK ? start_rows(conn, reading, STMT_MESSAGE_READ, segment, stmt, row)
+                           : status;
 }
 
 static enum ds_status read_segment(struct store_conn *conn, struct reading *reading,
                                    const struct segment *segment)
 {
-    sqlite3_stmt *stmt;
+    sqlite3_stmt *stmt = NULL;
     bool row = false;
     enum ds_status status = first_row(conn, reading, segment, &stmt, &row);
 
     while (status == DS_OK && row) {
-        /* a whole JSON message that would go over the limit waits for the next read */
-        if (reading->json && reading->taken > 0 &&
-            (size_t)sqlite3_column_bytes(stmt, 1) > reading->limit - reading->taken) {
+        /* a row that would go over the limit waits for the next read */
+        if (reading->taken > 0 && row_length(segment, stmt) > reading->limit - reading->taken) {
             reading->limit = reading->taken;
             break;
         }
         status = take_row(reading, segment, stmt);
-        if (status != DS_OK || reading->next >= segment->to || reading->taken >= reading->limit)
+        if (status != DS_OK || reading->span.next >= segment->to ||
+            reading->taken >= reading->limit)
             break;
         status = stmt_step(conn, stmt, &row);
     }
@@ -254,10 +290,10 @@ static enum ds_status why_missing(struct store_conn *conn, const struct stream *
     return status == DS_OK ? DS_PRUNED : status;
 }
 
-enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
-                          size_t limit, struct buf *out, int64_t *next)
+enum ds_status store_read_span(struct store_conn *conn, const struct stream *stream, int64_t from,
+                               size_t limit, struct buf *out, struct store_span *span)
 {
-    struct reading reading = {stream->kind == HTTP_TYPE_JSON, limit, 0, from, out};
+    struct reading reading = {.kind = stream->kind, .limit = limit, .out = out, .span.next = from};
     struct segment own, *first = NULL, *segment;
     enum ds_status status = DS_OK;
 
@@ -273,15 +309,45 @@ enum ds_status store_read(struct store_conn *conn, const struct stream *stream, 
     for (segment = first; status == DS_OK && segment && reading.taken < reading.limit;
          segment = segment->next)
         status = read_segment(conn, &reading, segment);
-    if (status == DS_OK && reading.json)
+    if (status == DS_OK && stream->kind == HTTP_TYPE_JSON)
         buf_adds(out, reading.taken == 0 ? "[]" : "]");
     if (status == DS_OK && buf_failed(out))
         status = DS_NO_MEMORY;
-    *next = reading.next;
+    *span = reading.span;
     release(first, &own);
     if (status == DS_PRUNED && store_is_idle(conn))
         return why_missing(conn, stream);
     return status;
+}
+
+enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
+                          size_t limit, struct buf *out, int64_t *next)
+{
+    struct store_span span = {.next = from};
+    enum ds_status status = store_read_span(conn, stream, from, limit, out, &span);
+
+    *next = span.next;
+    return status;
+}
+
+enum ds_status store_read_byte(struct store_conn *conn, const struct stream *stream,
+                               int64_t position, char *byte)
+{
+    struct reading reading = {.kind = stream->kind, .span.next = position};
+    struct segment own, *first = NULL;
+    sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    enum ds_status status = cut(conn, stream, position, &own, &first);
+
+    if (status == DS_OK && first)
+        status = start_rows(conn, &reading, STMT_MESSAGE_READ_INSIDE, first, &stmt, &row);
+    row = row && is_in_row(stmt, position);
+    if (row)
+        *byte =
+            ((const char *)sqlite3_column_blob(stmt, 1))[position - sqlite3_column_int64(stmt, 0)];
+    (void)sqlite3_reset(stmt);
+    release(first, &own);
+    return status == DS_OK && !row ? DS_PRUNED : status;
 }
 
 /* --- places between and in messages --- */

@@ -69,9 +69,12 @@ const char *const stmt_sql[STMT_COUNT] = {
         "AND NOT EXISTS (SELECT 1 FROM stream AS fork WHERE fork.source_id = s.id) LIMIT ?1",
     [STMT_MESSAGE_INSERT] = "INSERT INTO message (stream_id, position, part, appended_at, payload) "
                             "VALUES (?1, ?2, ?3, ?4, ?5)",
-    [STMT_MESSAGE_READ] = "SELECT position, payload FROM message WHERE stream_id = ?1 "
-                          "AND position >= ?2 AND position < ?3 ORDER BY position",
-    [STMT_MESSAGE_READ_INSIDE] = "SELECT position, payload " MESSAGES_FROM,
+    [STMT_MESSAGE_READ] =
+        "SELECT position, payload, appended_at FROM message "
+        "WHERE stream_id = ?1 AND position >= ?2 AND position < ?3 ORDER BY position",
+    [STMT_MESSAGE_READ_INSIDE] = "SELECT position, payload, appended_at " MESSAGES_FROM,
+    [STMT_MESSAGE_START] = "SELECT position FROM message WHERE stream_id = ?1 AND position <= ?2 "
+                           "AND part = 0 ORDER BY position DESC LIMIT 1",
     [STMT_MESSAGE_PLACES] = "SELECT position, part, length(payload) " MESSAGES_FROM,
     [STMT_MESSAGE_SLICE] =
         "SELECT position FROM message WHERE stream_id = ?1 ORDER BY position LIMIT ?2",

@@ -252,7 +252,7 @@ END_TEST
 
 START_TEST(limits_are_the_options)
 {
-    const struct ds_store_options options = {.max_body_bytes = 10, .read_chunk_bytes = 4};
+    const struct ds_store_options options = {.max_body_bytes = 10, .read_chunk_bytes = 11};
     const struct ds_create_options full = {.data = "0123456789a", .len = 11};
     struct ds_append_result result;
     struct ds_read_result read;
@@ -263,11 +263,14 @@ START_TEST(limits_are_the_options)
     ck_assert_int_eq(ds_create(store, "/a", &full, NULL, NULL), DS_TOO_LARGE);
     lib_create(store, "/a", "text/plain");
     ck_assert_int_eq(ds_append(store, "/a", "0123456789a", 11, NULL, &result), DS_TOO_LARGE);
-    lib_append(store, "/a", "0123456789");
+    lib_append(store, "/a", "01234");
+    lib_append(store, "/a", "56789");
+    lib_append(store, "/a", "abcde");
     ck_assert_int_eq(ds_read(store, "/a", NULL, &read), DS_OK);
-    ck_assert_str_eq(read.data, "0123");
+    ck_assert_str_eq(read.data, "0123456789");
     ck_assert(!read.up_to_date);
-    lib_expect(store, "/a", read.next_offset, "4567");
+    lib_expect(store, "/a", read.next_offset, "abcde");
+    lib_expect(store, "/a", "0000000000000000_0000000000000011", "abcde"); /* inside a message */
     ds_read_free(&read);
     lib_end(store);
 }

@@ -154,13 +154,24 @@ START_TEST(switches_a_restored_copy_to_wal)
 }
 END_TEST
 
-START_TEST(reads_a_large_body_from_any_byte_in_any_pieces)
+/* Where the read of a body that lies in parts begins, and ends: at parts, or with the message. */
+static void expect_span(int64_t from, size_t limit, int64_t size, int64_t *begin, int64_t *end)
 {
-    enum { SIZE = 700 * 1000 };
+    enum { PART = 256 * 1024 };
+
+    *begin = *end = from % PART == 0 ? from : 0;
+    do
+        *end = size - *end < PART ? size : *end + PART;
+    while (*end < size && (size - *end < PART ? size : *end + PART) - *begin <= (int64_t)limit);
+}
+
+START_TEST(reads_a_large_body_in_parts_and_from_its_start_where_none_begins)
+{
+    enum { SIZE = 700 * 1000, PART = 256 * 1024 };
     struct fixture f;
     struct stream stream;
     char *body = malloc(SIZE), *text;
-    int64_t next;
+    int64_t next, begin, end;
     uint32_t seed = 1;
 
     for (size_t i = 0; i < SIZE; i++)
@@ -172,18 +183,75 @@ START_TEST(reads_a_large_body_from_any_byte_in_any_pieces)
     ck_assert_int_eq(store_update(f.conn, &stream), DS_OK);
     ck_assert_int_eq(store_commit(f.conn), DS_OK);
     ck_assert_int_eq(stream.messages, 1);
-    for (int i = 0; i < 200; i++) {
-        int64_t from = unit_random(&seed) % SIZE;
-        size_t limit = 1 + unit_random(&seed) % (400 * 1000);
-        size_t expected = (size_t)(SIZE - from) < limit ? (size_t)(SIZE - from) : limit;
+    for (int i = 0; i < 300; i++) {
+        int64_t from = i % 3 == 0 ? PART * (i % 9 / 3) : (int64_t)(unit_random(&seed) % SIZE);
+        size_t limit = 1 + unit_random(&seed) % (1000 * 1000);
 
+        expect_span(from, limit, SIZE, &begin, &end);
         text = read_text(&f, &stream, from, limit, &next);
-        ck_assert_int_eq(next, from + (int64_t)expected);
-        ck_assert_msg(memcmp(text, body + from, expected) == 0, "from %d, %zu bytes", (int)from,
-                      limit);
+        ck_assert_int_eq(next, end);
+        ck_assert_msg(memcmp(text, body + begin, (size_t)(end - begin)) == 0, "from %d, %zu bytes",
+                      (int)from, limit);
         free(text);
     }
     free(body);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(a_read_goes_on_where_sse_held_the_beginning_of_a_character_back)
+{
+    struct fixture f;
+    struct stream stream;
+    int64_t next;
+    char byte, *text;
+
+    open_fixture(&f);
+    stream = make_stream(&f, "/text", "text/plain");
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &stream, "ab\xF0\x9F", 4, T), DS_OK);
+    ck_assert_int_eq(store_append(f.conn, &stream, "\x98\x80z", 3, T + 1), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    for (int64_t from = 0; from < 7; from++) {
+        text = read_text(&f, &stream, from, 100, &next);
+        ck_assert_str_eq(text, from == 2  ? "\xF0\x9F\x98\x80z"
+                               : from < 4 ? "ab\xF0\x9F\x98\x80z"
+                                          : "\x98\x80z");
+        ck_assert_int_eq(next, 7);
+        free(text);
+    }
+    ck_assert_int_eq(store_read_byte(f.conn, &stream, 1, &byte), DS_OK);
+    ck_assert_int_eq(byte, 'b');
+    ck_assert_int_eq(store_read_byte(f.conn, &stream, 6, &byte), DS_OK);
+    ck_assert_int_eq(byte, 'z');
+    stream.kind = HTTP_TYPE_BINARY; /* nothing is held back of these */
+    text = read_text(&f, &stream, 2, 100, &next);
+    ck_assert_str_eq(text, "ab\xF0\x9F\x98\x80z");
+    free(text);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(a_read_tells_when_its_last_message_was_appended)
+{
+    struct fixture f;
+    struct stream stream;
+    struct store_span span;
+    struct buf out = {0};
+
+    open_fixture(&f);
+    stream = make_stream(&f, "/log", "text/plain");
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(store_append(f.conn, &stream, "12345", 5, T + i), DS_OK);
+    ck_assert_int_eq(store_commit(f.conn), DS_OK);
+    ck_assert_int_eq(store_read_span(f.conn, &stream, 0, 10, &out, &span), DS_OK);
+    ck_assert_int_eq(span.next, 10);
+    ck_assert_int_eq(span.appended_at, T + 1);
+    ck_assert_int_eq(store_read_span(f.conn, &stream, 15, 10, &out, &span), DS_OK);
+    ck_assert_int_eq(span.next, 15);
+    ck_assert_int_eq(span.appended_at, 0);
+    buf_close(&out);
     close_fixture(&f);
 }
 END_TEST
@@ -196,6 +264,7 @@ struct model {
     struct stream stream;
     char path[16];
     char bytes[MODEL_BYTES];
+    bool begins[MODEL_BYTES]; /* a message, or the fork's own part */
 };
 
 static void model_append(struct fixture *f, struct model *model, uint32_t *seed)
@@ -210,6 +279,7 @@ static void model_append(struct fixture *f, struct model *model, uint32_t *seed)
     if (model->stream.kind == HTTP_TYPE_JSON)
         text[0] = '1'; /* a number */
     memcpy(model->bytes + model->stream.tail, text, len);
+    model->begins[model->stream.tail] = true;
     ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
     ck_assert_int_eq(store_append(f->conn, &model->stream, text, len, T), DS_OK);
     ck_assert_int_eq(store_update(f->conn, &model->stream), DS_OK);
@@ -238,9 +308,30 @@ static void model_fork(struct fixture *f, struct model *models, int *count, uint
         .tail = at,
     };
     memcpy(fork->bytes, source->bytes, (size_t)at);
+    memcpy(fork->begins, source->begins, (size_t)at * sizeof *fork->begins);
     ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
     ck_assert_int_eq(store_insert(f->conn, &fork->stream), DS_OK);
     ck_assert_int_eq(store_commit(f->conn), DS_OK);
+}
+
+/* What a read from here gives: whole messages, from the start of the one that this lies in. */
+static void model_span(const struct model *model, int64_t from, size_t limit, int64_t *begin,
+                       int64_t *end)
+{
+    int64_t tail = model->stream.tail, at;
+
+    while (from < tail && !model->begins[from])
+        from--;
+    *begin = *end = from;
+    while (*end < tail) {
+        for (at = *end + 1; at < tail && !model->begins[at]; at++)
+            ;
+        if (*end > from && at - from > (int64_t)limit)
+            return;
+        *end = at;
+        if (at - from >= (int64_t)limit)
+            return;
+    }
 }
 
 START_TEST(reads_forks_of_forks_as_copies_would_read)
@@ -256,7 +347,7 @@ START_TEST(reads_forks_of_forks_as_copies_would_read)
     models[0].stream = make_stream(&f, "/0", "text/plain");
     for (int step = 0; step < MODEL_STEPS; step++) {
         struct model *model = &models[unit_random(&seed) % (unsigned)count];
-        int64_t from;
+        int64_t from, begin, end;
         size_t limit;
         char *text;
 
@@ -268,11 +359,9 @@ START_TEST(reads_forks_of_forks_as_copies_would_read)
         from = unit_random(&seed) % (unsigned)(model->stream.tail + 1);
         limit = 1 + unit_random(&seed) % 64;
         text = read_text(&f, &model->stream, from, limit, &next);
-        ck_assert_msg(next == from + (int64_t)strlen(text) &&
-                          strlen(text) == ((size_t)(model->stream.tail - from) < limit
-                                               ? (size_t)(model->stream.tail - from)
-                                               : limit) &&
-                          memcmp(text, model->bytes + from, strlen(text)) == 0,
+        model_span(model, from, limit, &begin, &end);
+        ck_assert_msg(next == end && (int64_t)strlen(text) == end - begin &&
+                          memcmp(text, model->bytes + begin, strlen(text)) == 0,
                       "step %d: %s from %d: read \"%s\", next %d", step, model->path, (int)from,
                       text, (int)next);
         free(text);
@@ -310,7 +399,12 @@ START_TEST(keeps_json_messages_whole)
     text = read_text(&f, &stream, 26, 1, &next);
     ck_assert_str_eq(text, "[]");
     free(text);
-    ck_assert_int_eq(store_read(f.conn, &stream, 3, 10, &out, &next), DS_INVALID);
+    text = read_text(&f, &stream, 3, 10, &next); /* inside a message: from its start */
+    ck_assert_str_eq(text, "[{\"a\":1.0}]");
+    free(text);
+    text = read_text(&f, &stream, 24, 16, &next);
+    ck_assert_str_eq(text, "[\"a long message\"]");
+    free(text);
     ck_assert_int_eq(store_read(f.conn, &stream, 27, 10, &out, &next), DS_INVALID);
     buf_close(&out);
     close_fixture(&f);
@@ -440,8 +534,8 @@ START_TEST(says_so_where_rows_were_deleted_by_hand)
         ck_assert_int_eq(store_read(f.conn, &stream, from, 100, &out, &next), DS_PRUNED);
     ck_assert_int_eq(store_read(f.conn, &stream, 5, 100, &out, &next), DS_PRUNED);
     ck_assert_int_eq(store_read(f.conn, &stream, 17, 100, &out, &next), DS_PRUNED);
-    text = read_text(&f, &stream, 7, 8, &next);
-    ck_assert_str_eq(text, "34512345");
+    text = read_text(&f, &stream, 7, 10, &next);
+    ck_assert_str_eq(text, "1234512345");
     free(text);
     buf_close(&out);
     close_fixture(&f);
@@ -674,7 +768,10 @@ END_TEST
 
 UNIT_MAIN(store, prepares_every_statement_and_scans_no_table, has_views_that_a_person_can_read,
           refuses_a_database_of_another_program, switches_a_restored_copy_to_wal,
-          is_made_by_many_processes_at_once, reads_a_large_body_from_any_byte_in_any_pieces,
+          is_made_by_many_processes_at_once,
+          reads_a_large_body_in_parts_and_from_its_start_where_none_begins,
+          a_read_goes_on_where_sse_held_the_beginning_of_a_character_back,
+          a_read_tells_when_its_last_message_was_appended,
           reads_forks_of_forks_as_copies_would_read, keeps_json_messages_whole,
           tells_readers_of_state_messages_the_offset_after_each,
           gives_back_a_write_lock_that_was_taken_beforehand, resolves_sub_offsets_to_places,

@@ -1,8 +1,10 @@
 // Offsets and conditional requests.
 
+import { randomBytes } from "node:crypto"
 import { describe, expect, test } from "vitest"
+import { sleep, sqlite } from "../harness.mjs"
 import { fresh } from "../http.mjs"
-import { api, CLOSE, expectStatus, narrow, stream } from "./context.mjs"
+import { api, CLOSE, expectStatus, narrow, server, stream } from "./context.mjs"
 
 describe("offsets", () => {
   const malformed = [
@@ -27,18 +29,116 @@ describe("offsets", () => {
       expectStatus(await api.get(`${path}?offset=${offset}${live}`), 400)
   })
 
-  test("an offset beyond the tail never leads backwards", async () => {
-    const path = await stream("text/plain", "x")
-    const far = "0000000000000000_0000000000009999"
-    const answer = await api.get(`${path}?offset=${far}`)
-    expectStatus(answer, 200, 400)
-    if (answer.status === 200) {
-      expect(answer.body.length).toBe(0)
-      expect(
-        answer.headers["stream-next-offset"] >= far,
-        answer.headers["stream-next-offset"]
-      ).toBe(true)
+  const at = (position) => `0000000000000000_${String(position).padStart(16, "0")}`
+  const beyond = [at(6), at(9999), "9999999999999999_9999999999999999"]
+
+  test.each(beyond)("one beyond the tail (%s) is taken for the tail", async (offset) => {
+    for (const [type, text, nothing] of [
+      ["text/plain", "hello", ""],
+      ["application/octet-stream", "hello", ""],
+      ["application/json", "12345", "[]"],
+    ]) {
+      const path = await stream(type, text)
+      const answer = await api.get(`${path}?offset=${offset}`)
+      expectStatus(answer, 200)
+      expect(answer.text).toBe(nothing)
+      expect(answer.headers["stream-next-offset"]).toBe(at(5))
+      expect(answer.headers["stream-up-to-date"]).toBe("true")
+      expect(answer.headers["stream-closed"]).toBeUndefined()
+      expectStatus(await api.post(path, CLOSE), 204)
+      expect((await api.get(`${path}?offset=${offset}`)).headers["stream-closed"]).toBe("true")
+      const poll = await api.get(`${path}?offset=${offset}&live=long-poll`)
+      expectStatus(poll, 204)
+      expect(poll.headers["stream-closed"]).toBe("true")
     }
+  })
+
+  test.each(beyond)("who waits beyond the tail (%s) misses and repeats nothing", async (offset) => {
+    const path = fresh()
+    await narrow.create(path, "text/plain", "hello")
+    const reader = await narrow.sse(`${path}?offset=${offset}&live=sse`)
+    const first = await reader.waitFor((event) => event.control)
+    expect(first.control).toMatchObject({ streamNextOffset: at(5), upToDate: true })
+    const waiting = narrow.get(`${path}?offset=${offset}&live=long-poll`)
+    await sleep(150)
+    await narrow.append(path, "text/plain", "abc")
+    const polled = await waiting
+    expectStatus(polled, 200)
+    expect([polled.text, polled.headers["stream-next-offset"]]).toEqual(["abc", at(8)])
+    await narrow.append(path, "text/plain", "def")
+    await reader.waitFor((event) => event.control?.streamNextOffset === at(11))
+    reader.close()
+    expect(reader.text()).toBe("abcdef")
+  })
+
+  test("one inside a message reads the message from its start", async () => {
+    for (const [type, messages, show] of [
+      ["text/plain", ["one", "three", "five"], (rest) => rest.join("")],
+      ["application/octet-stream", ["one", "three", "five"], (rest) => rest.join("")],
+      ["application/json", ["123", '"abc"', "4567"], (rest) => `[${rest.join(",")}]`],
+    ]) {
+      const path = await stream(type, ...messages)
+      // both parts of a fork: the message that it cut, and its own
+      const cut = type.includes("json") ? 8 : 6
+      const fork = fresh()
+      expectStatus(
+        await api.put(fork, { "stream-forked-from": path, "stream-fork-offset": at(cut) }),
+        201
+      )
+      await api.append(fork, type, "789")
+      const forked = [messages[0], messages[1].slice(0, cut - 3), "789"]
+      for (const [name, list] of [
+        [path, messages],
+        [fork, forked],
+      ]) {
+        let begins = 0
+        for (const [i, message] of list.entries()) {
+          for (let inside = begins; inside < begins + message.length; inside++) {
+            const rest = show(list.slice(i))
+            for (const live of ["", "&live=long-poll"]) {
+              const answer = await api.get(`${name}?offset=${at(inside)}${live}`)
+              expectStatus(answer, 200)
+              expect(answer.text, `${name} ${type} ${inside} ${live}`).toBe(rest)
+            }
+          }
+          begins += message.length
+        }
+      }
+      const reader = await api.sse(`${path}?offset=${at(4)}&live=sse`)
+      await reader.waitFor((event) => event.control?.upToDate)
+      reader.close()
+      const data = reader.events.filter((event) => event.type === "data").map(({ data }) => data)
+      expect(type.includes("octet") ? Buffer.from(data[0], "base64").toString() : data[0]).toBe(
+        show(messages.slice(1))
+      )
+    }
+  })
+
+  test("those of a large message lead through it, and all others to its start", async () => {
+    const path = await stream("application/octet-stream")
+    const body = randomBytes(900_000)
+    await api.append(path, "application/octet-stream", body)
+    const reader = await api.sse(`${path}?offset=-1&live=sse`)
+    await reader.waitFor((event) => event.control?.upToDate)
+    reader.close()
+    const offsets = reader.controls().map((control) => control.streamNextOffset)
+    expect(offsets.length, "slices").toBeGreaterThan(2)
+    for (const offset of offsets.slice(0, -1)) {
+      const from = Number(offset.slice(17))
+      const rest = await api.get(`${path}?offset=${offset}`)
+      expect(rest.body.equals(body.subarray(from)), offset).toBe(true)
+      for (const other of [from - 1, from + 1])
+        expect((await api.get(`${path}?offset=${at(other)}`)).body.equals(body)).toBe(true)
+    }
+  })
+
+  test("where a fork begins must be a place of its source", async () => {
+    const path = await stream("application/json", "[1,2]")
+    for (const offset of [...beyond, at(3)])
+      expectStatus(
+        await api.put(fresh(), { "stream-forked-from": path, "stream-fork-offset": offset }),
+        400
+      )
   })
 
   test("live reads need an offset", async () => {
@@ -146,7 +246,7 @@ describe("conditional reads", () => {
     const kept = "public, max-age=60, stale-while-revalidate=300"
     const path = fresh()
     await narrow.create(path)
-    for (const letter of "abc") await narrow.append(path, "text/plain", letter.repeat(9000))
+    for (const letter of "abc") await narrow.append(path, "text/plain", letter.repeat(8000))
     const chunk = await narrow.get(`${path}?offset=-1`)
     expect(chunk.headers["stream-up-to-date"]).toBeUndefined()
     expect(chunk.headers["cache-control"]).toBe(kept)
