@@ -108,8 +108,9 @@ static enum ds_status poll_data(struct server *server, struct store_conn *conn,
         .origin = reader->origin,
         .now = now,
     };
-    enum ds_status status = store_read(conn, stream, reader->position,
-                                       (size_t)server->config->read_chunk_bytes, &body, &view.next);
+    enum ds_status status =
+        store_read_span(conn, stream, reader->position, (size_t)server->config->read_chunk_bytes,
+                        &body, &view.span);
 
     mangle_body(&reader->mangle, &body);
     view.body_len = (int64_t)body.len;
@@ -121,7 +122,7 @@ static enum ds_status poll_data(struct server *server, struct store_conn *conn,
         status = give(&body, &answer->body);
     buf_close(&head);
     buf_close(&body);
-    answer->next = view.next;
+    answer->next = view.span.next;
     answer->end = true;
     return status;
 }

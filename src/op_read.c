@@ -25,31 +25,32 @@
 #include "server.h"
 #include "store.h"
 
-enum { ETAG_SIZE = 96, MAX_AGE_S = 60, LONG_READ = 64 * 1024 };
+enum { ETAG_SIZE = 112, MAX_AGE_S = 60, LONG_READ = 64 * 1024 };
 
 /* --- heads --- */
 
-static void format_etag(char text[static ETAG_SIZE], const struct stream *stream, int64_t from,
-                        int64_t next)
+/*
+ * The stream's incarnation, where the data begins and ends, when the last of it was appended, and
+ * closure. Id and time of creation: unlike the id alone, not even a new database repeats them. The
+ * time of the last message tells two histories of one incarnation apart, which a restored backup
+ * and appends of equal length make: what came after the backup came at another time, and so did
+ * the last message of every range that has any of it.
+ */
+static void format_etag(char text[static ETAG_SIZE], const struct read_view *view)
 {
-    /* id and time of creation: unlike the id alone, not even a new database repeats them */
+    const struct stream *stream = view->stream;
+
     *text++ = '"';
     text += digits_write_hex(text, (uint64_t)stream->id);
     *text++ = '-';
     text += digits_write_hex(text, (uint64_t)stream->created_at);
     *text++ = ':';
-    text += digits_write(text, from);
+    text += digits_write(text, view->from);
     *text++ = ':';
-    text += digits_write(text, next);
-    strcpy(text, stream->closed_at != 0 && next == stream->tail ? ":c\"" : "\"");
-}
-
-void op_read_etag(struct buf *head, const struct stream *stream, int64_t from, int64_t next)
-{
-    char etag[ETAG_SIZE];
-
-    format_etag(etag, stream, from, next);
-    http_add(head, "ETag", etag);
+    text += digits_write(text, view->span.next);
+    *text++ = ':';
+    text += digits_write_hex(text, (uint64_t)view->span.appended_at);
+    strcpy(text, stream->closed_at != 0 && view->span.next == stream->tail ? ":c\"" : "\"");
 }
 
 void op_read_shut_in(struct buf *head)
@@ -86,9 +87,9 @@ static void add_cache_control(struct buf *head, const struct config *config,
         return;
     }
     buf_adds(head, shared ? "Cache-Control: public" : "Cache-Control: private");
-    if (view->next == view->from) {
+    if (view->span.next == view->from) {
         buf_adds(head, ", no-cache");
-    } else if (view->next == view->stream->tail && view->stream->closed_at == 0) {
+    } else if (view->span.next == view->stream->tail && view->stream->closed_at == 0) {
         buf_adds(head, shared ? ", max-age=0, s-maxage=" : ", max-age=0");
         if (shared)
             buf_add_int(head, age_limit(view));
@@ -116,13 +117,13 @@ bool op_read_head(struct buf *head, const struct server *server, const struct re
     char etag[ETAG_SIZE];
     bool unchanged;
 
-    format_etag(etag, view->stream, view->from, view->next);
+    format_etag(etag, view);
     unchanged =
         !view->only_now && view->if_none_match && http_etag_matches(view->if_none_match, etag);
     http_begin(head, server->config, view->origin, unchanged ? 304 : 200);
     http_add(head, "Content-Type", view->stream->content_type);
     op_read_shut_in(head);
-    add_position(head, view->stream, view->next);
+    add_position(head, view->stream, view->span.next);
     if (view->cursor >= 0)
         http_add_int(head, "Stream-Cursor", view->cursor);
     if (!view->only_now)
@@ -232,8 +233,8 @@ static enum ds_status answer(struct ds_exchange *exchange, const struct stream *
 
     if (stream->tail - read->from > LONG_READ)
         exchange_takes_long(exchange);
-    status = store_read(exchange->conn, stream, read->from,
-                        (size_t)server->config->read_chunk_bytes, &exchange->body, &view.next);
+    status = store_read_span(exchange->conn, stream, read->from,
+                             (size_t)server->config->read_chunk_bytes, &exchange->body, &view.span);
     if (status != DS_OK)
         return status;
     if (read->mode == LONG_POLL)

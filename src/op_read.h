@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store.h"
+
 struct buf;
 struct server;
 struct stream;
@@ -12,7 +14,8 @@ struct stream;
 /* An answer to a read, as its head needs to know it. */
 struct read_view {
     const struct stream *stream;
-    int64_t from, next;        /* positions before and after the data */
+    int64_t from;              /* position that was asked for */
+    struct store_span span;    /* what was read */
     int64_t cursor;            /* Stream-Cursor, or -1 to leave it out */
     int64_t body_len;          /* bytes of the body */
     bool only_now;             /* the answer depends on the moment: no ETag, not stored */
@@ -34,8 +37,5 @@ void op_read_nothing(struct buf *head, const struct server *server, const char *
  * origin of the site, with its cookies and streams: it runs in one of its own instead.
  */
 void op_read_shut_in(struct buf *head);
-
-/* The ETag line: the stream's incarnation, where the data begins and ends, and closure. */
-void op_read_etag(struct buf *head, const struct stream *stream, int64_t from, int64_t next);
 
 #endif

@@ -212,6 +212,25 @@ describe("conditional reads", () => {
     expect(answer.headers["stream-closed"]).toBe("true")
   })
 
+  test("the tag changes with the history: a backup restored, and as much appended again", async () => {
+    const path = await stream("text/plain", "a", "bbbb")
+    const { etag } = (await api.get(`${path}?offset=-1`)).headers
+    await sleep(5)
+    // what a backup of before the second message has
+    await sqlite(
+      server.database,
+      `begin; delete from message where position = 1 and stream_id =
+         (select id from stream where path = '${path}');
+       update stream set tail = 1, messages = 1 where path = '${path}'; commit`
+    )
+    await api.append(path, "text/plain", "cccc")
+    const answer = await api.get(`${path}?offset=-1`, { "if-none-match": etag })
+    expectStatus(answer, 200)
+    expect(answer.text).toBe("acccc")
+    const again = await api.get(`${path}?offset=-1`, { "if-none-match": answer.headers.etag })
+    expectStatus(again, 304)
+  })
+
   test("a closed stream's 304 tells that it is closed", async () => {
     const path = await stream("text/plain", "a")
     expectStatus(await api.post(path, CLOSE), 204)
