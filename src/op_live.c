@@ -9,6 +9,13 @@
  * A text stream's last bytes may be the beginning of a UTF-8 character that the next message
  * completes. SSE is text, so they are held back; the control event names the offset before them,
  * and a reader that comes back from there loses nothing.
+ *
+ * Nor may a CRLF become two line breaks where it is split between messages or slices. Its CR is not
+ * held back, since a writer may well end each message with CR (Enter, at a terminal) and wait for
+ * what the reader makes of it: it is delivered as a line break. An LF that then comes first is the
+ * other half of that break, and left out. Whether there is a CR before it is asked of the database
+ * and not remembered, so that a text reads the same wherever a connection began or broke; for one
+ * that caught up with the CR by other means, it is the line break in any case.
  */
 #include "op_live.h"
 
@@ -145,6 +152,16 @@ static enum ds_status encode_poll(struct server *server, struct store_conn *conn
 
 /* --- SSE --- */
 
+/* Does this text, which begins at a position, begin with the second half of a CRLF? */
+static bool is_after_cr(struct store_conn *conn, const struct stream *stream, int64_t position,
+                        const struct buf *text)
+{
+    char before = '\0';
+
+    return text->len > 0 && text->data[0] == '\n' && position > 0 &&
+           store_read_byte(conn, stream, position - 1, &before) == DS_OK && before == '\r';
+}
+
 /* Adds the data event for the next slice, if it has anything to show. */
 static enum ds_status add_data(struct store_conn *conn, const struct stream *stream,
                                const struct live_reader *reader, struct buf *frame, int64_t *next,
@@ -152,14 +169,18 @@ static enum ds_status add_data(struct store_conn *conn, const struct stream *str
 {
     struct buf data = {0};
     enum ds_status status = store_read(conn, stream, reader->position, SSE_SLICE, &data, next);
-    size_t held = 0;
+    bool is_text = status == DS_OK && reader->encoding == SSE_TEXT;
+    size_t held = 0, skip = 0;
 
     *at_tail = *next == stream->tail;
-    if (status == DS_OK && reader->encoding == SSE_TEXT && !(*at_tail && stream->closed_at != 0))
+    if (is_text && is_after_cr(conn, stream, *next - (int64_t)data.len, &data))
+        skip = 1;
+    if (is_text && !(*at_tail && stream->closed_at != 0))
         held = utf8_incomplete_tail(data.data, data.len);
     *next -= (int64_t)held;
-    if (status == DS_OK && data.len > held)
-        sse_add_data(frame, reader->encoding, data.data, data.len - held);
+    if (status == DS_OK && data.len > held + skip) {
+        sse_add_data(frame, reader->encoding, data.data + skip, data.len - held - skip);
+    }
     buf_close(&data);
     return status;
 }
@@ -183,8 +204,8 @@ static enum ds_status encode_sse(struct server *server, struct store_conn *conn,
     control.up_to_date = at_tail;
     control.closed = stream->closed_at != 0 && at_tail;
     answer->end = control.closed || reader->out_of_time;
-    if (frame.len == 0 && reader->greeted && !control.closed)
-        return DS_OK; /* nothing to show; out of time: the connection ends without a word */
+    if (frame.len == 0 && reader->greeted && !control.closed && control.next == reader->position)
+        return DS_OK; /* nothing to tell; out of time: the connection ends without a word */
     control.cursor = op_live_cursor(server, -1, clock_wall_ms());
     if (control.cursor < reader->cursor)
         control.cursor = reader->cursor;

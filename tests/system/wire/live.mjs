@@ -68,13 +68,52 @@ describe("SSE", () => {
     }
   })
 
-  test("a line break split across two messages is still payload", async () => {
-    const path = await stream("text/plain", "a\r", "\nb")
+  /** What SSE makes of a text: every line break is an LF. */
+  const broken = (text) => text.replace(/\r\n?/g, "\n")
+  const ENDINGS = "a\r\nb\rc\n\nd\r\r\n\n\re\r\n\r\nf\r"
+
+  test("a text split between its line ends reads as if it were whole", async () => {
+    for (let cut = 1; cut < ENDINGS.length; cut++) {
+      const path = await stream("text/plain", ENDINGS.slice(0, cut), ENDINGS.slice(cut))
+      const reader = await api.sse(live(path))
+      await reader.waitFor((event) => event.control?.upToDate)
+      reader.close()
+      expect(reader.text(), `split at ${cut}`).toBe(broken(ENDINGS))
+    }
+  })
+
+  test("… in single bytes, as they come, and from wherever a reader comes back", async () => {
+    const path = await stream("text/plain")
     const reader = await api.sse(live(path))
-    await reader.waitFor((event) => event.control?.upToDate)
+    let tail
+    for (const byte of ENDINGS) {
+      tail = (await api.append(path, "text/plain", byte)).headers["stream-next-offset"]
+      await reader.waitFor((event) => event.control?.streamNextOffset === tail)
+    }
     reader.close()
-    expect(reader.text().replaceAll("\n", "")).toBe("ab")
-    expect(reader.events.every((event) => ["data", "control"].includes(event.type))).toBe(true)
+    expect(reader.text()).toBe(broken(ENDINGS))
+    let before = ""
+    for (const event of reader.events) {
+      if (event.type === "data") before += event.data
+      else {
+        const again = await api.sse(live(path, event.control.streamNextOffset))
+        await again.waitFor((e) => e.control?.streamNextOffset === tail)
+        again.close()
+        expect(before + again.text(), event.data).toBe(broken(ENDINGS))
+      }
+    }
+  })
+
+  test("… and in the slices of a large message", async () => {
+    // a slice ends at 256 KiB: CR before it and LF behind it, and the other way round
+    for (const ends of ["\r\n", "\n\r", "\r\r", "\n\n"]) {
+      const text = "x".repeat(256 * 1024 - 1) + ends + "y".repeat(5)
+      const reader = await api.sse(live(await stream("text/plain", text)))
+      await reader.waitFor((event) => event.control?.upToDate)
+      reader.close()
+      expect(reader.controls().length, "slices").toBeGreaterThan(1)
+      expect(reader.text() === broken(text), JSON.stringify(ends)).toBe(true)
+    }
   })
 
   test("every data event has its control event, in catch-up too", async () => {
