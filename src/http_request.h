@@ -41,6 +41,7 @@ enum http_param {
     PARAM_IF_NONE_MATCH,
     PARAM_ORIGIN,
     PARAM_REQUEST_HEADERS, /* Access-Control-Request-Headers */
+    PARAM_LAST_EVENT_ID,
     PARAM_FORWARDED_HOST,
     PARAM_FORWARDED_PROTO,
     PARAM_PRODUCER_EPOCH, /* from here to PARAM_STREAM_TTL: the protocol's own, which come once */

@@ -180,6 +180,7 @@ static enum ds_status add_data(struct store_conn *conn, const struct stream *str
     *next -= (int64_t)held;
     if (status == DS_OK && data.len > held + skip) {
         sse_add_data(frame, reader->encoding, data.data + skip, data.len - held - skip);
+        sse_add_id(frame, *next);
     }
     buf_close(&data);
     return status;

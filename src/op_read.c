@@ -154,7 +154,24 @@ struct read_request {
     enum offset_kind kind; /* of the offset */
     int64_t from;          /* its position; for OFFSET_NOW the tail, once it is known */
     int64_t cursor;        /* the client's, or -1 */
+    bool resumed;          /* from is an EventSource's Last-Event-ID, see sse.c */
 };
+
+/*
+ * EventSource comes back to the URL that it was given, and says in Last-Event-ID how far it came.
+ * One that is no offset is not ours, and left alone: after a 400 EventSource would give up.
+ */
+static void take_last_event_id(const struct ds_exchange *exchange, struct read_request *read)
+{
+    const char *id = exchange->request.param[PARAM_LAST_EVENT_ID];
+    int64_t from;
+
+    if (id && offset_parse(id, strlen(id), &from) == OFFSET_POSITION) {
+        read->kind = OFFSET_POSITION;
+        read->from = from;
+        read->resumed = true;
+    }
+}
 
 /* Reads the query; NULL, or a reason for a 400. */
 static const char *parse_query(struct ds_exchange *exchange, struct read_request *read)
@@ -180,6 +197,8 @@ static const char *parse_query(struct ds_exchange *exchange, struct read_request
     read->kind = offset ? offset_parse(offset, len, &read->from) : OFFSET_START;
     if (read->kind == OFFSET_INVALID)
         return "the offset is malformed";
+    if (read->mode == SSE)
+        take_last_event_id(exchange, read);
     cursor = http_query_get(arena, query, "cursor", &len, &count);
     read->cursor = cursor ? cursor_parse(cursor, len) : -1;
     return NULL;
@@ -283,7 +302,9 @@ static enum ds_status look(struct ds_exchange *exchange, struct read_request *re
     *park_it = read->mode == SSE || (read->mode == LONG_POLL && read->from == stream->tail);
     if (!*park_it)
         return answer(exchange, stream, read, now);
-    if (read->mode == LONG_POLL && stream->closed_at != 0) {
+    /* an EventSource that has it all would come back for ever; a 204 tells it not to */
+    if (stream->closed_at != 0 && read->from == stream->tail &&
+        (read->mode == LONG_POLL || read->resumed)) {
         *park_it = false;
         op_read_nothing(&exchange->head, exchange->server, exchange->request.origin, stream,
                         read->from, -1);

@@ -4,6 +4,23 @@
  * Everything is written straight into the reader's buffer: no copy in between, since one event
  * may be as large as an append may be.
  *
+ * Why both events have an id. A client of the protocol keeps streamNextOffset and asks from there.
+ * A browser's EventSource does not know that field: it asks again for the URL that it was given,
+ * with the id of the last event that it handed to the page as Last-Event-ID, which then counts
+ * instead of the URL's offset (op_read.c). An id takes effect with the empty line that ends its
+ * event, the line at which the page gets the data, and not before. So wherever the connection is
+ * cut:
+ *
+ *     inside the data event                the page has not seen it, and it comes again
+ *     between the data and control event   the page has seen it; its id leads on behind it
+ *     after the control event              likewise
+ *
+ * and nothing is repeated or lost. Were the id in the control event only, the second case would
+ * repeat the data. The control event has one besides because the first of a connection may have no
+ * data event before it: with offset=now in the URL, what comes between two connections would be
+ * lost otherwise. At the end of a closed stream EventSource comes back like after any other end,
+ * and gets a 204, upon which it stops.
+ *
  * Must hold: a payload's bytes never end a line except as a further "data:" line, so that what a
  * writer stores can neither end an event early nor look like a control event.
  */
@@ -14,6 +31,7 @@
 #include "offset.h"
 #include "utf8.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const char *find(const char *at, const char *end, char c)
@@ -81,6 +99,20 @@ void sse_add_event(struct buf *buf, const char *type, const char *data, size_t l
     buf_addc(buf, '\n');
 }
 
+void sse_add_id(struct buf *buf, int64_t next)
+{
+    char offset[OFFSET_TEXT_SIZE];
+
+    if (buf_failed(buf))
+        return;
+    assert(buf->len >= 2 && memcmp(buf->data + buf->len - 2, "\n\n", 2) == 0);
+    offset_format(next, offset);
+    buf->len--; /* in before the empty line */
+    buf_adds(buf, "id: ");
+    buf_add(buf, offset, OFFSET_TEXT_LEN);
+    buf_adds(buf, "\n\n");
+}
+
 void sse_add_control(struct buf *buf, const struct sse_control *control)
 {
     char next[OFFSET_TEXT_SIZE];
@@ -99,6 +131,7 @@ void sse_add_control(struct buf *buf, const struct sse_control *control)
     if (control->closed)
         buf_adds(buf, ",\"streamClosed\":true");
     buf_adds(buf, "}\n\n");
+    sse_add_id(buf, control->next);
 }
 
 void sse_add_keepalive(struct buf *buf)

@@ -3,11 +3,13 @@
  *
  *     event: data\n          event: control\n
  *     data:<line>\n          data:{"streamNextOffset":"…",…}\n
- *     data:<line>\n          \n
+ *     data:<line>\n          id: <offset>\n
+ *     id: <offset>\n         \n
  *     \n
  *
- * No space follows "data:". CR, LF and CRLF inside a payload all begin a further data line, so
- * that no payload can end an event or forge one. Pure, thread-safe.
+ * The id is the offset to go on from. No space follows "data:". CR, LF and CRLF inside a payload
+ * all begin a further data line, so that no payload can end an event or forge one. Pure,
+ * thread-safe.
  */
 #ifndef SSE_H
 #define SSE_H
@@ -30,6 +32,9 @@ enum sse_encoding {
  */
 void sse_add_data(struct buf *buf, enum sse_encoding encoding, const char *payload, size_t len);
 
+/* Gives the event that was added last its id: the offset of the position after it. */
+void sse_add_id(struct buf *buf, int64_t next);
+
 struct sse_control {
     int64_t next;    /* position for streamNextOffset */
     int64_t cursor;  /* streamCursor; left out when closed */
@@ -37,7 +42,7 @@ struct sse_control {
     bool closed;     /* streamClosed: true, and upToDate: true with it */
 };
 
-/* One control event. */
+/* One control event, with its id. */
 void sse_add_control(struct buf *buf, const struct sse_control *control);
 
 /* Any other event: its type, which must be one line, and text as its data. */

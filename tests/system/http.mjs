@@ -393,9 +393,10 @@ function parse(buffer, reader) {
       const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "")
       if (field === "event") type = value
       if (field === "data") data.push(value)
+      if (field === "id") reader.id = value
     }
     if (data.length === 0) continue
-    const event = { type, data: data.join("\n") }
+    const event = { type, data: data.join("\n"), id: reader.id }
     if (type === "control") event.control = JSON.parse(event.data)
     reader.events.push(event)
   }

@@ -373,7 +373,7 @@ describe("other ways to start it", () => {
       /^Status: 204 /
     )
     const sse = cgi(database, "GET", "/v1/stream/x?offset=-1&live=sse")
-    expect(sse.stdout).toMatch(/event: data\ndata: ?hello\n\nevent: control\ndata:/)
+    expect(sse.stdout).toMatch(/event: data\ndata: ?hello\nid: ?\d{16}_\d{16}\n\nevent: control\ndata:/)
     for (const answer of [read, sse]) expect(answer.status).toBe(0)
   })
 

@@ -1,6 +1,8 @@
 /* sse.c: frames to the byte, and read back as a browser would read them. */
 #include "sse.h"
 
+#include <inttypes.h>
+
 #include "buf.h"
 #include "unit.h"
 #include "utf8.h"
@@ -165,11 +167,29 @@ START_TEST(writes_control_events)
         struct buf buf = {0};
         char expected[300];
 
-        (void)snprintf(expected, sizeof expected, "event: control\ndata:%s\n\n", cases[i].json);
+        (void)snprintf(expected, sizeof expected,
+                       "event: control\ndata:%s\nid: 0000000000000000_%016" PRId64 "\n\n",
+                       cases[i].json, cases[i].control.next);
         sse_add_control(&buf, &cases[i].control);
         assert_frame(&buf, expected, expected);
         buf_close(&buf);
     }
+}
+END_TEST
+
+START_TEST(gives_the_last_event_its_id)
+{
+    struct buf buf = {0};
+
+    sse_add_data(&buf, SSE_TEXT, "a", 1);
+    sse_add_id(&buf, 17);
+    sse_add_data(&buf, SSE_BASE64, "foo", 3);
+    sse_add_id(&buf, 20);
+    assert_frame(&buf,
+                 "event: data\ndata:a\nid: 0000000000000000_0000000000000017\n\n"
+                 "event: data\ndata:Zm9v\nid: 0000000000000000_0000000000000020\n\n",
+                 "two ids");
+    buf_close(&buf);
 }
 END_TEST
 
@@ -188,6 +208,7 @@ struct event {
     char type[40];
     char data[400];
     size_t len;
+    char id[40]; /* what the reader would come back with after it */
 };
 
 /* Reads the events of a stream; answers how many there were. */
@@ -209,6 +230,8 @@ static size_t read_events(const char *at, size_t len, struct event *event, size_
                 unit_check(++count < most, "too many events");
             }
             event[count] = (struct event){0};
+            if (count > 0)
+                memcpy(event[count].id, event[count - 1].id, sizeof event->id);
         } else if (strncmp(at, "event:", 6) == 0) {
             at += at[6] == ' ' ? 7 : 6;
             (void)snprintf(event[count].type, sizeof event->type, "%.*s", (int)(stop - at), at);
@@ -217,6 +240,9 @@ static size_t read_events(const char *at, size_t len, struct event *event, size_
             memcpy(event[count].data + event[count].len, at, (size_t)(stop - at));
             event[count].len += (size_t)(stop - at);
             event[count].data[event[count].len++] = '\n';
+        } else if (strncmp(at, "id:", 3) == 0) {
+            at += at[3] == ' ' ? 4 : 3;
+            (void)snprintf(event[count].id, sizeof event->id, "%.*s", (int)(stop - at), at);
         } else {
             unit_check(*at == ':', "a line of some other field: %s",
                        unit_show(at, (size_t)(stop - at)));
@@ -247,12 +273,16 @@ START_TEST(lets_no_payload_end_or_forge_an_event)
         copy = unit_copy(payload, len);
         sse_add_keepalive(&buf);
         sse_add_data(&buf, encoding, copy, len);
-        sse_add_control(&buf, &(struct sse_control){.next = 1});
+        sse_add_id(&buf, 1);
+        sse_add_control(&buf, &(struct sse_control){.next = 2});
         sse_add_keepalive(&buf);
         unit_check(read_events(buf.data, buf.len, event, COUNT(event)) == 2, "%s",
                    unit_show(payload, len));
         unit_check(strcmp(event[0].type, "data") == 0 && strcmp(event[1].type, "control") == 0,
                    "%s and %s", event[0].type, event[1].type);
+        unit_check(strcmp(event[0].id, "0000000000000000_0000000000000001") == 0 &&
+                       strcmp(event[1].id, "0000000000000000_0000000000000002") == 0,
+                   "%s and %s", event[0].id, event[1].id);
         /* the data is the payload, with every line break as LF, and valid UTF-8 in text */
         if (encoding == SSE_TEXT)
             utf8_add_lossy(&whole, copy, len);
@@ -309,6 +339,6 @@ END_TEST
 
 UNIT_MAIN(sse, frames_text_line_by_line, frames_json_with_line_breaks_between_its_tokens,
           writes_base64_on_one_line, writes_base64_that_decodes_to_every_byte,
-          writes_control_events, keeps_alive_with_a_comment, lets_no_payload_end_or_forge_an_event,
-          frames_an_empty_payload_without_an_address, keeps_nul_bytes_in_text,
-          adds_behind_what_is_there)
+          writes_control_events, gives_the_last_event_its_id, keeps_alive_with_a_comment,
+          lets_no_payload_end_or_forge_an_event, frames_an_empty_payload_without_an_address,
+          keeps_nul_bytes_in_text, adds_behind_what_is_there)

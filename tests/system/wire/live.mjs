@@ -260,6 +260,77 @@ describe("SSE", () => {
     expect(reader.controls().some((control) => control.streamClosed)).toBe(false)
   })
 
+  describe("EventSource, which knows ids only", () => {
+    const resume = (path, id, offset = "-1") =>
+      api.sse(live(path, offset), { "last-event-id": id })
+
+    test("the id of every event is the offset to go on from", async () => {
+      const path = await stream("text/plain", "one ", "two ")
+      const reader = await api.sse(live(path, "now"))
+      const first = await reader.waitFor((event) => event.control)
+      expect(first.id).toBe(first.control.streamNextOffset)
+      for (const word of ["three ", "four "]) {
+        const tail = (await api.append(path, "text/plain", word)).headers["stream-next-offset"]
+        await reader.waitFor((event) => event.control?.streamNextOffset === tail)
+      }
+      expectStatus(await api.post(path, CLOSE), 204)
+      await reader.ended
+      for (const [i, event] of reader.events.entries()) {
+        const control = event.control ?? reader.events[i + 1].control
+        expect(event.id, JSON.stringify(event)).toBe(control.streamNextOffset)
+      }
+    })
+
+    test("a connection that ends behind any event goes on without loss or repetition", async () => {
+      for (const offset of ["-1", "now", "0000000000000000_0000000000000004"]) {
+        const path = await stream("text/plain", "one ", "two ")
+        const reader = await api.sse(live(path, offset))
+        await reader.waitFor((event) => event.control?.upToDate)
+        await api.append(path, "text/plain", "three ")
+        await api.append(path, "text/plain", "four ", CLOSE)
+        await reader.ended
+        const whole = reader.text()
+        let seen = ""
+        for (const event of reader.events.slice(0, -1)) {
+          if (event.type === "data") seen += event.data
+          const again = await resume(path, event.id, offset)
+          if (again.status !== 204) await again.ended
+          expect(seen + again.text(), `${offset}, after ${JSON.stringify(event)}`).toBe(whole)
+        }
+      }
+    })
+
+    test("what is no id of ours does not count", async () => {
+      const path = await stream("text/plain", "one ", "two ")
+      for (const id of ["", "x", "now", "-1", "7", "0000000000000000_000000000000000x"]) {
+        const reader = await resume(path, id, "0000000000000000_0000000000000004")
+        await reader.waitFor((event) => event.control?.upToDate)
+        reader.close()
+        expect(reader.text(), id).toBe("two ")
+      }
+      const id = { "last-event-id": "0000000000000000_0000000000000004" }
+      expect((await api.get(`${path}?offset=-1`, id)).text).toBe("one two ")
+      expect((await api.get(`${path}?offset=-1&live=long-poll`, id)).text).toBe("one two ")
+      expectStatus(await api.get(`${path}?live=sse`, id), 400)
+    })
+
+    test("at the end of a closed stream a 204 tells it to stop", async () => {
+      const path = await stream("text/plain", "one ")
+      await api.append(path, "text/plain", "two ", CLOSE)
+      const reader = await resume(path, "0000000000000000_0000000000000004")
+      expect(await reader.ended).toEqual({ complete: true })
+      expect([reader.text(), reader.controls().at(-1).streamClosed]).toEqual(["two ", true])
+      const end = await api.get(live(path), { "last-event-id": reader.events.at(-1).id })
+      expectStatus(end, 204)
+      expect(end.headers["stream-closed"]).toBe("true")
+      // a client of the protocol wants to be told in an event
+      const other = await api.sse(live(path, reader.events.at(-1).id))
+      await other.ended
+      expect(other.status).toBe(200)
+      expect(other.controls()).toMatchObject([{ streamClosed: true, upToDate: true }])
+    })
+  })
+
   test("a missing stream is 404, not an event", async () => {
     const reader = await api.sse(live(fresh()))
     expect(reader.status).toBe(404)
