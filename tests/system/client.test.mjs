@@ -1,9 +1,13 @@
 // The published client, @durable-streams/client, against three responders: an idempotent producer
 // writes 1,000 messages while readers tail live, the server is restarted in the middle, and a reader
-// that had gone away resumes from the offset it saved. Nothing lost, nothing twice, in order.
+// that had gone away resumes from the offset it saved. Nothing lost, nothing twice, in order. And the
+// published Yjs server, @durable-streams/y-durable-streams, which builds offsets of its own.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { DurableStream, IdempotentProducer, stream } from "@durable-streams/client"
+import { YjsProvider } from "@durable-streams/y-durable-streams"
+import { YjsServer } from "@durable-streams/y-durable-streams/server"
+import * as Y from "yjs"
 import { sleep, startServer, until } from "./harness.mjs"
 import { fresh } from "./http.mjs"
 
@@ -131,4 +135,75 @@ test("a producer's close with a last message is seen as the end by a tailing rea
     () => JSON.stringify(items)
   )
   expect(items).toEqual([{ id: 0 }, { id: 1 }])
+})
+
+test("text over SSE is the same whole and split, at every place between its line ends", async () => {
+  const text = "a\r\nb\rc\n\r\n\r\rd\n\ne\r\n"
+  // the client catches up without SSE first, and then has the line ends as they were written
+  const lines = (seen) => seen.replace(/\r\n?/g, "\n")
+  const read = async (url) => {
+    const response = await stream({ url, offset: "-1", live: "sse" })
+    let seen = ""
+    response.subscribeText(async (chunk) => void (seen += chunk.text))
+    await response.closed
+    await until(
+      () => lines(seen).length >= whole.length, // the last chunk comes a little after the end
+      () => `${JSON.stringify(seen)} of ${JSON.stringify(whole)}`
+    )
+    return lines(seen)
+  }
+  const close = { method: "POST", headers: { "stream-closed": "true" } }
+  const whole = lines(text)
+  const wholes = []
+  for (let cut = 0; cut <= text.length; cut++) {
+    const url = server.url + fresh("client-text")
+    const handle = await DurableStream.create({ url, contentType: "text/plain" })
+    const early = read(url)
+    for (const part of [text.slice(0, cut), text.slice(cut)]) if (part) await handle.append(part)
+    await fetch(url, close)
+    wholes.push(await early, await read(url))
+  }
+  expect(wholes).toEqual(wholes.map(() => whole))
+})
+
+test("a Yjs document syncs after a compaction, with what was written since", async () => {
+  const yjs = new YjsServer({ port: 0, dsServerUrl: server.url, compactionThreshold: 500 })
+  await yjs.start()
+  const providers = []
+  const open = async () => {
+    const doc = new Y.Doc()
+    const provider = new YjsProvider({ doc, baseUrl: `${yjs.url}/v1/yjs/test`, docId: "minutes" })
+    providers.push(provider)
+    await until(() => provider.synced, "the document syncs")
+    return doc.getText("content")
+  }
+  try {
+    const first = await open()
+    const compacted = async () => {
+      const url = `${yjs.url}/v1/yjs/test/docs/minutes?offset=snapshot`
+      const answer = await fetch(url, { redirect: "manual" })
+      await answer.arrayBuffer()
+      return answer.headers.get("location")?.includes("_snapshot")
+    }
+    for (let i = 0; !(await compacted()); i++) {
+      expect(i, "updates until it was compacted").toBeLessThan(500)
+      first.insert(first.length, "x".repeat(100))
+      await sleep(20)
+    }
+    await until(() => providers[0].synced, "all updates are stored")
+    const second = await open()
+    await until(
+      () => second.toString() === first.toString(),
+      () => `${second.length} of ${first.length} characters`
+    )
+    // both go on: the offset that they wait at is one beyond what the snapshot has
+    first.insert(first.length, "!")
+    await until(() => second.toString() === first.toString(), "an update after the compaction")
+    second.insert(0, "?")
+    await until(() => second.toString() === first.toString(), "one of the second client")
+    expect((await open()).toString()).toBe(first.toString())
+  } finally {
+    for (const provider of providers) provider.destroy()
+    await yjs.stop()
+  }
 })
