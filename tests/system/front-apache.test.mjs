@@ -300,12 +300,12 @@ describe("gzip", () => {
 describe("cache", () => {
   let api
 
-  const cached = async () => {
+  const cached = async (more) => {
     const store = file("cache")
     fs.mkdirSync(store)
     fs.chmodSync(store, 0o777)
     undo.push(() => fs.rmSync(store, { recursive: true, force: true }))
-    api = client((await apache(["cache"], { "/var/cache/apache2/mod_cache_disk": store })).url)
+    api = client((await apache(["cache"], { "/var/cache/apache2/mod_cache_disk": store }, more)).url)
   }
   const hit = (answer) => /^HIT/.test(answer.headers["x-cache"] ?? "")
 
@@ -324,6 +324,26 @@ describe("cache", () => {
     const { headers } = await api.get(`${name}?offset=-1`)
     const again = await api.get(`${name}?offset=-1`, { "if-none-match": headers.etag })
     expect([again.status, hit(again)]).toEqual([304, true])
+  })
+
+  test("of several origins each gets its own answer, and it is kept", async () => {
+    const own = file("several.sock")
+    const origins = ["https://one.example", "https://two.example"]
+    const several = launch(program, ["--listen", `unix:${own}`], {
+      log,
+      env: cleanEnv({ DS_DATABASE: file("several.db"), DS_CORS_ORIGIN: origins.join(" ") }),
+    })
+    undo.push(() => end(several))
+    await until(() => fs.existsSync(own), logs)
+    await cached({ sockets: [own] })
+    const name = fresh()
+    await api.create(name, "text/plain", "x")
+    // it keeps that of who asked last
+    for (const origin of [...origins, undefined, ...origins])
+      for (const kept of [false, true]) {
+        const answer = await api.get(`${name}?offset=-1`, origin ? { origin } : {})
+        expect([answer.headers["access-control-allow-origin"], hit(answer)]).toEqual([origin, kept])
+      }
   })
 
   test("what is new is never kept back", async () => {

@@ -621,6 +621,27 @@ describe("nginx, cache", () => {
     }
   })
 
+  test("of several origins each gets its own answer, and it is kept", async () => {
+    const own = path.join(folder, "several.sock")
+    const origins = ["https://one.example", "https://two.example"]
+    const several = launch(program, ["--listen", `unix:${own}`], {
+      log,
+      env: cleanEnv({ DS_DATABASE: `${database}.several`, DS_CORS_ORIGIN: origins.join(" ") }),
+    })
+    undo.push(() => end(several))
+    await until(() => fs.existsSync(own), logs)
+    const api = client((await nginx({ sockets: [own], options: ["cache"] })).url)
+    const stream = fresh()
+    await api.create(stream, "text/plain", "x")
+    const get = async (origin) => {
+      const { headers } = await api.get(stream, origin ? { origin } : {})
+      return [headers["access-control-allow-origin"], headers["x-cache-status"]]
+    }
+    for (const how of ["MISS", "HIT"])
+      for (const origin of [...origins, undefined]) expect(await get(origin)).toEqual([origin, how])
+    expect(await get("https://other.example")).toEqual([undefined, "MISS"])
+  })
+
   test("who may not read gets nothing from it", async () => {
     const service = await authService()
     const { url } = await nginx({ options: ["auth-request", "cache"], values: service.values })
