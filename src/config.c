@@ -285,12 +285,9 @@ static const char *check_cors(const struct config *config)
 
     for (const char *one = origins; *one && !any; one += strlen(one) + 1)
         if (!is_origin(one))
-            return "DS_CORS_ORIGIN must be * alone, or origins such as https://app.example, "
-                   "without "
-                   "a path and in small letters";
+            return "DS_CORS_ORIGIN must be * alone, or origins such as https://app.example";
     if (config->cors_credentials && (any || !*origins))
-        return "DS_CORS_CREDENTIALS=1 wants the origins by name in DS_CORS_ORIGIN: with *, any "
-               "page "
+        return "DS_CORS_CREDENTIALS=1 wants origins by name in DS_CORS_ORIGIN: with *, any page "
                "could act as whoever looks at it";
     for (const char *one = headers; *one && !is_star(headers); one += strlen(one) + 1)
         if (!is_header_safe(one) || strpbrk(one, "*\"():;<=>?@[\\]{}/"))

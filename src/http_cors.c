@@ -61,8 +61,10 @@ void http_cors_add(struct buf *head, const struct config *config, const char *or
         buf_adds(head, "Access-Control-Allow-Credentials: true\r\n");
 }
 
-/* Whatever is asked for, as long as it is the name of a header. `*` would not be understood by all
- * browsers, nor with credentials. */
+/*
+ * Whatever is asked for, as long as it is the name of a header. A `*` in the answer would not cover
+ * Authorization, and mean nothing with credentials.
+ */
 static void add_wanted(struct buf *head, const char *wanted)
 {
     while (*wanted) {

@@ -107,6 +107,8 @@ bool http_request_add(struct http_request *request, struct arena *arena,
         request->too_long = true;
         return true;
     }
+    if (which == PARAM_ORIGIN) /* now: an answer may be due before the rest is understood */
+        request->origin = http_cors_origin(config, value);
     request->param[which] = arena_strndup(arena, value, len);
     return request->param[which] != NULL;
 }
@@ -291,7 +293,6 @@ int http_request_parse(struct http_request *request, struct arena *arena,
     size_t len, skip;
 
     request->query = request->prefix = "";
-    request->origin = http_cors_origin(config, request->param[PARAM_ORIGIN]);
     request->method = method ? parse_method(method) : HTTP_METHODS;
     request->content_length = http_request_length(request->param[PARAM_CONTENT_LENGTH]);
     if (request->content_length == -2) {

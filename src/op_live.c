@@ -63,8 +63,7 @@ void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream
                                                         : SSE_BASE64;
     http_answer(exchange, 200);
     http_add(head, "Content-Type", "text/event-stream");
-    /* who passes it on must not compress it: events would wait in the compressor (RFC
-     * 9111, 5.2.2.6) */
+    /* no-transform: in the compressor of a proxy, events would wait (RFC 9111 section 5.2.2.6) */
     http_add(head, "Cache-Control", "no-cache, no-transform");
     http_add(head, "X-Accel-Buffering", "no"); /* nginx would collect it */
     if (reader->encoding == SSE_BASE64)

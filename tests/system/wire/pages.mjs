@@ -95,6 +95,7 @@ describe("several origins, with credentials", () => {
         await one.put(path, { ...TEXT, ...from }),
         await one.get(fresh(), from),
         await one.get(`${path}?offset=bad`, from),
+        await one.get(`${path}/${"n".repeat(3000)}`, from),
         await one.get(`${path}?offset=-1&live=long-poll`, from),
         await one.any("PATCH", path, from),
         await one.options(path, from),
