@@ -50,7 +50,8 @@ static const struct cli_command commands[] = {
     {"tail", "STREAM", "print a stream, and with -f what comes",
      "From the beginning, or from --offset: one that was printed, -1, or now. JSON messages are\n"
      "printed one a line, everything else byte for byte. -f goes on over broken connections and\n"
-     "restarts of the server, without loss or repetition, and ends when the stream is closed.\n",
+     "restarts of the server, without loss or repetition, and ends when the stream is closed. Nor\n"
+     "does it go on in another stream of that name: exit status 6.\n",
      "  dsctl tail events | jq .n\n"
      "  dsctl tail -f events --offset now\n"
      "  dsctl tail -f events --state events.offset   # goes on where it stopped\n",
@@ -361,7 +362,8 @@ static void print_help(void)
                  "STREAM is a path, /v1/stream/x, or x for short.\n"
                  "\n"
                  "exit status: 0 done, 1 failed, 2 wrong command line, 3 no such stream,\n"
-                 "4 conflict (closed, or other than asked for), 5 nobody answers\n"
+                 "4 conflict (closed, or other than asked for), 5 nobody answers,\n"
+                 "6 the stream that was read was deleted, and another one has its name\n"
                  "\n"
                  "examples:\n"
                  "  dsctl serve &\n"

@@ -35,6 +35,7 @@ enum cli_exit {
     CLI_NOT_FOUND = 3,   /* no such stream, or it is gone: 404, 410 */
     CLI_CONFLICT = 4,    /* closed, exists otherwise, stale producer: 409, a producer's 403 */
     CLI_UNREACHABLE = 5, /* nobody answers */
+    CLI_REPLACED = 6,    /* the stream was deleted, and another one has its name */
 };
 
 struct cli; /* below */

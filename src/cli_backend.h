@@ -15,6 +15,8 @@
    registry knows created_at, HEAD the rest. */
 struct cli_state {
     struct ds_stream stream;
+    int64_t made_at; /* when it was made, in milliseconds; 0: not known. A stream that was deleted
+                        and made again is another one, whose offsets mean something else. */
 };
 
 struct cli_appended {
@@ -26,8 +28,10 @@ struct cli_appended {
 struct cli_reading {
     const char *offset; /* where to begin */
     bool follow;
-    bool long_poll; /* rather than SSE */
-    bool sse;       /* rather than long-poll, where the server may change bytes of text */
+    bool long_poll;  /* rather than SSE */
+    bool sse;        /* rather than long-poll, where the server may change bytes of text */
+    int64_t made_at; /* of the one that is read, as in cli_state: data of another one is not
+                        handed on, but ends the reading with CLI_REPLACED */
 };
 
 /*
@@ -59,6 +63,10 @@ struct cli_backend {
     enum cli_exit (*fault_clear)(struct cli *cli, const char *path); /* NULL: all */
     enum cli_exit (*fault_list)(struct cli *cli, cli_fault_fn *fn, void *arg);
 };
+
+/* Says so, when what is there now was made at another time than what is read; else CLI_DONE. */
+enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t made_at,
+                              int64_t now_made_at);
 
 extern const struct cli_backend cli_remote;
 extern const struct cli_backend cli_local;

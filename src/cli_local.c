@@ -53,6 +53,7 @@ static enum cli_exit keep(const struct cli *cli, struct ds_stream *stream, struc
     struct ds_stream *to = &state->stream;
 
     *to = *stream;
+    state->made_at = stream->created_at;
     to->path = arena_strndup(cli->arena, stream->path, strlen(stream->path));
     to->content_type =
         arena_strndup(cli->arena, stream->content_type, strlen(stream->content_type));
@@ -134,20 +135,39 @@ static enum cli_exit expected(struct cli *cli, const char *path, const char *typ
     }
 }
 
+/* Behind a read: when it is the same stream still, it was then. */
+static enum cli_exit look_again(struct cli *cli, const char *path, int64_t made_at)
+{
+    struct ds_stream *stream = NULL;
+    enum cli_exit exit = CLI_DONE;
+
+    if (ds_get(cli->link, path, &stream) != DS_OK)
+        return CLI_DONE; /* gone: the next read says so */
+    exit = cli_same_stream(cli, path, made_at, stream->created_at);
+    ds_stream_free(stream);
+    return exit;
+}
+
 /* One read. Moves offset; *is_done when there will be no more, or nothing is to be waited for. */
-static enum cli_exit read_once(struct cli *cli, const char *path, bool follow, char *offset,
-                               size_t size, cli_read_fn *fn, void *arg, bool *is_done)
+static enum cli_exit read_once(struct cli *cli, const char *path, const struct cli_reading *reading,
+                               char *offset, size_t size, cli_read_fn *fn, void *arg, bool *is_done)
 {
     struct ds_read_result result = {0};
     enum ds_status status = ds_read(cli->link, path, offset, &result);
+    enum cli_exit exit = look_again(cli, path, reading->made_at);
     bool go_on;
 
+    if (exit != CLI_DONE) {
+        if (status == DS_OK)
+            ds_read_free(&result);
+        return exit;
+    }
     if (status != DS_OK)
         return refuse(cli, path, status,
                       status == DS_INVALID ? "this is not an offset of this stream" : NULL);
     go_on = fn(arg, result.data, result.len, result.next_offset);
     (void)snprintf(offset, size, "%s", result.next_offset);
-    *is_done = result.closed || (!follow && result.up_to_date);
+    *is_done = result.closed || (!reading->follow && result.up_to_date);
     ds_read_free(&result);
     return go_on ? CLI_DONE : CLI_FAILED;
 }
@@ -162,11 +182,13 @@ static enum cli_exit read_stream(struct cli *cli, const struct cli_state *state,
 
     (void)snprintf(offset, sizeof offset, "%s", reading->offset);
     while (exit == CLI_DONE && !is_done) {
-        exit = read_once(cli, path, reading->follow, offset, sizeof offset, fn, arg, &is_done);
+        exit = read_once(cli, path, reading, offset, sizeof offset, fn, arg, &is_done);
         if (exit == CLI_DONE && !is_done && reading->follow) {
             enum ds_status status = ds_wait(cli->link, path, offset, WAIT_MS);
 
             if (status != DS_OK && status != DS_TIMEOUT)
+                exit = look_again(cli, path, reading->made_at);
+            if (exit == CLI_DONE && status != DS_OK && status != DS_TIMEOUT)
                 exit = refuse(cli, path, status, NULL);
         }
     }

@@ -145,6 +145,35 @@ static const char *keep(const struct cli *cli, const char *text)
     return text ? arena_strndup(cli->arena, text, strlen(text)) : NULL;
 }
 
+/*
+ * Our servers' tags begin with the number of the stream and the time when it was made, in hex:
+ * "1f-19ac91e2b4a:0:35" (format_etag() of op_read.c). What others mean by theirs is not known, so
+ * it must look like a time between 2001 and 2286.
+ */
+int64_t cli_remote_made_at(const struct cli_answer *answer)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char *tag = cli_http_header(answer, "ETag");
+    size_t len;
+    int64_t ms;
+
+    if (!tag)
+        return 0;
+    if (strncmp(tag, "W/", 2) == 0) /* made so by a web server that compresses */
+        tag += 2;
+    if (*tag++ != '"')
+        return 0;
+    len = strspn(tag, hex);
+    if (len == 0 || tag[len] != '-')
+        return 0;
+    tag += len + 1;
+    len = strspn(tag, hex);
+    if (len == 0 || len > 12 || (tag[len] != ':' && tag[len] != '-'))
+        return 0;
+    ms = strtoll(tag, NULL, 16);
+    return ms >= INT64_C(1000000000000) && ms < INT64_C(10000000000000) ? ms : 0;
+}
+
 /* What the headers of an answer say about a stream. */
 static void read_state(const struct cli *cli, const char *path, const struct cli_answer *answer,
                        struct cli_state *state)
@@ -160,6 +189,7 @@ static void read_state(const struct cli *cli, const char *path, const struct cli
         stream->content_type = "";
     (void)snprintf(stream->tail, sizeof stream->tail, "%s", tail ? tail : "");
     stream->closed = cli_http_is_true(answer, "Stream-Closed");
+    state->made_at = cli_remote_made_at(answer);
     stream->ttl_seconds = -1;
     if (ttl)
         (void)expiry_parse_ttl(ttl, &stream->ttl_seconds);

@@ -8,6 +8,9 @@
 /* The URL of a stream with a query ("" or "?..."), in the arena; NULL after saying why. */
 const char *cli_remote_url(const struct cli *cli, const char *path, const char *query);
 
+/* When the stream of an answer was made, in milliseconds; 0: the answer does not tell. */
+int64_t cli_remote_made_at(const struct cli_answer *answer);
+
 /* Says why the server refused, in its own words, and what that means for a script. */
 enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,
                                 const struct cli_answer *answer);

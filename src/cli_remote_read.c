@@ -4,6 +4,9 @@
  *     offset ──▶ answer ──▶ bytes handed on ──▶ its next offset becomes ours
  *                  └─ broken: asked again from the same offset
  *
+ * Catch-ups and long-polls say by their tag which stream they are of. SSE does not: before each
+ * further connection the stream is looked at, and so it is when nothing came.
+ *
  * What came of a broken answer is dropped: of SSE, data is handed on with the control event behind
  * it, which has the offset. So nothing is lost and nothing comes twice.
  */
@@ -27,6 +30,7 @@ struct reader {
     struct cli *cli;
     const char *path;
     bool is_json;
+    int64_t made_at; /* see cli_reading */
     cli_read_fn *fn;
     void *arg;
     struct buf offset; /* NUL-ended */
@@ -54,11 +58,39 @@ static bool is_intact(const struct reader *reader, const char *data, size_t len)
            (data[0] == '[' && !json_precheck(data, len) && json_is_valid(data, len));
 }
 
+/* Is it still the same stream? An answer that does not come says nothing, nor does a refusal. */
+static enum cli_exit look_again(const struct reader *reader)
+{
+    struct cli *cli = reader->cli;
+    struct cli_request request = {.method = "HEAD", .is_safe = true, .once = true};
+    struct cli_answer answer = {0};
+    enum cli_exit exit = CLI_DONE;
+
+    if (reader->made_at == 0)
+        return CLI_DONE;
+    request.url = cli_remote_url(cli, reader->path, "");
+    if (!request.url)
+        return CLI_FAILED;
+    exit = cli_http_send(cli->link, &request, &answer);
+    if (exit == CLI_DONE && answer.status == 200)
+        exit = cli_same_stream(cli, reader->path, reader->made_at, cli_remote_made_at(&answer));
+    cli_http_drop(&answer);
+    return exit;
+}
+
+/* What a refusal means: perhaps the offset is none of the other stream that is there now. */
+static enum cli_exit refuse(const struct reader *reader, const struct cli_answer *answer)
+{
+    enum cli_exit exit = answer->status == 400 ? look_again(reader) : CLI_DONE;
+
+    return exit == CLI_DONE ? cli_remote_refuse(reader->cli, reader->path, answer) : exit;
+}
+
 /* Hands data on and moves to the offset behind it. Data from which that does not move would come
-   again and again. */
+   again and again; an offset is one line, also in files. */
 static bool deliver(struct reader *reader, const char *data, size_t len, const char *next)
 {
-    if (len > 0 && strcmp(next, reader->offset.data) == 0)
+    if (strpbrk(next, "\r\n") || (len > 0 && strcmp(next, reader->offset.data) == 0))
         return false;
     if (!reader->fn(reader->arg, data, len, next)) {
         reader->was_stopped = true;
@@ -139,13 +171,18 @@ static enum cli_exit poll_stream(struct reader *reader, bool follow)
         if (exit != CLI_DONE)
             break;
         if (answer.status != 200 && answer.status != 204) {
-            exit = cli_remote_refuse(cli, reader->path, &answer);
+            exit = refuse(reader, &answer);
+        } else if ((exit = cli_same_stream(cli, reader->path, reader->made_at,
+                                           cli_remote_made_at(&answer))) != CLI_DONE) {
+            break;
         } else if (take_answer(reader, &answer, follow)) {
             broken = 0;
             pause_ms = 0;
             /* a server that does not wait, or not for long, is asked some times a second */
             if (follow && answer.body.len == 0 && clock_monotonic_ms() - began < QUICK_MS)
                 cli_http_pause(&pause_ms);
+            if (follow && answer.body.len == 0 && !reader->is_done)
+                exit = look_again(reader);
         } else if (!reader->was_stopped) {
             if (++broken > 5)
                 exit = cli_fail(cli, CLI_FAILED, "%s: the answer is damaged", reader->path);
@@ -267,9 +304,12 @@ static enum cli_exit follow_events(struct reader *reader)
     struct buf url = {0};
     enum cli_exit exit = CLI_DONE;
     int64_t pause_ms = 0, last_good = clock_monotonic_ms(), began;
-    bool said = false;
+    bool said = false, is_first = true;
 
     while (exit == CLI_DONE) {
+        if (!is_first && (exit = look_again(reader)) != CLI_DONE)
+            break;
+        is_first = false;
         if (!make_url(reader, "sse", &url)) {
             exit = cli_no_memory(cli);
             break;
@@ -279,7 +319,7 @@ static enum cli_exit follow_events(struct reader *reader)
         if (exit != CLI_DONE || reader->is_done || reader->was_stopped)
             break;
         if (!may_pass(answer.status)) {
-            exit = cli_remote_refuse(cli, reader->path, &answer);
+            exit = refuse(reader, &answer);
             break;
         }
         if (reader->had_data) { /* it went well for a while */
@@ -314,6 +354,7 @@ enum cli_exit cli_remote_read(struct cli *cli, const struct cli_state *state,
     struct reader reader = {.cli = cli,
                             .path = state->stream.path,
                             .is_json = http_type_kind(type) == HTTP_TYPE_JSON,
+                            .made_at = reading->made_at,
                             .fn = fn,
                             .arg = arg};
     bool is_text = http_type_kind(type) == HTTP_TYPE_TEXT;

@@ -2,7 +2,12 @@
  * dsctl tail: a stream to standard output, and with -f what comes.
  *
  * --state FILE holds the offset behind what was printed, written after each piece and replaced as a
- * whole: who is killed in between prints that piece again, but never misses one.
+ * whole: who is killed in between prints that piece again, but never misses one. On a second line
+ * it says when the stream was made, where that is known: the offset means nothing in another stream
+ * that got the name later.
+ *
+ *     0000000000000000_0000000000000082
+ *     created 2026-01-02T03:04:05.678Z
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +22,7 @@
 #include "cli_commands.h"
 #include "cli_json.h"
 #include "cli_terminal.h"
+#include "expiry.h"
 #include "http_type.h"
 #include "json.h"
 #include "utf8.h"
@@ -33,6 +39,8 @@ const struct cli_option cli_tail_options[] = {
     {0},
 };
 
+#define STATE_CREATED "created "
+
 struct tail {
     struct cli *cli;
     bool is_json; /* and printed one message a line */
@@ -45,12 +53,31 @@ struct tail {
     size_t cut_len;
     const char *state;     /* --state, NULL: none */
     const char *state_new; /* beside it, moved over it */
+    int64_t made_at;       /* the stream, see cli_state */
     char last[DS_OFFSET_SIZE * 4];
 };
+
+enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t made_at,
+                              int64_t now_made_at)
+{
+    char then[EXPIRY_TIME_SIZE], now[EXPIRY_TIME_SIZE];
+    const char *state = cli_value(cli, "state");
+
+    if (made_at == 0 || now_made_at == 0 || made_at == now_made_at)
+        return CLI_DONE;
+    expiry_format_time(made_at, then);
+    expiry_format_time(now_made_at, now);
+    return cli_fail(
+        cli, CLI_REPLACED,
+        "%s: the stream that was read, created %s, was deleted, and another one has its "
+        "name, created %s%s%s",
+        path, then, now, state ? ": to begin with that one, delete " : "", state ? state : "");
+}
 
 static bool save_state(const struct tail *tail, const char *offset)
 {
     FILE *file = fopen(tail->state_new, "w");
+    char made[EXPIRY_TIME_SIZE];
     bool ok;
 
     if (!file) {
@@ -59,6 +86,10 @@ static bool save_state(const struct tail *tail, const char *offset)
         return false;
     }
     ok = fprintf(file, "%s\n", offset) > 0;
+    if (tail->made_at) {
+        expiry_format_time(tail->made_at, made);
+        ok = fprintf(file, STATE_CREATED "%s\n", made) > 0 && ok;
+    }
     ok = fclose(file) == 0 && ok;
     if (!ok || rename(tail->state_new, tail->state) != 0) {
         (void)cli_fail(tail->cli, CLI_FAILED, "cannot write %s: %s", tail->state, strerror(errno));
@@ -68,11 +99,12 @@ static bool save_state(const struct tail *tail, const char *offset)
     return true;
 }
 
-/* The offset in the file; NULL when there is no such file yet. False after saying why. */
-static bool load_state(struct tail *tail, const char **offset)
+/* The offset in the file, and of which stream; NULL when there is no such file yet. False after
+   saying why. */
+static bool load_state(struct tail *tail, const char **offset, int64_t *made_at)
 {
     FILE *file;
-    char line[DS_OFFSET_SIZE * 4] = "";
+    char line[DS_OFFSET_SIZE * 4] = "", more[80] = "";
     struct stat there;
 
     *offset = NULL;
@@ -88,6 +120,11 @@ static bool load_state(struct tail *tail, const char **offset)
         if (file)
             (void)fclose(file);
         return false;
+    }
+    if (fgets(more, sizeof more, file) &&
+        strncmp(more, STATE_CREATED, strlen(STATE_CREATED)) == 0) {
+        more[strcspn(more, "\r\n")] = '\0';
+        (void)expiry_parse_time(more + strlen(STATE_CREATED), made_at);
     }
     (void)fclose(file);
     line[strcspn(line, "\r\n")] = '\0';
@@ -193,19 +230,25 @@ static bool take(void *arg, const char *data, size_t len, const char *next)
 }
 
 /* Where to begin: the state file, --offset, the beginning. */
-static bool find_offset(struct tail *tail, const struct cli_state *state, const char **offset)
+static enum cli_exit find_offset(struct tail *tail, const struct cli_state *state,
+                                 const char **offset)
 {
     const char *given = cli_value(tail->cli, "offset");
+    int64_t made_at = 0;
+    enum cli_exit exit;
 
     *offset = NULL;
-    if (tail->state && !load_state(tail, offset))
-        return false;
+    if (tail->state && !load_state(tail, offset, &made_at))
+        return CLI_FAILED;
+    exit = cli_same_stream(tail->cli, state->stream.path, made_at, state->made_at);
+    if (exit != CLI_DONE)
+        return exit;
     if (!*offset)
         *offset = given ? given : DS_START;
     /* named now: a connection that breaks before the first message would move it */
     if (strcmp(*offset, DS_NOW) == 0)
         *offset = state->stream.tail;
-    return true;
+    return CLI_DONE;
 }
 
 enum cli_exit cli_tail(struct cli *cli)
@@ -242,8 +285,10 @@ enum cli_exit cli_tail(struct cli *cli)
     if (kind == HTTP_TYPE_BINARY && tail.to_terminal && !tail.raw)
         return cli_fail(cli, CLI_USAGE, "%s holds %s: --raw prints it to a terminal all the same",
                         path, state.stream.content_type);
-    if (!find_offset(&tail, &state, &reading.offset))
-        return CLI_FAILED;
+    tail.made_at = reading.made_at = state.made_at;
+    exit = find_offset(&tail, &state, &reading.offset);
+    if (exit != CLI_DONE)
+        return exit;
     exit = cli->backend->read(cli, &state, &reading, take, &tail);
     return print_cut(&tail) || exit != CLI_DONE ? exit : CLI_FAILED;
 }

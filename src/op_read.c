@@ -31,10 +31,11 @@ enum { ETAG_SIZE = 112, MAX_AGE_S = 60, LONG_READ = 64 * 1024 };
 
 /*
  * The stream's incarnation, where the data begins and ends, when the last of it was appended, and
- * closure. Id and time of creation: unlike the id alone, not even a new database repeats them. The
- * time of the last message tells two histories of one incarnation apart, which a restored backup
- * and appends of equal length make: what came after the backup came at another time, and so did
- * the last message of every range that has any of it.
+ * closure. Id and time of creation: unlike the id alone, not even a new database repeats them; by
+ * the time of creation dsctl tells which stream it reads (cli_remote_made_at()). The time of the
+ * last message tells two histories of one incarnation apart, which a restored backup and appends of
+ * equal length make: what came after the backup came at another time, and so did the last message
+ * of every range that has any of it.
  */
 static void format_etag(char text[static ETAG_SIZE], const struct read_view *view)
 {

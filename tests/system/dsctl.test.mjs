@@ -31,6 +31,7 @@ const USAGE = 2
 const NOT_FOUND = 3
 const CONFLICT = 4
 const UNREACHABLE = 5
+const REPLACED = 6
 
 let server
 let api
@@ -746,7 +747,7 @@ describe("tail", () => {
     const tail = start(["tail", "-f", name, "--state", state])
     await until(() => tail.lines().length === 1, tail.said)
     const { "stream-next-offset": end } = (await api.head(name)).headers
-    await until(() => fs.readFileSync(state, "utf8") === `${end}\n`, tail.said)
+    await until(() => fs.readFileSync(state, "utf8").startsWith(`${end}\n`), tail.said)
     tail.child.kill("SIGKILL")
     await tail.done
     await api.append(name, "application/json", "[4]")
@@ -754,6 +755,83 @@ describe("tail", () => {
     expect(fs.readdirSync(dir)).toEqual(["offset"])
     const missing = path.join(dir, "none", "offset")
     expect((await ds(["tail", name, "--state", missing])).code).toBe(FAILED)
+  })
+
+  test("--state does not go on in another stream of that name", async () => {
+    const dir = folder()
+    const name = fresh()
+    const file = ["--db", server.database]
+    const make = () => api.create(name, "application/json", "[1,2]")
+    for (const [first, second] of [
+      [[], []],
+      [file, []],
+      [[], file],
+    ]) {
+      const state = path.join(dir, `${first.length}${second.length}`)
+      await make()
+      expect((await ds(["tail", name, "--state", state, ...first])).lines).toEqual(["1", "2"])
+      const written = fs.readFileSync(state, "utf8")
+      expect(written).toMatch(/^\d+_\d+\ncreated 20\S+Z\n$/)
+      expect((await ds(["tail", name, "--state", state, ...second])).code).toBe(DONE)
+      await api.del(name)
+      await sleep(2) // made at another millisecond
+      await make()
+      await api.append(name, "application/json", "[3]")
+      for (const follow of [[], ["-f"]]) {
+        const { code, text, err } = await ds(["tail", name, "--state", state, ...follow, ...second])
+        expect([code, text]).toEqual([REPLACED, ""])
+        expect(err).toMatch(/^dsctl tail: [^\n]*was deleted, and another one has its name[^\n]*delete [^\n]*\n$/)
+      }
+      expect(fs.readFileSync(state, "utf8")).toBe(written)
+
+      // as files were written before
+      fs.writeFileSync(state, written.split("\n")[0] + "\n")
+      expect((await ds(["tail", name, "--state", state, ...second])).lines).toEqual(["3"])
+      expect(fs.readFileSync(state, "utf8")).toMatch(/^\d+_\d+\ncreated 20\S+Z\n$/)
+      await api.del(name)
+    }
+  })
+
+  test("nor does -f, when the stream was deleted and made again meanwhile", async () => {
+    // a server of which each connection meets another stream, and one whose tags mean something else
+    const tags = { ours: ['"1f-19ac91e2b4a:0:3"', '"20-19ac91e2b4b:0:9"'], odd: ['"1f-7:0:3"', '"20-8:0:9"'] }
+    for (const mode of ["sse", "long-poll", "catch-up"])
+      for (const [whose, [first, second]] of Object.entries(tags)) {
+        let reads = 0
+        const odd = http.createServer((request, answer) => {
+          const etag = reads === 0 ? first : second
+          if (request.method === "GET") reads++
+          const isSse = request.method === "GET" && mode === "sse"
+          answer.writeHead(200, {
+            "content-type": isSse ? "text/event-stream" : "application/json",
+            "stream-next-offset": String(reads),
+            ...(!isSse && { etag }),
+            ...(reads === 2 && { "stream-closed": "true" }),
+          })
+          const control = JSON.stringify({ streamNextOffset: String(reads), streamClosed: reads === 2 })
+          answer.end(isSse ? `event: data\ndata:[${reads}]\n\nevent: control\ndata:${control}\n\n` : `[${reads}]`)
+        })
+        await new Promise((resolve) => odd.listen(0, "127.0.0.1", resolve))
+        undo.push(() => new Promise((resolve) => odd.close(resolve)))
+        const url = ["--url", `http://127.0.0.1:${odd.address().port}`]
+        const { code, lines } = await ds(["tail", "x", ...(mode === "catch-up" ? [] : ["-f", `--${mode}`]), ...url])
+        expect([code, lines], `${mode} ${whose}`).toEqual(
+          whose === "ours" ? [REPLACED, ["1"]] : [DONE, ["1", "2"]]
+        )
+      }
+
+    const name = fresh()
+    const db = ["--db", server.database]
+    await api.create(name, "application/json", "[1]")
+    const tail = start(["tail", "-f", name, ...db])
+    await until(() => tail.lines().length === 1, tail.said)
+    tail.child.kill("SIGSTOP") // it is not to see the moment without any
+    await api.del(name)
+    await sleep(2)
+    await api.create(name, "application/json", "[1,2,3]")
+    tail.child.kill("SIGCONT")
+    const { code, lines } = await tail.done
+    expect([code, lines], tail.err).toEqual([REPLACED, ["1"]])
   })
 
   test("a reader that leaves ends it quietly", async () => {
