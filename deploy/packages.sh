@@ -22,7 +22,9 @@ run="$build nginx-light:nginx sqlite3:sqlite3 curl:curl"
 servers='lighttpd:lighttpd apache2-bin:apache2 libapache2-mod-fcgid apache2-utils:htpasswd
     lighttpd-mod-deflate lighttpd-mod-openssl libapache2-mod-qos openssl:openssl'
 test="$run check libsubunit-dev g++:c++ pkg-config:pkg-config valgrind:valgrind procps:ps ca-certificates chromium:chromium $servers"
-deb="$build dpkg-dev:dpkg-buildpackage debhelper:dh check libsubunit-dev"
+# dpkg-buildpackage asks for build-essential, whatever the package says; the unit tests run sqlite3
+deb="$build build-essential dpkg-dev:dpkg-buildpackage debhelper:dh check libsubunit-dev
+    sqlite3:sqlite3"
 clang="$build clang:clang check libsubunit-dev"
 # what sanitizers and libFuzzer need at run time has clang's version in its name; 14 is Debian 12's
 version=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
