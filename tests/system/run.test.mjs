@@ -281,3 +281,21 @@ test("packages.sh says nothing when nothing is missing", () => {
   expect([status, stdout, stderr]).toEqual([0, "", ""])
   expect(spawnSync("sh", [path.join(root, "deploy/packages.sh")]).status).toBe(2)
 })
+
+test("packages.sh deb names all that dpkg-buildpackage asks for", () => {
+  const { stdout } = spawnSync(
+    "sh",
+    ["-c", `eval "$(sed -n '/^build=/,/^lint=/p' deploy/packages.sh)"; echo $deb`],
+    { cwd: root, encoding: "utf8" }
+  )
+  const named = stdout.trim().split(/\s+/).map((word) => word.split(":")[0])
+  const control = fs.readFileSync(path.join(root, "deploy/debian/control"), "utf8")
+  const asked = control
+    .match(/^Build-Depends:([^]*?)^\S/m)[1]
+    .split(",")
+    .map((need) => need.trim().split(/[ (]/)[0].replace("debhelper-compat", "debhelper"))
+    .filter((need) => !need.startsWith("dh-sequence-"))
+  expect(asked.length).toBeGreaterThan(5)
+  // the last one it asks for unasked
+  for (const need of [...asked, "build-essential"]) expect(named).toContain(need)
+})
