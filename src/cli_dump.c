@@ -8,6 +8,7 @@
 #include "arena.h"
 #include "cli_commands.h"
 #include "cli_database.h"
+#include "cli_file.h"
 #include "clock.h"
 #include "path.h"
 #include "store_dump.h"
@@ -80,16 +81,21 @@ static enum cli_exit refuse(const struct cli *cli, const struct store_dump *dump
 /* Under another name until it is whole; a device or pipe has its name for good: *new is NULL. */
 static enum cli_exit open_output(const struct cli *cli, const char *name, FILE **file, char **new)
 {
-    struct stat there;
+    struct stat there, database;
+    mode_t mode = 0666;
 
     *new = NULL;
     if (stat(name, &there) != 0 || S_ISREG(there.st_mode)) {
         *new = arena_printf(cli->arena, "%s.new", name);
         if (!*new)
             return cli_no_memory(cli);
+        if (cli->db && stat(cli->db, &database) == 0) /* who may not read that one … */
+            mode = database.st_mode & 0666;
+        *file = cli_file_new(*new, name, mode);
         name = *new;
+    } else {
+        *file = fopen(name, "w");
     }
-    *file = fopen(name, "w");
     return *file ? CLI_DONE : cli_fail(cli, CLI_FAILED, "%s: %s", name, strerror(errno));
 }
 

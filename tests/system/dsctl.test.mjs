@@ -865,6 +865,44 @@ test("closed descriptors get into nobody's way; devices and pipes stay what they
   expect((await api.get(name)).text.length).toBe(10_000)
 })
 
+test("what root's dsctl makes belongs to whoever has the database", async () => {
+  const [user, group] = process.getuid() === 0 ? [12345, 54321] : [process.getuid(), process.getgid()]
+  const dir = folder()
+  fs.chownSync(dir, user, group)
+  const expectOwner = () => {
+    for (const name of fs.readdirSync(dir)) {
+      const { uid, gid, mode } = fs.statSync(path.join(dir, name))
+      expect([name, uid, gid, mode & 0o777]).toEqual([name, user, group, 0o660])
+    }
+  }
+  const db = path.join(dir, "streams.db")
+  const dump = path.join(folder(), "dump")
+  await ok(["--db", db, "create", "/v1/stream/a"])
+  fs.chmodSync(db, 0o660)
+  for (const name of ["-wake", "-wal", "-shm"]) fs.rmSync(db + name, { force: true })
+  await ok(["--db", db, "append", "/v1/stream/a"], { input: "x" })
+  await ok(["--db", db, "vacuum"])
+  expectOwner()
+  // an export is as little to be read by others, and one that replaces another is as that one was
+  await ok(["--db", db, "export", "-o", dump])
+  expect(fs.statSync(dump).mode & 0o007).toBe(0)
+  fs.chmodSync(dump, 0o604)
+  fs.chownSync(dump, user, group)
+  const victim = path.join(dir, "..", `${path.basename(dir)}.victim`)
+  undo.push(() => fs.rmSync(victim, { force: true }))
+  fs.writeFileSync(victim, "precious")
+  fs.symlinkSync(victim, `${dump}.new`)
+  await ok(["--db", db, "export", "-o", dump])
+  expect(fs.readFileSync(victim, "utf8")).toBe("precious")
+  const info = fs.lstatSync(dump)
+  expect([info.isFile(), info.uid, info.gid, info.mode & 0o777]).toEqual([true, user, group, 0o604])
+  // an import makes a database
+  const other = path.join(dir, "other.db")
+  await ok(["--db", other, "import", dump])
+  expect(fs.statSync(other).uid).toBe(user)
+  expect(fs.statSync(`${other}-wake`).gid).toBe(group)
+})
+
 // ------------------------------------------------------------------------------------------ ls
 
 test("ls: sorted, filtered, as lines, JSON and names; a hint where there is no registry", async () => {
