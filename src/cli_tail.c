@@ -20,6 +20,7 @@
 #include "buf.h"
 #include "cli_backend.h"
 #include "cli_commands.h"
+#include "cli_file.h"
 #include "cli_json.h"
 #include "cli_terminal.h"
 #include "expiry.h"
@@ -76,7 +77,7 @@ enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t m
 
 static bool save_state(const struct tail *tail, const char *offset)
 {
-    FILE *file = fopen(tail->state_new, "w");
+    FILE *file = cli_file_new(tail->state_new, tail->state, 0666);
     char made[EXPIRY_TIME_SIZE];
     bool ok;
 
