@@ -183,20 +183,22 @@ bool place_prepare(const char *database, bool private)
 
 void place_give(int fd, const char *database)
 {
-    struct stat like;
+    struct stat like, file;
+    uid_t user;
     mode_t mode;
-    bool root = geteuid() == 0;
 
-    if (!look_at_database(database, &like))
+    if (!look_at_database(database, &like) || fstat(fd, &file) != 0)
         return;
+    user = geteuid() == 0 ? like.st_uid : file.st_uid; /* nobody else can give it away */
     mode = like.st_mode & (S_IWUSR | S_IWGRP | S_IWOTH);
-    mode |= mode << 1; /* whoever may write there reads it too; nobody else has use for it */
-    (void)fchmod(fd, mode | S_IRUSR | S_IWUSR);
-    if (fchown(fd, root ? like.st_uid : (uid_t)-1, like.st_gid) == 0)
+    mode |= mode << 1 | S_IRUSR | S_IWUSR; /* who may not write there has no use for it */
+    (void)fchmod(fd, mode);
+    /* not asked for in vain: a service may be forbidden the call */
+    if ((user == file.st_uid && like.st_gid == file.st_gid) || fchown(fd, user, like.st_gid) == 0)
         return;
-    if (root)
+    if (geteuid() == 0)
         log_warn("a file beside %s belongs to root: %s", database, strerror(errno));
-    (void)fchmod(fd, (mode & ~(mode_t)S_IRWXG) | S_IRUSR | S_IWUSR); /* it is another group's */
+    (void)fchmod(fd, mode & ~(mode_t)S_IRWXG); /* it is another group's */
 }
 
 bool place_trusts(int fd, const char *name, const char *database)
