@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "descriptor.h"
+#include "descriptors.h"
 
 static void make_like(int fd, const struct stat *old)
 {

@@ -2,11 +2,14 @@
 #include "dump_read.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "descriptors.h"
 
 enum {
     BLOCK = 64 * 1024,
@@ -54,7 +57,7 @@ static FILE *make_nameless(const char *beside)
 
     if (asprintf(&name, "%s-import-XXXXXX", beside) < 0)
         return NULL;
-    fd = mkstemp(name);
+    fd = descriptor_high(mkostemp(name, O_CLOEXEC));
     if (fd >= 0) {
         (void)unlink(name);
         file = fdopen(fd, "w+");

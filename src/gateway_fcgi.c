@@ -48,6 +48,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "config.h"
+#include "descriptors.h"
 #include "gateway.h"
 #include "http_response.h"
 #include "log.h"
@@ -260,7 +261,7 @@ static void admit(struct gateway_fcgi *gateway, int fd)
 static void accept_some(struct gateway_fcgi *gateway)
 {
     for (int i = 0; i < ACCEPTS; i++) { /* others are waiting for this worker too */
-        int fd = accept4(gateway->listening, NULL, NULL, SOCK_CLOEXEC);
+        int fd = descriptor_high(accept4(gateway->listening, NULL, NULL, SOCK_CLOEXEC));
 
         if (fd >= 0) {
             admit(gateway, fd);
@@ -556,9 +557,9 @@ static bool prepare(struct gateway_fcgi *gateway)
     struct epoll_event timer = {.events = EPOLLIN | EPOLLET, .data.ptr = &gateway->timer};
     int flags = fcntl(gateway->listening, F_GETFL);
 
-    gateway->epoll = epoll_create1(EPOLL_CLOEXEC);
-    gateway->stop = eventfd(0, EFD_CLOEXEC);
-    gateway->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    gateway->epoll = descriptor_high(epoll_create1(EPOLL_CLOEXEC));
+    gateway->stop = descriptor_high(eventfd(0, EFD_CLOEXEC));
+    gateway->timer = descriptor_high(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     /* non-blocking: another worker or process may be quicker with the connection */
     return FCGX_Init() == 0 && gateway->epoll >= 0 && gateway->stop >= 0 && gateway->timer >= 0 &&
            flags >= 0 && fcntl(gateway->listening, F_SETFL, flags | O_NONBLOCK) == 0 &&

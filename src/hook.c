@@ -192,7 +192,7 @@ static void complain(struct hook *hook, const char *what, const char *why, int n
 /* The event as a file, from whose beginning the program reads; -1 when there can be none. */
 static int open_event(const struct job *job)
 {
-    int fd = memfd_create("event", MFD_CLOEXEC);
+    int fd = descriptor_high(memfd_create("event", MFD_CLOEXEC));
 
     if (fd < 0 || pwrite(fd, job->line, job->len, 0) == (ssize_t)job->len)
         return fd;
@@ -391,7 +391,7 @@ enum ds_status hook_start(struct hook **out, const struct config *config, bool t
     hook->until = INT64_MAX;
     hook->has_log = descriptors_has_error();
     (void)pthread_mutex_init(&hook->lock, NULL);
-    hook->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    hook->poke = descriptor_high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     hook->environment = config_environment_for_hook();
     hook->program = calloc((size_t)config->hook_processes, sizeof *hook->program);
     hook->sleep_on = calloc((size_t)config->hook_processes + 1, sizeof *hook->sleep_on);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "descriptors.h"
 
 enum { PASSED_FD = 3, TRIES = 20, PAUSE_MS = 50 };
 
@@ -31,7 +32,7 @@ static bool set_address(struct sockaddr_un *address, const char *path)
 /* Does anybody listen there? What nobody listens on was left behind, and goes. */
 static bool is_free(const struct sockaddr_un *address)
 {
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int probe = descriptor_high(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     bool taken;
     struct stat info;
 
@@ -55,7 +56,7 @@ static int listen_unix(const char *path)
 
     if (!set_address(&address, path) || !is_free(&address))
         return -1;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fd = descriptor_high(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (fd >= 0 && (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
                     chmod(path, 0660) != 0 || listen(fd, LISTEN_BACKLOG) != 0)) {
         (void)close(fd);
@@ -80,7 +81,7 @@ static int listen_inet(const char *address)
         errno = EADDRNOTAVAIL;
         return -1;
     }
-    fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fd = descriptor_high(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (fd >= 0 &&
         (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
          bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, LISTEN_BACKLOG) != 0)) {
@@ -158,7 +159,7 @@ void listen_notify(const char *state)
     len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
     if (address.sun_path[0] == '@')
         address.sun_path[0] = '\0'; /* an abstract one */
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    fd = descriptor_high(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     if (fd < 0)
         return;
     (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, len);

@@ -14,6 +14,7 @@
 
 #include "clock.h"
 #include "config.h"
+#include "descriptors.h"
 #include "gateway.h"
 #include "live_private.h"
 #include "log.h"
@@ -94,8 +95,8 @@ static bool open_descriptors(struct live *live)
 {
     struct epoll_event event = {.events = EPOLLIN};
 
-    live->epoll = epoll_create1(EPOLL_CLOEXEC);
-    live->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    live->epoll = descriptor_high(epoll_create1(EPOLL_CLOEXEC));
+    live->poke = descriptor_high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     return live->epoll >= 0 && live->poke >= 0 &&
            epoll_ctl(live->epoll, EPOLL_CTL_ADD, live->poke, &event) == 0;
 }
