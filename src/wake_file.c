@@ -43,7 +43,8 @@ enum {
     WAKE_MAGIC = 0x44735761,
     MOST_INTEREST = 1 << 24, /* in a slot */
     MOST_VERSIONS = 1000,    /* a number beyond is no version of ours */
-    OPEN_MS = 5000,          /* to wait for whoever is alone with the file */
+    CHANGE_AGAIN_MS = 60000,
+    OPEN_MS = 5000, /* to wait for whoever is alone with the file */
 };
 
 /* What the kernel calls this run of the machine; empty where it does not say. */
@@ -126,8 +127,11 @@ static bool settle_with_others(struct shared *shared)
     return true;
 }
 
-/* With its blocks: on a full disk, a store into a hole would kill us. */
-static bool allocate(int fd)
+/*
+ * With its blocks: on a full disk, a store into a hole would kill us. Whether there are holes asks
+ * who is alone only, for filling them may write over what others write meanwhile.
+ */
+static bool allocate(int fd, bool alone)
 {
     struct stat info;
     const off_t size = sizeof(struct shared);
@@ -135,7 +139,7 @@ static bool allocate(int fd)
 
     if (fstat(fd, &info) != 0)
         return false;
-    if (info.st_size >= size && info.st_blocks * 512 >= size)
+    if (info.st_size >= size && (!alone || info.st_blocks * 512 >= size))
         return true;
     error = posix_fallocate(fd, 0, size);
     if (error != 0)
@@ -143,12 +147,11 @@ static bool allocate(int fd)
     return error == 0;
 }
 
-/* At that place, or anywhere: NULL. */
-static struct shared *map(int fd, void *place)
+static struct shared *map(int fd, bool alone)
 {
-    void *memory = allocate(fd) ? mmap(place, sizeof(struct shared), PROT_READ | PROT_WRITE,
-                                       MAP_SHARED | (place ? MAP_FIXED : 0), fd, 0)
-                                : MAP_FAILED;
+    void *memory = allocate(fd, alone) ? mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE,
+                                              MAP_SHARED, fd, 0)
+                                       : MAP_FAILED;
 
     return memory == MAP_FAILED ? NULL : memory;
 }
@@ -250,7 +253,7 @@ static bool change_file(struct wake *wake)
 {
     bool first = false, ok;
     int fd = open_locked(wake->path, wake->database, &first);
-    struct shared *shared = fd < 0 ? NULL : map(fd, NULL);
+    struct shared *shared = fd < 0 ? NULL : map(fd, first);
 
     if (shared && first)
         begin_anew(shared);
@@ -285,16 +288,30 @@ static void mend_interest(struct wake *wake)
     }
 }
 
+/* What lies there in its place may be nothing that we can use: said once a minute. */
+static void follow_name(struct wake *wake)
+{
+    int64_t now = clock_monotonic_ms();
+
+    /* without a database, as of a store in memory, nobody will come for the file */
+    if (is_current(wake->fd, wake->path) || now < wake->change_at ||
+        access(wake->database, F_OK) != 0 || wake_lock(wake, WAKE_RECHECK_MS) != DS_OK)
+        return;
+    if (change_file(wake)) {
+        log_warn("%s was removed or replaced while in use: going on with the new one", wake->path);
+    } else {
+        log_warn("%s was removed or replaced while in use: processes that start now do not hear of "
+                 "changes at once",
+                 wake->path);
+        wake->change_at = now + CHANGE_AGAIN_MS;
+    }
+    wake_unlock(wake);
+}
+
 void wake_look(struct wake *wake)
 {
-    /* without a database, as of a store in memory, nobody will come for the file */
-    if (!is_current(wake->fd, wake->path) && access(wake->database, F_OK) == 0 &&
-        wake_lock(wake, WAKE_RECHECK_MS) == DS_OK) {
-        log_warn("%s was removed or replaced while in use: %s", wake->path,
-                 change_file(wake) ? "going on with the new one" : "going on without it");
-        wake_unlock(wake);
-    }
-    (void)allocate(wake->fd); /* somebody may have cut it off */
+    follow_name(wake);
+    (void)allocate(wake->fd, false); /* somebody may have cut it off */
     if (!is_ours(wake->shared)) {
         log_warn("%s was damaged: it is made anew", wake->path);
         clear(wake->shared);
@@ -317,7 +334,7 @@ enum ds_status wake_open(struct wake **out, const char *path, void (*alone)(void
     wake->fd = open_locked(path, wake->database, &first);
     if (wake->fd < 0)
         goto fail;
-    wake->shared = map(wake->fd, NULL);
+    wake->shared = map(wake->fd, first);
     if (!wake->shared) {
         log_error("cannot use %s: %s", path, strerror(errno));
         goto fail;
