@@ -51,6 +51,7 @@ struct stream {
     int64_t source_id; /* 0: not a fork */
     int64_t fork_position, fork_offset, fork_sub_offset;
     int64_t deleted_at;        /* 0: not deleted */
+    const char *damage;        /* NULL, or the column of the row that makes no sense */
     bool is_registry;          /* written by the store itself, and by nobody else */
     enum stream_change change; /* for the committer: to be saved before the commit */
 };
@@ -145,9 +146,9 @@ void store_tell(struct store_conn *conn);
 /* --- streams --- */
 
 /*
- * DS_OK: there is such a stream. DS_NOT_FOUND: there is none, or it expired. DS_GONE: it was
- * deleted or has expired, and forks still read it. In the last two cases stream->id tells whether
- * there is a row in the way.
+ * DS_FAILED, logged: its row was damaged. DS_OK: there is such a stream. DS_NOT_FOUND: there is
+ * none, or it expired. DS_GONE: it was deleted or has expired, and forks still read it. In the last
+ * two cases stream->id tells whether there is a row in the way.
  */
 enum ds_status store_find(struct store_conn *conn, struct arena *arena, const char *path,
                           int64_t now, struct stream *stream);
@@ -165,7 +166,10 @@ enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const ch
 enum ds_status store_hold_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
                              struct stream *stream);
 
-/* The row whatever its state; DS_NOT_FOUND when there is none. */
+/*
+ * The row whatever its state, damaged or not: what makes no sense reads as 0 or "", and in damage
+ * stands where. DS_NOT_FOUND when there is none.
+ */
 enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64_t id,
                              struct stream *stream);
 

@@ -19,9 +19,12 @@
 #include "arena.h"
 #include "http_type.h"
 #include "json.h"
+#include "offset.h"
 #include "path.h"
 #include "schema.h"
 #include "store_private.h"
+
+enum { LONGEST_NAME = 65536 }; /* as in store_stream.c */
 
 /* Path (or NULL) and text of each finding. ?1 is the time. */
 static const struct rule {
@@ -37,6 +40,35 @@ static const struct rule {
     {STORE_CHECK_DAMAGE,
      "SELECT path, printf('forked from a stream that is not older (id %d from %d)', id, source_id) "
      "FROM stream WHERE source_id >= id"},
+    {STORE_CHECK_DAMAGE,
+     "SELECT path, printf('its %s is no such number: %s', name, substr(quote(value), 1, 60)) FROM ("
+     "SELECT path, 'tail' AS name, tail AS value FROM stream "
+     "WHERE typeof(tail) <> 'integer' OR tail NOT BETWEEN 0 AND 9999999999999999 UNION ALL "
+     "SELECT path, 'messages', messages FROM stream WHERE typeof(messages) <> 'integer' "
+     "OR messages NOT BETWEEN 0 AND 9999999999999999 UNION ALL "
+     "SELECT path, 'created_at', created_at FROM stream WHERE typeof(created_at) <> 'integer' "
+     "UNION ALL SELECT path, 'closed_at', closed_at FROM stream "
+     "WHERE typeof(closed_at) NOT IN ('null', 'integer') UNION ALL "
+     "SELECT path, 'closed_epoch', closed_epoch FROM stream WHERE closed_epoch IS NOT NULL AND "
+     "(typeof(closed_epoch) <> 'integer' OR closed_epoch NOT BETWEEN 0 AND 9007199254740991) "
+     "UNION ALL SELECT path, 'closed_seq', closed_seq FROM stream WHERE closed_seq IS NOT NULL AND "
+     "(typeof(closed_seq) <> 'integer' OR closed_seq NOT BETWEEN 0 AND 9007199254740991) UNION ALL "
+     "SELECT path, 'ttl_seconds', ttl_seconds FROM stream WHERE ttl_seconds IS NOT NULL AND "
+     "(typeof(ttl_seconds) <> 'integer' OR ttl_seconds NOT BETWEEN 0 AND 9007199254740991) "
+     "UNION ALL SELECT path, 'expires_at', expires_at FROM stream "
+     "WHERE typeof(expires_at) NOT IN ('null', 'integer') UNION ALL "
+     "SELECT path, 'source_id', source_id FROM stream WHERE source_id IS NOT NULL AND "
+     "(typeof(source_id) <> 'integer' OR source_id < 1) UNION ALL "
+     "SELECT path, 'fork_position', fork_position FROM stream WHERE fork_position IS NOT NULL AND "
+     "(typeof(fork_position) <> 'integer' OR fork_position NOT BETWEEN 0 AND tail) UNION ALL "
+     "SELECT path, 'fork_offset', fork_offset FROM stream WHERE fork_offset IS NOT NULL AND "
+     "(typeof(fork_offset) <> 'integer' OR fork_offset < 0) UNION ALL "
+     "SELECT path, 'fork_sub_offset', fork_sub_offset FROM stream WHERE fork_sub_offset IS NOT "
+     "NULL "
+     "AND (typeof(fork_sub_offset) <> 'integer' "
+     "OR fork_sub_offset NOT BETWEEN 0 AND 9999999999999999) UNION ALL "
+     "SELECT path, 'deleted_at', deleted_at FROM stream "
+     "WHERE typeof(deleted_at) NOT IN ('null', 'integer'))"},
     {STORE_CHECK_DAMAGE,
      "SELECT path, printf('it is no whole fork: source %s, fork position %s, offset %s, sub-offset "
      "%s', quote(source_id), quote(fork_position), quote(fork_offset), quote(fork_sub_offset)) "
@@ -61,7 +93,8 @@ static const struct rule {
     {STORE_CHECK_DAMAGE,
      "SELECT s.path, printf('producer %s: epoch %s, sequence %s', quote(producer_id), "
      "quote(epoch), quote(p.last_seq)) FROM producer AS p JOIN stream AS s ON s.id = p.stream_id "
-     "WHERE epoch NOT BETWEEN 0 AND 9007199254740991 "
+     "WHERE typeof(epoch) <> 'integer' OR typeof(p.last_seq) <> 'integer' "
+     "OR epoch NOT BETWEEN 0 AND 9007199254740991 "
      "OR p.last_seq NOT BETWEEN 0 AND 9007199254740991"},
     {STORE_CHECK_DAMAGE,
      "SELECT NULL, printf('%d rows of messages, %d bytes, belong to no stream (id %d)', count(*), "
@@ -112,7 +145,7 @@ struct walk {
     int64_t counted, whole; /* rows, and messages among them */
     int64_t next, part;     /* behind the last row, and its part */
     int64_t first;          /* position of the first row */
-    struct mistake gap, overlap, wrong_part, wrong_type, empty, no_json;
+    struct mistake gap, overlap, wrong_part, wrong_type, empty, no_json, no_place;
 };
 
 /* --- findings --- */
@@ -213,8 +246,14 @@ static void look_at_row(struct walk *walk)
     int64_t position = sqlite3_column_int64(walk->rows, 0);
     int64_t part = sqlite3_column_int64(walk->rows, 1);
     int64_t len = sqlite3_column_int64(walk->rows, 3);
-    bool first = walk->counted++ == 0, follows = !first && position == walk->next;
+    bool first = walk->counted == 0, follows = !first && position == walk->next;
 
+    if (sqlite3_column_type(walk->rows, 0) != SQLITE_INTEGER || position < 0 ||
+        position > OFFSET_POSITION_MAX) {
+        note(&walk->no_place, position, 0);
+        return;
+    }
+    walk->counted++;
     if (first)
         walk->first = position;
     else if (position > walk->next)
@@ -222,7 +261,8 @@ static void look_at_row(struct walk *walk)
     else if (position < walk->next)
         note(&walk->overlap, position, walk->next);
     /* behind a gap a message may begin with any part */
-    if (part < 0 || (walk->json && part > 0) || (follows && part > 0 && part != walk->part + 1))
+    if (part < 0 || part > INT32_MAX || sqlite3_column_type(walk->rows, 1) != SQLITE_INTEGER ||
+        (walk->json && part > 0) || (follows && part > 0 && part != walk->part + 1))
         note(&walk->wrong_part, position, part);
     if (!sqlite3_column_int(walk->rows, 2))
         note(&walk->wrong_type, position, 0);
@@ -254,6 +294,8 @@ static void tell_mistakes(const struct walk *walk)
     MISTAKE(walk->wrong_type, "the payload at %lld is not a BLOB",
             (long long)walk->wrong_type.from);
     MISTAKE(walk->empty, "the row at %lld is empty", (long long)walk->empty.from);
+    MISTAKE(walk->no_place, "a row has a position that is none, %lld",
+            (long long)walk->no_place.from);
     MISTAKE(walk->no_json, "the message at %lld is not JSON", (long long)walk->no_json.from);
 }
 
@@ -287,10 +329,10 @@ static void look_at_names(struct store_check *check, const char *path, const cha
     const char *reason;
     const char *normal = arena ? path_normalize(arena, path, strlen(path), &reason) : path;
 
-    if (path[0] != '/' || !normal || strcmp(normal, path) != 0)
+    if (path[0] != '/' || !normal || strcmp(normal, path) != 0 || strlen(path) > LONGEST_NAME)
         tell(check, STORE_CHECK_DAMAGE, path, "no URL leads to this path");
-    if (!http_type_is_valid(type))
-        tell(check, STORE_CHECK_DAMAGE, path, "its content type is none: %s", type);
+    if (!http_type_is_valid(type) || strlen(type) > LONGEST_NAME)
+        tell(check, STORE_CHECK_DAMAGE, path, "its content type is none: %.200s", type);
     arena_free(arena);
 }
 

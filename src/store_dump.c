@@ -19,15 +19,17 @@ enum { PROGRESS_ROWS = 256 }; /* progress is told after so many */
 
 /*
  * Each stream behind its source and next to its relatives: depth first. The registry is the last of
- * those that are no forks, since it tells of all others. A fork whose source is missing begins a
- * family of its own, so that it is not overlooked.
+ * those that are no forks, since it tells of all others. A fork whose source is missing, or not
+ * older, begins a family of its own, so that it is not overlooked.
  */
 static const char families_sql[] =
     "WITH RECURSIVE family (id, depth, registry) AS ("
     "SELECT id, 0, registry IS NOT NULL FROM stream AS s WHERE source_id IS NULL "
-    "OR NOT EXISTS (SELECT 1 FROM stream AS source WHERE source.id = s.source_id) "
+    "OR NOT EXISTS (SELECT 1 FROM stream AS source "
+    "WHERE source.id = s.source_id AND source.id < s.id) "
     "UNION ALL "
     "SELECT fork.id, depth + 1, 0 FROM family JOIN stream AS fork ON fork.source_id = family.id "
+    "AND fork.id > family.id "
     "ORDER BY 2 DESC, 3, 1) SELECT id FROM family";
 
 static const char total_sql[] = "SELECT ifnull(sum(messages), 0) FROM stream";
@@ -53,6 +55,14 @@ static enum ds_status fail(struct export *export, enum ds_status status, const c
 {
     (void)snprintf(export->dump->reason, sizeof export->dump->reason, "%s", reason);
     return status;
+}
+
+static enum ds_status fail_of_damage(struct export *export, const struct stream *stream)
+{
+    (void)snprintf(export->dump->reason, sizeof export->dump->reason,
+                   "the stream %s is damaged (%s): dsctl check says more", stream->path,
+                   stream->damage);
+    return DS_FAILED;
 }
 
 static enum ds_status cannot_write(struct export *export)
@@ -161,7 +171,7 @@ static enum ds_status put_row(struct export *export, sqlite3_stmt *stmt, int64_t
     int64_t len = sqlite3_column_bytes(stmt, 3);
     struct store_dump *dump = export->dump;
 
-    if (len > to - position)
+    if (position > to - len)
         len = to - position; /* the fork took a part of this message */
     add_number(export, DUMP_F_POSITION, position);
     if (part != 0)
@@ -266,6 +276,8 @@ static enum ds_status export_one_of_all(struct export *export, struct arena *are
 
     if (life == DS_NOT_FOUND) /* expired, and nobody reads it */
         return DS_OK;
+    if (life == DS_FAILED && stream.damage)
+        return fail_of_damage(export, &stream);
     if (life != DS_OK && life != DS_GONE)
         return life;
     settle_expiry(export, &stream, life);
@@ -335,6 +347,8 @@ static enum ds_status trace(struct export *export, struct arena *arena, const st
         if (status == DS_NOT_FOUND)
             return fail(export, DS_FAILED,
                         "the source of this fork is missing: dsctl check says more");
+        if (status == DS_OK && owner.damage) /* a source that is not older, among others */
+            return fail_of_damage(export, &owner);
         if (status != DS_OK)
             return status;
     }
@@ -350,6 +364,8 @@ static enum ds_status export_one(struct export *export)
 
     if (arena)
         status = store_find(export->conn, arena, export->dump->path, export->now, &stream);
+    if (status == DS_FAILED && arena && stream.damage)
+        (void)fail_of_damage(export, &stream);
     if (status == DS_OK)
         status = trace(export, arena, &stream, &first, &inherited);
     if (status == DS_OK) {

@@ -13,6 +13,7 @@
 #include "buf.h"
 #include "fault.h"
 #include "json.h"
+#include "log.h"
 #include "schema.h"
 #include "store_private.h"
 
@@ -82,9 +83,27 @@ static int64_t column_or(sqlite3_stmt *stmt, int column, int64_t absent)
 /* A fraction of a second is one more: who comes back earlier comes too early. */
 static int64_t round_up(double number)
 {
-    int64_t whole = (int64_t)number;
+    int64_t whole = number > -1e15 && number < 1e15 ? (int64_t)number : INT64_MAX; /* no number */
 
     return (double)whole < number ? whole + 1 : whole;
+}
+
+static bool is_within(int64_t value, int64_t least, int64_t most)
+{
+    return value >= least && value <= most;
+}
+
+/* The table's constraints, which somebody may have ignored. */
+static bool is_sound(const struct fault *fault)
+{
+    return fault->path && is_within(fault->count, -FAULT_MOST, FAULT_MOST) &&
+           fault->probability >= 0 && fault->probability <= 1 &&
+           is_within(fault->delay_ms, -1, FAULT_MOST_MS) &&
+           is_within(fault->jitter_ms, 0, FAULT_MOST_MS) &&
+           (fault->status == 0 || is_within(fault->status, 200, 599)) &&
+           is_within(fault->retry_after, -1, FAULT_MOST_AGE) &&
+           is_within(fault->mangle.bytes, -1, FAULT_MOST) &&
+           (!fault->event_type || (!strpbrk(fault->event_type, "\r\n") && fault->event_data));
 }
 
 static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct fault *fault)
@@ -107,7 +126,13 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct f
     fault->mangle.corrupt = sqlite3_column_int(stmt, 10) != 0;
     fault->event_type = copy_text(arena, stmt, 11, &failed);
     fault->event_data = copy_text(arena, stmt, 12, &failed);
-    return failed ? DS_NO_MEMORY : DS_OK;
+    if (failed)
+        return DS_NO_MEMORY;
+    if (is_sound(fault))
+        return DS_OK;
+    log_error("the row of %s in the table faults makes no sense",
+              fault->path ? fault->path : "NULL");
+    return DS_FAILED;
 }
 
 /* The fault that one of these two statements gives, whoever would meet it. */

@@ -35,6 +35,8 @@ static enum ds_status list_one(const struct listing *listing, struct arena *aren
     struct stream stream, source = {0};
     enum ds_status life = store_find_id(listing->conn, arena, id, listing->now, &stream);
 
+    if (life == DS_FAILED && stream.damage) /* logged; the others can be listed */
+        return DS_OK;
     if (life != DS_OK && life != DS_GONE && life != DS_NOT_FOUND)
         return life;
     if (life != DS_OK && !listing->list->dead)

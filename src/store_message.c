@@ -16,6 +16,7 @@
 
 #include "buf.h"
 #include "json_state.h"
+#include "log.h"
 #include "offset.h"
 #include "store_private.h"
 #include "utf8.h"
@@ -52,6 +53,8 @@ enum ds_status store_append(struct store_conn *conn, struct stream *stream, cons
     size_t most = stream->kind == HTTP_TYPE_JSON ? len : PART_SIZE;
     enum ds_status status;
 
+    if (len > INT32_MAX || stream->tail > OFFSET_POSITION_MAX - (int64_t)len)
+        return DS_TOO_LARGE; /* there would be no offset behind it */
     for (int part = 0; len > 0; part++) {
         size_t piece = len < most ? len : most;
 
@@ -80,9 +83,16 @@ static enum ds_status find_source(struct store_conn *conn, int64_t id, int64_t *
     status = stmt_step(conn, stmt, &row);
     if (row) {
         *source_id = sqlite3_column_int64(stmt, 0);
-        *fork_position = sqlite3_column_int64(stmt, 1);
+        *fork_position = *source_id == 0 ? 0 : sqlite3_column_int64(stmt, 1);
     }
     (void)sqlite3_reset(stmt);
+    if (status == DS_OK && row &&
+        (*source_id < 0 || *source_id >= id)) { /* there would be no end */
+        log_error("the stream with id %lld is forked from id %lld, which is not older: dsctl check "
+                  "says more",
+                  (long long)id, (long long)*source_id);
+        return DS_FAILED;
+    }
     return status == DS_OK && !row ? DS_NOT_FOUND : status;
 }
 

@@ -1,11 +1,22 @@
 /* Rows of the table producer: see producer.h for the rules that they serve. */
+#include "log.h"
 #include "store_private.h"
+
+/* Not everything that somebody may have written there is one. */
+static bool is_number(sqlite3_stmt *stmt, int column)
+{
+    int64_t value = sqlite3_column_int64(stmt, column);
+
+    return sqlite3_column_type(stmt, column) == SQLITE_INTEGER && value >= 0 &&
+           value <= PRODUCER_NUMBER_MAX;
+}
 
 enum ds_status store_producer_get(struct store_conn *conn, int64_t stream_id,
                                   const struct producer *producer, struct producer_state *state)
 {
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = stmt_get(conn, STMT_PRODUCER_GET, &status);
+    bool sound;
 
     if (!stmt)
         return status;
@@ -14,7 +25,13 @@ enum ds_status store_producer_get(struct store_conn *conn, int64_t stream_id,
     status = stmt_step(conn, stmt, &state->exists);
     state->epoch = state->exists ? sqlite3_column_int64(stmt, 0) : 0;
     state->last_seq = state->exists ? sqlite3_column_int64(stmt, 1) : 0;
+    sound = !state->exists || (is_number(stmt, 0) && is_number(stmt, 1));
     (void)sqlite3_reset(stmt);
+    if (status == DS_OK && !sound) {
+        log_error("a producer of the stream with id %lld is damaged: dsctl check says more",
+                  (long long)stream_id);
+        return DS_FAILED;
+    }
     return status;
 }
 

@@ -82,7 +82,10 @@ const char *const stmt_sql[STMT_COUNT] = {
                          "WHERE stream_id = ?1 AND position < ?2 ORDER BY position",
     [STMT_MESSAGE_COUNT] =
         "SELECT count(*) FROM message WHERE stream_id = ?1 AND position < ?2 AND part = 0",
-    [STMT_MESSAGE_DELETE] = "DELETE FROM message WHERE stream_id = ?1 AND position <= ?2",
+    /* by id: a position may be anything, and comparing would miss it again and again */
+    [STMT_MESSAGE_DELETE] =
+        "DELETE FROM message WHERE id IN "
+        "(SELECT id FROM message WHERE stream_id = ?1 ORDER BY position LIMIT ?2)",
     [STMT_PRODUCER_GET] =
         "SELECT epoch, last_seq FROM producer WHERE stream_id = ?1 AND producer_id = ?2",
     [STMT_PRODUCER_PUT] =
@@ -93,7 +96,7 @@ const char *const stmt_sql[STMT_COUNT] = {
                           "WHERE stream_id = ?1 ORDER BY producer_id",
     [STMT_PRODUCER_DELETE] = "DELETE FROM producer WHERE stream_id = ?1 AND producer_id IN "
                              "(SELECT producer_id FROM producer WHERE stream_id = ?1 LIMIT ?2)",
-    [STMT_GARBAGE_NEXT] = "SELECT min(stream_id) FROM garbage",
+    [STMT_GARBAGE_NEXT] = "SELECT min(stream_id) FROM garbage WHERE stream_id > 0",
     [STMT_GARBAGE_DONE] = "DELETE FROM garbage WHERE stream_id = ?1",
     [STMT_REGISTRY] = "SELECT id FROM stream WHERE registry = 1",
     [STMT_REGISTRY_ON] = "UPDATE stream SET registry = 1 WHERE id = ?1",

@@ -11,59 +11,142 @@
  * An expired stream's row stays until somebody needs the path or the sweep comes by; nobody can
  * tell the difference. Forks are counted by looking for them in an index: a count that is kept
  * could be wrong.
+ *
+ * A damaged file, or a statement at the sqlite3 prompt, may have left anything in a row. Must hold:
+ * what read_row() gives is within the bounds that all others rely on; a source is older than its
+ * forks, so that who follows them comes to an end. A row that has something else is no client's
+ * (DS_FAILED), but can be deleted.
  */
 #include <assert.h>
 #include <string.h>
 
 #include "arena.h"
+#include "log.h"
+#include "offset.h"
 #include "store_private.h"
 #include "wake.h"
 
-static const char *copy_text(struct arena *arena, sqlite3_stmt *stmt, int column, size_t *len)
-{
-    const void *text;
+enum { LONGEST_NAME = 65536 }; /* as DS_MAX_HEADER_BYTES and DS_MAX_PATH_BYTES at the most */
 
-    *len = 0;
-    if (sqlite3_column_type(stmt, column) == SQLITE_NULL)
-        return NULL;
-    text = sqlite3_column_blob(stmt, column);
-    *len = (size_t)sqlite3_column_bytes(stmt, column);
-    return arena_strndup(arena, text ? text : "", *len);
+#define NOT_NULL    INT64_MIN                 /* there is no such column without a value */
+#define MOST_NUMBER INT64_C(9007199254740991) /* of producers, and of seconds: 2^53-1 */
+
+/* A row that is being read. */
+struct reading {
+    struct arena *arena;
+    sqlite3_stmt *stmt;
+    const char *damage; /* the first column that makes no sense, or NULL */
+    bool failed;        /* no memory */
+};
+
+static void blame(struct reading *reading, int column)
+{
+    if (!reading->damage)
+        reading->damage = sqlite3_column_name(reading->stmt, column);
 }
 
-/* In the order of STREAM_COLUMNS; a number that is NULL reads as 0, as does one not asked for. */
-static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct stream *stream)
+static const char *copy_bytes(struct reading *reading, int column, size_t *len)
+{
+    const void *bytes = sqlite3_column_blob(reading->stmt, column);
+    const char *copy;
+
+    *len = (size_t)sqlite3_column_bytes(reading->stmt, column);
+    copy = arena_strndup(reading->arena, bytes ? bytes : "", *len);
+    reading->failed |= !copy;
+    return copy;
+}
+
+/* NULL where the column is. */
+static const char *optional_text(struct reading *reading, int column)
 {
     size_t len;
 
+    if (sqlite3_column_type(reading->stmt, column) == SQLITE_NULL)
+        return NULL;
+    return copy_bytes(reading, column, &len);
+}
+
+/* Of one line, which headers may carry. */
+static const char *line(struct reading *reading, int column)
+{
+    const char *text = optional_text(reading, column);
+    size_t n = 0;
+
+    while (text && n <= LONGEST_NAME && (unsigned char)text[n] >= ' ' && text[n] != 0x7f)
+        n++;
+    if (n > 0 && text[n] == '\0' && sqlite3_column_type(reading->stmt, column) == SQLITE_TEXT)
+        return text;
+    if (!reading->failed)
+        blame(reading, column);
+    return "";
+}
+
+/* absent: where the column is NULL. 0 where it is no such number. */
+static int64_t number(struct reading *reading, int column, int64_t least, int64_t most,
+                      int64_t absent)
+{
+    int type = sqlite3_column_type(reading->stmt, column);
+    int64_t value = type == SQLITE_NULL ? absent : sqlite3_column_int64(reading->stmt, column);
+
+    if ((type == SQLITE_INTEGER && value >= least && value <= most) ||
+        (type == SQLITE_NULL && absent != NOT_NULL))
+        return value;
+    blame(reading, column);
+    return 0;
+}
+
+/* A time, or 0 where there is none: at the prompt, 0 is one as well. */
+static int64_t optional_time(struct reading *reading, int column)
+{
+    int64_t value = number(reading, column, INT64_MIN, INT64_MAX, 0);
+
+    return value == 0 && sqlite3_column_type(reading->stmt, column) != SQLITE_NULL ? 1 : value;
+}
+
+static void read_fork(struct reading *reading, struct stream *stream)
+{
+    stream->source_id = number(reading, 13, 1, stream->id - 1, 0);
+    if (stream->source_id == 0)
+        return;
+    stream->fork_position = number(reading, 14, 0, stream->tail, NOT_NULL);
+    stream->fork_offset = number(reading, 15, 0, OFFSET_POSITION_MAX, NOT_NULL);
+    stream->fork_sub_offset = number(reading, 16, 0, OFFSET_POSITION_MAX, NOT_NULL);
+}
+
+static void read_closing(struct reading *reading, struct stream *stream)
+{
+    stream->closed_at = optional_time(reading, 6);
+    stream->closed_producer = optional_text(reading, 7);
+    if (!stream->closed_producer)
+        return;
+    stream->closed_epoch = number(reading, 8, 0, MOST_NUMBER, NOT_NULL);
+    stream->closed_seq = number(reading, 9, 0, MOST_NUMBER, NOT_NULL);
+}
+
+/* In the order of STREAM_COLUMNS. */
+static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct stream *stream)
+{
+    struct reading reading = {.arena = arena, .stmt = stmt};
+
     stream->id = sqlite3_column_int64(stmt, 0);
-    stream->path = copy_text(arena, stmt, 1, &len);
-    stream->content_type = copy_text(arena, stmt, 2, &len);
-    stream->tail = sqlite3_column_int64(stmt, 3);
-    stream->messages = sqlite3_column_int64(stmt, 4);
-    stream->created_at = sqlite3_column_int64(stmt, 5);
-    stream->closed_at = sqlite3_column_int64(stmt, 6);
-    stream->closed_producer = copy_text(arena, stmt, 7, &len);
-    if (stream->closed_producer) {
-        stream->closed_epoch = sqlite3_column_int64(stmt, 8);
-        stream->closed_seq = sqlite3_column_int64(stmt, 9);
-    }
-    stream->ttl_seconds =
-        sqlite3_column_type(stmt, 10) == SQLITE_NULL ? -1 : sqlite3_column_int64(stmt, 10);
-    stream->expires_at = sqlite3_column_int64(stmt, 11);
-    stream->last_seq = copy_text(arena, stmt, 12, &stream->last_seq_len);
-    stream->source_id = sqlite3_column_int64(stmt, 13);
-    if (stream->source_id != 0) {
-        stream->fork_position = sqlite3_column_int64(stmt, 14);
-        stream->fork_offset = sqlite3_column_int64(stmt, 15);
-        stream->fork_sub_offset = sqlite3_column_int64(stmt, 16);
-    }
-    stream->deleted_at = sqlite3_column_int64(stmt, 17);
+    stream->path = line(&reading, 1);
+    stream->content_type = line(&reading, 2);
+    stream->tail = number(&reading, 3, 0, OFFSET_POSITION_MAX, NOT_NULL);
+    stream->messages = number(&reading, 4, 0, OFFSET_POSITION_MAX, NOT_NULL);
+    stream->created_at = number(&reading, 5, INT64_MIN, INT64_MAX, NOT_NULL);
+    read_closing(&reading, stream);
+    stream->ttl_seconds = number(&reading, 10, 0, MOST_NUMBER, -1);
+    stream->expires_at = optional_time(&reading, 11);
+    if (sqlite3_column_type(stmt, 12) != SQLITE_NULL)
+        stream->last_seq = copy_bytes(&reading, 12, &stream->last_seq_len);
+    read_fork(&reading, stream);
+    stream->deleted_at = optional_time(&reading, 17);
     stream->is_registry = sqlite3_column_int(stmt, 18) == 1;
-    if (!stream->path || !stream->content_type) {
+    if (reading.failed) {
         stream->id = 0;
         return DS_NO_MEMORY;
     }
+    stream->damage = reading.damage;
     stream->kind = http_type_kind(stream->content_type);
     return DS_OK;
 }
@@ -149,6 +232,11 @@ static enum ds_status life_of(struct store_conn *conn, const struct stream *stre
     bool forks = false;
     enum ds_status status;
 
+    if (stream->damage) {
+        log_error("the row of the stream with id %lld is damaged (%s): dsctl check says more",
+                  (long long)stream->id, stream->damage);
+        return DS_FAILED;
+    }
     if (stream->deleted_at != 0)
         return DS_GONE;
     if (!has_expired(conn, stream, now))
@@ -187,7 +275,7 @@ enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const ch
     if (status != DS_OK)
         return status;
     /* not a fork: reading it takes more statements than one, which must be of one moment */
-    if (stream->source_id == 0 && stream->deleted_at == 0)
+    if (stream->source_id == 0 && stream->deleted_at == 0 && !stream->damage)
         known_put(conn, stream);
     return life_of(conn, stream, now);
 }

@@ -68,28 +68,28 @@ enum ds_status store_sweep_unread(struct store_conn *conn, struct arena *arena, 
 }
 
 /*
- * The last position of a slice: so many rows or bytes as hold up nobody, but one row at least, for
- * a JSON message lies in one whatever its size. -1: no row is left. Payloads are not looked at.
+ * The rows of a slice: so many, or so many bytes, as hold up nobody, but one at least, for a JSON
+ * message lies in one whatever its size. Payloads are not looked at.
  */
-static enum ds_status end_of_slice(struct store_conn *conn, int64_t stream_id, int64_t *last)
+static enum ds_status measure_slice(struct store_conn *conn, int64_t stream_id, int64_t *rows)
 {
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = stmt_get(conn, STMT_MESSAGE_SLICE, &status);
-    int64_t first = -1, position;
+    int64_t first = 0, position;
     bool row = true;
 
-    *last = -1;
+    *rows = 0;
     if (!stmt)
         return status;
     (void)sqlite3_bind_int64(stmt, 1, stream_id);
     (void)sqlite3_bind_int64(stmt, 2, SWEEP_MESSAGES);
     while ((status = stmt_step(conn, stmt, &row)) == DS_OK && row) {
         position = sqlite3_column_int64(stmt, 0);
-        if (first < 0)
+        if (*rows == 0)
             first = position;
-        else if (position - first > SWEEP_BYTES)
+        else if (position > SWEEP_BYTES && position - SWEEP_BYTES > first)
             break;
-        *last = position;
+        ++*rows;
     }
     (void)sqlite3_reset(stmt);
     return status;
@@ -98,15 +98,15 @@ static enum ds_status end_of_slice(struct store_conn *conn, int64_t stream_id, i
 /* A slice of one deleted stream's rows; its garbage row goes with the last of them. */
 static enum ds_status clear_garbage(struct store_conn *conn, bool *more)
 {
-    int64_t stream_id = 0, last;
+    int64_t stream_id = 0, rows;
     enum ds_status status = stmt_query_int(conn, STMT_GARBAGE_NEXT, 0, 0, &stream_id);
 
     if (status != DS_OK || stream_id == 0)
         return status;
     *more = true;
-    status = end_of_slice(conn, stream_id, &last);
-    if (status == DS_OK && last >= 0)
-        return stmt_run_ids(conn, STMT_MESSAGE_DELETE, stream_id, last);
+    status = measure_slice(conn, stream_id, &rows);
+    if (status == DS_OK && rows > 0)
+        return stmt_run_ids(conn, STMT_MESSAGE_DELETE, stream_id, rows);
     if (status != DS_OK)
         return status;
     status = stmt_run_ids(conn, STMT_PRODUCER_DELETE, stream_id, SWEEP_MESSAGES);

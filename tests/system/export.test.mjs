@@ -547,7 +547,7 @@ describe("the command line", () => {
       expect((await run(`${database}-wake`, [command])).code).toBe(1)
     }
     expect(fs.readdirSync(path.dirname(database)).sort()).toEqual(
-      ["small.db", "small.db-shm", "small.db-wake", "small.db-wal"].sort()
+      ["small.db", "small.db-reserve", "small.db-shm", "small.db-wake", "small.db-wal"].sort()
     )
   })
 
