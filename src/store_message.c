@@ -396,8 +396,8 @@ static enum ds_status message_end(struct store_conn *conn, const struct segment 
 {
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = open_rows(conn, STMT_MESSAGE_PLACES, segment, position, &status);
-    bool row = true;
-    bool first = true;
+    bool row = true, first = true;
+    int64_t at;
 
     if (!stmt)
         return status;
@@ -406,7 +406,9 @@ static enum ds_status message_end(struct store_conn *conn, const struct segment 
         if (status != DS_OK || !row || (!first && sqlite3_column_int(stmt, 1) == 0))
             break;
         first = false;
-        *end = sqlite3_column_int64(stmt, 0) + sqlite3_column_int64(stmt, 2);
+        at = sqlite3_column_int64(stmt, 0);
+        if (at >= 0 && at < segment->to) /* else the row was damaged: nothing is known of it */
+            *end = at + sqlite3_column_int64(stmt, 2);
     }
     (void)sqlite3_reset(stmt);
     if (*end > segment->to)
