@@ -2,10 +2,12 @@
 #include "house.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "commit.h"
@@ -201,7 +203,7 @@ static void checkpoint(struct house *house)
     struct server *server = house->server;
     int64_t now = clock_monotonic_ms();
 
-    if (!server->config->checkpoint ||
+    if (!server->config->checkpoint || store_is_displaced(server->store) ||
         commit_wal_bytes(server->commit) < server->config->wal_bytes ||
         now < house->next_checkpoint)
         return;
@@ -234,6 +236,13 @@ static void sweep(struct house *house)
     }
 }
 
+/* Each process for itself: what it has open is its own. */
+static void look_at_place(const struct server *server)
+{
+    if (store_find_place(server->store) == STORE_REPLACED && server->is_restarted)
+        (void)kill(getpid(), SIGTERM); /* the next process opens the file that is there now */
+}
+
 static void round_of(struct house *house)
 {
     int64_t now = clock_monotonic_ms();
@@ -243,6 +252,7 @@ static void round_of(struct house *house)
         return;
     house->next_second = now + SECOND_MS;
     wake_look(store_wake(house->server->store));
+    look_at_place(house->server);
     if (!wake_try_duty(store_wake(house->server->store)))
         return;
     save_renewals(house);
@@ -255,7 +265,9 @@ static void leave(struct house *house)
 {
     const struct config *config = house->server->config;
 
-    if (!wake_try_duty(store_wake(house->server->store)))
+    /* another file's log, perhaps, would go into this one */
+    if (!wake_try_duty(store_wake(house->server->store)) ||
+        store_find_place(house->server->store) != STORE_SAME)
         return;
     save_renewals(house); /* the last second's */
     if (config->checkpoint && config->durability != DURABILITY_MEMORY)

@@ -44,7 +44,7 @@ enum ds_status server_start(struct server *server, const struct config *config, 
 
     memset((void *)server, 0, sizeof *server);
     server->config = config;
-    server->lasting = threads;
+    server->lasting = server->is_restarted = threads;
     http_write_no_memory(&server->no_memory, config);
     status =
         buf_failed(&server->no_memory) ? DS_NO_MEMORY : store_open(&server->store, config, threads);

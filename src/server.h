@@ -24,6 +24,7 @@ struct server {
     struct live *live;
     struct hook *hook;    /* NULL: DS_HOOK is not set */
     struct buf no_memory; /* an answer that is there when memory is not */
+    bool is_restarted;    /* whoever started the process starts another one when it ends */
     bool lasting;         /* has threads and stays; a CGI process does not */
     struct house *house;  /* NULL in a CGI process */
     atomic_int exchanges; /* under way, for a graceful end */

@@ -201,12 +201,14 @@ static enum ds_status check_schema(struct store_conn *conn)
 {
     const char *database = conn->store->config->database;
     int64_t application = 0, version = 0, objects = 0, wal = 0;
+    char text[1000];
     enum ds_status status = identify(conn, &application, &version, &objects);
 
     if (status != DS_OK)
         return status;
     if (objects > 0 && application != STORE_APPLICATION_ID) {
-        log_error("%s is a database of another program", database);
+        identify_foreign(conn->db, database, application, text, sizeof text);
+        log_error("%s", text);
         return DS_FAILED;
     }
     if (version > SCHEMA_VERSION) {
@@ -290,6 +292,8 @@ static enum ds_status try_to_open(struct store **out, const struct config *confi
         status = store_settle_registry(conn);
     if (status == DS_OK && config->test_endpoints)
         status = store_make_faults(conn);
+    if (status == DS_OK)
+        identify_note(store);
     if (status == DS_OK && !lasting)
         store->first = conn; /* half of what a request costs is making one */
     else
@@ -360,6 +364,10 @@ enum ds_status store_begin_write(struct store_conn *conn)
 
     if (status == DS_BUSY)
         return status;
+    if (store_is_displaced(conn->store)) {
+        store_rollback(conn);
+        return DS_BUSY;
+    }
     status = stmt_run_ids(conn, STMT_BEGIN_WRITE, 0, 0);
     if (status != DS_OK)
         store_rollback(conn);

@@ -109,6 +109,21 @@ enum ds_status store_begin_write(struct store_conn *conn);
 enum ds_status store_commit(struct store_conn *conn);
 void store_rollback(struct store_conn *conn);
 
+/* --- the file's place: see store_identify.c --- */
+
+/* The file of the database's name: the one that is open, none, another one. */
+enum store_place {
+    STORE_SAME,
+    STORE_MISSING,
+    STORE_REPLACED, /* and the next process may open it */
+    STORE_MIXED,    /* and the log beside it is that of the old one */
+};
+
+/* Looks, and logs what is new; by one thread of a process. But for STORE_SAME, writes are DS_BUSY.
+ */
+enum store_place store_find_place(struct store *store);
+bool store_is_displaced(const struct store *store);
+
 /* --- a full disk: see store_reserve.c --- */
 
 /*

@@ -473,6 +473,12 @@ static enum ds_status check_schema(struct store_check *check, sqlite3 *db)
 
 /* --- the file --- */
 
+static enum ds_status fail_foreign(struct store_check *check, sqlite3 *db, int64_t application)
+{
+    identify_foreign(db, check->database, application, check->reason, sizeof check->reason);
+    return DS_FAILED;
+}
+
 static enum ds_status check_version(struct store_check *check, sqlite3 *db)
 {
     int64_t application = pragma(db, "PRAGMA application_id");
@@ -481,7 +487,7 @@ static enum ds_status check_version(struct store_check *check, sqlite3 *db)
     if (application < 0)
         return fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errmsg(db));
     if (application != STORE_APPLICATION_ID)
-        return fail(check, DS_FAILED, "%s is not a database of streams", check->database);
+        return fail_foreign(check, db, application);
     if (version > SCHEMA_VERSION)
         return fail(check, DS_FAILED, STORE_NEWER, check->database);
     if (version < SCHEMA_VERSION)

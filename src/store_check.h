@@ -27,7 +27,7 @@ struct store_check {
 
     int64_t streams, rows; /* looked at */
     int64_t damages, notes;
-    char reason[300]; /* one line, when the status is not DS_OK */
+    char reason[1000]; /* one line, when the status is not DS_OK */
 };
 
 /*

@@ -69,8 +69,16 @@ enum stmt {
     STMT_COUNT
 };
 
+/* What a file is, whatever its name. */
+struct store_file {
+    uint64_t device, number;
+};
+
 struct store {
     const struct config *config;
+    struct store_file file, log_file; /* that are open, see store_identify.c */
+    enum store_place place;           /* of upkeep, as it was last found */
+    atomic_bool displaced;            /* it was not STORE_SAME */
     struct wake *wake;
     struct store_conn *first;  /* a CGI process's, from looking at the schema: not given away yet */
     atomic_bool checkpointing; /* a thread of this process is at it, see store_checkpoint.c */
@@ -156,6 +164,13 @@ const char *vfs_name(void);
 
 /* Around a COMMIT: its writes to the log are collected; afterwards, what is left is dropped. */
 void vfs_collect(struct store_conn *conn, bool collects);
+
+/* What to say of a database whose application_id is not ours. */
+void identify_foreign(sqlite3 *db, const char *database, int64_t application, char *text,
+                      size_t size);
+
+/* These are the files, as of now: when they have just been opened. */
+void identify_note(struct store *store);
 
 /* Is there a reserve for a full disk, or can there be one? */
 bool store_has_reserve(const struct store *store);

@@ -226,7 +226,7 @@ START_TEST(tells_files_that_are_not_ours)
     ck_assert_ptr_nonnull(strstr(check.reason, "export it with"));
     run_sql(&f, "PRAGMA application_id = 7");
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_FAILED);
-    ck_assert_ptr_nonnull(strstr(check.reason, "not a database of streams"));
+    ck_assert_ptr_nonnull(strstr(check.reason, "database of another program"));
     f.config.database = f.folder; /* a folder */
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_FAILED);
     f.config.database = (char *)(uintptr_t) "/nowhere/at/all";

@@ -1,0 +1,134 @@
+/*
+ * Which file is it? Before it is used, whether it is a database of ours; and while it is, whether
+ * it is still the one of that name.
+ *
+ * A process goes on with the file that it has opened when somebody puts another one in its place (a
+ * backup, by mv), or deletes it: what it acknowledged would be gone with the last process that has
+ * it open. So upkeep looks once a second, and as long as the name stands for another file, nothing
+ * is written (503). Whether a process may then end, for the next one to open the new file, depends
+ * on the log beside it: where that is still the one of the old file, SQLite would put its pages
+ * into the new one. Only a person can know, and must delete it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "log.h"
+#include "schema.h"
+#include "store_private.h"
+
+/* --- before it is used --- */
+
+/* Are the tables there, as of this version? */
+static bool has_our_tables(sqlite3 *db)
+{
+    static const enum stmt some[] = {STMT_STREAM_BY_ID, STMT_MESSAGE_READ, STMT_PRODUCER_ALL,
+                                     STMT_GARBAGE_NEXT, STMT_REGISTRY,     STMT_UPKEEP_CHECKPOINT};
+    bool has = true;
+
+    for (size_t i = 0; has && i < sizeof some / sizeof some[0]; i++) {
+        sqlite3_stmt *stmt = NULL;
+
+        has = sqlite3_prepare_v2(db, stmt_sql[some[i]], -1, &stmt, NULL) == SQLITE_OK;
+        (void)sqlite3_finalize(stmt);
+    }
+    return has;
+}
+
+void identify_foreign(sqlite3 *db, const char *database, int64_t application, char *text,
+                      size_t size)
+{
+    if (application == 0 && has_our_tables(db))
+        (void)snprintf(
+            text, size,
+            "%s has the tables of streams, but not what says so, which .dump leaves out: "
+            "if it is whole, run sqlite3 '%s' \"PRAGMA application_id = %d; PRAGMA "
+            "user_version = %d\"",
+            database, database, STORE_APPLICATION_ID, SCHEMA_VERSION);
+    else
+        (void)snprintf(text, size, "%s is a database of another program", database);
+}
+
+/* --- while it is used --- */
+
+static bool look(const struct store *store, const char *suffix, struct store_file *file)
+{
+    char name[4096];
+    struct stat info;
+
+    *file = (struct store_file){0, 0};
+    if (snprintf(name, sizeof name, "%s%s", store->config->database, suffix) >= (int)sizeof name ||
+        stat(name, &info) != 0)
+        return false;
+    *file = (struct store_file){(uint64_t)info.st_dev, (uint64_t)info.st_ino};
+    return true;
+}
+
+static bool is_same(struct store_file a, struct store_file b)
+{
+    return a.device == b.device && a.number == b.number;
+}
+
+void identify_note(struct store *store)
+{
+    (void)look(store, "", &store->file);
+    (void)look(store, "-wal", &store->log_file);
+}
+
+static enum store_place find_place(struct store *store)
+{
+    struct store_file file, log;
+    bool there = look(store, "", &file), has_log = look(store, "-wal", &log);
+
+    if (there && is_same(file, store->file)) {
+        store->log_file = log; /* SQLite may have made it since */
+        return STORE_SAME;
+    }
+    if (!there)
+        return STORE_MISSING;
+    return has_log && is_same(log, store->log_file) ? STORE_MIXED : STORE_REPLACED;
+}
+
+static void tell(const struct store *store, enum store_place place)
+{
+    const char *database = store->config->database;
+
+    switch (place) {
+    case STORE_SAME:
+        log_info("%s is there again", database);
+        break;
+    case STORE_MISSING:
+        log_error(
+            "%s was taken away while it is in use: nothing is written until it is there again",
+            database);
+        break;
+    case STORE_REPLACED:
+        log_error("another file was put in the place of %s", database);
+        break;
+    case STORE_MIXED:
+        log_error("another file was put in the place of %s, beside the log of the old one: nothing "
+                  "is written until this program was stopped, %s-wal and -shm deleted, and it was "
+                  "started again",
+                  database, database);
+        break;
+    }
+}
+
+enum store_place store_find_place(struct store *store)
+{
+    enum store_place place;
+
+    if (store->config->durability == DURABILITY_MEMORY) /* the library hides its file */
+        return STORE_SAME;
+    place = find_place(store);
+    if (place != store->place)
+        tell(store, place);
+    store->place = place;
+    atomic_store(&store->displaced, place != STORE_SAME);
+    return place;
+}
+
+bool store_is_displaced(const struct store *store)
+{
+    return atomic_load(&store->displaced);
+}
