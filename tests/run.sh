@@ -31,7 +31,7 @@ export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 # What waits most of its time, the longest first: several run at a time. What measures, or needs
 # the machine for itself, runs alone.
 waiting='faults crash conformance:three dsctl hook front front-apache wire:lighttpd-cgi registry
-    wire:nginx export program run gateway library space replaced hosting client browser'
+    wire:nginx export program run gateway library space replaced damage hosting client browser'
 measuring='contention parked housekeeping scaling instructions'
 # doors/list.mjs has them
 doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
