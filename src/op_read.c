@@ -184,6 +184,8 @@ static const char *parse_query(struct ds_exchange *exchange, struct read_request
     const char *offset, *live, *cursor;
 
     live = http_query_get(arena, query, "live", &len, &count);
+    if (count > 1)
+        return "live must be given once";
     if (live && strcmp(live, "long-poll") == 0)
         read->mode = LONG_POLL;
     else if (live && strcmp(live, "sse") == 0)
@@ -201,6 +203,8 @@ static const char *parse_query(struct ds_exchange *exchange, struct read_request
     if (read->mode == SSE)
         take_last_event_id(exchange, read);
     cursor = http_query_get(arena, query, "cursor", &len, &count);
+    if (count > 1)
+        return "cursor must be given once";
     read->cursor = cursor ? cursor_parse(cursor, len) : -1;
     return NULL;
 }

@@ -148,6 +148,16 @@ describe("offsets", () => {
     expectStatus(await api.get(`${path}?offset=-1&live=carrier-pigeon`), 400)
   })
 
+  test.each([
+    "offset=-1&offset=now",
+    "offset=-1&%6fffset=-1",
+    "offset=-1&live=sse&live=long-poll",
+    "offset=-1&live=long-poll&l%69ve=long-poll",
+    "offset=-1&live=long-poll&cursor=1&cursor=2",
+  ])("?%s: which one is meant is not guessed, 400", async (query) => {
+    expectStatus(await api.get(`${await stream("text/plain", "x")}?${query}`), 400)
+  })
+
   test("every offset ever handed out reads on from there", async () => {
     const path = await stream()
     const offsets = [(await api.head(path)).headers["stream-next-offset"]]
