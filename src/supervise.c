@@ -21,8 +21,9 @@
 enum {
     QUICK_DEATH_MS = 1000,
     PAUSE_MS = 250,
-    QUICK_DEATHS = 3, /* in a row, then there is a pause before each start, and fewer lines */
-    FAILURES = 5,     /* starts in a row that came to nothing, of each responder, and we give up */
+    QUICK_DEATHS = 3,  /* in a row, then there is a pause before each start, and fewer lines */
+    FAILURES = 5,      /* starts in a row that came to nothing, of each responder, and we give up */
+    SERVES_MS = 60000, /* no start takes so long, whatever it waits for */
     KILL_AFTER_MS = 5000, /* beyond the time that a graceful end may take */
 };
 
@@ -114,6 +115,16 @@ static void reap(struct child *children, int64_t n)
                 note_death(&children[i], status);
 }
 
+/* Whoever has lived so long has begun to serve. */
+static void forgive(struct child *children, int64_t n)
+{
+    int64_t now = clock_monotonic_ms();
+
+    for (int64_t i = 0; i < n; i++)
+        if (children[i].pid > 0 && now - children[i].started > SERVES_MS)
+            children[i].failures = 0;
+}
+
 /* None of them can start: why, as an exit status; 0: some can. */
 static int find_failure(const struct child *children, int64_t n)
 {
@@ -182,6 +193,7 @@ static int watch(struct child *children, int64_t n, int listening, const sigset_
         if (signal > 0 && signal != SIGCHLD)
             return 0;
         reap(children, n);
+        forgive(children, n);
         failure = find_failure(children, n);
         if (failure == 0)
             start_missing(children, n, listening);

@@ -301,7 +301,7 @@ describe("settings", () => {
     )
     for (const wrong of ["on", "/a/../b", "/a b", "/%41", "/a?b"]) {
       const result = run(wrong)
-      expect(result.status, wrong).toBe(1)
+      expect(result.status, wrong).toBe(78)
       expect(result.stderr).toMatch(/DS_REGISTRY must be off or the path of a stream/)
     }
   })
