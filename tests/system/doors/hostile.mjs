@@ -125,27 +125,9 @@ export const hostile = [
   },
   {
     name: "large request headers",
+    cannot: { "apache-fcgid": oneRecord },
     async run(t) {
-      const path = fresh("large")
-      await t.api.create(path)
-      const lines = (count, line) => Array.from({ length: count }, (_, i) => line(i)).join("")
-      for (const headers of [
-        lines(20, (i) => `X-Some-${i}: ${"s".repeat(1000)}\r\n`),
-        lines(62, (i) => `X-Some-${i}: ${"s".repeat(1000)}\r\n`), // about as much as a record holds
-        lines(80, (i) => `X-Some-${i}: ${"s".repeat(1000)}\r\n`),
-        lines(8, (i) => `X-Some-${i}: ${"s".repeat(30_000)}\r\n`),
-        lines(8000, () => "a:\r\n"),
-        lines(7600, () => "a:\n"), // bare LF
-        `Cookie: ${"c".repeat(64_000)}\r\n`,
-        `Cookie: ${"c".repeat(200_000)}\r\n`,
-      ]) {
-        const answer = await ask(
-          t,
-          `GET ${t.at(path)} HTTP/1.1\r\nHost: x\r\n${headers}Connection: close\r\n\r\n`
-        )
-        // some are within the limits of one web server and not of another one
-        expect([200, 400, 413, 431], headers.slice(0, 30)).toContain(answer?.status)
-      }
+      await largeHeaders(t, [200, 400, 413, 431])
     },
   },
   {
@@ -161,6 +143,38 @@ export const hostile = [
     },
   },
 ]
+
+/** Some are within the limits of one web server and not of another one. */
+async function largeHeaders(t, expected) {
+  const path = fresh("large")
+  await t.api.create(path)
+  const lines = (count, line) => Array.from({ length: count }, (_, i) => line(i)).join("")
+  const some = (count, size) => lines(count, (i) => `X-Some-${i}: ${"s".repeat(size)}\r\n`)
+  for (const [what, headers] of [
+    ["20 of 1 KB", some(20, 1000)],
+    ["about as much as a FastCGI record holds", some(62, 1000)],
+    ["80 of 1 KB", some(80, 1000)],
+    ["8 of 30 KB", some(8, 30_000)],
+    ["many short ones", lines(8000, () => "a:\r\n")],
+    ["many short ones without CR", lines(7600, () => "a:\n")],
+    ["one of 64 KB", some(1, 64_000)],
+    ["one of 200 KB", some(1, 200_000)],
+  ]) {
+    const answer = await ask(
+      t,
+      `GET ${t.at(path)} HTTP/1.1\r\nHost: x\r\n${headers}Connection: close\r\n\r\n`
+    )
+    expect(expected, what).toContain(answer?.status)
+  }
+  expect((await t.api.get(path)).status).toBe(200)
+}
+
+function oneRecord() {
+  return {
+    why: "mod_fcgid hands headers on in one FastCGI record of 64 KiB, answers 500 where they do not fit, and Apache has a limit for each of them only",
+    instead: (t) => largeHeaders(t, [200, 400, 413, 431, 500]),
+  }
+}
 
 /** Is Stream_Closed taken for Stream-Closed? A front that filters headers might not know it. */
 async function closedByUnderscore(t) {
