@@ -258,17 +258,39 @@ static void admit(struct gateway_fcgi *gateway, int fd)
     }
 }
 
+/*
+ * Until a connection ends: the socket stays ready, and would keep the workers busy with nothing. Or
+ * for a moment, where there is none whose end would open it again.
+ */
+static void keep_shut(struct gateway_fcgi *gateway)
+{
+    const struct timespec moment = {0, MOMENT_NS};
+    bool alone;
+
+    shut_door(gateway);
+    atomic_store(&gateway->door_shut, true); /* first: the last one may end just now */
+    (void)pthread_mutex_lock(&gateway->lock);
+    alone = !gateway->connections;
+    (void)pthread_mutex_unlock(&gateway->lock);
+    if (alone && atomic_exchange(&gateway->door_shut, false)) {
+        (void)nanosleep(&moment, NULL);
+        (void)open_door(gateway);
+    }
+}
+
 static void accept_some(struct gateway_fcgi *gateway)
 {
+    static _Atomic int64_t next_line;
+
     for (int i = 0; i < ACCEPTS; i++) { /* others are waiting for this worker too */
         int fd = descriptor_high(accept4(gateway->listening, NULL, NULL, SOCK_CLOEXEC));
 
         if (fd >= 0) {
             admit(gateway, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            log_warn("cannot accept before a connection ends: %s", strerror(errno));
-            shut_door(gateway); /* it stays ready, and would keep the workers busy with nothing */
-            atomic_store(&gateway->door_shut, true);
+            if (log_is_due(&next_line))
+                log_warn("cannot accept before a connection ends: %s", strerror(errno));
+            keep_shut(gateway);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "clock.h"
 #include "expiry.h"
 
-enum { LINE_MAX_BYTES = 1024 };
+enum { LINE_MAX_BYTES = 1024, QUIET_MS = 1000 };
 
 static enum log_level least_level = LOG_INFO_;
 static bool to_syslog;
@@ -34,6 +35,13 @@ void log_open_quietly(void)
 {
     least_level = LOG_ERR_;
     to_syslog = false;
+}
+
+bool log_is_due(_Atomic int64_t *next)
+{
+    int64_t now = clock_monotonic_ms(), was = atomic_load(next);
+
+    return now >= was && atomic_compare_exchange_strong(next, &was, now + QUIET_MS);
 }
 
 void log_line(enum log_level level, const char *format, ...)

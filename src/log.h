@@ -9,6 +9,9 @@
 #ifndef LOG_H
 #define LOG_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 enum log_level { LOG_ERR_, LOG_WARN_, LOG_INFO_, LOG_DEBUG_ };
 
 /* Where lines go, and from which level on. Call once at start, before descriptors_occupy(). */
@@ -21,6 +24,10 @@ void log_set_least(enum log_level least);
 void log_open_quietly(void);
 
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* For what may happen a thousand times a second: true once a second. `next` is the caller's own and
+   begins with 0. */
+bool log_is_due(_Atomic int64_t *next);
 
 #define log_error(...) log_line(LOG_ERR_, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN_, __VA_ARGS__)

@@ -130,6 +130,7 @@ static void keep(struct spool *spool, const char *data, size_t len)
 /* One request is always let in: it would never get its turn otherwise. */
 static void hold(struct spool *spool)
 {
+    static _Atomic int64_t next_line;
     int64_t holds = (int64_t)(spool->params.len + spool->body.len);
     int64_t all = atomic_fetch_add(&spooled, holds - spool->held) + holds - spool->held;
 
@@ -137,7 +138,8 @@ static void hold(struct spool *spool)
     if (all <= spool->config->max_queued_bytes + BESIDE_BODIES || all == holds ||
         spool->trouble != SPOOL_FINE)
         return;
-    log_warn("requests on their way in hold DS_MAX_QUEUED_BYTES: one is refused");
+    if (log_is_due(&next_line))
+        log_warn("requests on their way in hold DS_MAX_QUEUED_BYTES: some are refused");
     give_up(spool, SPOOL_NO_ROOM);
     hold(spool);
 }
@@ -328,11 +330,16 @@ static bool take_piece(struct spool *spool, const char *data, size_t len, size_t
 
 enum spool_state spool_take(struct spool *spool, const char *data, size_t len)
 {
+    static _Atomic int64_t next_line;
     size_t took = 0;
 
     for (; len > 0; data += took, len -= took)
-        if (spool->part == SPOOL_END || !take_piece(spool, data, len, &took))
+        if (spool->part == SPOOL_END || !take_piece(spool, data, len, &took)) {
+            if (spool->header[1] != FCGI_ABORT_REQUEST && log_is_due(&next_line))
+                log_warn("what came from the web server is no FastCGI request to a responder: "
+                         "the connection is closed");
             return SPOOL_GONE;
+        }
     return spool->part == SPOOL_END ? SPOOL_WHOLE : SPOOL_MORE;
 }
 

@@ -236,9 +236,11 @@ describe("what the host gives and takes", () => {
     expect(new Set(codes)).toEqual(new Set([204, 507]))
     expect((await ask(fcgi.request("GET", name))).status).toBe(200)
     expect(responders()).toEqual(before)
-    const { stdout, status } = spawnSync("sh", ["-c", 'ulimit -f 1024; exec "$0"', program], {
-      env: cgiEnv(database, fcgi.request("POST", name, { CONTENT_LENGTH: "400000" })),
-      input: content,
+    const input = Buffer.alloc(2_000_000, "x")
+    const params = fcgi.request("POST", name, { CONTENT_LENGTH: String(input.length) })
+    const { stdout, status } = spawnSync("sh", ["-c", 'ulimit -f 2048; exec "$0"', program], {
+      env: cgiEnv(database, params),
+      input,
       encoding: "latin1",
     })
     expect(stdout).toMatch(/^Status: 507 /)
@@ -248,10 +250,25 @@ describe("what the host gives and takes", () => {
   test("a limit of CPU time ends a responder gracefully, and another one begins", async () => {
     const { ask, responders, log } = await startedBy('exec "$0" --listen "unix:$1"')
     const [before] = responders()
+    expect((await ask(fcgi.request("GET", "/health"))).status).toBe(200)
     process.kill(before, "SIGXCPU")
     await until(() => responders().length === 1 && responders()[0] !== before, "a new one")
     expect((await ask(fcgi.request("GET", "/health"))).status).toBe(200)
     expect(fs.readFileSync(log, "utf8")).toMatch(/ended with status 0/)
+  })
+
+  test("without a descriptor for the first connection it waits for one, and not for ever", async () => {
+    const { ask, responders, log } = await startedBy('exec "$0" --listen "unix:$1"')
+    const [pid] = responders()
+    const limit = (soft) =>
+      expect(spawnSync("prlimit", ["--pid", String(pid), `--nofile=${soft}:`]).status).toBe(0)
+    limit(5)
+    const answer = ask(fcgi.request("GET", "/health"))
+    await until(() => fs.readFileSync(log, "utf8").includes("cannot accept"), "it has none")
+    await sleep(100)
+    limit(1000)
+    expect((await answer).status).toBe(200)
+    expect(responders()).toEqual([pid])
   })
 
   /** descriptor → what it is, of a process. */

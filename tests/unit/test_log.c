@@ -93,5 +93,21 @@ START_TEST(lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
 }
 END_TEST
 
-UNIT_MAIN(log, lines_go_to_standard_error_where_it_is_open,
+START_TEST(what_happens_all_the_time_is_told_once_a_second)
+{
+    static _Atomic int64_t next, other;
+
+    ck_assert(log_is_due(&next));
+    ck_assert_int_gt(next, 0);
+    next = INT64_MAX; /* that second is long */
+    for (int i = 0; i < 1000; i++)
+        ck_assert(!log_is_due(&next));
+    ck_assert(log_is_due(&other));
+    next = 1;
+    ck_assert(log_is_due(&next));
+}
+END_TEST
+
+UNIT_MAIN(log, what_happens_all_the_time_is_told_once_a_second,
+          lines_go_to_standard_error_where_it_is_open,
           lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
