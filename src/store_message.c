@@ -323,6 +323,11 @@ enum ds_status store_read_span(struct store_conn *conn, const struct stream *str
         buf_adds(out, reading.taken == 0 ? "[]" : "]");
     if (status == DS_OK && buf_failed(out))
         status = DS_NO_MEMORY;
+    if (status == DS_OK && from < stream->tail && reading.span.next == from) {
+        /* overlapping rows: whoever went on from there would do so for ever */
+        log_error("stream %s: its rows are damaged at %lld", stream->path, (long long)from);
+        status = DS_FAILED;
+    }
     *span = reading.span;
     release(first, &own);
     if (status == DS_PRUNED && store_is_idle(conn))

@@ -195,7 +195,8 @@ static void read_on(struct fixture *f, const struct stream *stream, int64_t from
         buf_close(&out);
         if (status != DS_OK || next >= stream->tail)
             return;
-        ck_assert_int_gt(next, from);
+        /* the first place may lie inside a message, and is rounded down then */
+        ck_assert(steps == 0 ? next != from : next > from);
         from = next;
     }
 }
