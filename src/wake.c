@@ -78,7 +78,9 @@ void wake_interest(struct wake *wake, int64_t stream_id, int change)
     if (change > 0) {
         atomic_fetch_add(&wake->shared->interest[slot], 1);
         atomic_fetch_add(&wake->counted[slot], 1);
+        atomic_fetch_add(&wake->interests, 1);
     } else {
+        count_down(&wake->interests);
         count_down(&wake->counted[slot]);
         count_down(&wake->shared->interest[slot]);
     }

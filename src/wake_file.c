@@ -271,21 +271,24 @@ static bool change_file(struct wake *wake)
     return ok;
 }
 
-/* What cannot be is damage: then everything but our own share is doubtful, and others add theirs.
+/* No count can be lower than our share, nor beyond all reason. Without readers it does not matter.
  */
+static bool is_interest_sound(struct wake *wake)
+{
+    if (atomic_load(&wake->interests) == 0)
+        return true;
+    for (int i = 0; i < WAKE_INTEREST; i++)
+        if (atomic_load(&wake->shared->interest[i]) - atomic_load(&wake->counted[i]) >
+            MOST_INTEREST)
+            return false;
+    return true;
+}
+
+/* Everything but our own share is doubtful then, and others add theirs. */
 static void mend_interest(struct wake *wake)
 {
-    bool damaged = false;
-
-    for (int i = 0; i < WAKE_INTEREST && !damaged; i++)
-        damaged = atomic_load(&wake->shared->interest[i]) > MOST_INTEREST;
-    for (int i = 0; i < WAKE_INTEREST; i++) {
-        uint32_t mine = atomic_load(&wake->counted[i]);
-        uint32_t count = atomic_load(&wake->shared->interest[i]);
-
-        if (damaged || count < mine)
-            (void)atomic_compare_exchange_strong(&wake->shared->interest[i], &count, mine);
-    }
+    for (int i = 0; i < WAKE_INTEREST; i++)
+        atomic_store(&wake->shared->interest[i], atomic_load(&wake->counted[i]));
 }
 
 /* What lies there in its place may be nothing that we can use: said once a minute. */
@@ -316,7 +319,8 @@ void wake_look(struct wake *wake)
         log_warn("%s was damaged: it is made anew", wake->path);
         clear(wake->shared);
     }
-    mend_interest(wake);
+    if (!is_interest_sound(wake))
+        mend_interest(wake);
 }
 
 enum ds_status wake_open(struct wake **out, const char *path, void (*alone)(void *), void *arg)

@@ -63,8 +63,10 @@ static enum ds_status set_byte(const struct write_lock *lock, short type)
 }
 
 /* The drawing's left side. */
-static enum ds_status wait_for_byte(struct write_lock *lock, int64_t until)
+static enum ds_status wait_for_byte(struct write_lock *lock, int64_t timeout_ms)
 {
+    int64_t until = clock_monotonic_ms() + timeout_ms;
+
     for (;;) {
         uint32_t turn = atomic_load(&lock->hint->turn);
         enum ds_status status;
@@ -81,14 +83,13 @@ static enum ds_status wait_for_byte(struct write_lock *lock, int64_t until)
 
 enum ds_status write_lock_take(struct write_lock *lock, int64_t timeout_ms)
 {
-    int64_t until = clock_monotonic_ms() + timeout_ms;
     enum ds_status status;
 
     if (lock_mutex(&lock->mutex, timeout_ms) != 0)
         return DS_BUSY;
     status = set_byte(lock, F_WRLCK);
     if (status == DS_BUSY)
-        status = wait_for_byte(lock, until);
+        status = wait_for_byte(lock, timeout_ms);
     if (status != DS_OK)
         (void)pthread_mutex_unlock(&lock->mutex);
     return status;
