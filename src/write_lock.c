@@ -32,8 +32,6 @@ static int lock_mutex(pthread_mutex_t *mutex, int64_t timeout_ms)
     const clockid_t clock = CLOCK_MONOTONIC;
 #endif
 
-    if (pthread_mutex_trylock(mutex) == 0)
-        return 0;
     (void)clock_gettime(clock, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += timeout_ms % 1000 * 1000000;
@@ -85,8 +83,13 @@ enum ds_status write_lock_take(struct write_lock *lock, int64_t timeout_ms)
 {
     enum ds_status status;
 
-    if (lock_mutex(&lock->mutex, timeout_ms) != 0)
-        return DS_BUSY;
+    if (pthread_mutex_trylock(&lock->mutex) != 0) {
+        int64_t until = clock_monotonic_ms() + timeout_ms;
+
+        if (lock_mutex(&lock->mutex, timeout_ms) != 0)
+            return DS_BUSY;
+        timeout_ms = until - clock_monotonic_ms(); /* the rest is for the byte; 0 or less: a try */
+    }
     status = set_byte(lock, F_WRLCK);
     if (status == DS_BUSY)
         status = wait_for_byte(lock, timeout_ms);
