@@ -30,7 +30,8 @@
  *
  *   1. One checkpoint at a time, over all processes: each holds the checkpoint lock of the hints
  *      file (wake.h) from before step 2 until SQLite's call has returned, and of the threads of one
- *      store only one gets so far.
+ *      store only one gets so far. Where somebody has just removed that file, whose name then
+ *      stands for another one, there is no checkpoint until this process has gone over to it.
  *   2. Right before SQLite's call, a commit of our own writes a row (upkeep). Its frames lie behind
  *      all that was there, so at its end the log is not wholly copied.
  *
@@ -89,8 +90,11 @@ static enum ds_status append_to_log(struct store_conn *conn)
 /* SQLite's call: DS_BUSY where readers kept it from the end of the log. */
 static enum ds_status call(struct store_conn *conn, int mode)
 {
-    int code = sqlite3_wal_checkpoint_v2(conn->db, NULL, mode, NULL, NULL);
+    int code;
 
+    if (!wake_is_current(conn->store->wake))
+        return DS_BUSY;
+    code = sqlite3_wal_checkpoint_v2(conn->db, NULL, mode, NULL, NULL);
     return (code & 0xff) == SQLITE_BUSY ? DS_BUSY : store_status(conn, code, "checkpointing");
 }
 

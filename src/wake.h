@@ -124,6 +124,12 @@ bool wake_try_checkpoint(struct wake *wake);
 void wake_end_checkpoint(struct wake *wake);
 
 /*
+ * Is the file the one that processes open now? False from when somebody removes or replaces it,
+ * for a second at most: until then locks here keep nobody out there.
+ */
+bool wake_is_current(const struct wake *wake);
+
+/*
  * True when this process is one of so many (1 to 63) that answer a door: what identifies it is any
  * number, the socket's inode say. It stays one until it leaves or ends.
  */

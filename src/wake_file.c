@@ -311,6 +311,11 @@ static void follow_name(struct wake *wake)
     wake_unlock(wake);
 }
 
+bool wake_is_current(const struct wake *wake)
+{
+    return is_current(wake->fd, wake->path);
+}
+
 void wake_look(struct wake *wake)
 {
     follow_name(wake);

@@ -336,6 +336,22 @@ START_TEST(begins_with_a_commit_of_its_own)
 }
 END_TEST
 
+START_TEST(waits_while_the_hints_file_is_another_one)
+{
+    struct fixture f;
+    char name[80];
+
+    open_raced(&f);
+    write_rows(FIRST_ROWS, 3000);
+    (void)snprintf(name, sizeof name, "%s-wake", f.config.database);
+    ck_assert_int_eq(unlink(name), 0);
+    ck_assert_int_eq(store_checkpoint(f.conn, false), DS_BUSY);
+    ck_assert(is_all_there(&f));
+    ck_assert_int_eq(store_checkpoint(f.conn, false), DS_OK); /* opened anew, with a new file */
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(makes_room_in_a_log_that_cannot_grow)
 {
     struct fixture f;
@@ -379,4 +395,5 @@ UNIT_MAIN(store_checkpoint, sees_rows_lost_where_a_checkpoint_begins_on_a_copied
           sees_rows_lost_where_a_restart_finds_a_writer, loses_nothing_while_writers_go_on,
           loses_nothing_while_writers_are_held_off, loses_nothing_where_a_restart_finds_a_writer,
           is_taken_by_one_at_a_time, begins_with_a_commit_of_its_own,
-          makes_room_in_a_log_that_cannot_grow, knows_which_releases_have_the_fault)
+          waits_while_the_hints_file_is_another_one, makes_room_in_a_log_that_cannot_grow,
+          knows_which_releases_have_the_fault)
