@@ -23,6 +23,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store_private.h"
 
@@ -208,6 +209,25 @@ static const sqlite3_io_methods log_methods = {
     .xDeviceCharacteristics = log_device,
 };
 
+/*
+ * Where a file is not to be had for writing, the default VFS opens it for reading, whatever the
+ * reason: had a process no descriptor left for a moment, a connection would refuse every write from
+ * then on. So that is an error, unless the file is one that we must not write.
+ */
+static int open_real(const char *name, sqlite3_file *file, int flags, int *got)
+{
+    int as = 0, code = real_vfs->xOpen(real_vfs, name, file, flags, &as);
+
+    if (got)
+        *got = as;
+    if (code != SQLITE_OK || !(flags & SQLITE_OPEN_READWRITE) || !(as & SQLITE_OPEN_READONLY) ||
+        access(name, W_OK) != 0)
+        return code;
+    (void)file->pMethods->xClose(file);
+    file->pMethods = NULL;
+    return SQLITE_CANTOPEN;
+}
+
 static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *got)
 {
     struct log_file *log = log_of(file);
@@ -215,10 +235,10 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
 
     (void)vfs;
     if (!(flags & SQLITE_OPEN_WAL))
-        return real_vfs->xOpen(real_vfs, name, file, flags, got);
+        return open_real(name, file, flags, got);
     *log = (struct log_file){0};
     log->real->pMethods = NULL;
-    code = real_vfs->xOpen(real_vfs, name, log->real, flags, got);
+    code = open_real(name, log->real, flags, got);
     if (log->real->pMethods) /* to be closed, also after an error */
         log->file.pMethods = &log_methods;
     return code;
