@@ -1,0 +1,569 @@
+/*
+ * A server that does not get what it asks of the machine: whatever fails, at whichever place, each
+ * request gets an answer or its connection is closed, what was acknowledged is there, once and in
+ * order, and the next request is answered as if nothing had been.
+ *
+ * All of the server runs here, behind a socket. FULL=1 CK_TIMEOUT_MULTIPLIER=60: every place of
+ * its start, and each failure also stays until the request is over; some minutes.
+ */
+#include "failing.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "fcgi_client.h"
+#include "gateway_fcgi.h"
+#include "server.h"
+#include "store_check.h"
+#include "store_unit.h"
+
+enum { PATIENCE_MS = 10000, MOST = 100000, TOKEN = 8 };
+
+static struct server server;
+static struct gateway_fcgi *gateway;
+static struct config config;
+static struct sockaddr_un address = {.sun_family = AF_UNIX};
+static char folder[32];
+static bool full;       /* FULL=1 */
+static char where[100]; /* what fails just now, for messages */
+
+/* --- the server --- */
+
+static void prepare(const char *durability)
+{
+    static const char *const settings[][2] = {
+        {"DS_LONG_POLL_TIMEOUT_MS", "100"}, {"DS_SSE_LIFETIME_MS", "400"},
+        {"DS_BUSY_TIMEOUT_MS", "3000"},     {"DS_WORKERS", "2"},
+        {"DS_STOP_TIMEOUT_MS", "5000"},     {"DS_REGISTRY", "/all"},
+        {"DS_WAL_BYTES", "65536"},          {"DS_IO_TIMEOUT_MS", "500"},
+    };
+    char error[160], path[64];
+
+    full = getenv("FULL") && strcmp(getenv("FULL"), "1") == 0;
+    failing_begin();
+    failing_spared = true; /* this thread is the client, mostly */
+    (void)signal(SIGPIPE, SIG_IGN);
+    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr)); /* thousands of lines about it */
+    (void)strcpy(folder, "/dev/shm/ds-unit-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/streams.db", folder);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", folder);
+    (void)setenv("DS_DATABASE", path, 1);
+    (void)setenv("DS_DURABILITY", durability, 1);
+    for (size_t i = 0; i < COUNT(settings); i++)
+        (void)setenv(settings[i][0], settings[i][1], 1);
+    log_open(LOG_ERR_);
+    store_own_process();
+    ck_assert_msg(config_load(&config, error, sizeof error), "%s", error);
+}
+
+static void end(void)
+{
+    config_close(&config);
+    (void)nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static int open_door(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)unlink(address.sun_path);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(fd, 64), 0);
+    return fd;
+}
+
+static void stop(void)
+{
+    if (gateway)
+        gateway_fcgi_close_door(gateway);
+    server_drain(&server);
+    ck_assert_int_eq(atomic_load(&server.exchanges), 0);
+    if (gateway)
+        gateway_fcgi_stop(gateway);
+    server_close(&server);
+    gateway_fcgi_free(gateway);
+    gateway = NULL;
+}
+
+/*
+ * False when it does not come to be; then nothing is left of it. Only the server's own calls fail:
+ * Check notes each check in a file.
+ */
+static bool start(bool spared)
+{
+    int fd = open_door();
+    enum ds_status status;
+
+    failing_spared = spared;
+    status = server_start(&server, &config, true);
+    if (status == DS_OK)
+        gateway = gateway_fcgi_new(&server, fd);
+    if (gateway)
+        status = gateway_fcgi_start(gateway);
+    failing_spared = true;
+    if (gateway && status == DS_OK)
+        return true;
+    if (!gateway)
+        (void)close(fd);
+    if (gateway || status == DS_OK)
+        stop();
+    return false;
+}
+
+/* --- the client --- */
+
+static int join(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+/* method, target and headers "NAME=value", which a NULL ends. */
+static void send_request(int fd, const char *const *lines, const char *body)
+{
+    struct buf params = {0}, request = {0};
+    char length[24];
+
+    (void)snprintf(length, sizeof length, "%zu", strlen(body));
+    fcgi_add_param(&params, "REQUEST_METHOD", 14, lines[0], strlen(lines[0]));
+    fcgi_add_param(&params, "REQUEST_URI", 11, lines[1], strlen(lines[1]));
+    fcgi_add_param(&params, "CONTENT_LENGTH", 14, length, strlen(length));
+    for (lines += 2; *lines; lines++) {
+        size_t name = strcspn(*lines, "=");
+
+        fcgi_add_param(&params, *lines, name, *lines + name + 1, strlen(*lines + name + 1));
+    }
+    fcgi_add_request(&request, &params, body, strlen(body));
+    (void)send(fd, request.data, request.len, MSG_NOSIGNAL); /* it may have been closed already */
+    buf_close(&params);
+    buf_close(&request);
+}
+
+/*
+ * What comes until the answer ends, `wanted` is in it, or the connection ends, which is then
+ * closed. answer->text is to be closed. False in the last case.
+ */
+static bool hear(int fd, struct fcgi_answer *answer, const char *wanted)
+{
+    struct buf got = {0};
+    struct pollfd socket = {.fd = fd, .events = POLLIN};
+    const char *wrong = NULL;
+    char piece[8192];
+    ssize_t n = 1;
+
+    *answer = (struct fcgi_answer){.length = -1};
+    while (!wrong && n > 0 && !answer->ended &&
+           !(wanted && answer->text.len > 0 &&
+             memmem(answer->text.data, answer->text.len, wanted, strlen(wanted)))) {
+        unit_check(poll(&socket, 1, PATIENCE_MS) == 1, "nothing is heard of a connection: %s",
+                   where);
+        n = syscall(SYS_recvfrom, fd, piece, sizeof piece, 0, NULL, NULL);
+        buf_add(&got, piece, n > 0 ? (size_t)n : 0);
+        buf_close(&answer->text);
+        wrong = fcgi_parse(&got, answer);
+    }
+    buf_close(&got);
+    unit_check(!wrong, "%s: %s", wrong, where);
+    unit_check(!answer->ended || answer->length < 0 ||
+                   (int64_t)(answer->text.len - answer->head) == answer->length ||
+                   answer->text.len == answer->head,
+               "a body of another length than it says");
+    return n > 0;
+}
+
+/* The status; 0 when there was no whole answer. */
+static int ask(const char *const *lines, const char *body, struct fcgi_answer *answer)
+{
+    int fd = join();
+
+    send_request(fd, lines, body);
+    (void)hear(fd, answer, NULL);
+    (void)close(fd);
+    return answer->ended ? answer->status : 0;
+}
+
+static int ask_for_status(const char *const *lines, const char *body)
+{
+    struct fcgi_answer answer;
+    int status = ask(lines, body, &answer);
+
+    buf_close(&answer.text);
+    return status;
+}
+
+/* --- what there is --- */
+
+static struct buf expected;    /* the content of /s, as far as it is known */
+static char offset[40] = "-1"; /* behind that */
+static char token[TOKEN + 1];  /* what is appended next */
+static unsigned tokens;
+
+static const char *next_token(void)
+{
+    (void)snprintf(token, sizeof token, "%07u\n", tokens++);
+    return token;
+}
+
+/* Looks at what has come to /s: the token if it was acknowledged, and nothing but the token. */
+static void settle(bool acknowledged)
+{
+    char target[80];
+    const char *const read[] = {"GET", target, NULL};
+    struct fcgi_answer answer;
+    const char *next;
+    int status;
+
+    (void)snprintf(target, sizeof target, "/s?offset=%s", offset);
+    status = ask(read, "", &answer);
+    unit_check(status == 200, "the read after it was answered %d: %s", status, where);
+    if (answer.text.len > answer.head) {
+        unit_check(answer.text.len - answer.head == TOKEN &&
+                       memcmp(answer.text.data + answer.head, token, TOKEN) == 0,
+                   "there is something else than what was appended: %s", where);
+        buf_add(&expected, token, TOKEN);
+    } else {
+        unit_check(!acknowledged, "what was acknowledged is not there: %s", where);
+    }
+    next = fcgi_header(&answer, "Stream-Next-Offset");
+    unit_check(next != NULL, "no offset");
+    (void)snprintf(offset, sizeof offset, "%.*s", (int)strcspn(next, "\r"), next);
+    buf_close(&answer.text);
+}
+
+/* All of it, from a server that begins anew; and nothing contradicts itself. */
+static void count_finding(void *arg, enum store_check_kind kind, const char *path, const char *text)
+{
+    (void)arg;
+    unit_check(kind != STORE_CHECK_DAMAGE, "%s: %s", path ? path : "", text);
+}
+
+static void expect_all(void)
+{
+    const char *const read[] = {"GET", "/s?offset=-1", NULL};
+    struct store_check check = {
+        .database = config.database, .busy_timeout_ms = 1000, .now = 1, .fn = count_finding};
+    struct fcgi_answer answer;
+
+    stop();
+    ck_assert_int_eq(store_check(&check), DS_OK);
+    ck_assert(start(true));
+    ck_assert_int_eq(ask(read, "", &answer), 200);
+    ck_assert_uint_eq(answer.text.len - answer.head, expected.len);
+    ck_assert_mem_eq(answer.text.data + answer.head, expected.data, expected.len);
+    buf_close(&answer.text);
+}
+
+static void begin_stream(void)
+{
+    const char *const create[] = {"PUT", "/s", "CONTENT_TYPE=text/plain", NULL};
+
+    ck_assert_int_eq(ask_for_status(create, ""), 201);
+    ck_assert_int_eq(ask_for_status(create, ""), 200);
+    tokens = 0;
+    (void)strcpy(offset, "-1");
+    buf_close(&expected);
+}
+
+/* --- the loops --- */
+
+/* Something, with requests while its n-th asking fails. Returns whether anything did. */
+typedef bool attempt(enum failing kind, int n, bool stays);
+
+enum { NONE = -1, EACH = 1 };
+
+static void arm(const char *what, enum failing kind, int n, bool stays)
+{
+    (void)snprintf(where, sizeof where, "%s, %s %d%s", what, failing_names[kind], n,
+                   stays ? " and those after it" : "");
+    failing_arm(kind, n, stays);
+}
+
+/* but: a kind that is left out; step: from one allocation to the next. */
+static void loop(attempt *run, const char *name, int but, int step)
+{
+    for (int kind = 0; kind < FAIL_KINDS; kind++)
+        /* SQLite itself waits ten seconds for a lock, a client for a descriptor as long as it takes
+         */
+        for (int stays = 0;
+             stays <= (full && kind != FAIL_LOCK && kind != FAIL_OPEN) && kind != but; stays++) {
+            int clean = 0; /* rounds in which nothing failed: other threads count along */
+
+            int n;
+
+            for (n = 0; clean < 2; n += kind == FAIL_MEMORY ? step : 1) {
+                clean = run((enum failing)kind, n, stays != 0) ? 0 : clean + 1;
+                unit_check(n < MOST, "%s: %s never ends", name, failing_names[kind]);
+            }
+            if (full) {
+                (void)printf("%s: %d places of %s\n", name, n - 2, failing_names[kind]);
+                (void)fflush(stdout);
+            }
+        }
+}
+
+static bool good(int status)
+{
+    return status >= 200 && status < 300;
+}
+
+/* Refused for a reason that is not the client's. */
+static bool decent(int status)
+{
+    return status == 0 || good(status) || status == 500 || status == 503 || status == 507;
+}
+
+static bool run_append(enum failing kind, int n, bool stays)
+{
+    const char *const append[] = {"POST", "/s", "CONTENT_TYPE=text/plain", NULL};
+    const char *text = next_token();
+    int status;
+    bool failed;
+
+    arm("append", kind, n, stays);
+    status = ask_for_status(append, text);
+    failed = failing_disarm();
+    unit_check(decent(status), "answered %d: %s", status, where);
+    settle(good(status));
+    status = ask_for_status(append, next_token());
+    unit_check(good(status), "then answered %d: %s", status, where);
+    settle(true);
+    return failed;
+}
+
+START_TEST(append_that_is_acknowledged_is_there)
+{
+    prepare("full");
+    ck_assert(start(true));
+    begin_stream();
+    loop(run_append, "append", NONE, EACH);
+    expect_all();
+    stop();
+    end();
+}
+END_TEST
+
+/* Made, forked, closed, looked at, deleted. */
+static bool run_life(enum failing kind, int n, bool stays)
+{
+    static const char *const life[][6] = {
+        {"PUT", "/made", "CONTENT_TYPE=application/json", "HTTP_STREAM_TTL=1000", NULL},
+        {"POST", "/made", "CONTENT_TYPE=application/json", "HTTP_PRODUCER_ID=p",
+         "HTTP_PRODUCER_EPOCH=0", NULL},
+        {"PUT", "/fork", "CONTENT_TYPE=application/json", "HTTP_STREAM_FORKED_FROM=/made", NULL},
+        {"HEAD", "/fork", NULL},
+        {"GET", "/fork?offset=-1", NULL},
+        {"POST", "/fork", "CONTENT_TYPE=application/json", "HTTP_STREAM_CLOSED=true", NULL},
+        {"GET", "/all?offset=now", NULL},
+        {"DELETE", "/made", NULL},
+        {"DELETE", "/fork", NULL},
+    };
+    static const char *const bodies[] = {"[1,2]", "3", "", "", "", "[4]", "", "", ""};
+    bool failed = false;
+
+    for (size_t i = 0; i < COUNT(life); i++) {
+        int status;
+
+        arm(life[i][0], kind, n, stays);
+        status = ask_for_status(life[i], bodies[i]);
+        failed |= failing_disarm();
+        unit_check(decent(status) || (status >= 400 && status < 500), "%s answered %d: %s",
+                   life[i][1], status, where);
+        status = ask_for_status(life[i], bodies[i]);
+        unit_check(status != 0 && status < 500, "%s then answered %d: %s", life[i][1], status,
+                   where);
+    }
+    return failed;
+}
+
+START_TEST(streams_come_and_go)
+{
+    prepare("normal");
+    ck_assert(start(true));
+    begin_stream();
+    loop(run_life, "life", NONE, EACH);
+    expect_all();
+    stop();
+    end();
+}
+END_TEST
+
+/* A server that begins, and its first requests, with statements that are not prepared yet. */
+static bool run_beginning(enum failing kind, int n, bool stays)
+{
+    const char *const append[] = {"POST", "/s", "CONTENT_TYPE=text/plain", NULL};
+    bool began, failed;
+    int status = 0;
+
+    stop();
+    arm("beginning", kind, n, stays);
+    began = start(false);
+    if (began)
+        status = ask_for_status(append, next_token());
+    failed = failing_disarm();
+    unit_check(decent(status), "answered %d: %s", status, where);
+    unit_check(began || start(true), "does not begin: %s", where);
+    settle(good(status));
+    status = ask_for_status(append, next_token());
+    unit_check(good(status), "then answered %d: %s", status, where);
+    settle(true);
+    return failed;
+}
+
+START_TEST(server_begins_or_says_that_it_does_not)
+{
+    prepare("full");
+    ck_assert(start(true));
+    begin_stream();
+    /* allocations: eight thousand. SQLite reads the log's index only, from then on, when it cannot
+       open that for writing */
+    loop(run_beginning, "beginning", FAIL_OPEN, full ? EACH : 61);
+    expect_all();
+    stop();
+    end();
+}
+END_TEST
+
+/* SQLite opens for reading alone what it cannot open for writing: not so with our VFS. */
+static bool run_connection(struct store *store, int n)
+{
+    struct store_conn *conn;
+    int64_t version;
+    bool failed;
+
+    arm("connection", FAIL_OPEN, n, false);
+    failing_spared = false;
+    if (store_connect(&conn, store) != DS_OK)
+        conn = NULL;
+    if (conn && store_begin_read(conn) == DS_OK) {
+        (void)store_data_version(conn, &version);
+        store_end_read(conn);
+    }
+    failing_spared = true;
+    failed = failing_disarm();
+    if (conn) {
+        ck_assert_msg(store_begin_write(conn) == DS_OK, "cannot write: %s", where);
+        store_rollback(conn);
+    }
+    store_disconnect(conn);
+    return failed;
+}
+
+START_TEST(connection_without_a_descriptor_for_a_moment_writes_later)
+{
+    struct store *store;
+    struct store_conn *other;
+
+    prepare("normal");
+    ck_assert_int_eq(store_open(&store, &config, true), DS_OK);
+    ck_assert_int_eq(store_connect(&other, store), DS_OK);
+    ck_assert_int_eq(store_begin_write(other), DS_OK); /* the log and its index are there */
+    store_rollback(other);
+    ck_assert(run_connection(store, 0));
+    for (int n = 1; run_connection(store, n); n++)
+        ;
+    store_disconnect(other);
+    store_close(store, true);
+    end();
+}
+END_TEST
+
+/* A reader that waits, and the append that it waits for. It has that, or comes back. */
+static bool wait_and_append(const char *live, enum failing kind, int n, bool stays)
+{
+    const char *const append[] = {"POST", "/s", "CONTENT_TYPE=text/plain", NULL};
+    const struct timespec moment = {0, 1000000};
+    char target[80];
+    const char *const wait[] = {"GET", target, NULL};
+    struct fcgi_answer answer;
+    int reader = join(), status;
+    bool failed;
+
+    (void)snprintf(target, sizeof target, "/s?offset=%s&live=%s", offset, live);
+    arm(live, kind, n, stays);
+    send_request(reader, wait, "");
+    (void)nanosleep(&moment, NULL); /* it is at the desk by then, mostly: either is right */
+    status = ask_for_status(append, next_token());
+    unit_check(decent(status), "answered %d: %s", status, where);
+    if (good(status)) {
+        (void)hear(reader, &answer, token);
+        unit_check(decent(answer.status), "the reader was answered %d: %s", answer.status, where);
+        buf_close(&answer.text);
+    }
+    failed = failing_disarm();
+    (void)close(reader);
+    settle(good(status));
+    return failed;
+}
+
+static bool run_long_poll(enum failing kind, int n, bool stays)
+{
+    return wait_and_append("long-poll", kind, n, stays);
+}
+
+static bool run_sse(enum failing kind, int n, bool stays)
+{
+    return wait_and_append("sse", kind, n, stays);
+}
+
+START_TEST(reader_that_waits_is_answered_or_let_go)
+{
+    prepare("normal");
+    ck_assert(start(true));
+    begin_stream();
+    /* without a descriptor for the append, it is not let in before the reader has left */
+    loop(run_long_poll, "long-poll", FAIL_OPEN, EACH);
+    loop(run_sse, "sse", FAIL_OPEN, EACH);
+    expect_all();
+    stop();
+    end();
+}
+END_TEST
+
+/* A body that comes in pieces, and is too large for one row and one answer. */
+static bool run_large(enum failing kind, int n, bool stays)
+{
+    const char *const create[] = {"PUT", "/large", "CONTENT_TYPE=text/plain", NULL};
+    const char *const read[] = {"GET", "/large?offset=-1", NULL};
+    const char *const clear[] = {"DELETE", "/large", NULL};
+    static char body[700001];
+    struct fcgi_answer answer;
+    int status;
+    bool failed;
+
+    memset(body, 'a' + n % 26, sizeof body - 1);
+    arm("large", kind, n, stays);
+    status = ask_for_status(create, body);
+    unit_check(decent(status), "answered %d: %s", status, where);
+    status = ask(read, "", &answer);
+    unit_check(decent(status) || status == 404, "read, answered %d: %s", status, where);
+    unit_check(status != 200 || answer.text.len - answer.head == strlen(body), "cut: %s", where);
+    buf_close(&answer.text);
+    failed = failing_disarm();
+    status = ask_for_status(create, body);
+    unit_check(good(status) || status == 409, "then answered %d: %s", status, where);
+    (void)ask_for_status(clear, "");
+    return failed;
+}
+
+START_TEST(large_body_is_there_or_refused)
+{
+    prepare("normal");
+    ck_assert(start(true));
+    begin_stream();
+    loop(run_large, "large", NONE, EACH);
+    expect_all();
+    stop();
+    end();
+}
+END_TEST
+
+UNIT_MAIN(failing_server, append_that_is_acknowledged_is_there, streams_come_and_go,
+          server_begins_or_says_that_it_does_not,
+          connection_without_a_descriptor_for_a_moment_writes_later,
+          reader_that_waits_is_answered_or_let_go, large_body_is_there_or_refused)
