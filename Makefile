@@ -154,7 +154,7 @@ $(EMBEDDED): $(SQLITE)/sqlite3.c $(SQLITE)/sqlite3.h Makefile
 
 # tests/unit/failing.h stands between these and memory
 FAILING := $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup asprintf __asprintf_chk)
-$B/unit/test_failing_%: LDFLAGS += $(FAILING)
+$B/unit/test_failing_% $B/unit/test_lib_memory: LDFLAGS += $(FAILING)
 
 # the public library as its users have it: one header, one archive
 $B/unit/test_lib_%: tests/unit/test_lib_%.c $B/libdurablestreams.a

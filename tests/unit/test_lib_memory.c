@@ -1,47 +1,9 @@
 /*
- * Memory that runs out: the first, the second, the third … allocation of a call fails, and every
- * one after it, until the call succeeds. Of the calling thread alone: what the store's own threads
- * allocate is for test_store.c.
+ * Memory that runs out, and all else that a call asks of the machine: the first, the second, the
+ * third … time fails, and every one after it, until the call succeeds.
  */
+#include "failing.h"
 #include "lib_unit.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAS_MALLOC_OF_ITS_OWN 1 /* there is no getting in between */
-#else
-#define HAS_MALLOC_OF_ITS_OWN 0
-#endif
-
-static _Thread_local int64_t left = -1; /* allocations until they fail; negative: none does */
-
-#if !HAS_MALLOC_OF_ITS_OWN
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *memory, size_t size);
-
-static bool fails(void)
-{
-    if (left > 0)
-        left--;
-    else
-        return left == 0;
-    return false;
-}
-
-void *malloc(size_t size)
-{
-    return fails() ? NULL : __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __libc_calloc(count, size);
-}
-
-void *realloc(void *memory, size_t size)
-{
-    return fails() ? NULL : __libc_realloc(memory, size);
-}
-#endif
 
 static struct ds_store *store;
 
@@ -68,7 +30,7 @@ static enum ds_status call_open(void)
     struct ds_store *other = NULL;
     enum ds_status status = ds_store_open(":memory:", &options, &other);
 
-    left = -1;
+    (void)failing_disarm();
     ck_assert((status == DS_OK) == (other != NULL));
     ds_store_close(other);
     return status;
@@ -81,7 +43,7 @@ static enum ds_status call_create(void)
     struct ds_stream *stream = NULL;
     enum ds_status status = ds_create(store, "/new", &options, NULL, &stream);
 
-    left = -1; /* Check allocates as well */
+    (void)failing_disarm(); /* Check writes as well */
     ds_stream_free(stream);
     return status;
 }
@@ -97,7 +59,7 @@ static enum ds_status call_append(void)
     struct ds_append_result result;
     enum ds_status status = ds_append(store, "/a", "x", 1, &options, &result);
 
-    left = -1; /* Check allocates as well */
+    (void)failing_disarm(); /* Check writes as well */
     ck_assert((status == DS_OK) == (result.reason == NULL));
     return status;
 }
@@ -107,7 +69,7 @@ static enum ds_status call_get(void)
     struct ds_stream *stream = NULL;
     enum ds_status status = ds_get(store, "/fork", &stream);
 
-    left = -1; /* Check allocates as well */
+    (void)failing_disarm(); /* Check writes as well */
     ck_assert((status == DS_OK) == (stream != NULL));
     ds_stream_free(stream);
     return status;
@@ -118,7 +80,7 @@ static enum ds_status call_read(void)
     struct ds_read_result read = {.data = NULL};
     enum ds_status status = ds_read(store, "/fork", NULL, &read);
 
-    left = -1; /* Check allocates as well */
+    (void)failing_disarm(); /* Check writes as well */
     ck_assert((status == DS_OK) == (read.data != NULL));
     ds_read_free(&read);
     return status;
@@ -134,7 +96,7 @@ static enum ds_status call_list(void)
     int streams = 0;
     enum ds_status status = ds_list(store, NULL, count, &streams);
 
-    left = -1; /* Check allocates as well */
+    (void)failing_disarm(); /* Check writes as well */
     ck_assert_int_eq(streams, status == DS_OK ? 103 : 0);
     return status;
 }
@@ -176,34 +138,35 @@ static enum ds_status call_paths(void)
 }
 
 /* How often it failed before it succeeded. */
-static int exhaust(enum ds_status (*call)(void), const char *name)
+static int exhaust(enum ds_status (*call)(void), const char *name, enum failing kind, int step)
 {
-    for (int n = 0;; n++) {
+    for (int n = 0;; n += step) {
         enum ds_status status;
 
-        left = HAS_MALLOC_OF_ITS_OWN ? -1 : n;
+        failing_arm(kind, n, true);
         status = call();
-        left = -1;
+        (void)failing_disarm();
         if (status == DS_OK)
             return n;
         /* SQLite calls some of it a file that cannot be opened */
-        if (status != DS_NO_MEMORY && status != DS_FAILED)
+        if (status != DS_NO_MEMORY && status != DS_FAILED && kind == FAIL_MEMORY)
             ck_abort_msg("%s, allocation %d: %s", name, n, ds_status_text(status));
         unit_check(n < 100000, "%s never succeeds", name);
     }
 }
 
 #define EXHAUST(call)                                                                              \
-    do {                                                                                           \
-        int failures = exhaust(call, #call);                                                       \
-                                                                                                   \
-        ck_assert_msg(HAS_MALLOC_OF_ITS_OWN || failures > 0, "%s allocates nothing", #call);       \
-    } while (0)
+    ck_assert_msg(exhaust(call, #call, FAIL_MEMORY, 1) > 0, "%s allocates nothing", #call)
+
+/* Those that can be repeated. */
+static enum ds_status (*const calls[])(void) = {
+    call_get, call_read, call_wait, call_list, call_fault_list, call_fault_set, call_fault_clear};
 
 START_TEST(every_call_survives_every_allocation_that_fails)
 {
     char path[16];
 
+    failing_begin();
     lib_silence(); /* hundreds of lines about it */
     store = lib_begin();
     lib_create(store, "/a", "text/plain");
@@ -222,6 +185,9 @@ START_TEST(every_call_survives_every_allocation_that_fails)
     EXHAUST(call_fault_set);
     EXHAUST(call_fault_list);
     EXHAUST(call_fault_clear);
+    for (int kind = FAIL_MEMORY + 1; kind < FAIL_KINDS; kind++)
+        for (size_t i = 0; kind != FAIL_LOCK && i < COUNT(calls); i++)
+            (void)exhaust(calls[i], "", (enum failing)kind, 1);
     EXHAUST(call_delete);
     EXHAUST(call_paths);
     lib_expect(store, "/a", NULL, "textx"); /* once, whatever failed before */
@@ -231,8 +197,13 @@ END_TEST
 
 START_TEST(opening_survives_every_allocation_that_fails)
 {
+    failing_begin();
     lib_silence();
-    EXHAUST(call_open);
+    /* some ten thousand: each with FULL=1 CK_TIMEOUT_MULTIPLIER=10 */
+    ck_assert_int_gt(exhaust(call_open, "call_open", FAIL_MEMORY, getenv("FULL") ? 1 : 61), 0);
+    for (int kind = FAIL_MEMORY + 1; kind < FAIL_KINDS; kind++)
+        if (kind != FAIL_LOCK) /* for which SQLite waits ten seconds */
+            (void)exhaust(call_open, "call_open", (enum failing)kind, 1);
 }
 END_TEST
 
