@@ -238,6 +238,14 @@ test-doors:
 check: $(UNIT) $(FUZZ)
 	$(Q)B=$B sh tests/run.sh unit
 
+# what has threads: unit tests, and the whole server
+THREADED = unit:commit unit:wake unit:live_table unit:seats unit:store_hold unit:lib_live fuzz:fcgi wire:nginx
+check-threads:
+	@sh deploy/packages.sh test
+	@$(MAKE) --no-print-directory SANITIZE=thread all $(patsubst %,build/thread/%,$(subst :,/,$(subst \
+		unit:,unit/test_,$(filter-out wire:%,$(THREADED)))))
+	@B=build/thread sh tests/run.sh $(THREADED)
+
 # everything by the other compiler, which sees other things, and its unit tests
 clang:
 	@sh deploy/packages.sh clang
@@ -339,6 +347,7 @@ help:
 	@echo "  make callgrind  instructions a request; UPDATE='why' writes them to the table"
 	@echo '  make check      unit tests alone; with SANITIZE=address,undefined for instance'
 	@echo '  make check-sqlite   those of the store with the newest SQLite'
+	@echo '  make check-threads  what has threads, under ThreadSanitizer'
 	@echo '  make clang      the same by clang, whose warnings are errors'
 	@echo '  make fuzz       searches for inputs that break a parser; FUZZ_SECONDS=30 each,'
 	@echo "                  FUZZ_NAMES='json fcgi' these alone"
@@ -350,7 +359,7 @@ help:
 	@echo '  make dist       a tarball into build/'
 	@echo '  make clean      delete build/'
 
-.PHONY: always check-sqlite store-tests all run test test-doors test-programs bench bench-quick bench-scale callgrind check clang fuzz fuzzers coverage lint install uninstall dist deb test-package clean help
+.PHONY: always check-sqlite store-tests all run test test-doors test-programs bench bench-quick bench-scale callgrind check check-threads clang fuzz fuzzers coverage lint install uninstall dist deb test-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

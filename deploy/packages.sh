@@ -29,7 +29,7 @@ clang="$build clang:clang check libsubunit-dev"
 # what sanitizers and libFuzzer need at run time has clang's version in its name; 14 is Debian 12's
 version=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
 fuzz="$clang llvm:llvm-cov libclang-rt-${version:-14}-dev"
-lint="$build clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck"
+lint="$build clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck"
 
 case ${1-} in
 run) wanted=$run ;;

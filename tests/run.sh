@@ -25,7 +25,6 @@ fi
 export B
 # what is wrongly reported, and why, stands in that file; a trace with whatever else is
 export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp ${TSAN_OPTIONS-}"
-export LSAN_OPTIONS="suppressions=$root/tests/lsan.supp:print_suppressions=0 ${LSAN_OPTIONS-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
 # What waits most of its time, the longest first: several run at a time. What measures, or needs

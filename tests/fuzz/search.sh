@@ -16,7 +16,6 @@ cd "$root" || exit 1
 seconds=${SECONDS_EACH:-30}
 bad=0
 export ASAN_OPTIONS="detect_stack_use_after_return=0 ${ASAN_OPTIONS-}"
-export LSAN_OPTIONS="suppressions=$root/tests/lsan.supp:print_suppressions=0 ${LSAN_OPTIONS-}"
 export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1 ${UBSAN_OPTIONS-}"
 
 if [ $# -eq 0 ]; then
