@@ -94,6 +94,8 @@ UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # rooms of dsctl without I/O
 PARSERS := $(addprefix $B/,cli_args.o cli_json.o cli_lines.o cli_sse.o cli_terminal.o cli_value.o)
+# see tests/proof/README.md
+PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut)
 
 all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE) $(if $(STATIC),,$B/dsctl)
 
@@ -188,6 +190,16 @@ $B/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY) $(PARSERS)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) \
 		$(LIBRARY) $(PARSERS) $(DS_LDLIBS) -lmd
 
+# they look into the store
+$B/proof/vfs_%: $B/proof/obj/vfs_%.o $B/proof/obj/proof.o $B/proof/obj/shim.o $(LIBRARY)
+	$(Q)echo "  LD    $@"
+	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DS_LDLIBS) -lmd
+
+$B/proof/obj/%.o: tests/proof/%.c Makefile
+	$(Q)echo "  CC    $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) -c -o $@ $<
+
 # the ceiling: this program with tests/bench/empty.c in place of its routes
 $B/bench/empty.fcgi: tests/bench/empty.c $(SERVER)
 	$(Q)echo "  CC    $<"
@@ -215,7 +227,7 @@ $B/bench/fill: tests/bench/fill.c $B/libdurablestreams.a
 
 # what a test needs built, and what a benchmark does, so that it stays whole
 BENCH_PROGRAMS := $(addprefix $B/bench/,empty.fcgi empty.cgi load fill)
-test-programs: all $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ) $(BENCH_PROGRAMS)
+test-programs: all $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ) $(PROOF) $(BENCH_PROGRAMS)
 
 run:
 	@sh deploy/packages.sh run
@@ -233,6 +245,12 @@ test-doors:
 	@sh deploy/packages.sh test
 	@$(MAKE) --no-print-directory all
 	@B=$B sh tests/run.sh doors
+
+# what is promised of stored data, at length: PROVE_MINUTES= of each part, PROVE= some parts
+prove:
+	@sh deploy/packages.sh test
+	@$(MAKE) --no-print-directory all $(PROOF)
+	@B=$B sh tests/proof/run.sh $(PROVE)
 
 # unit tests alone
 check: $(UNIT) $(FUZZ)
@@ -342,6 +360,7 @@ clean:
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 	@echo '  make test-doors every web server by the same tests, and what it can do'
+	@echo '  make prove      power cuts, kills and faults for hours: PROVE_MINUTES= of each part'
 	@echo '  make bench      side by side with the reference server; bench-quick in three minutes,'
 	@echo '                  bench-scale how the cost grows; PLOT=file.svg draws it'
 	@echo "  make callgrind  instructions a request; UPDATE='why' writes them to the table"
@@ -359,8 +378,8 @@ help:
 	@echo '  make dist       a tarball into build/'
 	@echo '  make clean      delete build/'
 
-.PHONY: always check-sqlite store-tests all run test test-doors test-programs bench bench-quick bench-scale callgrind check check-threads clang fuzz fuzzers coverage lint install uninstall dist deb test-package clean help
+.PHONY: always check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale callgrind check check-threads clang fuzz fuzzers coverage lint install uninstall dist deb test-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(OBJECTS:.o=.d) $(HOOKED:.o=.d) $(UNIT:=.d) $(FUZZ:=.d)
+-include $(OBJECTS:.o=.d) $(HOOKED:.o=.d) $(UNIT:=.d) $(FUZZ:=.d) $(wildcard $B/proof/obj/*.d)

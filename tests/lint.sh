@@ -35,7 +35,7 @@ found=$(grep -nE 'sqlite3_(v?mprintf|v?snprintf)|printf[^;]*"(SELECT|INSERT|UPDA
 found=$(wc -l src/*.c src/*.h | awk '$2 != "total" && $1 > 700 { print $2, $1 }')
 [ -z "$found" ] || complain "longer than a head holds: $found"
 
-for script in deploy/*.sh deploy/*/*.sh deploy/*/*.cgi tests/*.sh sql/*.sh; do
+for script in deploy/*.sh deploy/*/*.sh deploy/*/*.cgi tests/*.sh tests/proof/*.sh sql/*.sh; do
     [ -f "$script" ] || continue
     sh -n "$script" || bad=1
     if command -v shellcheck >/dev/null; then

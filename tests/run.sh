@@ -4,6 +4,7 @@
 #   tests/run.sh                    everything
 #   tests/run.sh unit               the Check programs and the replay of the fuzz corpora
 #   tests/run.sh unit:wake fuzz:json    these of them: tests/unit/test_wake.c, tests/fuzz/corpus/json/
+#   tests/run.sh proof              the proofs of tests/proof, some seconds of each
 #   tests/run.sh system             the system tests
 #   tests/run.sh doors              the conformance suite and the gateway cases at every door
 #   tests/run.sh wire conformance:lighttpd-cgi crash     these of them
@@ -116,6 +117,20 @@ fuzz_program() {
         fi
     fi
     count "fuzz $name" $((files - bad)) $bad
+}
+
+# Proofs close with `N passed, N failed`; a line of what each has covered stands above.
+proof() {
+    sh tests/proof/run.sh --short >"$scratch/proof" 2>&1 </dev/null
+    totals=$(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$scratch/proof")
+    [ -n "$totals" ] || totals='0 1'
+    if [ "${totals#* }" -eq 0 ]; then
+        grep '^proof: .* failed$' "$scratch/proof" | sed 's/^/    /'
+    else
+        sed 's/^/    /' "$scratch/proof"
+        grep -E '^(proof: .*: seed|failed:)' "$scratch/proof" | fail proof
+    fi
+    count proof "${totals% *}" "${totals#* }"
 }
 
 modules() {
@@ -244,6 +259,7 @@ run_suite() {
     case $1 in
     all)
         unit
+        proof
         rm -rf "$B/doors" "$B/doors.md"
         # shellcheck disable=SC2046,SC2086 # words are meant to split
         together $(door_suites) $waiting
@@ -253,6 +269,7 @@ run_suite() {
     unit) unit ;;
     unit:*) unit_program "$B/unit/test_${1#*:}" ;;
     fuzz:*) fuzz_program "$B/fuzz/${1#*:}" ;;
+    proof) proof ;;
     system)
         # shellcheck disable=SC2086 # words are meant to split
         together $waiting

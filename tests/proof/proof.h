@@ -1,0 +1,72 @@
+/*
+ * What every proof repeats: seeds, rounds, time, and how it ends.
+ *
+ *     PROGRAM [--seed N] [--rounds N] [--seconds N] [--keep]
+ *
+ * A proof is made of rounds. Each has a seed of its own, the first one's plus its number, and all
+ * that it does follows from it, as far as processes beside each other let it. Rounds go on until
+ * there were so many of them and so many seconds are over; one at least. What fails prints the seed
+ * that repeats it, and its files stay.
+ */
+#ifndef PROOF_H
+#define PROOF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct proof {
+    const char *name;
+    uint64_t seed; /* of the round under way */
+    int rounds, done;
+    int64_t until_ms; /* by the monotonic clock */
+    bool keep;        /* the folders stay */
+    char folder[200]; /* of the round, empty at its begin */
+};
+
+extern struct proof proof;
+
+/* Reads the arguments; ends the program where they are wrong. */
+void proof_begin(const char *name, int argc, char **argv);
+
+/* Is there another round? Makes its folder, and takes the last one's away. */
+bool proof_round(void);
+
+/* Says what is wrong and how to repeat it, and ends the program. */
+_Noreturn void proof_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#define PROOF(condition, ...)                                                                      \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            proof_fail(__VA_ARGS__);                                                               \
+    } while (0)
+
+/* The last line of a proof: its name, and what it covered. */
+void proof_end(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+int64_t proof_now_ms(void);
+void proof_sleep_us(int64_t us);
+
+/* A name in the round's folder, in one of 32 buffers of the thread that take turns. */
+const char *proof_file(const char *name);
+
+/* The bytes of a file, to be freed; NULL with *len 0 where there is none. */
+char *proof_read(const char *name, size_t *len);
+void proof_write(const char *name, const void *data, size_t len);
+void proof_copy(const char *from, const char *to); /* takes `to` away where there is no `from` */
+void proof_remove(const char *name);               /* a folder with all that is in it */
+
+/* --- chance: the same numbers for the same seed --- */
+
+struct chance {
+    uint64_t state;
+};
+
+struct chance chance_from(uint64_t seed, uint64_t salt);
+uint64_t chance_next(struct chance *chance);
+uint64_t chance_below(struct chance *chance, uint64_t n);                 /* 0 … n - 1 */
+int64_t chance_between(struct chance *chance, int64_t low, int64_t high); /* both included */
+bool chance_one_in(struct chance *chance, uint64_t n);
+void chance_fill(struct chance *chance, void *data, size_t len);
+
+#endif

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Proofs: what is promised of stored data, tried by chance and at great length. README.md says what
+# each part does. Closes with `N passed, N failed`; exit status 1 unless all passed.
+#
+#   tests/proof/run.sh                     every part, PROVE_MINUTES of each (20)
+#   tests/proof/run.sh vfs_same            these of them
+#   tests/proof/run.sh --short             every part for some seconds, as `make test` does
+#
+#   PROVE_SEED=N     begins with this seed (a long run: with the time of day)
+#   B=build/address-undefined              the programs of that build
+#
+# To add a part: one line at the end of this file. A program of it prints what it covered, its last
+# line says `0 failed`, and its exit status is 0; what fails prints how it is repeated.
+set -u
+
+cd "$(dirname "$0")/../.." || exit 1
+B=${B-build}
+export B
+short=
+if [ "${1-}" = --short ]; then
+    short=1
+    shift
+fi
+wanted=" $* "
+seconds=$((${PROVE_MINUTES-20} * 60))
+seed=${PROVE_SEED-$(date +%s)000}
+[ -n "$short" ] && seed=${PROVE_SEED-1}
+passed=0
+failed=0
+
+# part NAME 'COMMAND of a short run' 'COMMAND of a long one'
+part() {
+    case $wanted in
+    *" $1 "* | '  ') ;;
+    *) return ;;
+    esac
+    command=$3
+    [ -n "$short" ] && command=$2
+    echo "$1"
+    # shellcheck disable=SC2086 # a command and its arguments
+    if $command 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "failed: $1: $command"
+    fi
+}
+
+proof=$B/proof
+part vfs_same "$proof/vfs_same --seed $seed --rounds 2" "$proof/vfs_same --seed $seed --seconds $seconds"
+part vfs_cut "$proof/vfs_cut --seed $seed --rounds 12" "$proof/vfs_cut --seed $seed --seconds $seconds"
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
