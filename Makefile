@@ -94,8 +94,8 @@ UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # rooms of dsctl without I/O
 PARSERS := $(addprefix $B/,cli_args.o cli_json.o cli_lines.o cli_sse.o cli_terminal.o cli_value.o)
-# see tests/proof/README.md
-PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut)
+# see tests/proof/README.md: programs, and what is preloaded into others to watch them
+PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut power library record.so)
 
 all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE) $(if $(STATIC),,$B/dsctl)
 
@@ -190,10 +190,23 @@ $B/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY) $(PARSERS)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) \
 		$(LIBRARY) $(PARSERS) $(DS_LDLIBS) -lmd
 
-# they look into the store
+# they look into the store; the other proofs use what its users have
 $B/proof/vfs_%: $B/proof/obj/vfs_%.o $B/proof/obj/proof.o $B/proof/obj/shim.o $(LIBRARY)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DS_LDLIBS) -lmd
+
+$B/proof/power: $(addprefix $B/proof/obj/,trace.o disk.o)
+$B/proof/power: $(addprefix $B/proof/obj/,look.o doors.o work.o)
+$B/proof/power $B/proof/library: $B/proof/%: $B/proof/obj/%.o \
+		$(addprefix $B/proof/obj/,ledger.o proof.o) $B/libdurablestreams.a
+	$(Q)echo "  LD    $@"
+	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIB_LDLIBS) -lm
+
+# without a sanitizer: it is preloaded into whatever there is
+$B/proof/record.so: $B/proof/obj/record.o $B/proof/obj/trace.o
+	$(Q)echo "  LD    $@"
+	$(Q)$(CC) -shared -pthread $(LDFLAGS) -o $@ $^ -ldl
+$B/proof/obj/record.o $B/proof/obj/trace.o: SANITIZE =
 
 $B/proof/obj/%.o: tests/proof/%.c Makefile
 	$(Q)echo "  CC    $<"

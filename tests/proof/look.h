@@ -1,0 +1,25 @@
+/*
+ * What a database holds: as SQLite alone finds it, by the library, and by the program.
+ *
+ * A database is opened by the first that looks, so each look wants a copy of its own.
+ */
+#ifndef LOOK_H
+#define LOOK_H
+
+#include <stdbool.h>
+
+#include "doors.h"
+#include "ledger.h"
+
+/* By SQLite with nothing of ours: sound, and these streams. NULL, or what is wrong. A database that
+   is not there, or empty, has no streams. */
+const char *look_by_sqlite(const char *database, struct found found[LEDGER_STREAMS]);
+
+/* The same must be found by the library, which must be able to go on with it. */
+const char *look_by_library(const char *database, const struct found found[LEDGER_STREAMS]);
+
+/* And by `dsctl check` and, for one of the streams, by the program. */
+const char *look_by_programs(const char *build, const char *database,
+                             const struct found found[LEDGER_STREAMS], uint64_t which);
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * What several processes did to the files of one database, in the order in which it happened, with
+ * what was promised meanwhile: a file that all of them have mapped.
+ *
+ *     ┌────────┬───────────┬──────────────────────────────────────────────┐
+ *     │ header │ files[]   │ record, record, record, …                    │
+ *     └────────┴───────────┴──────────────────────────────────────────────┘
+ *
+ * record.c puts the changes there, within programs that know nothing of it; whoever talks with
+ * these puts the marks there. Each record is made under one lock, and a change happens under it, so
+ * that the order is the true one. Whoever is killed in the middle of a change leaves it announced:
+ * the next one that takes the lock carries it out, as the kernel would have.
+ */
+#ifndef TRACE_H
+#define TRACE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum trace_kind {
+    TRACE_WRITE,    /* of data at `at` */
+    TRACE_TRUNCATE, /* to `at` bytes */
+    TRACE_SYNC,     /* begins */
+    TRACE_SYNCED,   /* the one of record number `at` has ended */
+    TRACE_CREATE,
+    TRACE_UNLINK,
+    TRACE_MARK, /* `at` is what of (work.h), `file` the stream, data a number */
+};
+
+enum {
+    TRACE_FOLDER = 0, /* as a file: creations and unlinks are durable when it was synced */
+    TRACE_FILES = 256,
+    TRACE_NAME = 24,
+};
+
+struct trace_file {
+    char name[TRACE_NAME]; /* in the folder: s.db, s.db-wal, … */
+    dev_t device;
+    ino_t inode;
+    bool there; /* it has its name still */
+};
+
+struct trace_record {
+    uint32_t kind, file;
+    uint64_t at;
+    uint32_t len, announced; /* announced: it may not have happened */
+    char data[];             /* up to the next multiple of eight */
+};
+
+struct trace_header {
+    pthread_mutex_t lock;
+    uint64_t used;    /* bytes of records */
+    uint64_t records; /* how many */
+    uint64_t last;    /* where the last one begins */
+    uint32_t files;
+    char odd[80]; /* something was done that no record can tell of; empty: no */
+    struct trace_file file[TRACE_FILES];
+};
+
+struct trace {
+    struct trace_header *header;
+    char *records;
+    char folder[200]; /* of the database, without a slash at the end */
+};
+
+/* Makes the file for a database; the files that it has are the first ones, and durable. */
+bool trace_make(struct trace *trace, const char *name, const char *database);
+bool trace_open(struct trace *trace, const char *name, const char *database);
+void trace_close(struct trace *trace);
+
+void trace_lock(struct trace *trace);
+void trace_unlock(struct trace *trace);
+
+/* --- under the lock --- */
+
+/* The number of the record. data may be NULL. */
+uint64_t trace_add(struct trace *trace, enum trace_kind kind, uint32_t file, uint64_t at,
+                   const void *data, size_t len);
+
+/* Announces what is about to be done, and says that it was; only one at a time. */
+void trace_announce(struct trace *trace, enum trace_kind kind, uint32_t file, uint64_t at,
+                    const void *data, size_t len);
+void trace_done(struct trace *trace);
+void trace_failed(struct trace *trace); /* it was not: the record goes */
+
+/* The number of a file: by what it is, or by the name that it has. -1: not one of ours. */
+int trace_find(const struct trace *trace, dev_t device, ino_t inode);
+int trace_find_name(const struct trace *trace, const char *name);
+int trace_add_file(struct trace *trace, const char *name, dev_t device, ino_t inode);
+void trace_odd(struct trace *trace, const char *what);
+
+/* --- without it --- */
+
+void trace_mark(struct trace *trace, uint32_t stream, unsigned what, uint64_t number);
+
+/* From the first (at 0) to the next; NULL behind the last one. */
+const struct trace_record *trace_next(const struct trace *trace, uint64_t *at);
+
+#endif
