@@ -95,7 +95,7 @@ FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*
 # rooms of dsctl without I/O
 PARSERS := $(addprefix $B/,cli_args.o cli_json.o cli_lines.o cli_sse.o cli_terminal.o cli_value.o)
 # see tests/proof/README.md: programs, and what is preloaded into others to watch them
-PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut power library record.so)
+PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut power crash library record.so)
 
 all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE) $(if $(STATIC),,$B/dsctl)
 
@@ -196,8 +196,8 @@ $B/proof/vfs_%: $B/proof/obj/vfs_%.o $B/proof/obj/proof.o $B/proof/obj/shim.o $(
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DS_LDLIBS) -lmd
 
 $B/proof/power: $(addprefix $B/proof/obj/,trace.o disk.o)
-$B/proof/power: $(addprefix $B/proof/obj/,look.o doors.o work.o)
-$B/proof/power $B/proof/library: $B/proof/%: $B/proof/obj/%.o \
+$B/proof/power $B/proof/crash: $(addprefix $B/proof/obj/,look.o doors.o work.o)
+$B/proof/power $B/proof/crash $B/proof/library: $B/proof/%: $B/proof/obj/%.o \
 		$(addprefix $B/proof/obj/,ledger.o proof.o) $B/libdurablestreams.a
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIB_LDLIBS) -lm

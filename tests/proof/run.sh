@@ -3,7 +3,7 @@
 # each part does. Closes with `N passed, N failed`; exit status 1 unless all passed.
 #
 #   tests/proof/run.sh                     every part, PROVE_MINUTES of each (20)
-#   tests/proof/run.sh vfs_same power      these of them
+#   tests/proof/run.sh power crash         these of them
 #   tests/proof/run.sh --short             every part for some seconds, as `make test` does
 #
 #   PROVE_SEED=N     begins with this seed (a long run: with the time of day)
@@ -50,6 +50,7 @@ proof=$B/proof
 part vfs_same "$proof/vfs_same --seed $seed --rounds 2" "$proof/vfs_same --seed $seed --seconds $seconds"
 part vfs_cut "$proof/vfs_cut --seed $seed --rounds 12" "$proof/vfs_cut --seed $seed --seconds $seconds"
 part power "$proof/power --seed $seed --rounds 6" "$proof/power --seed $seed --rounds 20 --seconds $seconds"
+part crash "$proof/crash --seed $seed --rounds 1" "$proof/crash --seed $seed --rounds 8 --seconds $seconds"
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]
