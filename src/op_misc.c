@@ -38,7 +38,7 @@ void op_head(struct ds_exchange *exchange)
     if (stream.closed_at != 0)
         http_add(head, "Stream-Closed", "true");
     http_add(head, "Cache-Control", "no-store");
-    /* no ETag: a read's names its last message, which is not looked for here (RFC 9110, 9.3.2) */
+    op_read_tail_etag(head, &stream); /* of any other one, the last message had to be looked for */
     http_end(head, -1);
     exchange_finish(exchange);
 }

@@ -54,6 +54,16 @@ static void format_etag(char text[static ETAG_SIZE], const struct read_view *vie
     strcpy(text, stream->closed_at != 0 && view->span.next == stream->tail ? ":c\"" : "\"");
 }
 
+void op_read_tail_etag(struct buf *head, const struct stream *stream)
+{
+    const struct read_view view = {
+        .stream = stream, .from = stream->tail, .span.next = stream->tail};
+    char etag[ETAG_SIZE];
+
+    format_etag(etag, &view);
+    http_add(head, "ETag", etag);
+}
+
 void op_read_shut_in(struct buf *head)
 {
     http_add(head, "Content-Security-Policy", "sandbox");

@@ -38,4 +38,10 @@ void op_read_nothing(struct buf *head, const struct server *server, const char *
  */
 void op_read_shut_in(struct buf *head);
 
+/*
+ * The ETag line of a read at the tail, which is empty: unlike that of a read with data it needs the
+ * stream's row only, and it names the incarnation.
+ */
+void op_read_tail_etag(struct buf *head, const struct stream *stream);
+
 #endif

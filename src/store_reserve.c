@@ -49,6 +49,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "place.h"
 #include "store_private.h"
 
 enum {
@@ -102,18 +103,6 @@ bool store_is_low(const struct store *store)
     return look.there && look.low;
 }
 
-/* Owner, group and mode as the database has them: who may write the one may write the other. */
-static void match_database(int fd, const struct store *store)
-{
-    struct stat database;
-
-    if (stat(store->config->database, &database) != 0)
-        return;
-    if (geteuid() == 0)
-        (void)!fchown(fd, database.st_uid, database.st_gid);
-    (void)fchmod(fd, database.st_mode & 0666);
-}
-
 static int open_reserve(const struct store *store, bool make)
 {
     char name[NAME_BYTES];
@@ -126,7 +115,7 @@ static int open_reserve(const struct store *store, bool make)
         return fd;
     fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0)
-        match_database(fd, store);
+        place_give(fd, store->config->database);
     return fd;
 }
 

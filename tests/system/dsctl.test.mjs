@@ -879,7 +879,7 @@ test("what root's dsctl makes belongs to whoever has the database", async () => 
   const dump = path.join(folder(), "dump")
   await ok(["--db", db, "create", "/v1/stream/a"])
   fs.chmodSync(db, 0o660)
-  for (const name of ["-wake", "-wal", "-shm"]) fs.rmSync(db + name, { force: true })
+  for (const name of ["-wake", "-reserve", "-wal", "-shm"]) fs.rmSync(db + name, { force: true })
   await ok(["--db", db, "append", "/v1/stream/a"], { input: "x" })
   await ok(["--db", db, "vacuum"])
   expectOwner()

@@ -222,6 +222,14 @@ describe("conditional reads", () => {
     expect(answer.headers["stream-closed"]).toBe("true")
   })
 
+  test("HEAD has the tag of a read at the tail, which is nobody else's", async () => {
+    const path = await stream("text/plain", "a")
+    const head = await api.head(path)
+    const { etag } = (await api.get(`${path}?offset=${head.headers["stream-next-offset"]}`)).headers
+    expect(head.headers.etag).toBe(etag)
+    expectStatus(await api.get(`${path}?offset=-1`, { "if-none-match": etag }), 200)
+  })
+
   test("the tag changes with the history: a backup restored, and as much appended again", async () => {
     const path = await stream("text/plain", "a", "bbbb")
     const { etag } = (await api.get(`${path}?offset=-1`)).headers
