@@ -41,7 +41,7 @@ function cgi(database, params, input = "", env = {}) {
     env: cgiEnv(database, params, env),
     input,
     encoding: "latin1",
-    timeout: 60_000,
+    timeout: 300_000,
   })
   return { status: Number(stdout.match(/^Status: (\d+)/)?.[1]), text: stdout, exit: status }
 }
@@ -413,7 +413,7 @@ describe("without memory", () => {
     return refused
   }
 
-  test.skipIf(sanitized)("a FastCGI request is answered, 503 or as usual", { timeout: 60_000 }, async () => {
+  test.skipIf(sanitized)("a FastCGI request is answered, 503 or as usual", { timeout: 300_000 }, async () => {
     const failing = plan(folder())
     const { server, ask } = await responder({ ...failing.env, DS_LOG_LEVEL: "error" })
     const name = fresh()
@@ -423,7 +423,7 @@ describe("without memory", () => {
     expect(server.pids()).toEqual(before)
   })
 
-  test.skipIf(sanitized)("a CGI request too", { timeout: 60_000 }, async () => {
+  test.skipIf(sanitized)("a CGI request too", { timeout: 300_000 }, async () => {
     const dir = folder()
     const failing = plan(dir)
     const database = path.join(dir, "streams.db")
