@@ -12,6 +12,10 @@
 #include "store.h"
 #include "unit.h"
 
+#ifndef FIXTURE_FOLDER
+#define FIXTURE_FOLDER "/tmp/ds-unit-XXXXXX"
+#endif
+
 struct fixture {
     char folder[32];
     struct config config;
@@ -25,7 +29,7 @@ static inline void open_fixture(struct fixture *fixture)
     char error[160], path[64];
 
     log_open(LOG_ERR_);
-    (void)strcpy(fixture->folder, "/tmp/ds-unit-XXXXXX");
+    (void)strcpy(fixture->folder, FIXTURE_FOLDER);
     ck_assert_ptr_nonnull(mkdtemp(fixture->folder));
     (void)snprintf(path, sizeof path, "%s/streams.db", fixture->folder);
     (void)setenv("DS_DATABASE", path, 1);
