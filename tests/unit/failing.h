@@ -5,10 +5,13 @@
  *
  * Memory: the linker's --wrap (Makefile) leads our own calls here, sqlite3_config() SQLite's;
  * libfcgi's, libcurl's and libc's own are not met. Everything else: these functions stand in front
- * of libc's for the whole process, libraries included. Included by one file of a test program.
+ * of libc's for the whole process, libraries included. Included by one file of a test program,
+ * before all else.
  */
 #ifndef FAILING_H
 #define FAILING_H
+
+#undef _FORTIFY_SOURCE /* with it, headers define some of these functions themselves */
 
 #include <dlfcn.h>
 #include <errno.h>

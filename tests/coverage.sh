@@ -1,0 +1,34 @@
+#!/bin/sh
+# Which lines of src/ the tests execute, a file a line, and the functions that none has called in
+# build/coverage/uncalled.txt. Called by `make coverage`, which has built the programs into
+# build/coverage/; the arguments are suites of tests/run.sh, unit when there are none.
+#
+# A process that is killed tells nothing of itself, so of the crash tests little is seen.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+B=build/coverage
+export B
+profiles=$(pwd)/$B/profiles
+rm -rf "$profiles" && mkdir -p "$profiles" || exit 1
+
+# processes of one program add up in four files
+LLVM_PROFILE_FILE="$profiles/%4m.profraw"
+export LLVM_PROFILE_FILE
+[ $# -gt 0 ] || set -- unit
+sh tests/run.sh "$@"
+status=$?
+
+objects=
+for program in $B/durable-streams.fcgi $B/dsctl $B/hooked/durable-streams.fcgi $B/unit/test_* $B/fuzz/*; do
+    [ -f "$program" ] && [ -x "$program" ] && objects="$objects -object $program"
+done
+llvm-profdata merge -sparse -o $B/all.profdata "$profiles"/*.profraw || exit 1
+# shellcheck disable=SC2086 # words are meant to split
+set -- -instr-profile=$B/all.profdata $objects
+llvm-cov report "$@" src 2>/dev/null | awk '
+    /^-+$/ || NF < 10 { next }
+    /^Filename/ { printf "%-28s %8s %8s %8s\n", "file", "lines", "missed", "covered"; next }
+    { printf "%-28s %8s %8s %8s\n", $1, $8, $9, $10 }'
+llvm-cov report -show-functions "$@" src/*.c 2>/dev/null |
+    awk '$NF == "0.00%" && $1 != "TOTAL" { print $1 }' | sort -u >$B/uncalled.txt
+exit $status
