@@ -1,4 +1,6 @@
 /* Where lines of the log go: to standard error, or to syslog where that is closed. */
+#undef _FORTIFY_SOURCE /* with it, syslog() may be a macro */
+
 #include <fcntl.h>
 #include <stdarg.h>
 #include <syslog.h>
@@ -19,7 +21,8 @@ void openlog(const char *name, int option, int facility)
     opened_as = name;
 }
 
-static void note(int priority, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void note(int priority, const char *format,
+                                                       va_list args)
 {
     size_t len = strlen(in_syslog);
 
@@ -37,7 +40,8 @@ void syslog(int priority, const char *format, ...)
 }
 
 /* What syslog() is with _FORTIFY_SOURCE. */
-void __syslog_chk(int priority, int flag, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void __syslog_chk(int priority, int flag, const char *format,
+                                                        ...);
 void __syslog_chk(int priority, int flag, const char *format, ...)
 {
     va_list args;
