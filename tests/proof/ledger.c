@@ -220,6 +220,11 @@ static bool count_units(struct found *found, uint32_t stream, uint64_t most)
     return true;
 }
 
+bool found_count(struct found *found, uint32_t stream)
+{
+    return count_units(found, stream, UINT64_MAX);
+}
+
 static const char *tell(uint32_t stream, const struct stream_times *times,
                         const struct found *found, const char *what)
 {

@@ -73,6 +73,9 @@ struct found {
 void found_add(struct found *found, bool json, const char *data, size_t len);
 void found_clear(struct found found[LEDGER_STREAMS]);
 
+/* Is what was found made of whole units, from the first on? Counts them. */
+bool found_count(struct found *found, uint32_t stream);
+
 /*
  * Does what is found fit? all: whatever was acknowledged must be there. Otherwise only what was
  * acknowledged before the last thing was begun that is there: the order is kept. Says what is

@@ -12,6 +12,9 @@
  * Beside the database lie its hints: no -shm file, or one of before, or one of random bytes, and
  * the wake file of before, or none.
  *
+ * Half of the rounds go on where the power was cut in the one before: the programs themselves
+ * find a state of it, and the power is cut again, also while they recover.
+ *
  * A judge is worth as much as what it finds. So there are rounds in which the disk lies, and syncs
  * do nothing, and rounds of DS_DURABILITY=normal that are judged as full: in these something must
  * be missing, or the proof fails.
@@ -42,11 +45,13 @@ enum {
     JUDGES = 2,    /* at a time */
     PROGRAMS_EVERY = 25,
     HUNG_S = 120,
+    BASE = 1, /* the time of what was there before the trace; records come later */
 };
 
 /* What kind of round it is; written to the folder, for --judge. */
 struct round {
-    uint64_t seed;
+    uint64_t seed, unit_seed; /* that of the round whose database went on, if one did */
+    uint32_t next_stream;
     bool normal, lies, control; /* control: judged as full, and something must be missing */
     int64_t work_ms, units;     /* it ends after so much time, or so many acknowledged units */
     uint64_t states;            /* about */
@@ -148,14 +153,14 @@ static void set_environment(struct work *work, const struct round *round)
         doors_set(&work->doors, "PROOF_NO_SYNC=1");
 }
 
-static void carry_out(const struct round *round)
+/* Returns the number of the first stream that was given to nobody. */
+static uint32_t carry_out(const struct round *round)
 {
     struct chance chance = chance_from(round->seed, 7);
     struct work work = {.mark = mark, .arg = &trace};
-    atomic_uint next_stream = 0;
+    atomic_uint next_stream = round->next_stream;
     int64_t begin = proof_now_ms();
 
-    PROOF(mkdir(proof_file("db"), 0700) == 0, "%s", strerror(errno));
     PROOF(trace_make(&trace, proof_file("trace"), database()), "no trace");
     doors_open(&work.doors, database());
     set_environment(&work, round);
@@ -177,13 +182,15 @@ static void carry_out(const struct round *round)
     restarts += (uint64_t)work.restarts;
     imports += (uint64_t)work.imports;
     vacuums += (uint64_t)work.vacuums;
-    (void)printf("  seed %llu: %s%s%s, %d writers, %d responders%s%s, %lld acknowledged, "
+    (void)printf("  seed %llu: %s%s%s%s, %d writers, %d responders%s%s, %lld acknowledged, "
                  "%llu records in %lld ms\n",
                  (unsigned long long)round->seed, round->normal ? "normal" : "full",
                  round->lies ? ", syncs do nothing" : "", round->control ? ", a control" : "",
-                 work.writers, work.doors.responders, work.cgi ? ", CGI" : "",
-                 work.library ? ", library" : "", (long long)work.acknowledged,
-                 (unsigned long long)trace.header->records, (long long)(proof_now_ms() - begin));
+                 round->next_stream > 0 ? ", after a power cut" : "", work.writers,
+                 work.doors.responders, work.cgi ? ", CGI" : "", work.library ? ", library" : "",
+                 (long long)work.acknowledged, (unsigned long long)trace.header->records,
+                 (long long)(proof_now_ms() - begin));
+    return atomic_load(&next_stream);
 }
 
 /* --- the judges --- */
@@ -274,6 +281,54 @@ static const char *judge_state(const struct disk *disk, const struct round *roun
     return wrong ? wrong : look_by_library(name, found);
 }
 
+/* --- a round that goes on after a cut --- */
+
+static struct found base[LEDGER_STREAMS];
+
+/* What was there when the trace began, as SQLite finds it. */
+static void read_base(void)
+{
+    const char *wrong;
+
+    copy_state(proof_file("before"), proof_file("base"));
+    wrong = look_by_sqlite(proof_file("base/s.db"), base);
+    PROOF(!wrong, "before the work: %s", wrong);
+    for (uint32_t i = 0; i < LEDGER_STREAMS; i++)
+        PROOF(!base[i].there || found_count(&base[i], i), "before the work: stream %u", i);
+}
+
+/* The judges take it for acknowledged. */
+static void note_base(void)
+{
+    for (uint32_t i = 0; i < LEDGER_STREAMS; i++) {
+        if (!base[i].there)
+            continue;
+        ledger_note(&ledger, i, MARK_CREATING, 0, BASE);
+        ledger_note(&ledger, i, MARK_CREATED, 0, BASE);
+        for (uint64_t n = 0; n < base[i].units; n++) {
+            ledger_note(&ledger, i, MARK_SENDING, n, BASE);
+            ledger_note(&ledger, i, MARK_SENT, n, BASE);
+        }
+    }
+    ledger.acknowledged = 0; /* not in this round */
+}
+
+/* The power is cut somewhere in the round: leaves a state for the next one. */
+static void leave_state(const struct round *round)
+{
+    struct chance chance = chance_from(round->seed, 13);
+    struct disk *disk = disk_new(&trace, proof_file("before"));
+    uint64_t at = 0, n = trace.header->records / 4;
+    const struct trace_record *record;
+
+    n += chance_below(&chance, trace.header->records - n);
+    while (n-- > 0 && (record = trace_next(&trace, &at)) != NULL)
+        disk_take(disk, record, false);
+    (void)make_state(disk, (enum disk_cut)chance_below(&chance, CUTS), chance,
+                     proof_file("../next"));
+    disk_free(disk);
+}
+
 /* One judge of several: every JUDGES-th state is its own. Status 1: something is wrong. */
 static void judge(const struct round *round, const char *folder, int number)
 {
@@ -283,7 +338,8 @@ static void judge(const struct round *round, const char *folder, int number)
     char state[260];
 
     (void)snprintf(state, sizeof state, "%s/state-%d", proof.folder, number);
-    unit_seed = round->seed;
+    unit_seed = round->unit_seed;
+    note_base();
     while ((record = trace_next(&trace, &at)) != NULL) {
         struct chance chance = chance_from(round->seed + n, 11);
         bool changes = record->kind != TRACE_MARK && record->kind != TRACE_SYNC;
@@ -293,7 +349,7 @@ static void judge(const struct round *round, const char *folder, int number)
             uint64_t unit;
 
             memcpy(&unit, record->data, sizeof unit);
-            ledger_note(&ledger, record->file, (enum mark)record->at, unit, n + 1);
+            ledger_note(&ledger, record->file, (enum mark)record->at, unit, n + BASE + 1);
         }
         n++;
         /* more often where something has changed than where an answer has come or a sync began */
@@ -331,8 +387,6 @@ static void judge_all(const struct round *round)
     uint64_t lost = covered->lost;
     pid_t pid[JUDGES];
 
-    /* what was there when the trace began: nothing */
-    make_folder(proof_file("before"));
     for (int i = 0; i < JUDGES; i++) {
         (void)fflush(NULL);
         pid[i] = fork();
@@ -397,6 +451,8 @@ static void judge_again(const char *folder)
     PROOF(round && len == sizeof *round && trace_open(&trace, proof_file("trace"), database()),
           "%s: no round of this program", folder);
     proof.seed = round->seed;
+    unit_seed = round->unit_seed;
+    read_base();
     judge_all(round);
     (void)printf("proof: power: %llu states of %s; 0 failed\n", (unsigned long long)covered->states,
                  folder);
@@ -404,6 +460,8 @@ static void judge_again(const char *folder)
 
 int main(int argc, char **argv)
 {
+    uint32_t next_stream = 0; /* of the database that goes on; 0: none does */
+
     covered =
         mmap(NULL, sizeof *covered, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -415,11 +473,26 @@ int main(int argc, char **argv)
     proof_begin("power", argc, argv);
     while (proof_round()) {
         struct round round = choose_round();
+        /* after a full one, after a normal one, and with the control that is judged as full */
+        bool goes_on = next_stream > 0 && next_stream < LEDGER_STREAMS / 2 &&
+                       (proof.done % 6 == 1 || proof.done % 6 == 3 || proof.done % 6 == 4);
 
-        unit_seed = round.seed;
+        round.unit_seed = goes_on ? unit_seed : round.seed;
+        round.next_stream = goes_on ? next_stream : 0;
+        unit_seed = round.unit_seed;
         proof_write(proof_file("round"), &round, sizeof round);
-        carry_out(&round);
+        if (goes_on)
+            copy_state(proof_file("../next"), proof_file("before"));
+        else
+            make_folder(proof_file("before"));
+        copy_state(proof_file("before"), proof_file("db"));
+        read_base();
+        next_stream = carry_out(&round);
         judge_all(&round);
+        if (round.control)
+            next_stream = 0; /* nobody knows what is there */
+        else
+            leave_state(&round);
         trace_close(&trace);
     }
     (void)printf("  cuts:");
