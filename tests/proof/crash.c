@@ -163,11 +163,13 @@ static void *request(void *arg)
 static _Noreturn void become(const struct subject *subject, int in, int out)
 {
     char text[12][300], program[300], *environment[SETTINGS_MOST + 16], path[40], seed[24];
+    char leaks[] = "ASAN_OPTIONS=detect_leaks=0"; /* which wants to trace as well */
     const char *argv[8] = {"durable-streams.fcgi"};
     int n = 0, log = open(proof_file("log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
 
     for (; subject->doors->setting[n]; n++)
         environment[n] = (char *)(uintptr_t)subject->doors->setting[n];
+    environment[n++] = leaks;
     (void)snprintf(seed, sizeof seed, "%llu", (unsigned long long)unit_seed);
     if (subject->kind == CGI) {
         (void)stream_path(subject->stream, path);
