@@ -288,16 +288,15 @@ static enum ds_status try_to_open(struct store **out, const struct config *confi
     status = store_connect(&conn, store);
     if (status == DS_OK)
         status = check_schema(conn);
+    if (status == DS_OK && config->durability == DURABILITY_FULL)
+        status = store_sync_log(config);
     if (status == DS_OK)
         status = store_settle_registry(conn);
     if (status == DS_OK && config->test_endpoints)
         status = store_make_faults(conn);
     if (status == DS_OK)
         identify_note(store);
-    if (status == DS_OK && !lasting)
-        store->first = conn; /* half of what a request costs is making one */
-    else
-        store_disconnect(conn);
+    store->first = conn; /* stays open, see store_sync.c; and half of a CGI request is making one */
     if (status != DS_OK)
         goto fail;
     free(wake_path);

@@ -80,7 +80,7 @@ struct store {
     enum store_place place;           /* of upkeep, as it was last found */
     atomic_bool displaced;            /* it was not STORE_SAME */
     struct wake *wake;
-    struct store_conn *first;  /* a CGI process's, from looking at the schema: not given away yet */
+    struct store_conn *first;  /* from looking at the schema: not given away yet */
     atomic_bool checkpointing; /* a thread of this process is at it, see store_checkpoint.c */
     atomic_bool no_reserve;    /* there can be none, see store_reserve.c */
     ds_event_fn *listener;     /* NULL: nobody wants to know of lives that begin and end */
@@ -161,6 +161,9 @@ void vfs_register(void);
 
 /* The name of that VFS; NULL, which is the default one's, before vfs_register(). */
 const char *vfs_name(void);
+
+/* What the log holds is durable afterwards: see store_sync.c. */
+enum ds_status store_sync_log(const struct config *config);
 
 /* Around a COMMIT: its writes to the log are collected; afterwards, what is left is dropped. */
 void vfs_collect(struct store_conn *conn, bool collects);
