@@ -24,11 +24,11 @@ for program in $B/durable-streams.fcgi $B/dsctl $B/hooked/durable-streams.fcgi $
 done
 llvm-profdata merge -sparse -o $B/all.profdata "$profiles"/*.profraw || exit 1
 # shellcheck disable=SC2086 # words are meant to split
-set -- -instr-profile=$B/all.profdata $objects
-llvm-cov report "$@" src 2>/dev/null | awk '
+set -- -instr-profile=$B/all.profdata -ignore-filename-regex=tests/ $objects
+llvm-cov report "$@" 2>/dev/null | awk '
     /^-+$/ || NF < 10 { next }
     /^Filename/ { printf "%-28s %8s %8s %8s\n", "file", "lines", "missed", "covered"; next }
     { printf "%-28s %8s %8s %8s\n", $1, $8, $9, $10 }'
-llvm-cov report -show-functions "$@" src/*.c 2>/dev/null |
-    awk '$NF == "0.00%" && $1 != "TOTAL" { print $1 }' | sort -u >$B/uncalled.txt
+llvm-cov report -show-functions "$@" -sources src/*.c 2>/dev/null |
+    awk '$4 == "0.00%" && $1 != "TOTAL" { print $1 }' | sort -u >$B/uncalled.txt
 exit $status
