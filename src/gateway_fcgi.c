@@ -131,14 +131,16 @@ static bool watch_door(struct gateway_fcgi *gateway, int op)
     return epoll_ctl(gateway->epoll, op, gateway->listening, &door) == 0;
 }
 
-static bool open_door(struct gateway_fcgi *gateway)
-{
-    return watch_door(gateway, EPOLL_CTL_ADD);
-}
-
 static void shut_door(struct gateway_fcgi *gateway)
 {
     (void)epoll_ctl(gateway->epoll, EPOLL_CTL_DEL, gateway->listening, NULL);
+}
+
+/* There may be a descriptor for another connection now. */
+static void open_again(struct gateway_fcgi *gateway)
+{
+    if (atomic_exchange(&gateway->door_shut, false) && !atomic_load(&gateway->server->stopping))
+        (void)watch_door(gateway, EPOLL_CTL_ADD);
 }
 
 static void end_spool(struct connection *connection)
@@ -164,8 +166,7 @@ static void close_connection(struct connection *connection)
     if (connection->spool)
         end_spool(connection);
     free(connection);
-    if (atomic_exchange(&gateway->door_shut, false) && !atomic_load(&gateway->server->stopping))
-        (void)open_door(gateway);
+    open_again(gateway);
 }
 
 /* The connection's next event belongs to whoever gets it: it is not looked at after this. */
@@ -258,24 +259,28 @@ static void admit(struct gateway_fcgi *gateway, int fd)
     }
 }
 
+/* Runs once; end_late() lets it run again. */
+static void set_timer(struct gateway_fcgi *gateway)
+{
+    int64_t ms = gateway->server->config->upload_timeout_ms / 8;
+    struct itimerspec after = {0};
+
+    ms = ms < LEAST_TICK_MS ? LEAST_TICK_MS : ms > MOST_TICK_MS ? MOST_TICK_MS : ms;
+    after.it_value.tv_sec = ms / 1000;
+    after.it_value.tv_nsec = ms % 1000 * 1000000;
+    if (!atomic_exchange(&gateway->ticking, true))
+        (void)timerfd_settime(gateway->timer, 0, &after, NULL);
+}
+
 /*
- * Until a connection ends: the socket stays ready, and would keep the workers busy with nothing. Or
- * for a moment, where there is none whose end would open it again.
+ * Until a connection ends, or the timer has run: the socket stays ready, and would keep the workers
+ * busy with nothing.
  */
 static void keep_shut(struct gateway_fcgi *gateway)
 {
-    const struct timespec moment = {0, MOMENT_NS};
-    bool alone;
-
     shut_door(gateway);
-    atomic_store(&gateway->door_shut, true); /* first: the last one may end just now */
-    (void)pthread_mutex_lock(&gateway->lock);
-    alone = !gateway->connections;
-    (void)pthread_mutex_unlock(&gateway->lock);
-    if (alone && atomic_exchange(&gateway->door_shut, false)) {
-        (void)nanosleep(&moment, NULL);
-        (void)open_door(gateway);
-    }
+    atomic_store(&gateway->door_shut, true);
+    set_timer(gateway);
 }
 
 static void accept_some(struct gateway_fcgi *gateway)
@@ -433,19 +438,6 @@ static void answer(struct worker *worker, struct connection *connection, bool la
 
 /* --- requests that come in bit by bit --- */
 
-/* Runs once; end_late() lets it run again. */
-static void set_timer(struct gateway_fcgi *gateway)
-{
-    int64_t ms = gateway->server->config->upload_timeout_ms / 8;
-    struct itimerspec after = {0};
-
-    ms = ms < LEAST_TICK_MS ? LEAST_TICK_MS : ms > MOST_TICK_MS ? MOST_TICK_MS : ms;
-    after.it_value.tv_sec = ms / 1000;
-    after.it_value.tv_nsec = ms % 1000 * 1000000;
-    if (!atomic_exchange(&gateway->ticking, true))
-        (void)timerfd_settime(gateway->timer, 0, &after, NULL);
-}
-
 /* Keeps what there is of the request and waits for more of it. */
 static void wait_for_more(struct worker *worker, struct connection *connection)
 {
@@ -487,6 +479,7 @@ static void end_late(struct gateway_fcgi *gateway)
             (void)shutdown(at->peer.fd, SHUT_RD);
     }
     (void)pthread_mutex_unlock(&gateway->lock);
+    open_again(gateway);
     if (some)
         set_timer(gateway);
 }
@@ -587,7 +580,7 @@ static bool prepare(struct gateway_fcgi *gateway)
            flags >= 0 && fcntl(gateway->listening, F_SETFL, flags | O_NONBLOCK) == 0 &&
            epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->stop, &stop) == 0 &&
            epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->timer, &timer) == 0 &&
-           open_door(gateway);
+           watch_door(gateway, EPOLL_CTL_ADD);
 }
 
 static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *worker)

@@ -272,6 +272,22 @@ describe("what the host gives and takes", () => {
     expect(responders()).toEqual([pid])
   })
 
+  test("nor does one wait for the end of those that are there", async () => {
+    if (sanitized) return
+    const { ask, socket, responders, log } = await startedBy('exec "$0" --listen "unix:$1"')
+    const [pid] = responders()
+    const limit = (soft) =>
+      expect(spawnSync("prlimit", ["--pid", String(pid), `--nofile=${soft}:`]).status).toBe(0)
+    const idle = await fcgi.connect(socket)
+    expect((await ask(fcgi.request("GET", "/health"))).status).toBe(200)
+    limit(5)
+    const answer = ask(fcgi.request("GET", "/health"))
+    await until(() => fs.readFileSync(log, "utf8").includes("cannot accept"), "it has none")
+    limit(1000)
+    expect((await answer).status).toBe(200)
+    idle.close()
+  })
+
   /** descriptor → what it is, of a process. */
   const descriptors = (pid) =>
     Object.fromEntries(
