@@ -288,12 +288,16 @@ describe("what the host gives and takes", () => {
     idle.close()
   })
 
-  /** descriptor → what it is, of a process. */
+  /** descriptor → what it is, of a process that opens and closes some meanwhile. */
   const descriptors = (pid) =>
     Object.fromEntries(
-      fs
-        .readdirSync(`/proc/${pid}/fd`)
-        .map((fd) => [fd, fs.readlinkSync(`/proc/${pid}/fd/${fd}`)])
+      fs.readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+        try {
+          return [[fd, fs.readlinkSync(`/proc/${pid}/fd/${fd}`)]]
+        } catch {
+          return []
+        }
+      })
     )
   const onlyNothing = (pid, besides = /^$/) => {
     const open = descriptors(pid)
