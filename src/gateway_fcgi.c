@@ -443,6 +443,9 @@ static void wait_for_more(struct worker *worker, struct connection *connection)
 {
     struct gateway_fcgi *gateway = worker->gateway;
 
+    /* it was the rest of a question about us, say: the connection is idle again */
+    if (connection->spool && spool_is_empty(connection->spool))
+        end_spool(connection);
     if (!connection->spool && !spool_is_empty(&worker->spool)) {
         connection->spool = spool_keep(&worker->spool);
         if (!connection->spool) { /* its rest is not waited for */

@@ -113,6 +113,20 @@ describe("malformed requests", () => {
     expect(server.pids()).toEqual(before)
   })
 
+  test("a question that comes in two pieces leaves the connection idle", async () => {
+    const { connect, ask } = await responder({ DS_UPLOAD_TIMEOUT_MS: "100" })
+    const connection = await connect()
+    const question = fcgi.record(fcgi.GET_VALUES, fcgi.pair("FCGI_MPXS_CONNS", ""), 0)
+    await connection.write(question.subarray(0, 5))
+    await sleep(50) // apart, if the machine lets them; else it is nothing new
+    connection.write(question.subarray(5))
+    expect((await connection.next()).type).toBe(10)
+    await sleep(500)
+    expect((await ask(fcgi.request("GET", "/health"))).status).toBe(200)
+    connection.write(fcgi.head(fcgi.request("GET", "/health")), fcgi.record(fcgi.STDIN))
+    expect((await connection.answer()).status).toBe(200)
+  })
+
   const lengths = ["-1", "+5", "5x", "0x5", " 5", "5, 5", "1e1", "99999999999999999999", "5\t"]
 
   test("a length that is no number is 400, by both doors", async () => {
