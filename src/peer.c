@@ -202,6 +202,30 @@ bool peer_send_ready(struct peer *peer, const char *text, size_t len)
     return peer_send(peer, &out) == PEER_SENT;
 }
 
+/* Is there a record that aborts the request among what comes while it waits? */
+static bool hear(struct peer *peer, const unsigned char *bytes, size_t len)
+{
+    /* what is read here of a request that comes too early is missing there: its rest, a body, might
+       be taken for records */
+    peer->keep = false;
+    for (size_t i = 0; i < len; i++) {
+        const unsigned char *header = peer->heard;
+
+        if (peer->skip > 0) {
+            peer->skip--;
+            continue;
+        }
+        peer->heard[peer->heard_len++] = bytes[i];
+        if (peer->heard_len < HEADER_LEN)
+            continue;
+        if (header[1] == FCGI_ABORT)
+            return true;
+        peer->heard_len = 0;
+        peer->skip = (size_t)(header[4] << 8 | header[5]) + header[6];
+    }
+    return false;
+}
+
 bool peer_is_gone(struct peer *peer)
 {
     unsigned char bytes[512];
@@ -213,7 +237,7 @@ bool peer_is_gone(struct peer *peer)
             return true;
         if (n < 0)
             return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
-        if (n >= HEADER_LEN && bytes[1] == FCGI_ABORT)
+        if (hear(peer, bytes, (size_t)n))
             return true;
     }
 }

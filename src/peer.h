@@ -63,6 +63,9 @@ struct peer {
     void (*done)(struct peer *peer, bool ok);
     /* See exchange_takes_long(). NULL: nobody waits for this thread. */
     void (*takes_long)(void);
+    /* Of what comes in while a request waits: the header of a record, and how much follows it. */
+    unsigned char heard[8], heard_len;
+    size_t skip;
 };
 
 enum peer_sent {
@@ -77,8 +80,8 @@ enum peer_sent peer_send(struct peer *peer, struct outgoing *out);
    not all of it has left, the connection is of no use any more. */
 bool peer_send_ready(struct peer *peer, const char *text, size_t len);
 
-/* Has the other side closed, or asked to abort? Reads what it sent. Does not block. FastCGI only.
- */
+/* Has the other side closed, or asked to abort? Reads what it sent, after which the connection
+   serves no further request. Does not block. FastCGI only. */
 bool peer_is_gone(struct peer *peer);
 
 #endif

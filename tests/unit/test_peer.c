@@ -154,5 +154,46 @@ START_TEST(notices_that_the_other_side_has_gone)
 }
 END_TEST
 
+START_TEST(notices_an_abort_that_comes_in_pieces)
+{
+    int pair[2];
+    struct peer peer = {.framed = true, .keep = true};
+    const unsigned char abort_record[8] = {1, 2, 1, 2, 0, 0, 0, 0};
+
+    /* behind a record of which nobody knows what it is */
+    const unsigned char other_record[13] = {1, 11, 0, 0, 0, 3, 2};
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    peer.fd = pair[0];
+    ck_assert_int_eq(write(pair[1], other_record, sizeof other_record), sizeof other_record);
+    for (int i = 0; i < 8; i++) {
+        ck_assert(!peer_is_gone(&peer));
+        ck_assert_int_eq(write(pair[1], abort_record + i, 1), 1);
+    }
+    ck_assert(peer_is_gone(&peer));
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+END_TEST
+
+START_TEST(serves_no_further_request_where_one_came_too_early)
+{
+    int pair[2];
+    struct peer peer = {.framed = true, .keep = true};
+    const unsigned char begin_record[] = {1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0};
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    peer.fd = pair[0];
+    ck_assert(!peer_is_gone(&peer));
+    ck_assert(peer.keep);
+    ck_assert_int_eq(write(pair[1], begin_record, sizeof begin_record), sizeof begin_record);
+    ck_assert(!peer_is_gone(&peer));
+    ck_assert(!peer.keep);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+END_TEST
+
 UNIT_MAIN(peer, frames_every_size_whatever_the_socket_takes, shares_a_chunk_among_answers,
-          notices_that_the_other_side_has_gone)
+          notices_that_the_other_side_has_gone, notices_an_abort_that_comes_in_pieces,
+          serves_no_further_request_where_one_came_too_early)
