@@ -160,15 +160,18 @@ static bool is_own_path(const char *path, size_t len)
            (len == 7 && strncmp(path, "/health", 7) == 0);
 }
 
-/* Length of prefix if path begins with it and one of our own paths follows, else 0. */
-static size_t match_prefix(const char *prefix, const char *path, size_t len)
+/* prefix_len if path begins with the prefix and one of our own paths follows, else 0. */
+static size_t match_start(const char *prefix, size_t prefix_len, const char *path, size_t len)
 {
-    size_t prefix_len = prefix ? strlen(prefix) : 0;
-
     if (prefix_len == 0 || len <= prefix_len || strncmp(path, prefix, prefix_len) != 0 ||
         !is_own_path(path + prefix_len, len - prefix_len))
         return 0;
     return prefix_len;
+}
+
+static size_t match_prefix(const char *prefix, const char *path, size_t len)
+{
+    return match_start(prefix, strlen(prefix), path, len);
 }
 
 /* The next character of a decoded path, with "%2f" as a slash and runs of slashes as one. */
@@ -225,35 +228,42 @@ static char *decode(struct arena *arena, const char *path, size_t len)
 /*
  * How much of the path is prefix. REQUEST_URI is what the client sent, so after a rewrite the
  * prefix is not SCRIPT_NAME; but PATH_INFO is always what follows it. Of several places that fit,
- * the first: slashes then belong to the stream's path.
+ * the first: slashes then belong to the stream's path. False when out of memory: any other answer
+ * would name another stream.
  */
-static size_t find_prefix(const struct http_request *request, struct arena *arena, const char *path,
-                          size_t len)
+static bool find_prefix(const struct http_request *request, struct arena *arena, const char *path,
+                        size_t len, size_t *skip)
 {
     const char *path_info = request->param[PARAM_PATH_INFO];
     const char *script = request->param[PARAM_SCRIPT_NAME], *at;
     size_t most = len;
     int places = 0;
 
+    *skip = 0;
     if (!script || !path_info || path_info[0] != '/')
-        return 0;
+        return true;
     if (len > LONGEST_PREFIX) /* but its end is still needed */
         most = LONGEST_PREFIX;
     at = decode(arena, path, len);
-    for (size_t i = 0; at && i < most; at++) {
-        if (is_own_path(path + i, len - i) && places++ < MOST_PLACES && is_path_info(at, path_info))
-            return i;
+    if (!at)
+        return false;
+    for (size_t i = 0; i < most; at++) {
+        if (is_own_path(path + i, len - i) && places++ < MOST_PLACES &&
+            is_path_info(at, path_info)) {
+            *skip = i;
+            return true;
+        }
         i += path[i] == '%' && digits_percent(path + i, path + len) > 0 ? 3 : 1;
     }
-    return match_prefix(script, path, len);
+    *skip = match_prefix(script, path, len);
+    return true;
 }
 
 /*
  * How much of another stream's URL is prefix. A program in a folder has several: the one that this
  * request came by, its own name, and after a rewrite that of its folder.
  */
-static size_t strip_length(const struct http_request *request, struct arena *arena,
-                           const char *url_path, size_t len)
+static size_t strip_length(const struct http_request *request, const char *url_path, size_t len)
 {
     const char *script = request->param[PARAM_SCRIPT_NAME], *slash;
     size_t skip = match_prefix(request->prefix, url_path, len);
@@ -263,7 +273,7 @@ static size_t strip_length(const struct http_request *request, struct arena *are
     skip = match_prefix(script, url_path, len);
     slash = strrchr(script, '/');
     if (skip == 0 && slash)
-        skip = match_prefix(arena_strndup(arena, script, (size_t)(slash - script)), url_path, len);
+        skip = match_start(script, (size_t)(slash - script), url_path, len);
     return skip;
 }
 
@@ -272,7 +282,7 @@ const char *http_request_sibling(const struct http_request *request, struct aren
                                  const char **reason)
 {
     size_t len = strlen(url_path);
-    size_t skip = strip_length(request, arena, url_path, len);
+    size_t skip = strip_length(request, url_path, len);
 
     url_path += skip;
     len -= skip;
@@ -290,7 +300,7 @@ int http_request_parse(struct http_request *request, struct arena *arena,
                        const struct config *config, const char **reason)
 {
     const char *path, *repeated, *method = request->param[PARAM_METHOD];
-    size_t len, skip;
+    size_t len, skip = 0;
 
     request->query = request->prefix = "";
     request->method = method ? parse_method(method) : HTTP_METHODS;
@@ -316,9 +326,11 @@ int http_request_parse(struct http_request *request, struct arena *arena,
         *reason = "the request has no path (is REQUEST_URI passed on?)";
         return 400;
     }
-    skip = config->base_path[0] ? match_prefix(config->base_path, path, len)
-                                : find_prefix(request, arena, path, len);
     *reason = "out of memory";
+    if (config->base_path[0])
+        skip = match_prefix(config->base_path, path, len);
+    else if (!find_prefix(request, arena, path, len, &skip))
+        return 503;
     if (skip > 0) {
         request->prefix = arena_strndup(arena, path, skip);
         if (!request->prefix)

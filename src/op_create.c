@@ -42,6 +42,8 @@ static const char *parse_expiry(struct stream_create *asked, const struct http_r
     return NULL;
 }
 
+static const char no_memory[] = "out of memory"; /* as path_normalize() says it */
+
 static const char *parse_fork(struct stream_create *asked, struct ds_exchange *exchange)
 {
     const struct http_request *request = &exchange->request;
@@ -58,7 +60,8 @@ static const char *parse_fork(struct stream_create *asked, struct ds_exchange *e
     asked->source =
         http_request_sibling(request, exchange->arena, exchange->server->config, source, &reason);
     if (!asked->source)
-        return "Stream-Forked-From must be the path of a stream";
+        return strcmp(reason, no_memory) == 0 ? no_memory
+                                              : "Stream-Forked-From must be the path of a stream";
     if (offset && offset_parse(offset, strlen(offset), &asked->fork_offset) != OFFSET_POSITION)
         return "Stream-Fork-Offset is malformed";
     if (sub && ((sub[0] == '0' && sub[1]) ||
@@ -89,7 +92,7 @@ static enum ds_status parse(struct stream_create *asked, struct ds_exchange *exc
     if (!*reason)
         *reason = parse_fork(asked, exchange);
     if (*reason)
-        return DS_INVALID;
+        return *reason == no_memory ? DS_NO_MEMORY : DS_INVALID;
     if (request->body_len > 0 && type && http_type_kind(type) == HTTP_TYPE_JSON) {
         stream_body_check_json(&asked->body);
         *reason = asked->body.reason;

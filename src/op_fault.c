@@ -165,7 +165,7 @@ void op_fault_set(struct ds_exchange *exchange)
     if (status == DS_OK)
         reason = name_path(exchange, &fault);
     if (reason) {
-        http_refuse(exchange, 400, reason);
+        http_refuse(exchange, strcmp(reason, "out of memory") == 0 ? 503 : 400, reason);
         exchange_finish(exchange);
         return;
     }

@@ -184,7 +184,9 @@ static void take_last_event_id(const struct ds_exchange *exchange, struct read_r
     }
 }
 
-/* Reads the query; NULL, or a reason for a 400. */
+static const char no_memory[] = "out of memory, try again";
+
+/* Reads the query; NULL, or a reason for a 400, or no_memory. */
 static const char *parse_query(struct ds_exchange *exchange, struct read_request *read)
 {
     struct arena *arena = exchange->arena;
@@ -196,6 +198,8 @@ static const char *parse_query(struct ds_exchange *exchange, struct read_request
     live = http_query_get(arena, query, "live", &len, &count);
     if (count > 1)
         return "live must be given once";
+    if (count > 0 && !live)
+        return no_memory;
     if (live && strcmp(live, "long-poll") == 0)
         read->mode = LONG_POLL;
     else if (live && strcmp(live, "sse") == 0)
@@ -205,6 +209,8 @@ static const char *parse_query(struct ds_exchange *exchange, struct read_request
     offset = http_query_get(arena, query, "offset", &len, &count);
     if (count > 1)
         return "offset must be given once";
+    if (count > 0 && !offset)
+        return no_memory;
     if (!offset && read->mode != CATCH_UP)
         return "a live read needs an offset";
     read->kind = offset ? offset_parse(offset, len, &read->from) : OFFSET_START;
@@ -215,6 +221,8 @@ static const char *parse_query(struct ds_exchange *exchange, struct read_request
     cursor = http_query_get(arena, query, "cursor", &len, &count);
     if (count > 1)
         return "cursor must be given once";
+    if (count > 0 && !cursor)
+        return no_memory;
     read->cursor = cursor ? cursor_parse(cursor, len) : -1;
     return NULL;
 }
@@ -336,7 +344,7 @@ void op_read(struct ds_exchange *exchange)
     enum ds_status status;
 
     if (reason) {
-        http_refuse(exchange, 400, reason);
+        http_refuse(exchange, reason == no_memory ? 503 : 400, reason);
         exchange_finish(exchange);
         return;
     }

@@ -563,7 +563,62 @@ START_TEST(large_body_is_there_or_refused)
 }
 END_TEST
 
+/* What of a request does not fit the first block of its arena: a query and a path that were not
+   understood for want of memory would name another place, or another stream. */
+static bool run_names(int filler, int n)
+{
+    static char target[5000];
+    const char *const read[] = {"GET", target, "SCRIPT_NAME=/~ann/streams.cgi",
+                                "PATH_INFO=/v1/stream/r", NULL};
+    const char *const fork[] = {"PUT",
+                                target,
+                                "SCRIPT_NAME=/~ann/streams.cgi",
+                                "PATH_INFO=/v1/stream/f",
+                                "HTTP_STREAM_FORKED_FROM=/~ann/v1/stream/r",
+                                NULL};
+    struct fcgi_answer answer;
+    int status;
+    bool failed;
+
+    (void)snprintf(target, sizeof target, "/~ann/v1/stream/r?x=%0*d&offset=%s", filler, 0,
+                   "0000000000000000_0000000000000%30%30%35");
+    arm("names", FAIL_MEMORY, n, false);
+    status = ask(read, "", &answer);
+    failed = failing_disarm();
+    unit_check(decent(status), "answered %d, %d of filling: %s", status, filler, where);
+    unit_check(status != 200 || (answer.text.len - answer.head == 5 &&
+                                 memcmp(answer.text.data + answer.head, "56789", 5) == 0),
+               "another place was read, %d of filling: %s", filler, where);
+    buf_close(&answer.text);
+    (void)snprintf(target, sizeof target, "/~ann/v1/stream/f?x=%0*d", filler, 0);
+    arm("names of forks", FAIL_MEMORY, n, false);
+    status = ask_for_status(fork, "");
+    failed |= failing_disarm();
+    unit_check(decent(status), "fork answered %d, %d of filling: %s", status, filler, where);
+    return failed;
+}
+
+START_TEST(names_are_understood_or_refused)
+{
+    const char *const create[] = {"PUT", "/v1/stream/r", "CONTENT_TYPE=text/plain", NULL};
+    const char *const append[] = {"POST", "/v1/stream/r", "CONTENT_TYPE=text/plain", NULL};
+
+    prepare("normal");
+    ck_assert(start(true));
+    begin_stream();
+    ck_assert_int_eq(ask_for_status(create, "01234"), 201);
+    ck_assert_int_eq(ask_for_status(append, "56789"), 204);
+    for (int filler = full ? 1 : 2401; filler < 3700; filler += 16) /* as the arena rounds up */
+        for (int n = 0; n < (full ? 100 : 20) && run_names(filler, n); n++)
+            ;
+    expect_all();
+    stop();
+    end();
+}
+END_TEST
+
 UNIT_MAIN(failing_server, append_that_is_acknowledged_is_there, streams_come_and_go,
           server_begins_or_says_that_it_does_not,
           connection_without_a_descriptor_for_a_moment_writes_later,
-          reader_that_waits_is_answered_or_let_go, large_body_is_there_or_refused)
+          reader_that_waits_is_answered_or_let_go, large_body_is_there_or_refused,
+          names_are_understood_or_refused)
