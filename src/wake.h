@@ -125,7 +125,8 @@ void wake_end_checkpoint(struct wake *wake);
 
 /*
  * Is the file the one that processes open now? False from when somebody removes or replaces it,
- * for a second at most: until then locks here keep nobody out there.
+ * for a second at most: until then locks here keep nobody out there. Where the database has no name
+ * either, as that of a store in memory, nobody opens any.
  */
 bool wake_is_current(const struct wake *wake);
 

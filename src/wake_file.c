@@ -313,7 +313,7 @@ static void follow_name(struct wake *wake)
 
 bool wake_is_current(const struct wake *wake)
 {
-    return is_current(wake->fd, wake->path);
+    return is_current(wake->fd, wake->path) || access(wake->database, F_OK) != 0;
 }
 
 void wake_look(struct wake *wake)

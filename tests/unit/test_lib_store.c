@@ -2,6 +2,7 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "lib_unit.h"
@@ -179,6 +180,27 @@ static int count_hidden(void)
     return count;
 }
 
+/* The largest of them that ends like this. */
+static int64_t size_of_hidden(const char *end)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    char target[300];
+    struct stat info;
+    int64_t most = 0;
+
+    while ((entry = readdir(folder))) {
+        ssize_t len = readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1);
+
+        target[len > 0 ? len : 0] = '\0';
+        if (strstr(target, "/durable-streams-") && strstr(target, end) &&
+            fstatat(dirfd(folder), entry->d_name, &info, 0) == 0 && info.st_size > most)
+            most = info.st_size;
+    }
+    (void)closedir(folder);
+    return most;
+}
+
 START_TEST(a_store_in_memory_is_of_one_handle_and_leaves_nothing)
 {
     struct ds_store *one = NULL, *other = NULL;
@@ -196,7 +218,9 @@ START_TEST(a_store_in_memory_is_of_one_handle_and_leaves_nothing)
     lib_create(one, "/b", NULL);
     for (int i = 0; i < 40; i++)
         ck_assert_int_eq(ds_append(one, "/b", data, 1 << 20, NULL, NULL), DS_OK);
-    (void)usleep(300 * 1000);
+    for (int i = 0; i < 1000 && size_of_hidden("/streams.db ") < 40 << 20; i++)
+        (void)usleep(10 * 1000);
+    ck_assert_int_ge(size_of_hidden("/streams.db "), 40 << 20);
     for (int i = 0; i < 8; i++)
         ck_assert_int_eq(ds_append(one, "/b", data, 1 << 20, NULL, NULL), DS_OK);
     ck_assert_int_eq(ds_get(one, "/b", &stream), DS_OK);
