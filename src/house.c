@@ -354,18 +354,20 @@ static void round_once(struct server *server, struct store_conn *conn)
 
 void house_once(struct server *server, struct store_conn *conn)
 {
+    const struct config *config = server->config;
     struct wake *wake = store_wake(server->store);
-    bool due = wake_round_is_due(wake, clock_wall_ms());
-    int64_t most = server->config->wal_bytes, bytes = commit_wal_bytes(server->commit);
+    bool due = wake_round_is_due(wake, clock_wall_ms()), duty;
+    int64_t bytes = config->checkpoint ? commit_wal_bytes(server->commit) : 0;
+    int64_t most = config->wal_bytes;
 
-    if (most > CGI_WAL_BYTES)
-        most = CGI_WAL_BYTES;
-    if (!server->config->checkpoint)
-        bytes = 0;
-    if ((!due && bytes < most) || !wake_try_duty(wake))
+    if (!due && bytes < CGI_WAL_BYTES && bytes < most)
         return;
-    if (due)
+    duty = wake_try_duty(wake);
+    if (due && duty)
         round_once(server, conn);
+    /* one that stays looks at the log only after commits of its own */
+    if (duty && most > CGI_WAL_BYTES)
+        most = CGI_WAL_BYTES;
     if (bytes >= most) /* emptied: that it was copied is forgotten with the process */
-        (void)store_checkpoint_anyway(conn, !store_is_low(server->store));
+        (void)store_checkpoint_anyway(conn, duty && !store_is_low(server->store));
 }

@@ -287,3 +287,26 @@ test("CGI processes alone keep the write-ahead log short", { timeout: 60_000 }, 
     await server.stop()
   }
 })
+
+test("CGI processes keep the log short beside a responder that only reads", { timeout: 60_000 }, async () => {
+  const idle = await startServer()
+  let server
+  try {
+    const env = { DS_WAL_BYTES: String(MIB) }
+    server = await startServer({ door: "lighttpd-cgi", database: idle.database, env })
+    const api = client(server.url)
+    const path = fresh("beside")
+    const type = "application/octet-stream"
+    await api.create(path, type)
+    for (let i = 0; i < 64; i++) await api.append(path, type, Buffer.alloc(128 << 10, i))
+    const size = () => fs.statSync(`${idle.database}-wal`).size
+    await until(
+      () => size() < 4 * MIB,
+      () => `a log of little more than 1 MiB after 8: ${size()} bytes`
+    )
+    expect((await client(idle.url).get(`${path}?offset=-1`)).status).toBe(200)
+  } finally {
+    await server?.stop()
+    await idle.stop()
+  }
+})
