@@ -21,8 +21,8 @@
  * the child must not use it, nor close it, and cannot open the same database (DS_FAILED): whoever
  * wants that opens it after the fork, or after an exec.
  *
- * Signals: what they do is the program's to say. Where the host limits file sizes (ulimit -f), one
- * that ignores SIGXFSZ gets DS_NO_SPACE; another one is ended by the write that goes beyond.
+ * Signals: the library sets no handlers. Where the host limits file sizes (ulimit -f), a program
+ * that ignores SIGXFSZ gets DS_NO_SPACE; any other is ended by the write beyond the limit.
  *
  * Paths: streams are named as by the server, by the path of their URL, "/v1/stream/x". Names are
  * normalised (RFC 3986 section 6.2.2): "/%41" is "/A". DS_INVALID for what can be none.
@@ -72,7 +72,7 @@ enum ds_status {
     DS_CLOSED,    /* the stream is closed (409) */
     DS_FENCED,    /* a newer epoch of this producer is writing (403) */
     DS_GAP,       /* an earlier producer sequence is missing (409) */
-    DS_FORBIDDEN, /* the registry is written by the store alone (403) */
+    DS_FORBIDDEN, /* only the store writes the registry (403) */
     DS_TIMEOUT,   /* nothing happened in time; no error */
 };
 
@@ -115,8 +115,9 @@ struct ds_store_options {
     enum ds_durability durability;
     int64_t busy_timeout_ms;  /* how long a write waits for other programs; 0: 5000, at most ten
                                  minutes */
-    int64_t read_chunk_bytes; /* most payload bytes of one ds_read(), but a larger message comes
-                                 alone, bytes in parts of 256 KiB; 0: 1 MiB, at most 1 GiB */
+    int64_t read_chunk_bytes; /* most payload bytes of one ds_read(). A larger message comes by
+                                 itself; outside JSON streams, one of more than 256 KiB in parts
+                                 of that size. 0: 1 MiB, at most 1 GiB */
     int64_t max_body_bytes;   /* largest append, else DS_TOO_LARGE; 0: 64 MiB, at most 900 MiB */
     /* Path of the registry, a stream of creations and deletions that the store writes itself; "off"
        ends it. NULL leaves it as the database has it (a new one: off). */
@@ -131,7 +132,7 @@ struct ds_store_options {
  * process's share of housekeeping (expiry, checkpoints) on a thread of its own. DS_INVALID: an
  * option is out of range. DS_FAILED: not a database of ours, or not to be opened.
  *
- * ":memory:" opens an empty database of this handle alone. It lies on tmpfs (/dev/shm, else TMPDIR)
+ * ":memory:" opens an empty database of this handle only. It lies on tmpfs (/dev/shm, else TMPDIR)
  * in files without names: however the process ends, nothing stays behind.
  */
 DS_API enum ds_status ds_store_open(const char *path, const struct ds_store_options *options,
@@ -239,8 +240,8 @@ struct ds_read_result {
 
 /*
  * Reads from an offset (NULL: the beginning) what there is, read_chunk_bytes at most (section 5.6).
- * An offset inside a message, which none of ours is, reads the message from its start. DS_INVALID:
- * no offset, or one beyond the tail. Renews a TTL. Free with ds_read_free().
+ * From an offset inside a message (the store hands none out) it reads the message from its start.
+ * DS_INVALID: not an offset, or one beyond the tail. Renews a TTL. Free with ds_read_free().
  */
 DS_API enum ds_status ds_read(struct ds_store *store, const char *path, const char *offset,
                               struct ds_read_result *result);

@@ -520,7 +520,7 @@ int main(int argc, char **argv)
     enum cli_exit exit;
 
     descriptors_occupy(true);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a write beyond a limit of the host is an error, no end */
+    (void)signal(SIGXFSZ, SIG_IGN); /* a write beyond the host's limit must not end us */
     if (!cli.arena)
         return (int)cli_no_memory(&cli);
     cli.color = shows_colors(STDOUT_FILENO);

@@ -5,7 +5,7 @@
  * nothing more has come. With --resume, batches are cut by count and size alone, so that the same
  * input makes the same batches again and those that the server has already are told by number.
  *
- * JSON is looked at as it comes (cli_value.h): whoever writes to us may go on for days, so what is
+ * JSON is checked as it comes (cli_value.h): the input may go on for days, so a value that is
  * certainly wrong is an error at once, also in the middle of a line.
  *
  *     FIRST ── the first line that is not blank is a value ──▶ LINES   each line is a message
@@ -98,7 +98,7 @@ static enum cli_exit send_batch(struct append *append)
     return exit;
 }
 
-/* What is wrong with a line, and what that means for those before it. */
+/* The error in a line, and what that means for the lines before it. */
 static enum cli_exit refuse_line(const struct append *append, int64_t number, const char *reason)
 {
     return cli_fail(append->cli, CLI_FAILED, "line %lld: %s; what stands before it is %s",
@@ -144,7 +144,7 @@ static size_t line_length(const char *data, size_t len)
     return end ? (size_t)(end + 1 - data) : len;
 }
 
-/* The value is certainly none. */
+/* The input is certainly not a value. */
 static enum cli_exit refuse_value(const struct append *append)
 {
     long long first = append->first_line, line = append->line;
@@ -218,7 +218,7 @@ static enum cli_exit send_value(struct append *append, const char *value, size_t
 {
     cli_lines_trim(&value, &len);
     if (json_precheck(value, len) || !json_is_valid(value, len)) {
-        append->line = append->first_line; /* it is not the last one's fault */
+        append->line = append->first_line; /* the last line need not be the wrong one */
         return refuse_value(append);
     }
     append->lines++;

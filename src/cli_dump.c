@@ -89,7 +89,7 @@ static enum cli_exit open_output(const struct cli *cli, const char *name, FILE *
         *new = arena_printf(cli->arena, "%s.new", name);
         if (!*new)
             return cli_no_memory(cli);
-        if (cli->db && stat(cli->db, &database) == 0) /* who may not read that one … */
+        if (cli->db && stat(cli->db, &database) == 0) /* a user who may not read the database … */
             mode = database.st_mode & 0666;
         *file = cli_file_new(*new, name, mode);
         name = *new;

@@ -6,9 +6,9 @@
 #include <sys/types.h>
 
 /*
- * Opens a file that is to be renamed over another one, which keeps its owner, group and mode, as
- * far as this user may give them. Where there is no other one yet: with this mode, less the umask.
- * Nothing that somebody else has put there is written to. NULL with errno.
+ * Opens a new file `name`, to be renamed over the file `over`. It gets the owner, group and mode of
+ * that one, as far as this user may set them, or `mode` less the umask where there is none yet. A
+ * link or file that somebody has put at `name` is not written to. NULL with errno.
  */
 FILE *cli_file_new(const char *name, const char *over, mode_t mode);
 

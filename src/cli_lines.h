@@ -27,7 +27,7 @@ void cli_lines_end(struct cli_lines *lines);
  */
 bool cli_lines_next(struct cli_lines *lines, const char **line, size_t *len);
 
-/* What of the input no line was taken of; never NULL. Valid until the next feed. */
+/* The input behind the last line that was taken; never NULL. Valid until the next feed. */
 const char *cli_lines_rest(const struct cli_lines *lines, size_t *len);
 
 void cli_lines_close(struct cli_lines *lines);

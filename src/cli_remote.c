@@ -147,8 +147,8 @@ static const char *keep(const struct cli *cli, const char *text)
 
 /*
  * Our servers' tags begin with the number of the stream and the time when it was made, in hex:
- * "1f-19ac91e2b4a:0:35" (format_etag() of op_read.c). What others mean by theirs is not known, so
- * it must look like a time between 2001 and 2286.
+ * "1f-19ac91e2b4a:0:35" (format_etag() of op_read.c). Tags of other servers may mean anything, so
+ * the number must look like a time between 2001 and 2286.
  */
 int64_t cli_remote_made_at(const struct cli_answer *answer)
 {

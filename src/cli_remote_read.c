@@ -4,8 +4,8 @@
  *     offset ──▶ answer ──▶ bytes handed on ──▶ its next offset becomes ours
  *                  └─ broken: asked again from the same offset
  *
- * Catch-ups and long-polls say by their tag which stream they are of. SSE does not: before each
- * further connection the stream is looked at, and so it is when nothing came.
+ * The tags of catch-ups and long-polls tell which stream they are of. SSE has none: so dsctl asks
+ * for the stream before each further connection, and when nothing came.
  *
  * What came of a broken answer is dropped: of SSE, data is handed on with the control event behind
  * it, which has the offset. So nothing is lost and nothing comes twice.
@@ -58,7 +58,7 @@ static bool is_intact(const struct reader *reader, const char *data, size_t len)
            (data[0] == '[' && !json_precheck(data, len) && json_is_valid(data, len));
 }
 
-/* Is it still the same stream? An answer that does not come says nothing, nor does a refusal. */
+/* Is it still the same stream? A missing answer or a refusal does not count. */
 static enum cli_exit look_again(const struct reader *reader)
 {
     struct cli *cli = reader->cli;
@@ -78,7 +78,7 @@ static enum cli_exit look_again(const struct reader *reader)
     return exit;
 }
 
-/* What a refusal means: perhaps the offset is none of the other stream that is there now. */
+/* A refusal may mean that another stream is there now, which has no such offset. */
 static enum cli_exit refuse(const struct reader *reader, const struct cli_answer *answer)
 {
     enum cli_exit exit = answer->status == 400 ? look_again(reader) : CLI_DONE;

@@ -171,7 +171,7 @@ static bool print_messages(const struct tail *tail, const char *data, size_t len
     return ok;
 }
 
-/* On a terminal, without what it would obey: text may come from anybody. A character that one piece
+/* On a terminal, without characters that it would obey. A character that one piece
    begins and the next one ends is kept until then. */
 static bool print_text(struct tail *tail, const char *data, size_t len)
 {

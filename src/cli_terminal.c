@@ -26,8 +26,7 @@ static bool is_control(uint32_t c)
     return c < 0x20 || (c >= 0x7F && c < 0xA0);
 }
 
-/* Marks, embeddings, overrides and isolates of direction; the separators of lines and paragraphs.
- */
+/* Marks, embeddings, overrides and isolates of direction; separators of lines and paragraphs. */
 static bool leaves_its_place(uint32_t c)
 {
     return c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||

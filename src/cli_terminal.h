@@ -1,11 +1,11 @@
 /*
- * What goes to a terminal, or onto a line of ours: text that comes from anybody, made visible where
- * a terminal would obey it. What comes out is valid UTF-8 without control characters.
+ * Text of anybody's for a terminal, or for a line of ours: characters that a terminal would obey
+ * are made visible. The result is valid UTF-8 without control characters.
  *
  *     ESC, CR, DEL and the like        ^[ ^M ^?
  *     U+0080 to U+009F                 <U+009B>: U+009B is ESC [ to most terminals
- *     bytes that are no UTF-8          <9B>
- *     in a field, what turns the direction of text or ends lines (U+202E and such)   <U+202E>
+ *     bytes that are not UTF-8         <9B>
+ *     in a field, characters that turn the direction of text or end lines   <U+202E> and such
  *
  * Pure, thread-safe.
  */
@@ -24,7 +24,7 @@ enum cli_terminal_kind {
 
 void cli_terminal_add(struct buf *buf, const char *text, size_t len, enum cli_terminal_kind kind);
 
-/* A valid JSON text: the same value, with \u009b in place of what a terminal would obey. */
+/* A valid JSON text: the same value, with \u009b and the like for what a terminal would obey. */
 void cli_terminal_add_json(struct buf *buf, const char *text, size_t len);
 
 #endif

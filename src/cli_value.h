@@ -3,9 +3,9 @@
  * byte, so that a wrong one is refused at once, and not when the input ends.
  *
  *     BLANK ──▶ BEGUN ──▶ WHOLE          white space may follow
- *       └─────────┴─────────┴──▶ WRONG   whatever comes behind it
+ *       └─────────┴─────────┴──▶ WRONG   and stays so
  *
- * It takes what json_precheck() and json_is_valid() take: the same grammar, UTF-8 and depth.
+ * It accepts the same texts as json_precheck() and json_is_valid(): grammar, UTF-8 and depth.
  * Pure: no I/O, no memory of its own.
  */
 #ifndef CLI_VALUE_H

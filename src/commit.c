@@ -43,7 +43,7 @@ struct commit {
     int64_t queued, queued_bytes;
     bool stopping;
     _Atomic int64_t wal_bytes;
-    int64_t next_rescue;           /* of the thread that is at a transaction */
+    int64_t next_rescue;           /* of the thread that has a transaction open */
     struct batch_streams *streams; /* of the one transaction that is under way */
 };
 
@@ -207,7 +207,7 @@ static enum ds_status transact(struct commit *commit, struct store_conn *conn, s
     return status;
 }
 
-/* Perhaps the log has what the disk lacks; if not, no sooner than in a second. */
+/* A log that begins anew has blocks, which a full disk has not. Tried once a second at most. */
 static bool start_log_anew(struct commit *commit, struct store_conn *conn)
 {
     int64_t now = clock_monotonic_ms();
@@ -219,8 +219,8 @@ static bool start_log_anew(struct commit *commit, struct store_conn *conn)
 }
 
 /*
- * A write by itself. One that makes room gets what is kept for a full disk; another program may
- * have been quicker, so twice.
+ * A write by itself. On a full disk, one that makes room gets the reserve; tried twice, because
+ * another program may have taken the room first.
  */
 static enum ds_status transact_alone(struct commit *commit, struct store_conn *conn,
                                      struct write *write)

@@ -49,7 +49,7 @@ struct write {
     enum ds_status (*apply)(struct batch *batch, struct write *write);
     void (*finish)(struct write *write, enum ds_status status);
     size_t bytes;          /* payload, counted against DS_MAX_QUEUED_BYTES */
-    bool makes_room;       /* deletes: what is kept for a full disk is kept for this one */
+    bool makes_room;       /* a deletion: on a full disk it may use the reserve */
     bool kill_after;       /* test hook: die between commit and wake-up */
     enum ds_status status; /* private */
 };

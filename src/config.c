@@ -1,7 +1,8 @@
 /*
  * The settings: see config.h.
  *
- * To add one: a field in struct config, a row below, the table in README.md.
+ * To add one: a field in struct config, a row below, the table in README.md, an entry in
+ * deploy/man/durable-streams.fcgi.8.
  */
 #include "config.h"
 
@@ -52,7 +53,8 @@ static const struct row table[] = {
     {"DS_SSE_KEEPALIVE_MS", NUMBER, FIELD(sse_keepalive_ms), NULL, 15000, 100, 3600000,
      "a silent SSE connection gets a comment line this often"},
     {"DS_READ_CHUNK_BYTES", NUMBER, FIELD(read_chunk_bytes), NULL, 1 * MIB, 1024, 1 * GIB,
-     "most payload bytes of one answer; a larger message goes alone, bytes in parts of 256 KiB"},
+     "most payload bytes of one answer; a larger message is sent by itself, outside JSON streams "
+     "one of more than 256 KiB in parts of that size"},
     {"DS_MAX_BODY_BYTES", NUMBER, FIELD(max_body_bytes), NULL, 64 * MIB, 1, 900 * MIB,
      "largest request body, else 413"},
     {"DS_MAX_MESSAGES", NUMBER, FIELD(max_messages), NULL, 65536, 1, 100000000,
@@ -66,11 +68,12 @@ static const struct row table[] = {
     {"DS_MAX_QUEUED", NUMBER, FIELD(max_queued), NULL, 16384, 1, 10000000,
      "most writes waiting for their commit in one process, else 503"},
     {"DS_MAX_QUEUED_BYTES", NUMBER, FIELD(max_queued_bytes), NULL, 256 * MIB, 1 * MIB, 64 * GIB,
-     "most bytes of them, else 503; and of requests that are still coming in"},
+     "most bytes of such writes, and of requests that are still coming in, else 503"},
     {"DS_IO_TIMEOUT_MS", NUMBER, FIELD(io_timeout_ms), NULL, 30000, 100, 3600000,
-     "how long the web server may take nothing in the middle of an answer"},
+     "how long the web server may take no bytes in the middle of an answer, then the connection is "
+     "closed"},
     {"DS_UPLOAD_TIMEOUT_MS", NUMBER, FIELD(upload_timeout_ms), NULL, 60000, 100, 3600000,
-     "how long nothing may come of a request that is on its way in, then 408"},
+     "how long a request that is coming in may pause, then 408"},
     {"DS_STOP_TIMEOUT_MS", NUMBER, FIELD(stop_timeout_ms), NULL, 10000, 0, 600000,
      "how long a graceful end may take"},
     {"DS_CURSOR_INTERVAL_SECONDS", NUMBER, FIELD(cursor_interval_s), NULL,
@@ -78,7 +81,7 @@ static const struct row table[] = {
     {"DS_CURSOR_EPOCH", NUMBER, FIELD(cursor_epoch_s), NULL, DS_CURSOR_DEFAULT_EPOCH, 0,
      INT64_C(253402300799), "start of the cursor intervals, in Unix seconds"},
     {"DS_CORS_ORIGIN", LIST, FIELD(cors_origin), "*", 0, 0, 0,
-     "pages that may see answers (Access-Control-Allow-Origin): *, or origins such as "
+     "the origins whose pages may see answers (Access-Control-Allow-Origin): *, or some such as "
      "https://app.example with spaces between them; empty: no CORS headers"},
     {"DS_CORS_CREDENTIALS", NUMBER, FIELD(cors_credentials), NULL, 0, 0, 1,
      "1: such pages may send cookies and passwords; not with *"},
@@ -96,12 +99,10 @@ static const struct row table[] = {
     {"DS_PROCESSES", NUMBER, FIELD(processes), NULL, 1, 1, 64, "responder processes with --listen"},
     {"DS_REGISTRY", TEXT, FIELD(registry), "", 0, 0, 0,
      "path of a stream that says which streams there are, /v1/stream/__registry__ for example; "
-     "off; "
-     "empty: as the database has it"},
+     "off; empty: as the database has it"},
     {"DS_HOOK", TEXT, FIELD(hook), "", 0, 0, 0,
      "absolute path of a program that is run, with the event as JSON on its input, after a stream "
-     "was "
-     "made or deleted"},
+     "was made or deleted"},
     {"DS_HOOK_PROCESSES", NUMBER, FIELD(hook_processes), NULL, 4, 1, 64,
      "how many of it a process runs at once; 1: in order"},
     {"DS_HOOK_TIMEOUT_MS", NUMBER, FIELD(hook_timeout_ms), NULL, 10000, 10, 3600000,
@@ -111,8 +112,8 @@ static const struct row table[] = {
     {"DS_WAL_BYTES", NUMBER, FIELD(wal_bytes), NULL, 16 * MIB, 64 * KIB, 64 * GIB,
      "the write-ahead log is checkpointed when it has grown to this"},
     {"DS_RESERVE_BYTES", NUMBER, FIELD(reserve_bytes), NULL, 4 * MIB, 0, 64 * GIB,
-     "kept for deletions on a full disk, in a file beside the database (some more than this, and "
-     "what the log may need); 0: a full disk refuses deletions too"},
+     "room kept for deletions on a full disk, in a file beside the database (twice as much, more "
+     "while the log is long); 0: a full disk refuses deletions, too"},
     {"DS_TEST_ENDPOINTS", NUMBER, FIELD(test_endpoints), NULL, 0, 0, 1,
      "1: faults of the table `faults` are injected; anybody can set them at /_test/inject-error"},
     {"DS_LOG_LEVEL", CHOICE, FIELD(log_level), "error|warn|info|debug", LOG_INFO_, 0, 0,
@@ -177,7 +178,7 @@ static char *memory_path(const char *database)
     return path;
 }
 
-/* The words of a text, which spaces and commas part. NULL when out of memory. */
+/* The words of a text, which spaces and commas separate. NULL when out of memory. */
 static char *split_list(const char *text)
 {
     char *list = calloc(1, strlen(text) + 2), *to = list;
@@ -190,7 +191,7 @@ static char *split_list(const char *text)
     return list;
 }
 
-/* Puts the file's one name in place of the one that was given. */
+/* Replaces the name that was given by the real name of the file. */
 static bool settle_database(struct config *config)
 {
     char *path = place_real(config->database);
@@ -261,7 +262,7 @@ static bool split_base_url(struct config *config)
     return true;
 }
 
-/* scheme://host[:port] as browsers write it: in small letters, and nothing behind. */
+/* scheme://host[:port] as browsers write it: in small letters, and without a path. */
 static bool is_origin(const char *origin)
 {
     const char *host = strstr(origin, "://");
@@ -285,13 +286,13 @@ static const char *check_cors(const struct config *config)
 
     for (const char *one = origins; *one && !any; one += strlen(one) + 1)
         if (!is_origin(one))
-            return "DS_CORS_ORIGIN must be * alone, or origins such as https://app.example";
+            return "DS_CORS_ORIGIN must be only *, or origins such as https://app.example";
     if (config->cors_credentials && (any || !*origins))
         return "DS_CORS_CREDENTIALS=1 wants origins by name in DS_CORS_ORIGIN: with *, any page "
                "could act as whoever looks at it";
     for (const char *one = headers; *one && !is_star(headers); one += strlen(one) + 1)
         if (!is_header_safe(one) || strpbrk(one, "*\"():;<=>?@[\\]{}/"))
-            return "DS_CORS_HEADERS must be * alone, or names of headers";
+            return "DS_CORS_HEADERS must be only *, or names of headers";
     return NULL;
 }
 

@@ -106,7 +106,7 @@ static bool load(struct ds_exchange *exchange, struct outgoing *out)
     return true;
 }
 
-/* 503 says that nothing was done: of a write that may not be true. */
+/* A 503 says that nothing was done, which may be untrue of a write: its connection is closed. */
 static void lack_memory(struct ds_exchange *exchange)
 {
     log_error("out of memory for an answer");

@@ -63,8 +63,8 @@ static void change_character(char *text, size_t len, size_t at)
 }
 
 /*
- * Text stays UTF-8: clients read it as text before they parse it, and some cannot even say what is
- * wrong with what is none. Its first character is changed for certain.
+ * Text stays UTF-8: clients decode it before they parse it, and some cannot report an error of
+ * decoding. Its first character is always changed.
  */
 static void corrupt_text(char *text, size_t len)
 {
@@ -84,7 +84,7 @@ static void corrupt_bytes(char *data, size_t len)
     flip_bit(&data[0], 8);
 }
 
-/* What is cut at its end within a character is text all the same. */
+/* Text that is cut within its last character counts as text, too. */
 static void corrupt(char *data, size_t len)
 {
     size_t whole = len - utf8_incomplete_tail(data, len);

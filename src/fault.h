@@ -60,8 +60,8 @@ static inline bool mangle_is_any(const struct mangle *mangle)
 }
 
 /*
- * Cuts a body and changes some 3 % of its bytes. What was UTF-8 stays UTF-8; what was JSON is none
- * any more, since it begins with X, Y or Z. The length says whether anything is left.
+ * Cuts a body and changes some 3 % of its bytes. UTF-8 stays UTF-8; JSON does not stay JSON, since
+ * it begins with X, Y or Z afterwards. The result may be empty: see the length.
  */
 void mangle_body(const struct mangle *mangle, struct buf *body);
 

@@ -1,4 +1,4 @@
-/* Sleeping on a word of memory that processes share, and waking who sleeps there (Linux). */
+/* Sleeping on a word of memory that processes share, and waking those who sleep there (Linux). */
 #ifndef FUTEX_H
 #define FUTEX_H
 
@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* While the word has that value, at most so long; may end earlier for no reason. */
+/* Sleeps while the word has that value, at most so long; may return earlier for no reason. */
 static inline void futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ms)
 {
     struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};

@@ -30,7 +30,7 @@
 
 enum {
     READ_SIZE = 64 * 1024,
-    UNWANTED_MS = 10000, /* how long more of a body is waited for that nobody wants */
+    UNWANTED_MS = 10000, /* how long to wait for more of a body that is thrown away */
 };
 
 extern char **environ;
@@ -133,7 +133,7 @@ static int read_body(struct ds_exchange *exchange, const char **reason)
     return n < 0 || (said ? total < expected : expected > 0 && output_is_closed()) ? 400 : 0;
 }
 
-/* Of a request that is refused whatever its body says. */
+/* Of a request that is refused whatever its body holds. */
 static void throw_away_body(void)
 {
     int64_t left = http_request_length(getenv("CONTENT_LENGTH"));

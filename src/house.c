@@ -236,7 +236,7 @@ static void sweep(struct house *house)
     }
 }
 
-/* Each process for itself: what it has open is its own. */
+/* Each process for itself: it may have another file open than the others. */
 static void look_at_place(const struct server *server)
 {
     if (store_find_place(server->store) == STORE_REPLACED && server->is_restarted)
@@ -265,7 +265,7 @@ static void leave(struct house *house)
 {
     const struct config *config = house->server->config;
 
-    /* another file's log, perhaps, would go into this one */
+    /* the log may be another file's, and would go into this one */
     if (!wake_try_duty(store_wake(house->server->store)) ||
         store_find_place(house->server->store) != STORE_SAME)
         return;

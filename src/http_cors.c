@@ -15,9 +15,10 @@
     "Content-Encoding, Retry-After, Vary"
 
 /*
- * What requests may carry: what the protocol has, and what tracing in browsers adds to every one
- * (W3C trace context, Sentry, Zipkin, Datadog, New Relic, Application Insights), or nobody could
- * have both. Named one by one: any page may send what stands here, and a proxy may believe others.
+ * Headers that requests may have: those of the protocol, and those that tracing in browsers adds to
+ * every request (W3C trace context, Sentry, Zipkin, Datadog, New Relic, Application Insights), or
+ * pages with tracing could not use streams. Named one by one: any page may send a header of this
+ * list, and a proxy may believe others.
  */
 #define ALLOWED                                                                                    \
     "Content-Type, Authorization, If-None-Match, Cache-Control, Last-Event-ID, "                   \
@@ -49,7 +50,8 @@ const char *http_cors_origin(const struct config *config, const char *asked)
 void http_cors_add(struct buf *head, const struct config *config, const char *origin)
 {
     if (are_several(config->cors_origin))
-        buf_adds(head, "Vary: Origin\r\n"); /* also for those who may not: a cache keeps both */
+        buf_adds(head, "Vary: Origin\r\n"); /* also where the page may not see it: a cache keeps
+                                               both answers */
     else
         origin = config->cors_origin;
     if (!origin || !origin[0])

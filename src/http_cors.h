@@ -19,11 +19,11 @@ struct config;
  */
 const char *http_cors_origin(const struct config *config, const char *asked);
 
-/* The lines that every answer has; origin is what http_cors_origin() said. */
+/* The lines that every answer has; origin comes from http_cors_origin(). */
 void http_cors_add(struct buf *head, const struct config *config, const char *origin);
 
 /*
- * What a page may send, for the answer to a preflight: these methods, and headers. wanted is the
+ * For the answer to a preflight: the methods and headers that a page may send. wanted is the
  * request's Access-Control-Request-Headers, or NULL.
  */
 void http_cors_add_preflight(struct buf *head, const struct config *config, const char *methods,

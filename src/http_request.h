@@ -34,7 +34,7 @@ enum http_param {
     PARAM_SERVER_PORT,
     PARAM_SERVER_SOFTWARE, /* only where the web server says it by itself: nginx does not here */
     PARAM_CONTENT_TYPE,
-    PARAM_SENT_TYPE, /* as nginx hands it on besides: tells whether there were two */
+    PARAM_SENT_TYPE, /* nginx passes it besides: tells whether there were two */
     PARAM_CONTENT_LENGTH,
     PARAM_CONTENT_ENCODING,
     PARAM_HOST,
@@ -44,7 +44,7 @@ enum http_param {
     PARAM_LAST_EVENT_ID,
     PARAM_FORWARDED_HOST,
     PARAM_FORWARDED_PROTO,
-    PARAM_PRODUCER_EPOCH, /* from here to PARAM_STREAM_TTL: the protocol's own, which come once */
+    PARAM_PRODUCER_EPOCH, /* from here to PARAM_STREAM_TTL: the protocol's own, allowed once */
     PARAM_PRODUCER_ID,
     PARAM_PRODUCER_SEQ,
     PARAM_STREAM_CLOSED,
@@ -73,12 +73,13 @@ struct http_request {
     bool body_too_large; /* more than DS_MAX_BODY_BYTES: read and thrown away */
 };
 
-/* Takes note of one CGI parameter ("NAME", "value"), if it is one that is read. DS_NO_MEMORY. */
+/* Takes note of one CGI parameter ("NAME", "value"), if it is one that is read. False: no memory.
+ */
 bool http_request_add(struct http_request *request, struct arena *arena,
                       const struct config *config, const char *name, size_t name_len,
                       const char *value);
 
-/* What CONTENT_LENGTH says: digits only. -1: there is none; -2: it is anything else. */
+/* The number in CONTENT_LENGTH. -1: there is none; -2: it is not a number of digits. */
 int64_t http_request_length(const char *text);
 
 /*
@@ -108,8 +109,8 @@ const char *http_request_url(const struct http_request *request, struct arena *a
                              const struct config *config);
 
 /*
- * Is the body compressed, or coded in another way (Content-Encoding)? Its bytes would go to readers
- * who are told nothing of it.
+ * Is the body compressed, or encoded in another way (Content-Encoding)? Readers would get its bytes
+ * without that header.
  */
 bool http_request_is_coded(const struct http_request *request);
 

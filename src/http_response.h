@@ -2,8 +2,8 @@
  * The head of an answer. A gateway turns the Status line into an HTTP one (RFC 3875 section 6.3).
  *
  * Call http_begin() or http_answer() once, add lines, and end with one of http_end_…(), after which
- * the exchange is ready for exchange_finish(). Whatever a client sent must be checked before it
- * comes here; as a last guard, control characters in values are dropped, so that no value can leave
+ * the exchange is ready for exchange_finish(). Callers must check values of a client's before they
+ * come here; as a last guard, control characters in values are dropped, so that no value can leave
  * its line.
  */
 #ifndef HTTP_RESPONSE_H

@@ -17,7 +17,7 @@ enum { LISTEN_BACKLOG = 4096 };
  */
 int listen_on(const char *address);
 
-/* Closes the connections that wait on the socket: who made them need not wait for nobody. */
+/* Closes the connections that wait on the socket, so that their clients do not wait in vain. */
 void listen_refuse(int listening);
 
 /* Takes away what listen_on() has left in the file system. */

@@ -17,7 +17,7 @@ enum log_level { LOG_ERR_, LOG_WARN_, LOG_INFO_, LOG_DEBUG_ };
 /* Where lines go, and from which level on. Call once at start, before descriptors_occupy(). */
 void log_open(enum log_level least);
 
-/* From now on. Before there are threads. */
+/* Sets the level from now on. To be called before there are threads. */
 void log_set_least(enum log_level least);
 
 /* For the library: errors alone, and nowhere but to stderr. Syslog is its user's. */

@@ -52,11 +52,12 @@ static void block_signals(sigset_t *signals)
     (void)sigaddset(signals, SIGINT);
     (void)sigaddset(signals, SIGHUP);
     (void)sigaddset(signals, SIGUSR1);
-    (void)sigaddset(signals, SIGXCPU); /* a limit of the host; the next process begins anew */
+    (void)sigaddset(signals,
+                    SIGXCPU); /* the host's limit of CPU time; the next process has a new one */
     (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
 }
 
-/* A write to a reader that is gone, or beyond a limit of the host, is an error and not our end. */
+/* A write to a reader that is gone, or beyond the host's limits, must not end the process. */
 static void ignore_signals(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -132,7 +133,7 @@ static int run_cgi(const struct config *config)
     return result;
 }
 
-/* No memory heals; what is wrong in the settings does not. */
+/* A lack of memory passes; a wrong setting stays. */
 static int end_unset(int argc, char **argv, const char *error)
 {
     bool heals = strcmp(error, "out of memory") == 0;

@@ -168,7 +168,7 @@ static ssize_t put(const struct peer *peer, struct batch *batch)
 {
     struct msghdr message = {.msg_iov = batch->iov, .msg_iovlen = (size_t)batch->iovs};
 
-    if (peer->framed) /* never anything but a socket */
+    if (peer->framed) /* FastCGI: always a socket */
         return sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     return writev(peer->fd, batch->iov, batch->iovs);
 }

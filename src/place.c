@@ -51,7 +51,7 @@ static char *absolute(const char *path)
     return result;
 }
 
-/* Where a link that leads nowhere yet leads; NULL when the path is none. */
+/* The target of a symbolic link whose target does not exist yet; NULL: the path is not a link. */
 static char *follow(const char *path)
 {
     char target[LINK_SIZE], *folder, *result;
@@ -68,7 +68,7 @@ static char *follow(const char *path)
     return result;
 }
 
-/* Of a file that is not there. */
+/* The real name of a file that does not exist. */
 static char *real_in_folder(const char *path)
 {
     char *folder = folder_of(path), *real = folder ? realpath(folder, NULL) : NULL, *result;
@@ -109,7 +109,7 @@ static bool look_at_folder(const char *database, struct stat *info)
     return there;
 }
 
-/* The database, or what it will be like. */
+/* Owner, group and mode of the database, or those that it will get. */
 static bool look_at_database(const char *database, struct stat *info)
 {
     if (stat(database, info) == 0)
@@ -143,7 +143,7 @@ void place_create(const char *database, bool private)
     (void)pthread_mutex_unlock(&lock);
 }
 
-/* What somebody else has put there beforehand is refused, not used. */
+/* A folder that somebody else has put there is refused, not used. */
 static bool make_private_folder(const char *database)
 {
     char *folder = folder_of(database);
@@ -189,11 +189,12 @@ void place_give(int fd, const char *database)
 
     if (!look_at_database(database, &like) || fstat(fd, &file) != 0)
         return;
-    user = geteuid() == 0 ? like.st_uid : file.st_uid; /* nobody else can give it away */
+    user = geteuid() == 0 ? like.st_uid : file.st_uid; /* only root can give it away */
     mode = like.st_mode & (S_IWUSR | S_IWGRP | S_IWOTH);
-    mode |= mode << 1 | S_IRUSR | S_IWUSR; /* who may not write there has no use for it */
+    mode |=
+        mode << 1 | S_IRUSR | S_IWUSR; /* a user who may not write the database has no use for it */
     (void)fchmod(fd, mode);
-    /* not asked for in vain: a service may be forbidden the call */
+    /* no needless call: a service may be forbidden fchown() */
     if ((user == file.st_uid && like.st_gid == file.st_gid) || fchown(fd, user, like.st_gid) == 0)
         return;
     if (geteuid() == 0)

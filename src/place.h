@@ -5,8 +5,9 @@
  *     streams.db-wal    SQLite's: mode of the database, and its owner when root makes them
  *     streams.db-shm
  *     streams.db-wake   ours (wake.h): owner and group of the database, for those who may write it
+ *     streams.db-reserve  ours (store_reserve.c): owner, group and mode of the database
  *
- * SQLite and we derive those names from the database's own, which therefore must be one:
+ * SQLite and we derive those names from the database's own, so all processes must use the same one:
  * place_real().
  */
 #ifndef PLACE_H
@@ -16,14 +17,14 @@
 #include <sys/stat.h>
 
 /*
- * The absolute name without symbolic links, of a file that need not be there. Where its folder
- * is missing, no more than absolute. To be freed; NULL when out of memory.
+ * The absolute name without symbolic links; the file need not exist. Where its folder does not
+ * exist either, links stay in it. The caller frees it; NULL when out of memory.
  */
 char *place_real(const char *path);
 
 /*
  * Before a database is opened: makes it, empty, when it is missing. A private one lies in a folder
- * that only this user may enter, which is made too; false, logged, when it is not so.
+ * that only this user may enter, which is made, too; false, logged, when others may enter it.
  */
 bool place_prepare(const char *database, bool private);
 

@@ -67,7 +67,7 @@ enum ds_status server_start(struct server *server, const struct config *config, 
 
 void server_drain(struct server *server)
 {
-    int64_t until = stop_by(server); /* one for all that an end consists of */
+    int64_t until = stop_by(server); /* one deadline for all steps of the end */
     const struct timespec moment = {0, 2 * 1000000};
 
     live_let_go(server->live);

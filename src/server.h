@@ -23,8 +23,8 @@ struct server {
     struct commit *commit;
     struct live *live;
     struct hook *hook;    /* NULL: DS_HOOK is not set */
-    struct buf no_memory; /* an answer that is there when memory is not */
-    bool is_restarted;    /* whoever started the process starts another one when it ends */
+    struct buf no_memory; /* an answer for when there is no memory to make one */
+    bool is_restarted;    /* another process is started when this one ends */
     bool lasting;         /* has threads and stays; a CGI process does not */
     struct house *house;  /* NULL in a CGI process */
     atomic_int exchanges; /* under way, for a graceful end */

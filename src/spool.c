@@ -65,7 +65,7 @@ void spool_free(struct spool *spool)
 
 /* --- what is kept --- */
 
-/* The request will be refused: nothing of its body is wanted any more. */
+/* The request will be refused: the rest of its body is thrown away. */
 static void give_up(struct spool *spool, enum spool_trouble trouble)
 {
     /* one that is too large finds no room later either */
@@ -101,7 +101,7 @@ static void keep_body(struct spool *spool, const char *data, size_t len)
         keep_in(spool, &spool->body, data, len);
 }
 
-/* Questions are short: of a longer one the beginning is answered. */
+/* Questions are short: of a longer one, only the beginning is answered. */
 static void keep_small(struct spool *spool, const char *data, size_t len)
 {
     if (len > SPOOL_SMALL - spool->small_len)
@@ -127,7 +127,7 @@ static void keep(struct spool *spool, const char *data, size_t len)
     }
 }
 
-/* One request is always let in: it would never get its turn otherwise. */
+/* One request always gets room: a very large one would never get its turn otherwise. */
 static void hold(struct spool *spool)
 {
     static _Atomic int64_t next_line;
@@ -146,7 +146,7 @@ static void hold(struct spool *spool)
 
 /* --- records --- */
 
-/* The header is there. False: what comes is no request. */
+/* The header is there. False: this is not a request. */
 static bool begin_record(struct spool *spool)
 {
     const unsigned char *header = spool->header;
@@ -158,17 +158,18 @@ static bool begin_record(struct spool *spool)
     spool->small_len = 0;
     if (header[0] != FCGI_VERSION_1)
         return false;
-    if (id == FCGI_NULL_REQUEST_ID) { /* a question about us */
+    if (id == FCGI_NULL_REQUEST_ID) { /* a question about the server */
         spool->into = SPOOL_INTO_SMALL;
         return header[1] != FCGI_BEGIN_REQUEST;
     }
-    if (header[1] == FCGI_BEGIN_REQUEST) { /* two at a time we have told nobody to send */
+    if (header[1] ==
+        FCGI_BEGIN_REQUEST) { /* a second one at a time: we have said that we do not take it */
         spool->into = SPOOL_INTO_SMALL;
         spool->id = id;
         return spool->part == SPOOL_BEGIN && spool->content == sizeof(FCGI_BeginRequestBody);
     }
     if (spool->part == SPOOL_BEGIN || id != spool->id)
-        return true; /* of a request that is none of ours: passed over */
+        return true; /* of another request: passed over */
     spool->into = spool->part == SPOOL_PARAMS ? SPOOL_INTO_PARAMS : SPOOL_INTO_BODY;
     /* anything else is wrong here, and FCGI_ABORT_REQUEST says that nobody waits for an answer */
     return header[1] == (spool->part == SPOOL_PARAMS ? FCGI_PARAMS : FCGI_STDIN);
@@ -285,7 +286,7 @@ static bool answer_question(struct spool *spool)
     return true;
 }
 
-/* The record is there to its last byte. */
+/* The whole record is there. */
 static bool end_record(struct spool *spool)
 {
     bool empty = spool->header[4] == 0 && spool->header[5] == 0;
@@ -306,7 +307,7 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* As much of the data as is of one piece: header, content or padding. False: of no use. */
+/* Takes data up to the end of a header, content or padding. False: the connection is useless. */
 static bool take_piece(struct spool *spool, const char *data, size_t len, size_t *took)
 {
     if (spool->header_len < sizeof spool->header) {
@@ -389,7 +390,7 @@ enum spool_next spool_next(struct spool *spool, size_t *at, struct spool_param *
         return SPOOL_MALFORMED;
     *at = pairs.at;
     len = pair.name_len + pair.value_len;
-    /* makes room for the NUL: the lengths in front are of no use any more */
+    /* makes room for the NUL over the lengths, which are not needed any more */
     text = memmove(spool->params.data + pair.name - 1, spool->params.data + pair.name, len);
     text[len] = '\0';
     param->name = text;

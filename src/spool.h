@@ -1,18 +1,18 @@
 /*
- * A FastCGI request on its way in: what a connection brings becomes parameters and a body, wherever
- * the pieces are cut.
+ * A FastCGI request on its way in: bytes of a connection become parameters and a body, wherever the
+ * pieces are cut.
  *
  *     ┌───────┬────────┬───────────┬─────────┬─────────┬ ─ ─ ─ ┬──────────┐
  *     │ BEGIN │ PARAMS │ PARAMS, ε │ STDIN   │ STDIN   │       │ STDIN, ε │   ε: without content
  *     └───────┴────────┴───────────┴─────────┴─────────┴ ─ ─ ─ ┴──────────┘
  *
  * Not by libfcgi's FCGX_Accept_r(): it ends the process (assert) when one of its forty allocations
- * a request fails or when a parameter says a length beyond 2^31, writes beyond its buffer when a
- * question about it (FCGI_GET_VALUES) repeats itself, and blocks while a body trickles in.
+ * a request fails or when a parameter claims a length beyond 2^31, writes beyond its buffer when a
+ * question about the server (FCGI_GET_VALUES) repeats a name, and blocks while a body trickles in.
  *
- * Whatever is wrong with a request that comes to its end is kept as a trouble, for an answer; what
- * follows is read and thrown away then, because web servers give up on a connection that does not
- * take the whole request. Only what is no FastCGI ends the connection.
+ * An error in a request is noted (trouble) and answered at its end; the rest of it is read and
+ * thrown away, because web servers give up on a connection that does not take the whole request.
+ * Only bytes that are not FastCGI end the connection.
  *
  * A spool belongs to one thread at a time.
  */
@@ -63,7 +63,7 @@ struct spool {
     int64_t body_len; /* bytes of body so far, kept or not */
     int64_t held;     /* bytes that are counted for DS_MAX_QUEUED_BYTES */
 
-    unsigned char small[SPOOL_SMALL]; /* a BEGIN, or the start of a question about us */
+    unsigned char small[SPOOL_SMALL]; /* a BEGIN, or the start of a question about the server */
     size_t small_len;
     unsigned char reply[SPOOL_SMALL]; /* to such questions */
     size_t reply_len;
@@ -75,7 +75,7 @@ void spool_open(struct spool *spool, const struct config *config);
 void spool_reset(struct spool *spool);
 void spool_close(struct spool *spool);
 
-/* What there is of a request, on the heap, for later; `spool` is reset. NULL: no memory. */
+/* Moves the part of a request that has come to the heap; `spool` is reset. NULL: no memory. */
 struct spool *spool_keep(struct spool *spool);
 void spool_free(struct spool *spool); /* NULL is allowed */
 
@@ -84,7 +84,7 @@ void spool_free(struct spool *spool); /* NULL is allowed */
 enum spool_state spool_take(struct spool *spool, const char *data, size_t len);
 
 /*
- * Takes what there is on the socket, without waiting; answers questions about us. `room` is a
+ * Takes the bytes that the socket has, without waiting; answers questions. `room` is a
  * buffer of `size` bytes to read into.
  */
 enum spool_state spool_fill(struct spool *spool, int fd, char *room, size_t size);

@@ -6,14 +6,17 @@
  * the header of the log's index, and then asks how much of the log was copied already. A commit
  * that comes between the two, and finds the log wholly copied and without readers, restarts it:
  *
- *     checkpoint                     another connection              log         copied
- *                                                                    1…N         N
+ *     checkpoint                     another connection           frames in the log   counted as
+ *                                                                                     copied
+ *                                                                 1…N                 N
  *     reads the header: N frames
- *                                    commits: frame 1 is new         1           0
- *     0 of N copied: copies 2…N of
- *     the old log, notes that N are                                  1           N, of which 1 is
- * not commits more                    1…M         N the next checkpoint skips the frames up to N:
- * what they hold is lost
+ *                                    commits: frame 1 is new      1                   0
+ *     reads that 0 are copied:
+ *     copies 2…N of the old log,
+ *     and notes that N are                                        1                   N; not so 1
+ *                                    commits more                 1…M                 N
+ *
+ * The next checkpoint skips the frames up to N, and the commits in them are lost.
  *
  * No checkpoint of this file can meet that, whichever SQLite is linked. The argument needs two
  * rules that wal.html states and that hold in wal.c of every release with the fault:
@@ -24,7 +27,7 @@
  *   R2  A commit restarts the log only where all of it was copied (walRestartLog() wants a
  *       connection on WAL_READ_LOCK(0), which walTryBeginRead() gives only where nBackfill equals
  *       mxFrame, and which has seen the last commit, or it could not write). So does recovery,
- * which also wants the checkpoint lock.
+ *       which also wants the checkpoint lock.
  *
  * and two things that we do:
  *
@@ -38,14 +41,14 @@
  * From 2 on, nobody copies frames (1, R1), so nobody can restart the log (R2), until the call
  * itself has copied all. After that it changes nothing any more; or (RESTART, TRUNCATE) it holds
  * SQLite's write lock, with which nobody commits. Where it does not get that lock, SQLite falls
- * back to PASSIVE: which begins in the same state, so nothing changes in the argument.
+ * back to PASSIVE, which begins in the same state: the argument holds for it, too.
  *
  * On a full disk there may be no room for step 2. Then another connection holds SQLite's write
  * lock, without having written, while a PASSIVE checkpoint runs: nobody commits, so nobody restarts
  * the log. Writers wait meanwhile, which is why this is not the rule.
  *
- * What the argument does not reach: programs that checkpoint beside us (a sqlite3 prompt that
- * writes, Litestream) on an SQLite with the fault; deploy/backup.md says what they may do.
+ * The argument does not reach programs that checkpoint beside us (a sqlite3 prompt that writes,
+ * Litestream) on an SQLite with the fault; deploy/backup.md says which of them are safe.
  * tests/unit/test_store_checkpoint.c forces the interleaving.
  */
 #include "store_private.h"

@@ -1,13 +1,13 @@
 /*
- * Which file is it? Before it is used, whether it is a database of ours; and while it is, whether
- * it is still the one of that name.
+ * Which file is it? Before use: is it a database of ours? During use: does its name still stand for
+ * the same file?
  *
- * A process goes on with the file that it has opened when somebody puts another one in its place (a
- * backup, by mv), or deletes it: what it acknowledged would be gone with the last process that has
- * it open. So upkeep looks once a second, and as long as the name stands for another file, nothing
- * is written (503). Whether a process may then end, for the next one to open the new file, depends
- * on the log beside it: where that is still the one of the old file, SQLite would put its pages
- * into the new one. Only a person can know, and must delete it.
+ * When somebody puts another file in its place (a backup, by mv) or deletes it, a process still has
+ * the old file open. Anything acknowledged from then on would be gone with the last process that
+ * has it open. So upkeep looks once a second, and while the name stands for another file, nothing
+ * is written (503). Whether the process may then end, so that the next one opens the new file,
+ * depends on the log beside it: if that is still the log of the old file, SQLite would put its
+ * pages into the new one. Only a person can know which log it is, and must delete it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@
 
 /* --- before it is used --- */
 
-/* Are the tables there, as of this version? */
+/* Are the tables of this version there? */
 static bool has_our_tables(sqlite3 *db)
 {
     static const enum stmt some[] = {STMT_STREAM_BY_ID, STMT_MESSAGE_READ, STMT_PRODUCER_ALL,

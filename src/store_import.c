@@ -134,7 +134,7 @@ static enum ds_status commit(struct import *import)
     if (config->checkpoint &&
         (store_wal_bytes(import->conn) > config->wal_bytes || store_is_low(import->conn->store)))
         (void)store_checkpoint_anyway(import->conn,
-                                      false); /* if somebody is in the way, then later */
+                                      false); /* if a reader is in the way, then later */
     breathe(import);
     return DS_OK;
 }

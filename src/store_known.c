@@ -14,8 +14,8 @@
  * the pages that it is going to read. Writers write the second copy first, and readers read it
  * last: where both are the same, neither is half written.
  *
- * This is done only with the layout that is documented (its number stands in the header), while the
- * header says that it is initialised; with any other, nothing is kept, and every read asks.
+ * This is done only with the documented layout, whose number the header has, and while the header
+ * says that it is initialised; else nothing is kept, and every read asks the database.
  *
  * Must hold: a header that was once another one never comes back (it counts the commits, and has
  * the checksum of the last one); within a write transaction nobody asks.

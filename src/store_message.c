@@ -54,7 +54,7 @@ enum ds_status store_append(struct store_conn *conn, struct stream *stream, cons
     enum ds_status status;
 
     if (len > INT32_MAX || stream->tail > OFFSET_POSITION_MAX - (int64_t)len)
-        return DS_TOO_LARGE; /* there would be no offset behind it */
+        return DS_TOO_LARGE; /* no offset could name its end */
     for (int part = 0; len > 0; part++) {
         size_t piece = len < most ? len : most;
 
@@ -87,7 +87,7 @@ static enum ds_status find_source(struct store_conn *conn, int64_t id, int64_t *
     }
     (void)sqlite3_reset(stmt);
     if (status == DS_OK && row &&
-        (*source_id < 0 || *source_id >= id)) { /* there would be no end */
+        (*source_id < 0 || *source_id >= id)) { /* else a reader would never come to an end */
         log_error("the stream with id %lld is forked from id %lld, which is not older: dsctl check "
                   "says more",
                   (long long)id, (long long)*source_id);
@@ -324,7 +324,7 @@ enum ds_status store_read_span(struct store_conn *conn, const struct stream *str
     if (status == DS_OK && buf_failed(out))
         status = DS_NO_MEMORY;
     if (status == DS_OK && from < stream->tail && reading.span.next == from) {
-        /* overlapping rows: whoever went on from there would do so for ever */
+        /* overlapping rows: a reader would go on from there for ever */
         log_error("stream %s: its rows are damaged at %lld", stream->path, (long long)from);
         status = DS_FAILED;
     }
@@ -412,7 +412,7 @@ static enum ds_status message_end(struct store_conn *conn, const struct segment 
             break;
         first = false;
         at = sqlite3_column_int64(stmt, 0);
-        if (at >= 0 && at < segment->to) /* else the row was damaged: nothing is known of it */
+        if (at >= 0 && at < segment->to) /* else the row is damaged */
             *end = at + sqlite3_column_int64(stmt, 2);
     }
     (void)sqlite3_reset(stmt);

@@ -10,14 +10,15 @@
  *     log       ═════════════╪═══ … ═══════╡
  *     reserve   ═════════════╧═══ growth ══╧═══ DS_RESERVE_BYTES ══┤
  *
- * Must hold: after every transaction the reserve is as large as the growth; and after one that is
- * no deletion, DS_RESERVE_BYTES larger. Why room can always be made then:
+ * Must hold: after every transaction the reserve is at least as large as the growth; and after one
+ * that is not a deletion, DS_RESERVE_BYTES larger. Then room can always be made, because:
  *
  *   1. Before it commits, a transaction asks store_keep_room(), in SQLite's write transaction, so
  *      that nobody else grows anything meanwhile. The reserve is made larger where it is too small.
  *      If the disk has no room for that, the transaction is refused (507) and rolled back: appends
- *      meet the end of the disk earlier than deletions. Its pages go to the log after that; one so
- *      large that some go earlier asks before as well. So the log never takes what was kept.
+ *      meet the end of the disk earlier than deletions. Only then do its pages go to the log; a
+ *      transaction so large that some go earlier asks before that, too. So the log never takes the
+ *      kept blocks.
  *   2. A checkpoint that finds the disk full is given the growth, which is what it takes, and no
  *      more (store_checkpoint_anyway). Then the log begins anew, in the blocks that it has.
  *   3. A deletion that finds the disk full has the log begin anew. That may not be enough: the log
@@ -26,19 +27,20 @@
  *      tried again (commit.c). It needs a few pages, a slice of the sweep some 2 MiB.
  *   4. Whoever opens the database and finds no room for the files beside it takes it from there
  *      (store_make_way).
- *   5. The next transaction that is no deletion makes the reserve whole again, or is refused. What
- *      was deleted is free within the file, where appends need no growth. Such ones go on even if
- *      others have taken what was given away, as long as the log has blocks to write again: so
- *      those are kept while the disk is full, at a clean stop too (house.c).
+ *   5. The next transaction that is not a deletion makes the reserve whole again, or is refused.
+ *      Deleted rows leave free pages within the database, and appends into them need no growth.
+ *      Such appends go on even if other programs have taken the blocks that were given away, as
+ *      long as the log has blocks to write again: so the log keeps its own while the disk is full,
+ *      at a clean stop too (house.c).
  *
- * Nothing is measured: the file system itself says what there is, to whom it gives blocks, so that
- * quotas and what other programs write count as well. Only one that writes on and on may take what
- * is given away before it is used. A limit on the size of files (RLIMIT_FSIZE) is no matter of
- * blocks: no transaction makes the database larger than that (reserve_configure).
+ * We do not measure the free room: the file system decides, by giving us blocks or refusing them,
+ * so quotas and other programs' files count as well. Only a program that writes all the time may
+ * take blocks that we give away before we use them. A limit on the size of files (RLIMIT_FSIZE) is
+ * not about blocks: no transaction makes the database larger than that (reserve_configure).
  *
- * The state lies in the size of the file, for all processes to see, and in no hint: one that is not
- * a whole number of pages says that the disk had no room when the reserve was to grow (is_low).
- * Upkeep tries again each second.
+ * The state is the size of the file, which all processes see, and not a hint: a size that is not a
+ * whole number of blocks says that the disk had no room when the reserve was to grow (struct look,
+ * low). Upkeep tries again each second.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +61,7 @@ enum {
     START_BYTES = 2 * 1024 * 1024, /* of the files that are made when a database is opened */
 };
 
-/* What there is of the reserve, and for which database. */
+/* The reserve as its file says. */
 struct look {
     bool there, low;
     int64_t bytes; /* in whole blocks */

@@ -82,7 +82,7 @@ const char *const stmt_sql[STMT_COUNT] = {
                          "WHERE stream_id = ?1 AND position < ?2 ORDER BY position",
     [STMT_MESSAGE_COUNT] =
         "SELECT count(*) FROM message WHERE stream_id = ?1 AND position < ?2 AND part = 0",
-    /* by id: a position may be anything, and comparing would miss it again and again */
+    /* by id: comparing would miss a damaged position again and again */
     [STMT_MESSAGE_DELETE] =
         "DELETE FROM message WHERE id IN "
         "(SELECT id FROM message WHERE stream_id = ?1 ORDER BY position LIMIT ?2)",
@@ -143,7 +143,7 @@ static bool is_of_space(int error)
 /* A quota, a limit on the size of files, no room for the log's index: SQLite tells them apart. */
 static bool is_no_room(struct store_conn *conn, int code)
 {
-    int last = errno, error; /* of a COMMIT, SQLite does not note it */
+    int last = errno, error; /* SQLite does not note that of a COMMIT */
 
     if ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CANTOPEN)
         return (code & 0xff) == SQLITE_FULL;

@@ -13,9 +13,9 @@
  * could be wrong.
  *
  * A damaged file, or a statement at the sqlite3 prompt, may have left anything in a row. Must hold:
- * what read_row() gives is within the bounds that all others rely on; a source is older than its
- * forks, so that who follows them comes to an end. A row that has something else is no client's
- * (DS_FAILED), but can be deleted.
+ * values from read_row() are within the bounds that all callers rely on; a source is older than its
+ * forks, so that a walk along sources comes to an end. Clients do not get a row with other values
+ * (DS_FAILED), but it can be deleted.
  */
 #include <assert.h>
 #include <string.h>
@@ -28,7 +28,7 @@
 
 enum { LONGEST_NAME = 65536 }; /* as DS_MAX_HEADER_BYTES and DS_MAX_PATH_BYTES at the most */
 
-#define NOT_NULL    INT64_MIN                 /* there is no such column without a value */
+#define NOT_NULL    INT64_MIN                 /* such a column always has a value */
 #define MOST_NUMBER INT64_C(9007199254740991) /* of producers, and of seconds: 2^53-1 */
 
 /* A row that is being read. */

@@ -68,8 +68,8 @@ enum ds_status store_sweep_unread(struct store_conn *conn, struct arena *arena, 
 }
 
 /*
- * The rows of a slice: so many, or so many bytes, as hold up nobody, but one at least, for a JSON
- * message lies in one whatever its size. Payloads are not looked at.
+ * The rows of a slice: limited in number and bytes, so that nobody waits long, but one at least: a
+ * JSON message of any size is one row. Payloads are not read.
  */
 static enum ds_status measure_slice(struct store_conn *conn, int64_t stream_id, int64_t *rows)
 {

@@ -210,9 +210,9 @@ static const sqlite3_io_methods log_methods = {
 };
 
 /*
- * Where a file is not to be had for writing, the default VFS opens it for reading, whatever the
- * reason: had a process no descriptor left for a moment, a connection would refuse every write from
- * then on. So that is an error, unless the file is one that we must not write.
+ * When the default VFS cannot open a file for writing, for whatever reason, it opens it only for
+ * reading: after a moment without a free descriptor, a connection would refuse every write from
+ * then on. Here that is an error, unless we are not allowed to write the file.
  */
 static int open_real(const char *name, sqlite3_file *file, int flags, int *got)
 {

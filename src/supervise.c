@@ -21,9 +21,9 @@
 enum {
     QUICK_DEATH_MS = 1000,
     PAUSE_MS = 250,
-    QUICK_DEATHS = 3,  /* in a row, then there is a pause before each start, and fewer lines */
-    FAILURES = 5,      /* starts in a row that came to nothing, of each responder, and we give up */
-    SERVES_MS = 60000, /* no start takes so long, whatever it waits for */
+    QUICK_DEATHS = 3,     /* in a row, then there is a pause before each start, and fewer lines */
+    FAILURES = 5,         /* failed starts in a row, of each responder; then we give up */
+    SERVES_MS = 60000,    /* no start takes so long, whatever it waits for */
     KILL_AFTER_MS = 5000, /* beyond the time that a graceful end may take */
 };
 
@@ -70,7 +70,7 @@ static void start_child(struct child *child, int listening)
         log_error("cannot start a responder: %s", strerror(errno));
 }
 
-/* Of one that dies again and again, the 1st, 2nd, 3rd, 4th, 8th, 16th … time is told. */
+/* The 1st, 2nd, 3rd, 4th, 8th, 16th … death in a row of one responder is logged. */
 static bool is_told(int deaths)
 {
     return deaths <= QUICK_DEATHS || (deaths & (deaths - 1)) == 0;
@@ -115,7 +115,7 @@ static void reap(struct child *children, int64_t n)
                 note_death(&children[i], status);
 }
 
-/* Whoever has lived so long has begun to serve. */
+/* A responder that has lived so long has served. */
 static void forgive(struct child *children, int64_t n)
 {
     int64_t now = clock_monotonic_ms();
@@ -125,7 +125,7 @@ static void forgive(struct child *children, int64_t n)
             children[i].failures = 0;
 }
 
-/* None of them can start: why, as an exit status; 0: some can. */
+/* The exit status that says why none of them can start; 0: some can. */
 static int find_failure(const struct child *children, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
@@ -146,7 +146,7 @@ static void start_missing(struct child *children, int64_t n, int listening)
             start_child(&children[i], listening);
 }
 
-/* Waits for them until then, monotonic ms. */
+/* Waits for the children until a monotonic time in ms. */
 static void await_ends(struct child *children, int64_t n, int64_t until)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000};

@@ -3,16 +3,17 @@
  * on it. A responder is this program again, with the socket as descriptor 0, as a web server
  * would start it. While one is being restarted, connections wait in the socket's backlog.
  *
- * Where none can start any more, nobody would ever take them from there: a web server waits for an
- * hour, because a reader may. So the supervisor says why and ends, and connections that wait on a
- * socket which stays open without it (systemd's) are closed: the web server answers 502 at once.
+ * When no responder can start any more, nobody would ever accept these connections, and the web
+ * server would wait for an hour, as it does for a live reader. So the supervisor logs the reason
+ * and ends. It closes connections that wait on a socket which stays open without it (systemd's):
+ * the web server then answers 502 at once.
  */
 #ifndef SUPERVISE_H
 #define SUPERVISE_H
 
 struct config;
 
-/* The exit status for what no further start can mend: a wrong setting. As EX_CONFIG of sysexits.h;
+/* The exit status for a wrong setting, which another start cannot mend: EX_CONFIG of sysexits.h;
    durable-streams.service knows it. */
 enum { SUPERVISE_WRONG_SETTING = 78 };
 

@@ -13,8 +13,8 @@
  *
  * Who writes what: a committer, after its commit, publishes into ring and head and then rings the
  * bell where there is interest; a live desk counts itself in interest[] before it looks at the
- * database; whoever answers a read writes touch[]; hints of the write lock (write_lock.h) are
- * written by whoever takes or waits for it.
+ * database; a thread that answers a read writes touch[]; one that takes the write lock or waits for
+ * it writes its hints (write_lock.h).
  *
  * No lost wake-up (invariant I3): a waiter counts its interest, notes the head, and then reads the
  * database; a writer commits, then publishes, then reads the interest. Whichever comes first, one
@@ -109,7 +109,7 @@ void wake_touch_saved(struct wake *wake, int64_t stream_id, int64_t until_ms);
 
 /* --- locks --- */
 
-/* The write lock, taken before SQLite's: DS_BUSY when it was not to be had within timeout_ms. */
+/* The write lock, taken before SQLite's. DS_BUSY: it was not free within timeout_ms. */
 enum ds_status wake_lock(struct wake *wake, int64_t timeout_ms);
 void wake_unlock(struct wake *wake);
 
@@ -117,16 +117,16 @@ void wake_unlock(struct wake *wake);
 bool wake_try_duty(struct wake *wake);
 
 /*
- * One checkpoint at a time over all processes (store_checkpoint.c): false when another one is at
- * it. Of this process's threads, no two may try at once.
+ * One checkpoint at a time over all processes (store_checkpoint.c): false when another process does
+ * one. Only one thread of a process may try at a time.
  */
 bool wake_try_checkpoint(struct wake *wake);
 void wake_end_checkpoint(struct wake *wake);
 
 /*
- * Is the file the one that processes open now? False from when somebody removes or replaces it,
- * for a second at most: until then locks here keep nobody out there. Where the database has no name
- * either, as that of a store in memory, nobody opens any.
+ * Is our file the one that processes open now? False when somebody has removed or replaced it,
+ * until wake_look() changes to the new one: our locks do not hold there. True where the database
+ * has no name either, as that of a store in memory: nobody opens any other file.
  */
 bool wake_is_current(const struct wake *wake);
 

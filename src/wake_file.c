@@ -1,24 +1,25 @@
 /*
  * The file of the shared hints: opened, locked, mapped, and looked after.
  *
- * Every process that has it holds flock() on it: whoever gets it exclusively at start is alone and
- * clears away what a crash left behind.
+ * Every process that has it open holds flock() on it. A process that gets the lock exclusively at
+ * its start is alone, and clears away the remains of a crash.
  *
- * It lies where others may write, so nothing in it is believed:
+ * It lies where others may write, so we believe nothing in it:
  *
  *     not a file, a link, a stranger's     refused (place.h): root must not write through it
- *     another magic or version             by wake_look() of who stays within a second, else by
- *                                          who comes: made anew. A version of ours is left alone
- *     interest[] below what we counted,    by wake_look(): set to what we counted
- *       or beyond all reason
- *     ring[], head, bell, doors            numbers that are compared only; readers look at the
+ *     another magic or version             a running process makes it anew within a second
+ *                                          (wake_look()), else the next one that opens it does.
+ *                                          An older or newer version of ours is not touched
+ *     interest[] below our own count, or   wake_look() sets it to our own count
+ *       impossibly high
+ *     ring[], head, bell, doors            these numbers are only compared; readers look at the
  *                                          database every WAKE_RECHECK_MS anyway
- *     touch[] of no such slot, or further  not believed, replaced by the next renewal, and never
- *       than a TTL reaches                 saved (wake_touch(), store_renewed(), store_renew())
+ *     touch[] in a wrong slot, or beyond   not believed, replaced by the next renewal, and never
+ *       the stream's TTL                   saved (wake_touch(), store_renewed(), store_renew())
  *     the write lock's hints               see write_lock.h
- *     shorter than it must be              made longer; a process that touches what is cut off
- *                                          dies, as with SQLite's -shm
- *     removed or replaced                  wake_look() goes over to the one that has the name
+ *     shorter than it must be              made longer; a process that touches the part that was
+ *                                          cut off dies, as with SQLite's -shm
+ *     removed or replaced                  wake_look() changes to the file that has the name now
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +43,7 @@ enum {
     WAKE_VERSION = 3,
     WAKE_MAGIC = 0x44735761,
     MOST_INTEREST = 1 << 24, /* in a slot */
-    MOST_VERSIONS = 1000,    /* a number beyond is no version of ours */
+    MOST_VERSIONS = 1000,    /* a higher number is not a version of ours */
     CHANGE_AGAIN_MS = 60000,
     OPEN_MS = 5000, /* to wait for whoever is alone with the file */
 };
@@ -58,7 +59,7 @@ static void read_boot_id(char id[static BOOT_ID])
         (void)close(fd);
 }
 
-/* All bytes are if the first one is and each is like the one before it. */
+/* All bytes are zero if the first one is, and each is like the one before it. */
 static bool is_zero(const char *bytes, size_t n)
 {
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0;
@@ -107,8 +108,9 @@ static void begin_anew(struct shared *shared)
 }
 
 /*
- * With others there, what is not ours is either damaged, which one that stays puts right within a
- * second, or theirs: those of another version. Only the latter is left alone.
+ * Other processes have the file open. If its header is not of this version, it is damaged, and one
+ * of them mends it within a second; or they are of another version: then the file is theirs, and
+ * we do not touch it. False in that case.
  */
 static bool settle_with_others(struct shared *shared)
 {
@@ -128,8 +130,8 @@ static bool settle_with_others(struct shared *shared)
 }
 
 /*
- * With its blocks: on a full disk, a store into a hole would kill us. Whether there are holes asks
- * who is alone only, for filling them may write over what others write meanwhile.
+ * Gives the file its size, with blocks: on a full disk, a store into a hole would kill us. Only a
+ * process that is alone fills holes, because that may overwrite what others write meanwhile.
  */
 static bool allocate(int fd, bool alone)
 {
@@ -194,7 +196,7 @@ static int open_file(const char *path, const char *database)
     return -1;
 }
 
-/* Exclusively, if nobody else has it. Whoever is alone has it so for a moment only. */
+/* Exclusively, if nobody else has it: such a lock is held for a moment only. */
 static bool lock_file(int fd, bool *first)
 {
     struct timespec pause = {0, 20 * 1000};
@@ -234,7 +236,7 @@ static int open_locked(const char *path, const char *database, bool *first)
     }
 }
 
-/* What lies beside streams.db is streams.db-wake. */
+/* The database of streams.db-wake is streams.db. */
 static bool name_files(struct wake *wake, const char *path)
 {
     size_t len = strlen(path), end = strlen(WAKE_SUFFIX);
@@ -248,7 +250,7 @@ static bool name_files(struct wake *wake, const char *path)
 
 /* --- while it is in use --- */
 
-/* Goes over to the file that has the name now; the addresses stay, for other threads use them. */
+/* Changes to the file that has the name now; the addresses stay, for other threads use them. */
 static bool change_file(struct wake *wake)
 {
     bool first = false, ok;
@@ -271,8 +273,7 @@ static bool change_file(struct wake *wake)
     return ok;
 }
 
-/* No count can be lower than our share, nor beyond all reason. Without readers it does not matter.
- */
+/* No count can be below our own share, or impossibly high. Without readers it does not matter. */
 static bool is_interest_sound(struct wake *wake)
 {
     if (atomic_load(&wake->interests) == 0)
@@ -284,14 +285,14 @@ static bool is_interest_sound(struct wake *wake)
     return true;
 }
 
-/* Everything but our own share is doubtful then, and others add theirs. */
+/* Only our own share is certain then; other processes see to theirs. */
 static void mend_interest(struct wake *wake)
 {
     for (int i = 0; i < WAKE_INTEREST; i++)
         atomic_store(&wake->shared->interest[i], atomic_load(&wake->counted[i]));
 }
 
-/* What lies there in its place may be nothing that we can use: said once a minute. */
+/* Where the new file cannot be used, the log says so once a minute. */
 static void follow_name(struct wake *wake)
 {
     int64_t now = clock_monotonic_ms();
@@ -365,7 +366,7 @@ fail:
     return status;
 }
 
-/* Said aloud: a child that was forked without an exec may have the file open still. */
+/* Explicitly: a child that was forked without an exec may still have the file open. */
 static void unlock(int fd)
 {
     struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};

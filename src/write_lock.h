@@ -1,9 +1,9 @@
 /*
  * The write lock of all processes of a database.
  *
- * What it protects is SQLite's, which has a lock of its own behind this one: this one only has
- * writers queue instead of polling. So it must be free when its holder is dead, and must not
- * believe anything that stands in a file: others may write there.
+ * SQLite protects the database by a lock of its own behind this one; this one only lets writers
+ * queue instead of polling. So it must be free when its holder is dead, and must not believe
+ * anything in the file: others may write there.
  *
  *     threads of a process        processes
  *
@@ -11,21 +11,21 @@
  *       ──▶│  mutex  │───────▶│ byte of the file │───────▶ SQLite's own lock
  *       ──▶└─────────┘        └──────────────────┘
  *        memory of the      the kernel's (F_OFD_SETLK):
- *        process only       whoever has it has it, and
- *                           it goes with its holder
+ *        process only       the kernel knows who has
+ *                           it, and it ends with its
+ *                           holder
  *
- * The kernel can make a process wait for such a byte, but not for a limited time. So who does not
- * get it sleeps on a futex in the mapped file instead:
+ * The kernel can make a process wait for such a byte, but not for a limited time. So a process that
+ * does not get it sleeps on a futex in the mapped file instead:
  *
  *     waiter                                      holder
  *     note `turn`, set `wanted`                   give the byte back
- *     try again; in vain: sleep while `turn`      was `wanted` set? Clear it, move `turn`,
- *     is what was noted                           wake one
+ *     try again; if that fails, sleep while       was `wanted` set? Clear it, move `turn`,
+ *     `turn` is as noted                          wake one
  *
- * Whichever comes first, one sees the other. The one that is woken sets `wanted` for those who
- * still sleep, so each gets its turn. `wanted` and `turn` are hints: with anything in them, and
- * after the death of a holder, which wakes nobody, a waiter looks again after WRITE_LOCK_LOOK_MS at
- * most.
+ * Whichever comes first, one sees the other. The one that is woken sets `wanted` for those that
+ * still sleep, so each gets its turn. `wanted` and `turn` are hints: whatever they hold, and after
+ * the death of a holder, which wakes nobody, a waiter looks again after WRITE_LOCK_LOOK_MS at most.
  *
  * Free, the lock costs two system calls of half a microsecond.
  */
@@ -40,7 +40,7 @@
 #include "status.h"
 
 enum {
-    WRITE_LOCK_BYTE = 2, /* of the file; the others are in wake.c */
+    WRITE_LOCK_BYTE = 2, /* of the file; wake.c lists the others */
     WRITE_LOCK_LOOK_MS = 20,
 };
 
@@ -59,7 +59,7 @@ struct write_lock {
 void write_lock_init(struct write_lock *lock, int fd, struct write_hint *hint);
 void write_lock_close(struct write_lock *lock);
 
-/* DS_BUSY when it was not to be had in that time. DS_FAILED, logged, where files have no locks. */
+/* DS_BUSY: not free in that time. DS_FAILED, logged: the file system has no such locks. */
 enum ds_status write_lock_take(struct write_lock *lock, int64_t timeout_ms);
 
 /* By the thread that took it. */
