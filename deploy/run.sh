@@ -12,12 +12,12 @@
 #   --name NAME                what this is called in messages
 #
 # The two talk over a socket in a private folder that goes away at the end, in $TMPDIR, or in /tmp where
-# the name of the socket would get too long for a socket. If one of the two ends, the other is ended as
-# well and the exit status is 1. Who reads what is printed here and goes away ends all of it, too. The
+# the socket's name would get too long. If one of the two ends, the other is ended as
+# well and the exit status is 1. If the reader of this script's output goes away, both are ended, too. The
 # registry is kept, unless DS_REGISTRY=off.
 set -u
 unset CDPATH
-# where these are closed, the next file would get their number, and what is printed
+# if one of these were closed, the next file would get its number, and printed lines would go there
 (: 3<&0) 2>&- || exec </dev/null
 (: 3>&1) 2>&- || exec >/dev/null
 (: 3>&2) || exec 2>/dev/null

@@ -363,7 +363,7 @@ static void print_help(void)
                  "\n"
                  "exit status: 0 done, 1 failed, 2 wrong command line, 3 no such stream,\n"
                  "4 conflict (closed, or other than asked for), 5 nobody answers,\n"
-                 "6 the stream that was read was deleted, and another one has its name\n"
+                 "6 tail: the stream was deleted, and another one has its name\n"
                  "\n"
                  "examples:\n"
                  "  dsctl serve &\n"

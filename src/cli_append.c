@@ -151,9 +151,9 @@ static enum cli_exit refuse_value(const struct append *append)
 
     if (line <= first)
         return cli_fail(append->cli, CLI_FAILED,
-                        "line %lld is no JSON, nor is standard input as a whole", line);
+                        "line %lld is not JSON, and standard input as a whole is not either", line);
     return cli_fail(append->cli, CLI_FAILED,
-                    "line %lld is no JSON by itself, and line %lld does not go on with it", first,
+                    "line %lld is not JSON by itself, and line %lld does not continue it", first,
                     line);
 }
 

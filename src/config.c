@@ -81,7 +81,7 @@ static const struct row table[] = {
     {"DS_CURSOR_EPOCH", NUMBER, FIELD(cursor_epoch_s), NULL, DS_CURSOR_DEFAULT_EPOCH, 0,
      INT64_C(253402300799), "start of the cursor intervals, in Unix seconds"},
     {"DS_CORS_ORIGIN", LIST, FIELD(cors_origin), "*", 0, 0, 0,
-     "the origins whose pages may see answers (Access-Control-Allow-Origin): *, or some such as "
+     "the origins whose pages may see answers (Access-Control-Allow-Origin): *, or some, such as "
      "https://app.example with spaces between them; empty: no CORS headers"},
     {"DS_CORS_CREDENTIALS", NUMBER, FIELD(cors_credentials), NULL, 0, 0, 1,
      "1: such pages may send cookies and passwords; not with *"},

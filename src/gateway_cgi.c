@@ -230,7 +230,7 @@ int gateway_cgi_apologize(const struct config *config)
         (void)fputs("Status: 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n", stdout);
     else
         (void)fwrite(head.data, 1, head.len, stdout);
-    (void)fputs("the database is not to be had", stdout);
+    (void)fputs("the database cannot be opened, try again", stdout);
     buf_close(&head);
     return 1;
 }

@@ -315,8 +315,8 @@ int http_request_parse(struct http_request *request, struct arena *arena,
     }
     repeated = find_repeated(request);
     if (repeated) {
-        *reason =
-            arena_printf(arena, "%s must be sent once, and hold no comma before a space", repeated);
+        *reason = arena_printf(
+            arena, "%s must be sent once, and must not hold a comma before a space", repeated);
         if (!*reason)
             *reason = "a header was sent twice";
         return 400;

@@ -223,7 +223,7 @@ enum ds_status op_live_encode(struct server *server, struct store_conn *conn,
         answer->end = true; /* a 404 awaits the client when it comes back */
         return DS_OK;
     }
-    if (life != DS_OK) { /* the database is not to be had: wait, while there is time */
+    if (life != DS_OK) { /* the database cannot be read: wait, while there is time */
         answer->end = reader->out_of_time;
         return answer->end && reader->kind == LIVE_LONG_POLL ? refuse(server, life, reader, answer)
                                                              : DS_OK;

@@ -218,7 +218,7 @@ bool place_trusts(int fd, const char *name, const char *database)
         file.st_uid == folder.st_uid ||
         (file.st_gid == like.st_gid && (like.st_mode & S_IWGRP) != 0))
         return true;
-    log_error("%s belongs to user %u, who has no part in %s", name, (unsigned)file.st_uid,
+    log_error("%s belongs to user %u, who must not write %s", name, (unsigned)file.st_uid,
               database);
     errno = EACCES;
     return false;

@@ -337,8 +337,8 @@ enum spool_state spool_take(struct spool *spool, const char *data, size_t len)
     for (; len > 0; data += took, len -= took)
         if (spool->part == SPOOL_END || !take_piece(spool, data, len, &took)) {
             if (spool->header[1] != FCGI_ABORT_REQUEST && log_is_due(&next_line))
-                log_warn("what came from the web server is no FastCGI request to a responder: "
-                         "the connection is closed");
+                log_warn("the web server sent something other than a FastCGI request to a "
+                         "responder: the connection is closed");
             return SPOOL_GONE;
         }
     return spool->part == SPOOL_END ? SPOOL_WHOLE : SPOOL_MORE;

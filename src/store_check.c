@@ -294,7 +294,7 @@ static void tell_mistakes(const struct walk *walk)
     MISTAKE(walk->wrong_type, "the payload at %lld is not a BLOB",
             (long long)walk->wrong_type.from);
     MISTAKE(walk->empty, "the row at %lld is empty", (long long)walk->empty.from);
-    MISTAKE(walk->no_place, "a row has a position that is none, %lld",
+    MISTAKE(walk->no_place, "a row has an impossible position, %lld",
             (long long)walk->no_place.from);
     MISTAKE(walk->no_json, "the message at %lld is not JSON", (long long)walk->no_json.from);
 }
@@ -332,7 +332,7 @@ static void look_at_names(struct store_check *check, const char *path, const cha
     if (path[0] != '/' || !normal || strcmp(normal, path) != 0 || strlen(path) > LONGEST_NAME)
         tell(check, STORE_CHECK_DAMAGE, path, "no URL leads to this path");
     if (!http_type_is_valid(type) || strlen(type) > LONGEST_NAME)
-        tell(check, STORE_CHECK_DAMAGE, path, "its content type is none: %.200s", type);
+        tell(check, STORE_CHECK_DAMAGE, path, "its content type is not one: %.200s", type);
     arena_free(arena);
 }
 

@@ -39,12 +39,11 @@ void identify_foreign(sqlite3 *db, const char *database, int64_t application, ch
                       size_t size)
 {
     if (application == 0 && has_our_tables(db))
-        (void)snprintf(
-            text, size,
-            "%s has the tables of streams, but not what says so, which .dump leaves out: "
-            "if it is whole, run sqlite3 '%s' \"PRAGMA application_id = %d; PRAGMA "
-            "user_version = %d\"",
-            database, database, STORE_APPLICATION_ID, SCHEMA_VERSION);
+        (void)snprintf(text, size,
+                       "%s has the tables of streams, but lacks two numbers that .dump leaves out: "
+                       "if it is whole, run sqlite3 '%s' \"PRAGMA application_id = %d; PRAGMA "
+                       "user_version = %d\"",
+                       database, database, STORE_APPLICATION_ID, SCHEMA_VERSION);
     else
         (void)snprintf(text, size, "%s is a database of another program", database);
 }

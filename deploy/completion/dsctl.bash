@@ -1,9 +1,9 @@
 # bash completion of dsctl. Commands and options are those that its help names; streams are asked
 # from the server or database that the line names, for a second at most.
 #
-# Whoever may create a stream chooses its name, and a name may hold $(...), quotes and asterisks.
-# So a name is only ever data here: no compgen -W, which expands its words, and what gets into the
-# command line is quoted for the shell that will read it.
+# Anybody who may create a stream chooses its name, and a name may hold $(...), quotes and asterisks.
+# So names are only data here: compgen -W, which expands its words, is not used, and names are quoted
+# before they get into the command line.
 
 _dsctl_words() { # what the help of "$@" names with two dashes
     dsctl "$@" --help 2>/dev/null | sed -n 's/^  \(-[A-Za-z0-9],\|   \) \(--[a-z-]*\).*/\2/p'

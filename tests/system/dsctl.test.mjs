@@ -370,7 +370,7 @@ describe("append", () => {
     expect((await ds(["tail", name])).lines).toEqual(['[   {"a": 1},   2 ]'])
   })
 
-  test("a line that is no JSON ends it, and is named", async () => {
+  test("a line that is not JSON ends it, and is named", async () => {
     const name = fresh()
     await api.create(name, "application/json")
     const { code, err } = await ds(["append", name, "--json", "--batch", "2"], {
@@ -385,10 +385,10 @@ describe("append", () => {
     const name = fresh()
     await api.create(name, "application/json")
     for (const [input, reason] of [
-      ['Server listening on port 3000\n{"n":1}\n', /^dsctl append: line 1 is no JSON[^\n]*\n$/],
-      ["Server", /line 1 is no JSON/],
-      ['\n\n{"a":\n1,\n]', /line 3 is no JSON by itself, and line 5 does not go on with it/],
-      ['{"a":\n1}\n{"b":', /line 1 is no JSON by itself, and line 3 /],
+      ['Server listening on port 3000\n{"n":1}\n', /^dsctl append: line 1 is not JSON[^\n]*\n$/],
+      ["Server", /line 1 is not JSON/],
+      ['\n\n{"a":\n1,\n]', /line 3 is not JSON by itself, and line 5 does not continue it/],
+      ['{"a":\n1}\n{"b":', /line 1 is not JSON by itself, and line 3 /],
     ]) {
       const append = start(["append", name, "--json"])
       append.child.stdin.write(input)
@@ -408,7 +408,7 @@ describe("append", () => {
       encoding: "utf8",
       env: cleanEnv({ DS_URL: server.url }),
     })
-    expect([status, stderr]).toEqual([FAILED, expect.stringContaining("line 1 is no JSON")])
+    expect([status, stderr]).toEqual([FAILED, expect.stringContaining("line 1 is not JSON")])
     await ok(["append", name, "--json"], { input: '\n {\n"late": 1}\n\n' })
     expect((await ds(["tail", name])).lines.at(-1)).toBe('{ "late": 1}')
   })

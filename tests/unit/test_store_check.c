@@ -146,7 +146,7 @@ static const struct {
     {"UPDATE stream SET path = '/gr\303\274n' WHERE path = '/text'",
      "damage /gr\303\274n: no URL leads to this path\n"},
     {"UPDATE stream SET content_type = 'a/b' || char(13) WHERE path = '/large'",
-     "damage /large: its content type is none: a/b\r\n"},
+     "damage /large: its content type is not one: a/b\r\n"},
     {"DROP TRIGGER stream_keep_source; DROP INDEX stream_by_expiry; "
      "DROP VIEW message_text; CREATE VIEW message_text AS SELECT 1",
      "damage -: the index stream_by_expiry is missing\n"
