@@ -289,7 +289,7 @@ static enum ds_status try_to_open(struct store **out, const struct config *confi
     if (status == DS_OK)
         status = check_schema(conn);
     if (status == DS_OK && config->durability == DURABILITY_FULL)
-        status = store_sync_log(config);
+        status = store_sync_log(conn);
     if (status == DS_OK)
         status = store_settle_registry(conn);
     if (status == DS_OK && config->test_endpoints)
@@ -396,6 +396,8 @@ enum ds_status store_commit(struct store_conn *conn)
         store_rollback(conn);
         return status;
     }
+    if (conn->writing)
+        store_note_synced(conn);
     end_write(conn);
     life_committed(conn, registry_id);
     return DS_OK;

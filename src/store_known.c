@@ -29,11 +29,13 @@
 #include "store_private.h"
 
 enum {
-    LAYOUT = 3007000,   /* of the log's index, the only one that walformat.html documents */
-    INITIALISED = 12,   /* offset of the byte that says that the header is there */
-    ROWS = 256,         /* a power of two */
-    MOST_TEXT = 1024,   /* of a row that is kept: mostly some 50 bytes */
-    HEADER = 6,         /* of 8 bytes each */
+    LAYOUT = 3007000, /* of the log's index, the only one that walformat.html documents */
+    INITIALISED = 12, /* offset of the byte that says that the header is there */
+    ROWS = 256,       /* a power of two */
+    MOST_TEXT = 1024, /* of a row that is kept: mostly some 50 bytes */
+    HEADER = 6,       /* of 8 bytes each */
+    LOG_STATE = 2,    /* of these, those that tell one state of the log from any other */
+    LOG_STATE_END = 5,
     REGION = 32 * 1024, /* of shared memory, as SQLite maps it */
 };
 
@@ -67,18 +69,24 @@ static bool is_understood(const uint64_t header[static HEADER])
     return layout == LAYOUT && ((const unsigned char *)header)[INITIALISED] == 1;
 }
 
+/* False where what is there is half written, or is not understood. */
+static bool read_header(const _Atomic uint64_t *index, uint64_t header[static HEADER])
+{
+    for (int i = 0; i < HEADER; i++)
+        header[i] = atomic_load_explicit(&index[i], memory_order_relaxed);
+    atomic_thread_fence(memory_order_acquire);
+    for (int i = 0; i < HEADER; i++)
+        if (header[i] != atomic_load_explicit(&index[HEADER + i], memory_order_relaxed))
+            return false;
+    return is_understood(header);
+}
+
 /* Is the header in memory whole, and the one that was last seen? Notes it if it is another one. */
 static bool is_same(struct known *known)
 {
     uint64_t header[HEADER];
 
-    for (int i = 0; i < HEADER; i++)
-        header[i] = atomic_load_explicit(&known->index[i], memory_order_relaxed);
-    atomic_thread_fence(memory_order_acquire);
-    for (int i = 0; i < HEADER; i++)
-        if (header[i] != atomic_load_explicit(&known->index[HEADER + i], memory_order_relaxed))
-            return false;
-    if (!is_understood(header))
+    if (!read_header(known->index, header))
         return false;
     if (memcmp(header, known->header, sizeof header) == 0)
         return true;
@@ -98,6 +106,20 @@ static const void *find_index(struct store_conn *conn)
         file->pMethods->xShmMap(file, 0, REGION, 0, &region) != SQLITE_OK)
         return NULL;
     return (const void *)(uintptr_t)region;
+}
+
+uint64_t known_log_state(struct store_conn *conn)
+{
+    uint64_t header[HEADER], state = UINT64_C(14695981039346656037);
+
+    if (!conn->log_index)
+        conn->log_index = find_index(conn);
+    if (!conn->log_index || !read_header(conn->log_index, header))
+        return 0;
+    /* its length and pages, the checksum of its last frame, and its salts */
+    for (int i = LOG_STATE; i < LOG_STATE_END; i++)
+        state = (state ^ header[i]) * UINT64_C(1099511628211) ^ state >> 29;
+    return state ? state : 1;
 }
 
 static struct known *known_new(struct store_conn *conn)

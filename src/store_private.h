@@ -98,6 +98,7 @@ struct store_conn {
     bool lives_changed;              /* streams began or ended in this transaction */
     sqlite3_stmt *held;              /* not reset: the read transaction of store_hold(), or NULL */
     struct known *known;             /* rows, see store_known.c; NULL before there is one */
+    const void *log_index;           /* SQLite's mapping of its header, or NULL */
     struct life *noted, **noted_end; /* in this transaction */
     struct life *committed;          /* to be told */
     int64_t page_bytes;              /* of the database; 0: not asked yet */
@@ -139,6 +140,12 @@ bool known_get(struct store_conn *conn, struct arena *arena, const char *path,
 void known_put(struct store_conn *conn, const struct stream *stream);
 void known_close(struct store_conn *conn);
 
+/*
+ * A number for the state of the log, of 64 mixed bits: another one after each commit, the same when
+ * another process makes the index of the same log anew. 0: it is not known. After a read.
+ */
+uint64_t known_log_state(struct store_conn *conn);
+
 /* Until when a stream with a TTL was renewed, beyond what the database knows; or 0. */
 int64_t store_renewed(struct store_conn *conn, const struct stream *stream, int64_t now);
 
@@ -162,8 +169,11 @@ void vfs_register(void);
 /* The name of that VFS; NULL, which is the default one's, before vfs_register(). */
 const char *vfs_name(void);
 
-/* What the log holds is durable afterwards: see store_sync.c. */
-enum ds_status store_sync_log(const struct config *config);
+/* What the log holds is durable afterwards: see store_sync.c. The connection has read. */
+enum ds_status store_sync_log(struct store_conn *conn);
+
+/* A commit of ours was synced, and nobody else has committed since: with the write lock. */
+void store_note_synced(struct store_conn *conn);
 
 /* Around a COMMIT: its writes to the log are collected; afterwards, what is left is dropped. */
 void vfs_collect(struct store_conn *conn, bool collects);

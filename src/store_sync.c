@@ -8,7 +8,13 @@
  * out, without anything being written or synced. A power cut could undo what was acknowledged.
  *
  * So a process that opens a database syncs the log, and the folder that has its name, before
- * anybody is told anything. From then on one of its connections stays open (store.first, until
+ * anybody is told anything; unless the log is as the last synced commit has left it. Whoever
+ * commits notes that in the hints file, when SQLite has synced: a number from the checksum of the
+ * last frame and the salts of the log (known_log_state()). A file of hints may be wrong, but it
+ * cannot have the number of a log that was not synced, except by one chance in 2^64. After a
+ * restart of the machine it has none.
+ *
+ * From then on one of its connections stays open (store.first, until
  * store_connect() gives it away to the committer), so that no index of its is made anew.
  */
 #include <errno.h>
@@ -20,6 +26,7 @@
 #include "descriptors.h"
 #include "log.h"
 #include "store_private.h"
+#include "wake.h"
 
 /* SQLite's locks are on the database and its index: closing these descriptors costs none of them.
  */
@@ -38,7 +45,7 @@ static bool sync_file(const char *name, bool *empty)
     return ok;
 }
 
-enum ds_status store_sync_log(const struct config *config)
+static enum ds_status sync_both(const struct config *config)
 {
     char name[4096], *slash;
     size_t len = strlen(config->database);
@@ -60,4 +67,25 @@ enum ds_status store_sync_log(const struct config *config)
         return DS_OK;
     log_error("cannot sync the log of %s: %s", config->database, strerror(errno));
     return DS_FAILED;
+}
+
+enum ds_status store_sync_log(struct store_conn *conn)
+{
+    struct wake *wake = conn->store->wake;
+    uint64_t state = known_log_state(conn);
+    enum ds_status status = DS_OK;
+
+    if (state == 0 || state != wake_synced(wake)) {
+        status = sync_both(conn->store->config);
+        /* somebody may have committed meanwhile, and not have synced yet */
+        if (status == DS_OK && known_log_state(conn) == state)
+            wake_note_synced(wake, state);
+    }
+    return status;
+}
+
+void store_note_synced(struct store_conn *conn)
+{
+    if (conn->store->config->durability == DURABILITY_FULL)
+        wake_note_synced(conn->store->wake, known_log_state(conn));
 }

@@ -276,3 +276,13 @@ void wake_round_soon(struct wake *wake)
 {
     atomic_store(&wake->shared->round_at, 0);
 }
+
+uint64_t wake_synced(struct wake *wake)
+{
+    return wake->shared->boot[0] ? atomic_load(&wake->shared->synced) : 0;
+}
+
+void wake_note_synced(struct wake *wake, uint64_t state)
+{
+    atomic_store(&wake->shared->synced, state);
+}

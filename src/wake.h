@@ -116,6 +116,10 @@ void wake_unlock(struct wake *wake);
 /* True when this process got the duty of housekeeping, which it keeps until it ends. */
 bool wake_try_duty(struct wake *wake);
 
+/* The state of the log that was last synced (store_sync.c); 0: nobody knows. */
+uint64_t wake_synced(struct wake *wake);
+void wake_note_synced(struct wake *wake, uint64_t state);
+
 /*
  * One checkpoint at a time over all processes (store_checkpoint.c): false when another process does
  * one. Only one thread of a process may try at a time.

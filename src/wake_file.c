@@ -14,6 +14,8 @@
  *       impossibly high
  *     ring[], head, bell, doors            these numbers are only compared; readers look at the
  *                                          database every WAKE_RECHECK_MS anyway
+ *     synced                               a number of 64 mixed bits: one that is wrong is that of
+ *                                          no log, which is synced then (store_sync.c)
  *     touch[] in a wrong slot, or beyond   not believed, replaced by the next renewal, and never
  *       the stream's TTL                   saved (wake_touch(), store_renewed(), store_renew())
  *     the write lock's hints               see write_lock.h
@@ -84,6 +86,7 @@ static void clear(struct shared *shared)
         atomic_store(&shared->touch[i].saved_ms, 0);
     }
     atomic_store(&shared->round_at, 0);
+    atomic_store(&shared->synced, 0);
     atomic_store(&shared->head, 0);
     atomic_store(&shared->version, WAKE_VERSION);
     atomic_store(&shared->magic, WAKE_MAGIC);

@@ -1,0 +1,81 @@
+/* Which state of the log is known to be synced, from one process to the next. */
+#include "store_private.h"
+#include "wake.h"
+
+#include "store_unit.h"
+
+/* As another process that opens the database when this one has gone. */
+static void open_again(struct fixture *f, int durability)
+{
+    store_disconnect(f->conn);
+    store_close(f->store, false);
+    f->config.durability = durability;
+    ck_assert_int_eq(store_open(&f->store, &f->config, true), DS_OK);
+    ck_assert_int_eq(store_connect(&f->conn, f->store), DS_OK);
+}
+
+static bool is_noted(struct fixture *f)
+{
+    uint64_t state = known_log_state(f->conn);
+
+    ck_assert_uint_ne(state, 0);
+    return wake_synced(store_wake(f->store)) == state;
+}
+
+/* At the prompt, say. */
+static void write_elsewhere(struct fixture *f)
+{
+    sqlite3 *db;
+
+    ck_assert_int_eq(sqlite3_open(f->config.database, &db), SQLITE_OK);
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    ck_assert_int_eq(sqlite3_exec(db, "INSERT INTO garbage DEFAULT VALUES", NULL, NULL, NULL),
+                     SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+START_TEST(knows_the_log_that_the_last_synced_commit_has_left)
+{
+    struct fixture f;
+    uint64_t state;
+
+    open_fixture(&f);
+    open_again(&f, DURABILITY_FULL);
+    (void)make_stream(&f, "/a", "text/plain");
+    ck_assert(is_noted(&f));
+    state = known_log_state(f.conn);
+    (void)make_stream(&f, "/b", "text/plain");
+    ck_assert(is_noted(&f));
+    ck_assert_uint_ne(known_log_state(f.conn), state);
+    /* what is noted is of the same log when its index is made anew: nothing is to be synced */
+    state = known_log_state(f.conn);
+    open_again(&f, DURABILITY_FULL);
+    ck_assert_uint_eq(known_log_state(f.conn), state);
+    ck_assert(is_noted(&f));
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(does_not_know_the_log_that_others_have_written)
+{
+    struct fixture f;
+    uint64_t noted;
+
+    open_fixture(&f);
+    open_again(&f, DURABILITY_FULL);
+    (void)make_stream(&f, "/a", "text/plain");
+    noted = wake_synced(store_wake(f.store));
+    write_elsewhere(&f);
+    open_again(&f, DURABILITY_NORMAL); /* who syncs nothing knows nothing */
+    ck_assert(!is_noted(&f));
+    (void)make_stream(&f, "/b", "text/plain");
+    ck_assert(!is_noted(&f));
+    ck_assert_uint_eq(wake_synced(store_wake(f.store)), noted);
+    open_again(&f, DURABILITY_FULL); /* which has synced it by now */
+    ck_assert(is_noted(&f));
+    close_fixture(&f);
+}
+END_TEST
+
+UNIT_MAIN(store_sync, knows_the_log_that_the_last_synced_commit_has_left,
+          does_not_know_the_log_that_others_have_written)
