@@ -368,6 +368,9 @@ void house_once(struct server *server, struct store_conn *conn)
     /* one that stays looks at the log only after commits of its own */
     if (duty && most > CGI_WAL_BYTES)
         most = CGI_WAL_BYTES;
-    if (bytes >= most) /* emptied: that it was copied is forgotten with the process */
-        (void)store_checkpoint_anyway(conn, duty && !store_is_low(server->store));
+    if (bytes < most || !wake_checkpoint_is_due(wake, clock_wall_ms()))
+        return;
+    /* emptied: that it was copied is forgotten with the process */
+    if (store_checkpoint_anyway(conn, duty && !store_is_low(server->store)) == DS_OK)
+        wake_checkpoint_soon(wake);
 }

@@ -264,12 +264,18 @@ uint32_t wake_doors_counted(struct wake *wake)
     return atomic_load(&wake->shared->doors);
 }
 
+/* At a time that is more than a second away: notes this one. */
+static bool is_due(_Atomic int64_t *last, int64_t now_ms)
+{
+    int64_t at = atomic_load(last);
+
+    return (at > now_ms || at <= now_ms - WAKE_RECHECK_MS) &&
+           atomic_compare_exchange_strong(last, &at, now_ms);
+}
+
 bool wake_round_is_due(struct wake *wake, int64_t now_ms)
 {
-    int64_t round_at = atomic_load(&wake->shared->round_at);
-
-    return (round_at > now_ms || round_at <= now_ms - WAKE_RECHECK_MS) &&
-           atomic_compare_exchange_strong(&wake->shared->round_at, &round_at, now_ms);
+    return is_due(&wake->shared->round_at, now_ms);
 }
 
 void wake_round_soon(struct wake *wake)
@@ -285,4 +291,14 @@ uint64_t wake_synced(struct wake *wake)
 void wake_note_synced(struct wake *wake, uint64_t state)
 {
     atomic_store(&wake->shared->synced, state);
+}
+
+bool wake_checkpoint_is_due(struct wake *wake, int64_t now_ms)
+{
+    return is_due(&wake->shared->tried_at, now_ms);
+}
+
+void wake_checkpoint_soon(struct wake *wake)
+{
+    atomic_store(&wake->shared->tried_at, 0);
 }

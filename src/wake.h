@@ -149,4 +149,11 @@ uint32_t wake_doors_counted(struct wake *wake);
 bool wake_round_is_due(struct wake *wake, int64_t now_ms);
 void wake_round_soon(struct wake *wake);
 
+/*
+ * May a CGI process try to checkpoint? Once a second, where one has tried and not said that it
+ * could: somebody reads on and on, perhaps, and each try holds all writers off.
+ */
+bool wake_checkpoint_is_due(struct wake *wake, int64_t now_ms);
+void wake_checkpoint_soon(struct wake *wake);
+
 #endif

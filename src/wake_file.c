@@ -87,6 +87,7 @@ static void clear(struct shared *shared)
     }
     atomic_store(&shared->round_at, 0);
     atomic_store(&shared->synced, 0);
+    atomic_store(&shared->tried_at, 0);
     atomic_store(&shared->head, 0);
     atomic_store(&shared->version, WAKE_VERSION);
     atomic_store(&shared->magic, WAKE_MAGIC);
