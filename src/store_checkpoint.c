@@ -32,9 +32,9 @@
  * and two things that we do:
  *
  *   1. One checkpoint at a time, over all processes: each holds the checkpoint lock of the hints
- *      file (wake.h) from before step 2 until SQLite's call has returned, and of the threads of one
- *      store only one gets so far. Where somebody has just removed that file, whose name then
- *      stands for another one, there is no checkpoint until this process has gone over to it.
+ *      file (wake.h) from before step 2 until SQLite's call has returned, and does not go over to
+ *      another file meanwhile. Where somebody has just removed that file, whose name then stands
+ *      for another one, there is no checkpoint until this process has gone over to it.
  *   2. Right before SQLite's call, a commit of our own writes a row (upkeep). Its frames lie behind
  *      all that was there, so at its end the log is not wholly copied.
  *
@@ -151,26 +151,14 @@ static enum ds_status checkpoint(struct store_conn *conn, bool leaving)
     return status == DS_OK ? restart(conn, leaving) : status;
 }
 
-/* Step 1: false where another process or thread is at it, which does as well. */
-static bool begin(struct store *store)
-{
-    if (atomic_exchange(&store->checkpointing, true))
-        return false;
-    if (wake_try_checkpoint(store->wake))
-        return true;
-    atomic_store(&store->checkpointing, false);
-    return false;
-}
-
 enum ds_status store_checkpoint(struct store_conn *conn, bool leaving)
 {
-    struct store *store = conn->store;
+    struct wake *wake = conn->store->wake;
     enum ds_status status;
 
-    if (!begin(store))
+    if (!wake_try_checkpoint(wake)) /* step 1; another one's does as well */
         return DS_BUSY;
     status = checkpoint(conn, leaving);
-    wake_end_checkpoint(store->wake);
-    atomic_store(&store->checkpointing, false);
+    wake_end_checkpoint(wake);
     return status;
 }

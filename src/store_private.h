@@ -80,10 +80,9 @@ struct store {
     enum store_place place;           /* of upkeep, as it was last found */
     atomic_bool displaced;            /* it was not STORE_SAME */
     struct wake *wake;
-    struct store_conn *first;  /* from looking at the schema: not given away yet */
-    atomic_bool checkpointing; /* a thread of this process is at it, see store_checkpoint.c */
-    atomic_bool no_reserve;    /* there can be none, see store_reserve.c */
-    ds_event_fn *listener;     /* NULL: nobody wants to know of lives that begin and end */
+    struct store_conn *first; /* from looking at the schema: not given away yet */
+    atomic_bool no_reserve;   /* there can be none, see store_reserve.c */
+    ds_event_fn *listener;    /* NULL: nobody wants to know of lives that begin and end */
     void *listener_arg;
 };
 

@@ -231,12 +231,18 @@ bool wake_try_duty(struct wake *wake)
 
 bool wake_try_checkpoint(struct wake *wake)
 {
-    return set_lock(wake->fd, F_WRLCK, 1, 1);
+    if (atomic_exchange(&wake->checkpoints, true))
+        return false;
+    if (set_lock(wake->fd, F_WRLCK, 1, 1))
+        return true;
+    atomic_store(&wake->checkpoints, false);
+    return false;
 }
 
 void wake_end_checkpoint(struct wake *wake)
 {
     (void)set_lock(wake->fd, F_UNLCK, 1, 1);
+    atomic_store(&wake->checkpoints, false);
 }
 
 bool wake_try_door(struct wake *wake, uint64_t door, int64_t places)

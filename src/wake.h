@@ -121,8 +121,8 @@ uint64_t wake_synced(struct wake *wake);
 void wake_note_synced(struct wake *wake, uint64_t state);
 
 /*
- * One checkpoint at a time over all processes (store_checkpoint.c): false when another process does
- * one. Only one thread of a process may try at a time.
+ * One checkpoint at a time over all processes and threads (store_checkpoint.c): false when another
+ * one is at it, or wake_look() changes the file, with which this lock would go.
  */
 bool wake_try_checkpoint(struct wake *wake);
 void wake_end_checkpoint(struct wake *wake);

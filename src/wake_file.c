@@ -297,13 +297,9 @@ static void mend_interest(struct wake *wake)
 }
 
 /* Where the new file cannot be used, the log says so once a minute. */
-static void follow_name(struct wake *wake)
+static void follow(struct wake *wake, int64_t now)
 {
-    int64_t now = clock_monotonic_ms();
-
-    /* without a database, as of a store in memory, nobody will come for the file */
-    if (is_current(wake->fd, wake->path) || now < wake->change_at ||
-        access(wake->database, F_OK) != 0 || wake_lock(wake, WAKE_RECHECK_MS) != DS_OK)
+    if (wake_lock(wake, WAKE_RECHECK_MS) != DS_OK)
         return;
     if (change_file(wake)) {
         log_warn("%s was removed or replaced while in use: going on with the new one", wake->path);
@@ -314,6 +310,20 @@ static void follow_name(struct wake *wake)
         wake->change_at = now + CHANGE_AGAIN_MS;
     }
     wake_unlock(wake);
+}
+
+static void follow_name(struct wake *wake)
+{
+    int64_t now = clock_monotonic_ms();
+
+    /* without a database, as of a store in memory, nobody will come for the file */
+    if (is_current(wake->fd, wake->path) || now < wake->change_at ||
+        access(wake->database, F_OK) != 0)
+        return;
+    if (atomic_exchange(&wake->checkpoints, true))
+        return; /* another thread's lock must not go: in a second, then */
+    follow(wake, now);
+    atomic_store(&wake->checkpoints, false);
 }
 
 bool wake_is_current(const struct wake *wake)

@@ -45,8 +45,9 @@ struct wake {
     char *path, *database;
     struct shared *shared;
     struct write_lock write_lock;
-    int64_t change_at; /* monotonic: when wake_look() may try again to change the file */
-    int touch_at;      /* where wake_touch_sweep() goes on; of the one thread that calls it */
+    atomic_bool checkpoints; /* a thread has that lock, or is at changing the file */
+    int64_t change_at;       /* monotonic: when wake_look() may try again to change the file */
+    int touch_at;            /* where wake_touch_sweep() goes on; of the one thread that calls it */
     /* what of interest[] is this process's, and its sum: the file may lose it */
     _Atomic uint32_t interests;
     _Atomic uint32_t counted[WAKE_INTEREST];

@@ -551,7 +551,15 @@ START_TEST(goes_over_to_the_file_that_has_the_name_now)
     wake_interest(wake, id, 1);
     ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(wake_open(&other, path, NULL, NULL), DS_OK);
+    ck_assert(wake_try_checkpoint(wake)); /* by another thread: not in the middle of it */
     wake_look(wake);
+    ck_assert(!wake_is_current(wake));
+    wake_end_checkpoint(wake);
+    wake_look(wake);
+    ck_assert(wake_is_current(wake));
+    ck_assert(wake_try_checkpoint(wake));
+    ck_assert(!wake_try_checkpoint(other));
+    wake_end_checkpoint(wake);
     bell = wake_bell(wake);
     wake_publish(other, &id, 1);
     ck_assert_uint_ne(wake_bell(wake), bell);
