@@ -194,7 +194,7 @@ void reserve_configure(struct store_conn *conn);
  * The database could not be opened: does the disk have no room for the files beside it? Then there
  * is room now, for another try. Without a reserve there was nothing to be done: false.
  */
-bool store_make_way(const struct store *store);
+bool store_make_way(struct store *store);
 
 /* Makes the registry what DS_REGISTRY says: once at start. */
 enum ds_status store_settle_registry(struct store_conn *conn);

@@ -50,6 +50,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "log.h"
 #include "place.h"
 #include "store_private.h"
@@ -105,17 +106,37 @@ bool store_is_low(const struct store *store)
     return look.there && look.low;
 }
 
-static int open_reserve(const struct store *store, bool make)
+/* Whoever may write the database may write this; and nobody has us write another file. */
+static int take(int fd, const char *name, struct store *store)
 {
+    fd = descriptor_high(fd);
+    if (fd < 0)
+        return -1;
+    if (place_trusts(fd, name, store->config->database)) {
+        if (geteuid() == 0)
+            place_give(fd, store->config->database);
+        return fd;
+    }
+    store->no_reserve = true; /* said once */
+    (void)close(fd);
+    errno = EACCES;
+    return -1;
+}
+
+static int open_reserve(struct store *store, bool make)
+{
+    const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     char name[NAME_BYTES];
     int fd;
 
     if (!name_beside(name, store, "-reserve"))
         return -1;
-    fd = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd >= 0 || !make || errno != ENOENT)
-        return fd;
-    fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = open(name, flags);
+    if (fd >= 0)
+        return take(fd, name, store);
+    if (!make || errno != ENOENT)
+        return -1;
+    fd = descriptor_high(open(name, flags | O_CREAT | O_EXCL, 0600));
     if (fd >= 0)
         place_give(fd, store->config->database);
     return fd;
@@ -286,7 +307,7 @@ void store_note_full(struct store_conn *conn)
 }
 
 /* Gives away all but so many bytes. */
-static bool release(const struct store *store, int64_t but)
+static bool release(struct store *store, int64_t but)
 {
     struct look before = look_at(store);
     int fd = store_has_reserve(store) && before.bytes > but ? open_reserve(store, false) : -1;
@@ -361,7 +382,7 @@ void store_end_reclaim(struct store_conn *conn)
 }
 
 /* As large as is ample, and room for as much again, or the disk would be full in a moment. */
-static void mend(const struct store *store, int64_t growth, struct look look)
+static void mend(struct store *store, int64_t growth, struct look look)
 {
     int64_t ample = round_up(growth + 2 * store->config->reserve_bytes);
     int fd = open_reserve(store, false), error;
@@ -378,7 +399,7 @@ static void mend(const struct store *store, int64_t growth, struct look look)
 
 void store_mend_reserve(struct store_conn *conn)
 {
-    const struct store *store = conn->store;
+    struct store *store = conn->store;
     struct look look = look_at(store);
     int64_t most = store->config->wal_bytes + 2 * store->config->reserve_bytes, end;
 
@@ -391,7 +412,7 @@ void store_mend_reserve(struct store_conn *conn)
     store_rollback(conn);
 }
 
-bool store_make_way(const struct store *store)
+bool store_make_way(struct store *store)
 {
     struct look look = look_at(store);
     int fd = store_has_reserve(store) && look.bytes > 0 ? open_reserve(store, false) : -1, error;

@@ -336,6 +336,35 @@ START_TEST(a_limit_on_file_sizes_is_a_full_disk)
 }
 END_TEST
 
+/* Who may write into the folder could have root cut any file off, or make it longer. */
+START_TEST(a_file_that_has_another_name_is_no_reserve)
+{
+    char name[80], precious[80];
+    struct fixture f;
+    struct stat info;
+    FILE *file;
+
+    open_disk(&f, RESERVE);
+    (void)snprintf(name, sizeof name, "%s-reserve", f.config.database);
+    (void)snprintf(precious, sizeof precious, "%s/precious", f.folder);
+    (void)unlink(name);
+    file = fopen(precious, "w");
+    ck_assert_ptr_nonnull(file);
+    (void)fputs("precious", file);
+    (void)fclose(file);
+    ck_assert_int_eq(link(precious, name), 0);
+    store_mend_reserve(f.conn);
+    (void)make_stream(&f, "/a", "a/b");
+    ck_assert_int_eq(append("/a", 20000), DS_OK);
+    store_note_full(f.conn);
+    store_mend_reserve(f.conn);
+    ck_assert(!store_is_low(f.store));
+    ck_assert_int_eq(stat(precious, &info), 0);
+    ck_assert_int_eq(info.st_size, 8);
+    close_disk(&f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("store_reserve");
@@ -348,6 +377,7 @@ int main(void)
     tcase_add_test(tcase, without_a_reserve_a_deletion_is_refused);
     tcase_add_test(tcase, a_full_disk_lets_a_database_be_opened);
     tcase_add_test(tcase, a_limit_on_file_sizes_is_a_full_disk);
+    tcase_add_test(tcase, a_file_that_has_another_name_is_no_reserve);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
