@@ -116,7 +116,7 @@ enum store_place {
     STORE_SAME,
     STORE_MISSING,
     STORE_REPLACED, /* and the next process may open it */
-    STORE_MIXED,    /* and the log beside it is that of the old one */
+    STORE_MIXED,    /* and the log beside it, or its index, is that of the old one */
 };
 
 /* Looks, and logs what is new; by one thread of a process. But for STORE_SAME, writes are DS_BUSY.

@@ -6,8 +6,10 @@
  * the old file open. Anything acknowledged from then on would be gone with the last process that
  * has it open. So upkeep looks once a second, and while the name stands for another file, nothing
  * is written (503). Whether the process may then end, so that the next one opens the new file,
- * depends on the log beside it: if that is still the log of the old file, SQLite would put its
- * pages into the new one. Only a person can know which log it is, and must delete it.
+ * depends on the log beside it and its index: if one of them is still that of the old file, SQLite
+ * would put its pages into the new one, or look for pages of the new one in it (only the process
+ * that opens the index alone makes it anew, and another one may have it open). Only a person can
+ * know whose they are, and must delete them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -72,20 +74,26 @@ void identify_note(struct store *store)
 {
     (void)look(store, "", &store->file);
     (void)look(store, "-wal", &store->log_file);
+    (void)look(store, "-shm", &store->index_file);
 }
 
 static enum store_place find_place(struct store *store)
 {
-    struct store_file file, log;
+    struct store_file file, log, index;
     bool there = look(store, "", &file), has_log = look(store, "-wal", &log);
+    bool has_index = look(store, "-shm", &index);
 
     if (there && is_same(file, store->file)) {
-        store->log_file = log; /* SQLite may have made it since */
+        store->log_file = log; /* SQLite may have made them since */
+        store->index_file = index;
         return STORE_SAME;
     }
     if (!there)
         return STORE_MISSING;
-    return has_log && is_same(log, store->log_file) ? STORE_MIXED : STORE_REPLACED;
+    if ((has_log && is_same(log, store->log_file)) ||
+        (has_index && is_same(index, store->index_file)))
+        return STORE_MIXED;
+    return STORE_REPLACED;
 }
 
 static void tell(const struct store *store, enum store_place place)
