@@ -207,15 +207,24 @@ static enum ds_status transact(struct commit *commit, struct store_conn *conn, s
     return status;
 }
 
-/* A log that begins anew has blocks, which a full disk has not. Tried once a second at most. */
-static bool start_log_anew(struct commit *commit, struct store_conn *conn)
+/* Not within a second of the last one; of CGI processes, each would be the first. */
+static bool may_rescue(struct commit *commit)
 {
     int64_t now = clock_monotonic_ms();
 
-    if (!commit->config->checkpoint || now < commit->next_rescue)
+    if (!commit->threaded)
+        return wake_checkpoint_is_due(commit->wake, clock_wall_ms());
+    if (now < commit->next_rescue)
         return false;
     commit->next_rescue = now + RESCUE_MS;
-    return store_checkpoint_anyway(conn, false) == DS_OK;
+    return true;
+}
+
+/* Perhaps the log has what the disk lacks. */
+static bool start_log_anew(struct commit *commit, struct store_conn *conn)
+{
+    return commit->config->checkpoint && may_rescue(commit) &&
+           store_checkpoint_anyway(conn, false) == DS_OK;
 }
 
 /*

@@ -336,6 +336,29 @@ START_TEST(a_limit_on_file_sizes_is_a_full_disk)
 }
 END_TEST
 
+/* Each is a new one, and none of them can remember. */
+START_TEST(processes_that_are_refused_do_not_all_checkpoint)
+{
+    struct fixture f;
+    int64_t before;
+
+    open_disk(&f, RESERVE);
+    error_when_full = ENOSPC;
+    (void)make_stream(&f, "/a", "a/b");
+    disk = DISK;
+    (void)fill_up(&f, "/a", 20000);
+    before = count(&f, "SELECT checkpoints FROM upkeep");
+    for (int i = 0; i < 20; i++) {
+        commit_free(committer);
+        ck_assert_int_eq(commit_start(&committer, f.store, &f.config, false), DS_OK);
+        ck_assert_int_eq(append("/a", 500 * KIB), DS_NO_SPACE);
+    }
+    /* one a second, on a busy machine */
+    ck_assert_int_lt(count(&f, "SELECT checkpoints FROM upkeep") - before, 10);
+    close_disk(&f);
+}
+END_TEST
+
 /* Who may write into the folder could have root cut any file off, or make it longer. */
 START_TEST(a_file_that_has_another_name_is_no_reserve)
 {
@@ -377,6 +400,7 @@ int main(void)
     tcase_add_test(tcase, without_a_reserve_a_deletion_is_refused);
     tcase_add_test(tcase, a_full_disk_lets_a_database_be_opened);
     tcase_add_test(tcase, a_limit_on_file_sizes_is_a_full_disk);
+    tcase_add_test(tcase, processes_that_are_refused_do_not_all_checkpoint);
     tcase_add_test(tcase, a_file_that_has_another_name_is_no_reserve);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
