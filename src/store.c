@@ -294,7 +294,7 @@ static enum ds_status try_to_open(struct store **out, const struct config *confi
         status = store_settle_registry(conn);
     if (status == DS_OK && config->test_endpoints)
         status = store_make_faults(conn);
-    if (status == DS_OK)
+    if (status == DS_OK && lasting) /* upkeep will look again */
         identify_note(store);
     store->first = conn; /* stays open, see store_sync.c; and half of a CGI request is making one */
     if (status != DS_OK)
