@@ -42,10 +42,10 @@ void exchange_takes_long(struct ds_exchange *exchange)
         exchange->peer->takes_long();
 }
 
-bool exchange_reserve(struct ds_exchange *exchange)
+bool exchange_reserve(struct ds_exchange *exchange, size_t more)
 {
     /* Location repeats the path */
-    return buf_reserve(&exchange->head, ANSWER_SIZE + strlen(exchange->request.path));
+    return buf_reserve(&exchange->head, ANSWER_SIZE + strlen(exchange->request.path) + more);
 }
 
 void exchange_answer_no_memory(struct ds_exchange *exchange)

@@ -48,10 +48,10 @@ void exchange_finish(struct ds_exchange *exchange);
 void exchange_takes_long(struct ds_exchange *exchange);
 
 /*
- * Room for the answer to a write, before it is done: what was done shall not lack an answer. False
- * when out of memory.
+ * Room for the answer to a write, before it is done: what was done shall not lack an answer. `more`
+ * is what may be long in it besides the path. False when out of memory.
  */
-bool exchange_reserve(struct ds_exchange *exchange);
+bool exchange_reserve(struct ds_exchange *exchange, size_t more);
 
 /* Ends the exchange with the 503 that the server keeps ready: needs no memory. */
 void exchange_answer_no_memory(struct ds_exchange *exchange);

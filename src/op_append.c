@@ -85,7 +85,7 @@ void op_append(struct ds_exchange *exchange)
     struct append *append = arena_zalloc(exchange->arena, sizeof *append);
     struct stream_append *asked = &append->asked;
 
-    if (!append || !exchange_reserve(exchange)) {
+    if (!append || !exchange_reserve(exchange, 0)) {
         exchange_answer_no_memory(exchange);
         return;
     }

@@ -17,6 +17,8 @@
 
 #define SUB_OFFSET_MAX INT64_C(9007199254740991)
 
+enum { MOST_ORIGIN = 300 }; /* bytes of scheme, host and port as a request may name them */
+
 struct create {
     struct write write;
     struct stream_create asked;
@@ -101,9 +103,24 @@ static enum ds_status parse(struct stream_create *asked, struct ds_exchange *exc
     return DS_OK;
 }
 
+/* The answer repeats the type, which may be that of a stream that is there, and the whole URL. */
+static bool has_room(const struct create *create)
+{
+    struct ds_exchange *exchange = create->exchange;
+
+    return exchange_reserve(exchange, strlen(create->asked.stream.content_type) +
+                                          strlen(exchange->request.prefix) +
+                                          strlen(exchange->server->config->base_url) + MOST_ORIGIN);
+}
+
 static enum ds_status apply(struct batch *batch, struct write *write)
 {
-    return stream_create(batch, &((struct create *)write)->asked);
+    struct create *create = (struct create *)write;
+    enum ds_status status = stream_create(batch, &create->asked);
+
+    if (status == DS_OK && create->asked.verdict == DS_OK && !has_room(create))
+        return DS_NO_MEMORY;
+    return status;
 }
 
 /* --- the answer --- */
@@ -150,7 +167,7 @@ void op_create(struct ds_exchange *exchange)
     enum ds_status status;
     const char *reason;
 
-    if (!create || !exchange_reserve(exchange)) {
+    if (!create || !exchange_reserve(exchange, 0)) {
         exchange_answer_no_memory(exchange);
         return;
     }

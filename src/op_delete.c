@@ -38,7 +38,7 @@ void op_delete(struct ds_exchange *exchange)
 {
     struct deletion *deletion = arena_zalloc(exchange->arena, sizeof *deletion);
 
-    if (!deletion || !exchange_reserve(exchange)) {
+    if (!deletion || !exchange_reserve(exchange, 0)) {
         exchange_answer_no_memory(exchange);
         return;
     }

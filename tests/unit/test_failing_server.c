@@ -617,8 +617,43 @@ START_TEST(names_are_understood_or_refused)
 }
 END_TEST
 
+/* A fork repeats a type that is longer than most answers. */
+static bool run_long_answer(int n)
+{
+    const char *const fork[] = {"PUT", "/long-fork", "HTTP_STREAM_FORKED_FROM=/long", NULL};
+    const char *const clear[] = {"DELETE", "/long-fork", NULL};
+    int status;
+    bool failed;
+
+    arm("long answer", FAIL_MEMORY, n, false);
+    status = ask_for_status(fork, "");
+    failed = failing_disarm();
+    unit_check(status == 201 || status == 503, "answered %d: %s", status, where);
+    status = ask_for_status(clear, "");
+    unit_check(status == 204 || status == 404, "cleared, answered %d: %s", status, where);
+    return failed;
+}
+
+START_TEST(what_was_done_has_its_answer_however_long)
+{
+    static char type[4000];
+    const char *const create[] = {"PUT", "/long", type, NULL};
+
+    (void)snprintf(type, sizeof type, "CONTENT_TYPE=text/plain; a=%03500d", 0);
+    prepare("normal");
+    ck_assert(start(true));
+    begin_stream();
+    ck_assert_int_eq(ask_for_status(create, "x"), 201);
+    for (int n = 0, clean = 0; clean < 2; n++)
+        clean = run_long_answer(n) ? 0 : clean + 1;
+    expect_all();
+    stop();
+    end();
+}
+END_TEST
+
 UNIT_MAIN(failing_server, append_that_is_acknowledged_is_there, streams_come_and_go,
           server_begins_or_says_that_it_does_not,
           connection_without_a_descriptor_for_a_moment_writes_later,
           reader_that_waits_is_answered_or_let_go, large_body_is_there_or_refused,
-          names_are_understood_or_refused)
+          names_are_understood_or_refused, what_was_done_has_its_answer_however_long)
