@@ -1,17 +1,16 @@
 /*
  * Processes are killed: kill -9, at random and between every two system calls.
  *
- * At random: writers go through all doors (work.h), and what they talk with is killed again and
- * again, responders, CGI processes, dsctl import, programs that use the library.
+ * At random: writers go through all doors (work.h), while responders, CGI processes, dsctl import
+ * and programs that use the library are killed again and again.
  *
- * Between every two system calls: one of these does what it does, traced by ptrace(2), and is
- * killed at its first, second, third … stop at the begin or end of a system call of any of its
- * threads, from where it has opened the database to its end. A long run takes every place, a short
- * one some.
+ * Between every two system calls: one of these programs works, traced by ptrace(2), and is killed
+ * at the first, second, third … begin or end of a system call of any of its threads, after it has
+ * opened the database. A long run takes every place, a short one some.
  *
  * After each kill of the second kind, and now and then in the first, the database must be sound,
- * and have all that was acknowledged, once, in order, and nothing by half. Writers repeat what was
- * not answered under the same number of their producer: nothing may be there twice.
+ * and have everything that was acknowledged, once, in order and whole. Writers repeat unanswered
+ * requests with the same producer sequence: nothing may be stored twice.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,11 @@
 /*
- * What was written to which stream, what of it was acknowledged, and whether what is found fits.
+ * The list of everything that was written to each stream and of its acknowledgements, to be
+ * compared with the database.
  *
- * A stream is a number; its path and whatever is ever written to it follow from that and the seed
- * of the first round. It consists of units: unit n is what one append brings, a text or, in every
- * third stream, an array of JSON messages. A stream is made once, and may be deleted once; some
- * come whole by an import.
+ * A stream is a number; its path and all that is ever written to it follow from the number and the
+ * seed of the first round. It consists of units, one for each append: a text or, in every third
+ * stream, an array of JSON messages. A stream is made once, and may be deleted once; some come
+ * whole by an import.
  */
 #ifndef LEDGER_H
 #define LEDGER_H

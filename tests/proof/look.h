@@ -1,7 +1,7 @@
 /*
- * What a database holds: as SQLite alone finds it, by the library, and by the program.
+ * The contents of a database, as plain SQLite, the library and the programs find them.
  *
- * A database is opened by the first that looks, so each look wants a copy of its own.
+ * A look opens the database, which may change its files, so each look needs a copy of its own.
  */
 #ifndef LOOK_H
 #define LOOK_H

@@ -1,26 +1,25 @@
 /*
  * The power is cut.
  *
- * In each round several processes work on one database (work.h), watched by record.c, which puts
- * down what they do to its files, with what they have acknowledged among it (trace.h). Then the
- * trace is gone through, and at many places in it the power is cut: disk.h makes files as they may
- * be found then. Each state is opened by SQLite alone and by the library, now and then by the
- * programs too. It must be sound, and whatever had been acknowledged before must be there, once and
- * in order, and nothing by half. With DS_DURABILITY=normal the end may be missing, but no more than
- * an end.
+ * In each round several processes work on one database (work.h). record.c is loaded into them and
+ * records every change of its files, and writers add their acknowledgements (trace.h). Then the
+ * judge goes through the trace and cuts the power at many places: disk.h makes the files that may
+ * be found then. Plain SQLite and the library open each state, now and then the programs, too. The
+ * database must be sound, and have everything that had been acknowledged, once, in order and whole.
+ * With DS_DURABILITY=normal the last messages may be missing, but none before them.
  *
- * Beside the database lie its hints: no -shm file, or one of before, or one of random bytes, and
- * the wake file of before, or none.
+ * Beside the database lie its hints: an -shm file that is missing, older or random bytes, and a
+ * wake file that is older or missing.
  *
- * Half of the rounds go on where the power was cut in the one before: the programs themselves
- * find a state of it, and the power is cut again, also while they recover.
+ * Half of the rounds start from a state of the round before: the programs themselves open it, and
+ * the power is cut again, also while they recover.
  *
- * A judge is worth as much as what it finds. So there are rounds in which the disk lies, and syncs
- * do nothing, and rounds of DS_DURABILITY=normal that are judged as full: in these something must
- * be missing, or the proof fails.
+ * To test the judge itself, there are rounds in which the disk lies (syncs do nothing), and rounds
+ * of DS_DURABILITY=normal that are judged as full: something must be missing there, or the proof
+ * fails.
  *
  *     power [--seed N] [--rounds N] [--seconds N] [--keep]
- *     power --judge FOLDER     once more what a round left, whose seed is in the folder
+ *     power --judge FOLDER     judges the files of a round again; their seed is in the folder
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -3,10 +3,10 @@
  *
  *     PROGRAM [--seed N] [--rounds N] [--seconds N] [--keep]
  *
- * A proof is made of rounds. Each has a seed of its own, the first one's plus its number, and all
- * that it does follows from it, as far as processes beside each other let it. Rounds go on until
- * there were so many of them and so many seconds are over; one at least. What fails prints the seed
- * that repeats it, and its files stay.
+ * A proof consists of rounds. The seed of a round is the first one's plus its number, and decides
+ * everything but the order in which parallel processes run. Rounds go on until there were so many
+ * of them and so many seconds are over; one at least. A round that fails prints the seed that
+ * repeats it, and leaves its files.
  */
 #ifndef PROOF_H
 #define PROOF_H

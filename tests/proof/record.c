@@ -1,12 +1,12 @@
 /*
- * Preloaded into a program, puts down what it does to the files of a database: see trace.h.
+ * Preloaded into a program, records its changes to the files of a database: see trace.h.
  *
  *     PROOF_TRACE=FILE      the trace
  *     PROOF_DATABASE=FILE   database, -wal and -journal are looked at; -shm and -wake are hints
- *     PROOF_NO_SYNC=1       syncs are not put down: a disk that lies
+ *     PROOF_NO_SYNC=1       syncs are not recorded: a disk that lies
  *
- * Nothing is synced in truth: the power is cut on paper. A sync takes a moment, in which others go
- * on, and makes durable what was written before it began.
+ * Nothing is really synced: the power is cut on paper. A sync takes a moment, in which other
+ * processes go on, and makes durable only the writes before its begin.
  */
 #include <dlfcn.h>
 #include <errno.h>

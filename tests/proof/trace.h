@@ -1,15 +1,15 @@
 /*
- * What several processes did to the files of one database, in the order in which it happened, with
- * what was promised meanwhile: a file that all of them have mapped.
+ * All changes that several processes make to the files of one database, in their order, with the
+ * acknowledgements between them: a file that all of these processes have mapped.
  *
  *     ┌────────┬───────────┬──────────────────────────────────────────────┐
  *     │ header │ files[]   │ record, record, record, …                    │
  *     └────────┴───────────┴──────────────────────────────────────────────┘
  *
- * record.c puts the changes there, within programs that know nothing of it; whoever talks with
- * these puts the marks there. Each record is made under one lock, and a change happens under it, so
- * that the order is the true one. Whoever is killed in the middle of a change leaves it announced:
- * the next one that takes the lock carries it out, as the kernel would have.
+ * record.c writes the changes, inside programs that know nothing of it; the writers that talk with
+ * these programs write the marks. A record and its change are made under one lock, so the order is
+ * the true one. A process that is killed in the middle of a change has announced it: the next one
+ * that takes the lock carries it out, as the kernel would have.
  */
 #ifndef TRACE_H
 #define TRACE_H

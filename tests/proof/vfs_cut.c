@@ -1,11 +1,11 @@
 /*
  * A process that dies between two of its writes to the log, at each place where it can.
  *
- * A child appends to a database in a few transactions, and ends, without a word, after so many
- * writes, truncations and syncs of the log: 0, 1, 2, … until it gets through. Or all that it does
- * to the log fails from there on, and it goes on as well as it can. Whatever is left must open with
- * SQLite's own VFS and with the store, have every transaction that was said to be committed, and of
- * the next one all or nothing; and the store must be able to go on with it.
+ * A child process appends to a database in a few transactions, and ends at once after so many
+ * writes, truncations and syncs of the log: 0, 1, 2, … until one comes to its end. Or all later
+ * ones fail, and it goes on as well as it can. Its files must open with SQLite's own VFS and with
+ * the store, have every acknowledged transaction, and of the next one all or nothing; and the store
+ * must be able to go on with them.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /*
  * Work for a database: writers that make streams, append to them and delete them through all doors
- * at once, and what happens beside them: responders and programs that end, in good order or killed,
- * and start again, imports, VACUUM.
+ * at once. Beside them responders and programs end, in good order or killed, and start again, and
+ * imports and VACUUM run.
  *
- * Every writer has streams of its own and repeats what was not answered, as a client does, under
- * the same number of its producer. What it begins and what is acknowledged is marked.
+ * Every writer has streams of its own and repeats unanswered requests, as a client does, with the
+ * same producer sequence. It marks each request when it begins and when it is acknowledged.
  */
 #ifndef WORK_H
 #define WORK_H
