@@ -168,10 +168,10 @@ void vfs_register(void);
 /* The name of that VFS; NULL, which is the default one's, before vfs_register(). */
 const char *vfs_name(void);
 
-/* What the log holds is durable afterwards: see store_sync.c. The connection has read. */
+/* Makes the commits in the log durable: see store_sync.c. The connection has read before. */
 enum ds_status store_sync_log(struct store_conn *conn);
 
-/* A commit of ours was synced, and nobody else has committed since: with the write lock. */
+/* After a commit of ours, before the write lock goes: SQLite has synced the log as it is now. */
 void store_note_synced(struct store_conn *conn);
 
 /* Around a COMMIT: its writes to the log are collected; afterwards, what is left is dropped. */

@@ -1,21 +1,22 @@
 /*
- * What a killed process has left in the log.
+ * The commits that a killed process has left in the log.
  *
- * A process may be killed between writing a commit to the log and syncing it. Who has the database
- * open then does not see that commit, for SQLite puts it into the log's index only after the sync.
- * But where nobody has, the next process makes the index anew, finds the commit whole in the log,
- * and takes it for committed: readers see it, and a request that is repeated is answered as carried
- * out, without anything being written or synced. A power cut could undo what was acknowledged.
+ * A process may be killed between writing a commit to the log and syncing it. Other processes that
+ * have the database open do not see that commit, because SQLite puts it into the log's index only
+ * after the sync. But if none has, the next process makes the index anew, finds the whole commit in
+ * the log, and takes it for committed: readers see it, and a repeated request is answered as
+ * carried out, although nothing is written or synced. A power cut could then undo an acknowledged
+ * write.
  *
- * So a process that opens a database syncs the log, and the folder that has its name, before
- * anybody is told anything; unless the log is as the last synced commit has left it. Whoever
- * commits notes that in the hints file, when SQLite has synced: a number from the checksum of the
- * last frame and the salts of the log (known_log_state()). A file of hints may be wrong, but it
- * cannot have the number of a log that was not synced, except by one chance in 2^64. After a
- * restart of the machine it has none.
+ * So a process that opens a database syncs the log, and the folder that has its name, before it
+ * gives any answer; unless the log is as the last synced commit has left it. After each commit that
+ * SQLite has synced, the committing process notes the state of the log in the hints file: a number
+ * made of the checksum of the last frame and the salts of the log (known_log_state()). The hints
+ * file may be wrong, but it has the number of a log that was not synced only by a chance of one in
+ * 2^64; a restart of the machine clears it.
  *
- * From then on one of its connections stays open (store.first, until
- * store_connect() gives it away to the committer), so that no index of its is made anew.
+ * From then on one of the process's connections stays open (store.first, until store_connect()
+ * gives it to the committer), so that it never makes the index anew.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,8 +29,7 @@
 #include "store_private.h"
 #include "wake.h"
 
-/* SQLite's locks are on the database and its index: closing these descriptors costs none of them.
- */
+/* SQLite locks the database and its index, not these files: closing one of these loses no lock. */
 static bool sync_file(const char *name, bool *empty)
 {
     int fd = descriptor_high(open(name, O_RDONLY | O_CLOEXEC));
