@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "vitest"
 import { spawn, spawnSync } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
-import { childrenOf, cleanEnv, cleanUp, end, launch, program, root, sanitized, sleep, startServer, until } from "./harness.mjs"
+import { childrenOf, cleanEnv, cleanUp, end, full, launch, program, root, sanitized, sleep, startServer, until } from "./harness.mjs"
 import { fresh } from "./http.mjs"
 import * as fcgi from "./gateway/fastcgi.mjs"
 
@@ -425,12 +425,15 @@ describe("without memory", () => {
     [fcgi.request("DELETE", `${name}-2`), ""],
   ]
 
-  /** Lets the first, the second, the third … allocation of each request fail until none is left. */
-  async function loop(name, { set, failed }, ask) {
+  /**
+   * Lets the first, the second, the third … allocation of each request fail until none is left; or
+   * every step-th of them, and other ones of each request.
+   */
+  async function loop(name, { set, failed }, ask, step = 1) {
     let refused = 0
-    for (const [params, content] of requests(name)) {
+    for (const [i, [params, content]] of requests(name).entries()) {
       const method = params.REQUEST_METHOD
-      for (let n = 0; ; n++) {
+      for (let n = i % step; ; n += step) {
         expect(n, `${method} ends`).toBeLessThan(2000)
         set(n)
         const { status, text } = await ask(params, content)
@@ -442,6 +445,7 @@ describe("without memory", () => {
           refused++
         }
         if (!met) break
+        await sleep(0) // the test runner wants to hear of us
       }
     }
     return refused
@@ -465,6 +469,7 @@ describe("without memory", () => {
     cgi(database, fcgi.request("PUT", name))
     const ask = (params, content) =>
       cgi(database, { ...params, CONTENT_LENGTH: String(content.length) }, content, failing.env)
-    expect(await loop(name, failing, ask)).toBeGreaterThan(5)
+    // most of them are SQLite's, which reads the same schema for each request
+    expect(await loop(name, failing, ask, full ? 1 : 7)).toBeGreaterThan(5)
   })
 })
