@@ -47,7 +47,8 @@ OPT      ?= -O2 -g
 WARN      = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wformat=2 -Wundef \
             -Wstrict-prototypes $(if $(WERROR),-Werror)
 HARDEN    = -fstack-protector-strong -fPIC -fvisibility=hidden $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
-DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(SQLITE:%=-I%) -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
+INCLUDES := -Isrc $(patsubst %/,-I%,$(sort $(dir $(wildcard src/*/*.h src/*/*/*.h))))
+DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude $(INCLUDES) $(SQLITE:%=-I%) -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
             $(if $(FUZZER),-fsanitize=fuzzer-no-link) $(if $(COVERAGE),$(COUNTING)) -MMD -MP
 # which lines are executed, counted also where threads meet; see tests/coverage.sh
@@ -71,29 +72,29 @@ B := build$(if $(FUZZER),/fuzzer,$(if $(COVERAGE),/coverage,$(if $(findstring cl
      $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))))$(if $(SQLITE),/sqlite)$(if $(STATIC),/static)
 Q := $(if $(V),,@)
 
-SOURCES := $(wildcard src/*.c)
+# The folders of src/, each of which knows only those named before it: tests/lint.sh has the table.
+# A product is a union of folders.
+FLOORS  := base protocol config hints store/sqlite engine
+OUTSIDE := http exchange live server gateway
+TOOLS   := dump store/tools
 # made by rules below
 GENERATED := $B/schema.o $B/paths.o
 EMBEDDED := $(if $(SQLITE),$B/sqlite3.o)
-OBJECTS := $(SOURCES:src/%.c=$B/%.o) $(GENERATED) $(EMBEDDED)
-# rooms of the public library alone, and of dsctl
-TOOLS   := $B/cli%.o $B/dump_%.o $(addprefix $B/,store_check.o store_dump.o store_import.o store_vacuum.o)
-NO_SERVER := $(TOOLS) $B/lib_%.o $B/store_list.o
-SERVER  := $(filter-out $(NO_SERVER),$(OBJECTS))
-LIBRARY := $(filter-out $B/main.o $B/cli%.o,$(OBJECTS))
-CLI     := $(filter $(TOOLS),$(OBJECTS))
-# libdurablestreams is everything that needs no web server
-NO_LIB  := $(TOOLS) $(addprefix $B/,main.o gateway% hook.o exchange.o peer.o route.o op_%.o live%.o http_query.o \
-           http_request.o http_response.o http_etag.o http_cors.o sse.o spool.o seats.o listen.o server.o supervise.o)
-LIB     := $(filter-out $(NO_LIB),$(OBJECTS))
+SCHEMA  := $B/schema.o $(EMBEDDED)
+objects = $(patsubst src/%.c,$B/%.o,$(sort $(wildcard $(patsubst %,src/%/*.c,$(1)))))
+SERVER  := $(call objects,$(FLOORS) $(OUTSIDE)) $B/main.o $(SCHEMA)
+LIB     := $(call objects,$(FLOORS) lib) $B/paths.o $(SCHEMA)
+CLI     := $(call objects,$(TOOLS) cli)
+# what unit tests are linked with: all but the two programs' own
+LIBRARY := $(call objects,$(FLOORS) $(OUTSIDE) $(TOOLS) lib) $B/paths.o $(SCHEMA)
+OBJECTS := $(sort $(SERVER) $(LIB) $(CLI))
 # the same program with the hooks that let a test kill it at a chosen moment
-HOOKED  := $(patsubst $B/%,$B/hooked/%,$(filter-out $(GENERATED) $(EMBEDDED),$(SERVER))) \
-           $(GENERATED) $(EMBEDDED)
+HOOKED  := $(patsubst $B/%,$B/hooked/%,$(call objects,$(FLOORS) $(OUTSIDE)) $B/main.o) $(SCHEMA)
 UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 # parsers of foreign input over the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # rooms of dsctl without I/O
-PARSERS := $(addprefix $B/,cli_args.o cli_json.o cli_lines.o cli_sse.o cli_terminal.o cli_value.o)
+PARSERS := $(addprefix $B/cli/,cli_args.o cli_json.o cli_lines.o cli_sse.o cli_terminal.o cli_value.o)
 # see tests/proof/README.md: programs, and what is preloaded into others to watch them
 PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut power crash library record.so)
 
@@ -162,7 +163,7 @@ $B/unit/test_failing_% $B/unit/test_lib_memory: LDFLAGS += $(FAILING)
 $B/unit/test_lib_%: tests/unit/test_lib_%.c $B/libdurablestreams.a
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(filter-out -Isrc,$(DS_CFLAGS)) -Wno-missing-prototypes -Wno-sign-conversion \
+	$(Q)$(CC) $(filter-out $(INCLUDES),$(DS_CFLAGS)) -Wno-missing-prototypes -Wno-sign-conversion \
 		$(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $B/libdurablestreams.a \
 		-lcheck -lsubunit -lm -lrt $(LIB_LDLIBS)
 
@@ -218,7 +219,7 @@ $B/bench/empty.fcgi: tests/bench/empty.c $(SERVER)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< \
-		$(filter-out $B/route.o,$(SERVER)) $(DS_LDLIBS)
+		$(filter-out $B/server/route.o,$(SERVER)) $(DS_LDLIBS)
 
 $B/bench/load: $(wildcard tests/bench/load*.c) tests/bench/load.h
 	$(Q)echo "  CC    $@"

@@ -29,6 +29,6 @@ llvm-cov report "$@" 2>/dev/null | awk '
     /^-+$/ || NF < 10 { next }
     /^Filename/ { printf "%-28s %8s %8s %8s\n", "file", "lines", "missed", "covered"; next }
     { printf "%-28s %8s %8s %8s\n", $1, $8, $9, $10 }'
-llvm-cov report -show-functions "$@" -sources src/*.c 2>/dev/null |
+llvm-cov report -show-functions "$@" -sources src 2>/dev/null |
     awk '$4 == "0.00%" && $1 != "TOTAL" { print $1 }' | sort -u >$B/uncalled.txt
 exit $status

@@ -15,24 +15,26 @@ sources=$(find include src tests -name node_modules -prune -o \( -name '*.c' -o 
 # shellcheck disable=SC2086 # a list of files
 clang-format --dry-run -Werror $sources || bad=1
 
+code=$(find src -name '*.[ch]' | sort)
+
 # Layering: each outside world has one room that knows it.
 only_in() { # pattern, files that may, what it is
-    found=$(grep -lE "^ *# *include *[<\"]$1[>\"]" src/*.c src/*.h 2>/dev/null | grep -vE "^src/($2)\$")
+    found=$(grep -lE "^ *# *include *[<\"]$1[>\"]" $code | grep -vE "^src/($2)\$")
     [ -z "$found" ] || complain "$3 outside its room: $(echo "$found" | tr '\n' ' ')"
 }
-only_in '(fcgiapp|fcgi_stdio|fastcgi|fcgi_config)\.h' 'gateway_fcgi[a-z_]*\.c|spool\.c' 'libfcgi'
-only_in 'sqlite3\.h' 'store[a-z_]*\.[ch]' 'SQLite'
-only_in 'curl/curl\.h' 'cli_http\.c' 'libcurl'
+only_in '(fcgiapp|fcgi_stdio|fastcgi|fcgi_config)\.h' 'gateway/[a-z_]*\.c' 'libfcgi'
+only_in 'sqlite3\.h' 'store/(sqlite|tools)/[a-z_]*\.[ch]' 'SQLite'
+only_in 'curl/curl\.h' 'cli/cli_http\.c' 'libcurl'
 
-found=$(grep -lwE 'environ|getenv|secure_getenv' src/*.c | grep -vE '^src/(gateway_[a-z_]*|config|cli)\.c$')
+found=$(grep -lwE 'environ|getenv|secure_getenv' $code | grep -vE '^src/(gateway/gateway_[a-z_]*|config/config|cli/cli)\.c$')
 [ -z "$found" ] || complain "only gateways, configuration and cli.c read the environment: $(echo "$found" | tr '\n' ' ')"
 
 # No SQL by printf: statements are prepared from constants.
-found=$(grep -nE 'sqlite3_(v?mprintf|v?snprintf)|printf[^;]*"(SELECT|INSERT|UPDATE|DELETE) ' src/*.c)
+found=$(grep -nE 'sqlite3_(v?mprintf|v?snprintf)|printf[^;]*"(SELECT|INSERT|UPDATE|DELETE) ' $code)
 [ -z "$found" ] || complain "SQL by printf: $found"
 
 # A file fits one head.
-found=$(wc -l src/*.c src/*.h | awk '$2 != "total" && $1 > 700 { print $2, $1 }')
+found=$(wc -l $code | awk '$2 != "total" && $1 > 700 { print $2, $1 }')
 [ -z "$found" ] || complain "longer than a head holds: $found"
 
 for script in .ci/run deploy/*.sh deploy/*/*.sh deploy/*/*.cgi tests/*.sh tests/fuzz/*.sh tests/proof/*.sh tests/system/*/*.sh sql/*.sh; do
@@ -53,7 +55,7 @@ cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error
 
 # the slowest last, on two cores
 # shellcheck disable=SC2016 # "$@" is meant for the inner shell
-printf '%s\n' src/*.c | xargs -P 2 -n 3 sh -c '
+printf '%s\n' $code | grep '\.c$' | xargs -P 2 -n 3 sh -c '
     clang-tidy --quiet "$@" -- -std=c11 -D_GNU_SOURCE -DDS_VERSION="\"0\"" -Iinclude -Isrc 2>/dev/null' sh || bad=1
 
 exit $bad
