@@ -47,8 +47,7 @@ OPT      ?= -O2 -g
 WARN      = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wformat=2 -Wundef \
             -Wstrict-prototypes $(if $(WERROR),-Werror)
 HARDEN    = -fstack-protector-strong -fPIC -fvisibility=hidden $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
-INCLUDES := -Isrc $(patsubst %/,-I%,$(sort $(dir $(wildcard src/*/*.h src/*/*/*.h))))
-DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude $(INCLUDES) $(SQLITE:%=-I%) -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
+DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(SQLITE:%=-I%) -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
             $(if $(FUZZER),-fsanitize=fuzzer-no-link) $(if $(COVERAGE),$(COUNTING)) -MMD -MP
 # which lines are executed, counted also where threads meet; see tests/coverage.sh
@@ -142,7 +141,7 @@ $B/schema.c: sql/embed.sh $(wildcard sql/*.sql)
 $B/paths.c: always
 	$(Q)mkdir -p $(@D)
 	$(Q)tmp=$@.$$$$; \
-	printf '#include "paths.h"\nconst char paths_libexec[] = "%s";\n' '$(libexecdir)' >$$tmp; \
+	printf '#include "lib/paths.h"\nconst char paths_libexec[] = "%s";\n' '$(libexecdir)' >$$tmp; \
 	if cmp -s $$tmp $@; then rm $$tmp; else mv $$tmp $@; fi
 
 $(GENERATED): %.o: %.c
@@ -163,7 +162,7 @@ $B/unit/test_failing_% $B/unit/test_lib_memory: LDFLAGS += $(FAILING)
 $B/unit/test_lib_%: tests/unit/test_lib_%.c $B/libdurablestreams.a
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(filter-out $(INCLUDES),$(DS_CFLAGS)) -Wno-missing-prototypes -Wno-sign-conversion \
+	$(Q)$(CC) $(filter-out -Isrc,$(DS_CFLAGS)) -Wno-missing-prototypes -Wno-sign-conversion \
 		$(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $B/libdurablestreams.a \
 		-lcheck -lsubunit -lm -lrt $(LIB_LDLIBS)
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints a C file that holds the SQL files given as arguments: NAME.sql becomes schema_NAME.
 echo '/* made by sql/embed.sh: do not edit */'
-echo '#include "schema.h"'
+echo '#include "store/sqlite/schema.h"'
 
 for file; do
     name=${file##*/}

@@ -13,14 +13,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "config.h"
-#include "descriptors.h"
-#include "gateway_cgi.h"
-#include "gateway_fcgi.h"
-#include "log.h"
-#include "server.h"
-#include "store.h"
-#include "supervise.h"
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "gateway/gateway_cgi.h"
+#include "gateway/gateway_fcgi.h"
+#include "gateway/supervise.h"
+#include "server/server.h"
+#include "store/store.h"
 
 static void print_help(FILE *out)
 {

@@ -4,7 +4,7 @@
  *
  * Must hold: pieces never move, so pointers into an arena stay good until arena_free().
  */
-#include "arena.h"
+#include "base/arena.h"
 
 #include <stdalign.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* base64: see base64.h. */
-#include "base64.h"
+#include "base/base64.h"
 
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 void base64_add(struct buf *buf, const char *data, size_t len)
 {

@@ -1,5 +1,5 @@
 /* A growing byte buffer: see buf.h. Doubles, so that n bytes cost O(n). */
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "digits.h"
+#include "base/digits.h"
 
 void buf_close(struct buf *buf)
 {

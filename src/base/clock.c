@@ -1,5 +1,5 @@
 /* The two clocks and jitter: see clock.h. */
-#include "clock.h"
+#include "base/clock.h"
 
 #include <pthread.h>
 #include <time.h>

@@ -1,5 +1,5 @@
 /* The standard descriptors: see descriptors.h. */
-#include "descriptors.h"
+#include "base/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>

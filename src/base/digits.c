@@ -5,7 +5,7 @@
  *
  * Must hold: no value passes max on the way, so nothing overflows whatever the length.
  */
-#include "digits.h"
+#include "base/digits.h"
 
 #include <string.h>
 

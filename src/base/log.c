@@ -1,5 +1,5 @@
 /* The log: see log.h. */
-#include "log.h"
+#include "base/log.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -10,8 +10,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "expiry.h"
+#include "base/clock.h"
+#include "protocol/expiry.h"
 
 enum { LINE_MAX_BYTES = 1024, QUIET_MS = 1000 };
 

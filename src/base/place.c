@@ -1,5 +1,5 @@
 /* Where a database lies: see place.h. */
-#include "place.h"
+#include "base/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "descriptors.h"
-#include "log.h"
+#include "base/descriptors.h"
+#include "base/log.h"
 
 enum { MOST_LINKS = 40, LINK_SIZE = 4096 };
 

@@ -9,9 +9,9 @@
  *
  * Must hold: utf8_add_lossy() appends well-formed text always, and valid text unchanged.
  */
-#include "utf8.h"
+#include "base/utf8.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdint.h>
 #include <string.h>

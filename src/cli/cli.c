@@ -3,7 +3,7 @@
  *
  * Here are the table of commands, the global options, the help, and where words go to. See cli.h.
  */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,13 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "buf.h"
-#include "cli_backend.h"
-#include "cli_commands.h"
-#include "cli_terminal.h"
-#include "descriptors.h"
-#include "digits.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/descriptors.h"
+#include "base/digits.h"
+#include "cli/cli_backend.h"
+#include "cli/cli_commands.h"
+#include "cli/cli_terminal.h"
 
 #define DEFAULT_URL "http://127.0.0.1:4437"
 

@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cli_args.h"
+#include "cli/cli_args.h"
 
 struct arena;
 struct cli_backend;

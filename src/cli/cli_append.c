@@ -15,14 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli_backend.h"
-#include "cli_commands.h"
-#include "cli_input.h"
-#include "cli_lines.h"
-#include "cli_value.h"
-#include "http_type.h"
-#include "json.h"
-#include "producer.h"
+#include "cli/cli_backend.h"
+#include "cli/cli_commands.h"
+#include "cli/cli_input.h"
+#include "cli/cli_lines.h"
+#include "cli/cli_value.h"
+#include "protocol/http_type.h"
+#include "protocol/json.h"
+#include "protocol/producer.h"
 
 enum { IDLE_MS = 10, BATCH_LINES = 1000, BATCH_MOST = 65536, BATCH_BYTES = 1 << 20 };
 

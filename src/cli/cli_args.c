@@ -1,5 +1,5 @@
 /* The command line of dsctl: see cli_args.h. */
-#include "cli_args.h"
+#include "cli/cli_args.h"
 
 #include <stdio.h>
 #include <string.h>

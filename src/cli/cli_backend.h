@@ -8,7 +8,7 @@
 #ifndef CLI_BACKEND_H
 #define CLI_BACKEND_H
 
-#include "cli.h"
+#include "cli/cli.h"
 #include "durable_streams.h"
 
 /* What is known of a stream. Over HTTP, bytes and messages (-1) are not, nor forked_from; the

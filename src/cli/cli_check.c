@@ -2,15 +2,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "buf.h"
-#include "cli_commands.h"
-#include "cli_database.h"
-#include "cli_json.h"
-#include "cli_terminal.h"
-#include "clock.h"
-#include "store.h"
-#include "store_check.h"
-#include "store_vacuum.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "cli/cli_commands.h"
+#include "cli/cli_database.h"
+#include "cli/cli_json.h"
+#include "cli/cli_terminal.h"
+#include "store/store.h"
+#include "store/tools/store_check.h"
+#include "store/tools/store_vacuum.h"
 
 const struct cli_option cli_check_options[] = {
     {"json", 'j', NULL, "one JSON object a line"},

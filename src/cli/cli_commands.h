@@ -2,7 +2,7 @@
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
-#include "cli.h"
+#include "cli/cli.h"
 #include "durable_streams.h"
 
 struct buf;

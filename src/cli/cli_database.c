@@ -1,14 +1,14 @@
 /* Database files for dsctl: see cli_database.h. */
-#include "cli_database.h"
+#include "cli/cli_database.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
-#include "place.h"
-#include "store.h"
+#include "base/log.h"
+#include "base/place.h"
+#include "store/store.h"
 
 enum cli_exit cli_database_settings(const struct cli *cli, struct config *config)
 {

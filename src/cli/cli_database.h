@@ -6,8 +6,8 @@
 #ifndef CLI_DATABASE_H
 #define CLI_DATABASE_H
 
-#include "cli.h"
-#include "config.h"
+#include "cli/cli.h"
+#include "config/config.h"
 
 struct store;
 struct store_conn;

@@ -5,13 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "cli_commands.h"
-#include "cli_database.h"
-#include "cli_file.h"
-#include "clock.h"
-#include "path.h"
-#include "store_dump.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "cli/cli_commands.h"
+#include "cli/cli_database.h"
+#include "cli/cli_file.h"
+#include "protocol/path.h"
+#include "store/tools/store_dump.h"
 
 enum { BAR_WIDTH = 40, BAR_EVERY_MS = 100 };
 

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "cli_backend.h"
-#include "cli_commands.h"
-#include "cli_json.h"
+#include "base/buf.h"
+#include "cli/cli_backend.h"
+#include "cli/cli_commands.h"
+#include "cli/cli_json.h"
 
 #define NUMBER_MAX INT64_C(1000000000000)
 

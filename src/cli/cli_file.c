@@ -1,5 +1,5 @@
 /* See cli_file.h. */
-#include "cli_file.h"
+#include "cli/cli_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "descriptors.h"
+#include "base/descriptors.h"
 
 static void make_like(int fd, const struct stat *old)
 {

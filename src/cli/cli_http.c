@@ -1,5 +1,5 @@
 /* HTTP for dsctl: see cli_http.h. */
-#include "cli_http.h"
+#include "cli/cli_http.h"
 
 #include <ctype.h>
 #include <curl/curl.h>
@@ -9,8 +9,8 @@
 #include <strings.h>
 #include <time.h>
 
-#include "clock.h"
-#include "digits.h"
+#include "base/clock.h"
+#include "base/digits.h"
 
 enum {
     PAUSE_FIRST_MS = 100,

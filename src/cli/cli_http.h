@@ -13,8 +13,8 @@
 #ifndef CLI_HTTP_H
 #define CLI_HTTP_H
 
-#include "buf.h"
-#include "cli.h"
+#include "base/buf.h"
+#include "cli/cli.h"
 
 struct cli_http;
 

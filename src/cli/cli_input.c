@@ -1,12 +1,12 @@
 /* Standard input of dsctl: see cli_input.h. */
-#include "cli_input.h"
+#include "cli/cli_input.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 enum { PIECE = 65536 };
 

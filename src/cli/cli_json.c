@@ -1,13 +1,13 @@
 /* Fields of small JSON objects: see cli_json.h. */
-#include "cli_json.h"
+#include "cli/cli_json.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "buf.h"
-#include "json_string.h"
-#include "utf8.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "protocol/json_string.h"
 
 static const char *skip_space(const char *at, const char *end)
 {

@@ -1,5 +1,5 @@
 /* Input cut into lines: see cli_lines.h. */
-#include "cli_lines.h"
+#include "cli/cli_lines.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 /* Begin with zeroes, end with cli_lines_close(). */
 struct cli_lines {

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "cli_backend.h"
-#include "producer.h"
+#include "base/arena.h"
+#include "cli/cli_backend.h"
+#include "protocol/producer.h"
 
 enum { WAIT_MS = 60000 };
 

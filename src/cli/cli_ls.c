@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "cli_backend.h"
-#include "cli_commands.h"
-#include "expiry.h"
+#include "base/arena.h"
+#include "cli/cli_backend.h"
+#include "cli/cli_commands.h"
+#include "protocol/expiry.h"
 
 const struct cli_option cli_ls_options[] = {
     {"sort", 's', "KEY", "path (default), created or type; with --db also messages or bytes"},

@@ -1,16 +1,16 @@
 /* dsctl's operations over HTTP: create, append, look, delete. See cli_backend.h. */
-#include "cli_remote.h"
+#include "cli/cli_remote.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "arena.h"
-#include "digits.h"
-#include "expiry.h"
-#include "producer.h"
-#include "utf8.h"
+#include "base/arena.h"
+#include "base/digits.h"
+#include "base/utf8.h"
+#include "protocol/expiry.h"
+#include "protocol/producer.h"
 
 static enum cli_exit open_link(struct cli *cli)
 {

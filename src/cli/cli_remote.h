@@ -2,8 +2,8 @@
 #ifndef CLI_REMOTE_H
 #define CLI_REMOTE_H
 
-#include "cli_backend.h"
-#include "cli_http.h"
+#include "cli/cli_backend.h"
+#include "cli/cli_http.h"
 
 /* The URL of a stream with a query ("" or "?..."), in the arena; NULL after saying why. */
 const char *cli_remote_url(const struct cli *cli, const char *path, const char *query);

@@ -1,13 +1,13 @@
 /* Injected faults over HTTP: /_test/inject-error of a server with DS_TEST_ENDPOINTS=1. */
-#include "cli_remote.h"
+#include "cli/cli_remote.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "arena.h"
-#include "cli_commands.h"
-#include "cli_json.h"
-#include "json.h"
+#include "base/arena.h"
+#include "cli/cli_commands.h"
+#include "cli/cli_json.h"
+#include "protocol/json.h"
 
 #define ENDPOINT "/_test/inject-error"
 

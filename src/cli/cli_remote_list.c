@@ -2,15 +2,15 @@
  * The streams of a server, from its registry: a JSON stream of state-protocol events, of which the
  * last one of a key says whether that stream is there.
  */
-#include "cli_remote.h"
+#include "cli/cli_remote.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "cli_json.h"
-#include "expiry.h"
-#include "json.h"
+#include "base/arena.h"
+#include "cli/cli_json.h"
+#include "protocol/expiry.h"
+#include "protocol/json.h"
 
 #define REGISTRY "/v1/stream/__registry__"
 

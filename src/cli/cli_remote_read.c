@@ -10,19 +10,19 @@
  * What came of a broken answer is dropped: of SSE, data is handed on with the control event behind
  * it, which has the offset. So nothing is lost and nothing comes twice.
  */
-#include "cli_remote.h"
+#include "cli/cli_remote.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "arena.h"
-#include "base64.h"
-#include "cli_json.h"
-#include "cli_sse.h"
-#include "clock.h"
-#include "http_type.h"
-#include "json.h"
+#include "base/arena.h"
+#include "base/base64.h"
+#include "base/clock.h"
+#include "cli/cli_json.h"
+#include "cli/cli_sse.h"
+#include "protocol/http_type.h"
+#include "protocol/json.h"
 
 enum { QUICK_MS = 500 };
 

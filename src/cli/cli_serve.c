@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "cli_commands.h"
+#include "base/arena.h"
+#include "cli/cli_commands.h"
 
 const struct cli_option cli_serve_options[] = {
     {"port", 'p', "N", "listen there (default 4437); 0: on a free port"},

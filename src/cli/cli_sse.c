@@ -1,5 +1,5 @@
 /* Server-Sent Events as a reader has them: see cli_sse.h. */
-#include "cli_sse.h"
+#include "cli/cli_sse.h"
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 /* A whole event. Both texts die with the call. */
 typedef bool cli_sse_fn(void *arg, const char *type, const char *data, size_t len);

@@ -3,14 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arena.h"
-#include "buf.h"
-#include "cli_backend.h"
-#include "cli_commands.h"
-#include "cli_input.h"
-#include "cli_json.h"
-#include "expiry.h"
-#include "producer.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "cli/cli_backend.h"
+#include "cli/cli_commands.h"
+#include "cli/cli_input.h"
+#include "cli/cli_json.h"
+#include "protocol/expiry.h"
+#include "protocol/producer.h"
 
 #define LIFETIME                                                                                   \
     {"ttl", 0, "SECONDS", "delete it when nobody read or wrote for so long"},                      \

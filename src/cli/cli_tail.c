@@ -16,17 +16,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "buf.h"
-#include "cli_backend.h"
-#include "cli_commands.h"
-#include "cli_file.h"
-#include "cli_json.h"
-#include "cli_terminal.h"
-#include "expiry.h"
-#include "http_type.h"
-#include "json.h"
-#include "utf8.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "cli/cli_backend.h"
+#include "cli/cli_commands.h"
+#include "cli/cli_file.h"
+#include "cli/cli_json.h"
+#include "cli/cli_terminal.h"
+#include "protocol/expiry.h"
+#include "protocol/http_type.h"
+#include "protocol/json.h"
 
 const struct cli_option cli_tail_options[] = {
     {"follow", 'f', NULL, "wait for what comes, until the stream is closed"},

@@ -1,10 +1,10 @@
 /* Text for a terminal: see cli_terminal.h. */
-#include "cli_terminal.h"
+#include "cli/cli_terminal.h"
 
 #include <stdint.h>
 
-#include "buf.h"
-#include "utf8.h"
+#include "base/buf.h"
+#include "base/utf8.h"
 
 /* The character that text begins with and its length; 0: no UTF-8 begins like this. */
 static size_t read_character(const char *text, size_t left, uint32_t *c)

@@ -1,10 +1,10 @@
 /* The beginning of a JSON value: see cli_value.h. */
-#include "cli_value.h"
+#include "cli/cli_value.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#include "json_scan.h"
+#include "protocol/json_scan.h"
 
 /* What was read last, or must come next. */
 enum place {

@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-#include "json.h"
+#include "protocol/json.h"
 
 enum cli_value_state {
     CLI_VALUE_BLANK, /* nothing but white space */

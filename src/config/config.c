@@ -4,7 +4,7 @@
  * To add one: a field in struct config, a row below, the table in README.md, an entry in
  * deploy/man/durable-streams.fcgi.8.
  */
-#include "config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -12,11 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "cursor.h"
-#include "log.h"
-#include "path.h"
-#include "place.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/place.h"
+#include "protocol/cursor.h"
+#include "protocol/path.h"
 
 extern char **environ;
 

@@ -1,20 +1,20 @@
 /* The lines of an export: see dump_line.h. */
-#include "dump_line.h"
+#include "dump/dump_line.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "base64.h"
-#include "buf.h"
-#include "digits.h"
-#include "http_type.h"
-#include "json.h"
-#include "json_scan.h"
-#include "json_string.h"
-#include "offset.h"
-#include "path.h"
-#include "producer.h"
-#include "utf8.h"
+#include "base/base64.h"
+#include "base/buf.h"
+#include "base/digits.h"
+#include "base/utf8.h"
+#include "protocol/http_type.h"
+#include "protocol/json.h"
+#include "protocol/json_scan.h"
+#include "protocol/json_string.h"
+#include "protocol/offset.h"
+#include "protocol/path.h"
+#include "protocol/producer.h"
 
 #define BASE64_SUFFIX "_base64"
 

@@ -1,5 +1,5 @@
 /* Reading an export: see dump_read.h. */
-#include "dump_read.h"
+#include "dump/dump_read.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "descriptors.h"
+#include "base/descriptors.h"
 
 enum {
     BLOCK = 64 * 1024,

@@ -13,9 +13,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "buf.h"
-#include "dump_line.h"
-#include "status.h"
+#include "base/buf.h"
+#include "dump/dump_line.h"
+#include "protocol/status.h"
 
 enum { DUMP_REASON_SIZE = 300 };
 

@@ -1,5 +1,5 @@
 /* Group commit: see commit.h. */
-#include "commit.h"
+#include "engine/commit.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "clock.h"
-#include "config.h"
-#include "log.h"
-#include "path.h"
-#include "wake.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "hints/wake.h"
+#include "protocol/path.h"
 
 enum {
     BATCH_WRITES = 512, /* most writes of one transaction: bounds its length and a crash's loss */

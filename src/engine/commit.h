@@ -20,8 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "status.h"
-#include "store.h"
+#include "protocol/status.h"
+#include "store/store.h"
 
 struct commit;
 struct config;

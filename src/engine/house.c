@@ -1,5 +1,5 @@
 /* Housekeeping: see house.h. */
-#include "house.h"
+#include "engine/house.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -9,13 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "commit.h"
-#include "config.h"
-#include "log.h"
-#include "server.h"
-#include "store.h"
-#include "wake.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "engine/commit.h"
+#include "hints/wake.h"
+#include "server/server.h"
+#include "store/store.h"
 
 enum {
     ROUND_MS = 100, /* between looks at the log's size; the rest is done once a second */

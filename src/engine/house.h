@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "status.h"
+#include "protocol/status.h"
 
 struct house;
 struct server;

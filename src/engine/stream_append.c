@@ -11,8 +11,8 @@
  */
 #include <string.h>
 
-#include "arena.h"
-#include "stream_write.h"
+#include "base/arena.h"
+#include "engine/stream_write.h"
 
 static enum ds_status refuse(struct stream_append *append, enum ds_status verdict,
                              const char *reason)

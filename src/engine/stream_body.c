@@ -1,7 +1,7 @@
 /* Bodies as messages: see stream_body.h. */
-#include "stream_body.h"
+#include "engine/stream_body.h"
 
-#include "json.h"
+#include "protocol/json.h"
 
 static enum ds_status refuse(struct stream_body *body, enum ds_status verdict, const char *reason)
 {

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "commit.h"
-#include "status.h"
+#include "engine/commit.h"
+#include "protocol/status.h"
 
 /* A body as it came in, and what is known of it. */
 struct stream_body {

@@ -7,8 +7,8 @@
  */
 #include <string.h>
 
-#include "arena.h"
-#include "stream_write.h"
+#include "base/arena.h"
+#include "engine/stream_write.h"
 
 #define DEFAULT_TYPE "application/octet-stream"
 

@@ -1,5 +1,5 @@
 /* Deleting a stream: see stream_write.h. */
-#include "stream_write.h"
+#include "engine/stream_write.h"
 
 enum ds_status stream_delete(struct batch *batch, struct stream_delete *deletion)
 {

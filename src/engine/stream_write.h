@@ -16,11 +16,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "commit.h"
-#include "producer.h"
-#include "status.h"
-#include "store.h"
-#include "stream_body.h"
+#include "engine/commit.h"
+#include "engine/stream_body.h"
+#include "protocol/producer.h"
+#include "protocol/status.h"
+#include "store/store.h"
 
 struct arena;
 

@@ -1,13 +1,13 @@
-/* The life of an exchange: see gateway.h. */
+/* The life of an exchange: see exchange.h. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "gateway.h"
-#include "http_response.h"
-#include "live.h"
-#include "log.h"
-#include "server.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "exchange/exchange.h"
+#include "http/http_response.h"
+#include "live/live.h"
+#include "server/server.h"
 
 enum { ANSWER_SIZE = 1024 }; /* most answers' head */
 

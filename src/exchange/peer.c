@@ -1,5 +1,5 @@
 /* Writing answers as FastCGI records or plain bytes, without ever blocking: see peer.h. */
-#include "peer.h"
+#include "exchange/peer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 /* FastCGI 1.0, section 8 */
 enum {

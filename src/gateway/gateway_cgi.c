@@ -5,7 +5,7 @@
  * that ends with its answer. Standard input is read to its end, also where the body is of no use:
  * some servers lose the answer otherwise.
  */
-#include "gateway_cgi.h"
+#include "gateway/gateway_cgi.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,17 +16,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "commit.h"
-#include "config.h"
-#include "gateway.h"
-#include "house.h"
-#include "http_cors.h"
-#include "http_response.h"
-#include "live.h"
-#include "log.h"
-#include "route.h"
-#include "server.h"
-#include "store.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "engine/commit.h"
+#include "engine/house.h"
+#include "exchange/exchange.h"
+#include "http/http_cors.h"
+#include "http/http_response.h"
+#include "live/live.h"
+#include "server/route.h"
+#include "server/server.h"
+#include "store/store.h"
 
 enum {
     READ_SIZE = 64 * 1024,

@@ -26,7 +26,7 @@
  * each other's batches smaller. So no more than that answer the door; the others let in who is
  * still out there a moment later.
  */
-#include "gateway_fcgi.h"
+#include "gateway/gateway_fcgi.h"
 
 #include <errno.h>
 #include <fcgiapp.h>
@@ -45,19 +45,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "clock.h"
-#include "config.h"
-#include "descriptors.h"
-#include "gateway.h"
-#include "http_response.h"
-#include "log.h"
-#include "route.h"
-#include "seats.h"
-#include "server.h"
-#include "spool.h"
-#include "store.h"
-#include "wake.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "exchange/exchange.h"
+#include "gateway/seats.h"
+#include "gateway/spool.h"
+#include "hints/wake.h"
+#include "http/http_response.h"
+#include "server/route.h"
+#include "server/server.h"
+#include "store/store.h"
 
 enum {
     ROOM = 64 * 1024,

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "status.h"
+#include "protocol/status.h"
 
 struct gateway_fcgi;
 struct server;

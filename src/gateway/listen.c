@@ -1,5 +1,5 @@
 /* Listening sockets: see listen.h. */
-#include "listen.h"
+#include "gateway/listen.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "config.h"
-#include "descriptors.h"
+#include "base/descriptors.h"
+#include "config/config.h"
 
 enum { PASSED_FD = 3, TRIES = 20, PAUSE_MS = 50 };
 

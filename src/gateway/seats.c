@@ -1,5 +1,5 @@
 /* How many workers look for requests at once: see seats.h. */
-#include "seats.h"
+#include "gateway/seats.h"
 
 /* An ordinary request takes ten to fifty; one that loses its CPU for a while does not count. */
 enum { LONG_US = 300, WEIGHT = 16 };

@@ -1,5 +1,5 @@
 /* FastCGI requests on their way in: see spool.h. */
-#include "spool.h"
+#include "gateway/spool.h"
 
 #include <errno.h>
 #include <fastcgi.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "config.h"
-#include "log.h"
+#include "base/log.h"
+#include "config/config.h"
 
 enum { BESIDE_BODIES = 1024 * 1024 }; /* room for parameters */
 

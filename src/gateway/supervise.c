@@ -1,5 +1,5 @@
 /* The supervisor: see supervise.h. */
-#include "supervise.h"
+#include "gateway/supervise.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,11 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "config.h"
-#include "listen.h"
-#include "log.h"
-#include "store.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "gateway/listen.h"
+#include "store/store.h"
 
 enum {
     QUICK_DEATH_MS = 1000,

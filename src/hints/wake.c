@@ -1,7 +1,7 @@
 /*
  * The shared hints: see wake.h for the layout and who may write what, wake_file.c for the file.
  */
-#include "wake.h"
+#include "hints/wake.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -9,8 +9,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "futex.h"
-#include "wake_private.h"
+#include "base/futex.h"
+#include "hints/wake_private.h"
 
 enum {
     PATIENCE = 64,    /* times to yield to a writer in the middle of publishing */

@@ -27,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "protocol/status.h"
 
 enum {
     WAKE_RECHECK_MS = 1000,

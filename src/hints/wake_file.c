@@ -33,11 +33,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "descriptors.h"
-#include "log.h"
-#include "place.h"
-#include "wake_private.h"
+#include "base/clock.h"
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "base/place.h"
+#include "hints/wake_private.h"
 
 #define WAKE_SUFFIX "-wake"
 

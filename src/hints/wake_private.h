@@ -4,8 +4,8 @@
 
 #include <stdatomic.h>
 
-#include "wake.h"
-#include "write_lock.h"
+#include "hints/wake.h"
+#include "hints/write_lock.h"
 
 enum {
     BOOT_ID = 40,

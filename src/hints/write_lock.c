@@ -1,5 +1,5 @@
 /* The write lock of all processes: see write_lock.h. */
-#include "write_lock.h"
+#include "hints/write_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,9 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "futex.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/log.h"
 
 void write_lock_init(struct write_lock *lock, int fd, struct write_hint *hint)
 {

@@ -37,7 +37,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "protocol/status.h"
 
 enum {
     WRITE_LOCK_BYTE = 2, /* of the file; wake.c lists the others */

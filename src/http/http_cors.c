@@ -1,11 +1,11 @@
 /* Which pages may see an answer: see http_cors.h. */
-#include "http_cors.h"
+#include "http/http_cors.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#include "buf.h"
-#include "config.h"
+#include "base/buf.h"
+#include "config/config.h"
 
 /* Everything that a browser's script needs to see, and nothing that a proxy would strip. */
 #define EXPOSED                                                                                    \

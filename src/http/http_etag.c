@@ -10,7 +10,7 @@
  *
  * Must hold: a tag of other data never matches. A needless 200 costs a transfer, a wrong 304 data.
  */
-#include "http_etag.h"
+#include "http/http_etag.h"
 
 #include <assert.h>
 #include <stddef.h>

@@ -7,10 +7,10 @@
  *
  * Must hold: a value is never longer decoded than encoded.
  */
-#include "http_query.h"
+#include "http/http_query.h"
 
-#include "arena.h"
-#include "digits.h"
+#include "base/arena.h"
+#include "base/digits.h"
 
 #include <string.h>
 

@@ -1,14 +1,14 @@
 /* CGI parameters into a request: see http_request.h. */
-#include "http_request.h"
+#include "http/http_request.h"
 
 #include <string.h>
 #include <strings.h>
 
-#include "arena.h"
-#include "config.h"
-#include "digits.h"
-#include "http_cors.h"
-#include "path.h"
+#include "base/arena.h"
+#include "base/digits.h"
+#include "config/config.h"
+#include "http/http_cors.h"
+#include "protocol/path.h"
 
 /* "/v1//v1//v1/…" has many places to look at, each as long as the path */
 enum { LONGEST_PREFIX = 1024, MOST_PLACES = 16 };

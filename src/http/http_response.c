@@ -1,14 +1,14 @@
 /* The head of an answer: see http_response.h. */
-#include "http_response.h"
+#include "http/http_response.h"
 
 #include <string.h>
 
-#include "buf.h"
-#include "config.h"
-#include "gateway.h"
-#include "http_cors.h"
-#include "offset.h"
-#include "server.h"
+#include "base/buf.h"
+#include "config/config.h"
+#include "exchange/exchange.h"
+#include "http/http_cors.h"
+#include "protocol/offset.h"
+#include "server/server.h"
 
 static const char *reason_phrase(int status)
 {

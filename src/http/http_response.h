@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "protocol/status.h"
 
 struct buf;
 struct config;

@@ -16,9 +16,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "durable_streams.h"
-#include "server.h"
+#include "server/server.h"
 
 struct arena;
 struct batch;

@@ -6,12 +6,12 @@
  */
 #include <string.h>
 
-#include "arena.h"
-#include "clock.h"
-#include "lib.h"
-#include "offset.h"
-#include "producer.h"
-#include "stream_write.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "engine/stream_write.h"
+#include "lib/lib.h"
+#include "protocol/offset.h"
+#include "protocol/producer.h"
 
 enum { WORTH_A_LOOK = 64 * 1024 };
 

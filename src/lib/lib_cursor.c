@@ -1,8 +1,8 @@
 /* Cursors for users of the library: the rules of cursor.h with the clock and a random number. */
 #include <string.h>
 
-#include "clock.h"
-#include "cursor.h"
+#include "base/clock.h"
+#include "protocol/cursor.h"
 
 /* Later ones no client was ever given: they are none. */
 #define CURSOR_MAX INT64_C(9007199254740991) /* 2^53-1 */

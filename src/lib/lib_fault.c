@@ -1,10 +1,10 @@
 /* Faults for servers of the same database: see fault.h for what they do. */
 #include <string.h>
 
-#include "arena.h"
-#include "fault.h"
-#include "lib.h"
-#include "store.h"
+#include "base/arena.h"
+#include "lib/lib.h"
+#include "protocol/fault.h"
+#include "store/store.h"
 
 static bool in_range(int64_t value, int64_t most)
 {

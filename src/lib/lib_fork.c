@@ -11,9 +11,9 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#include "lib.h"
-#include "store.h"
-#include "wake.h"
+#include "hints/wake.h"
+#include "lib/lib.h"
+#include "store/store.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ds_store *open_stores; /* of this process */

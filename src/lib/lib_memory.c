@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "lib.h"
-#include "log.h"
+#include "base/log.h"
+#include "lib/lib.h"
 
 static char *make_folder(const char *parent)
 {

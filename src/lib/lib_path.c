@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
-#include "buf.h"
+#include "base/base64.h"
+#include "base/buf.h"
+#include "base/utf8.h"
 #include "durable_streams.h"
-#include "utf8.h"
 
 enum { WHOLE_MAX = 200, KEPT = 180, KEPT_BYTES = KEPT / 4 * 3, HASH_DIGITS = 16 };
 

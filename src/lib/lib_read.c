@@ -8,14 +8,14 @@
  */
 #include <string.h>
 
-#include "arena.h"
-#include "buf.h"
-#include "clock.h"
-#include "house.h"
-#include "lib.h"
-#include "offset.h"
-#include "store.h"
-#include "wake.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "engine/house.h"
+#include "hints/wake.h"
+#include "lib/lib.h"
+#include "protocol/offset.h"
+#include "store/store.h"
 
 /* A reader's place; from is set by the first look when kind is OFFSET_NOW. */
 struct place {

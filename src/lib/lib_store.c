@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "commit.h"
-#include "house.h"
-#include "lib.h"
-#include "log.h"
-#include "path.h"
-#include "store.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "engine/commit.h"
+#include "engine/house.h"
+#include "lib/lib.h"
+#include "protocol/path.h"
+#include "store/store.h"
 
 /* --- connections --- */
 

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "clock.h"
-#include "lib.h"
-#include "offset.h"
-#include "store_list.h"
-#include "stream_write.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "engine/stream_write.h"
+#include "lib/lib.h"
+#include "protocol/offset.h"
+#include "store/store_list.h"
 
 /* --- descriptions --- */
 

@@ -27,13 +27,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "clock.h"
-#include "config.h"
-#include "descriptors.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "config/config.h"
 #include "durable_streams.h"
-#include "log.h"
-#include "paths.h"
+#include "lib/paths.h"
 
 enum { START_MS = 30000, STOP_MS = 30000, MOST_SETTINGS = 64, URL_SIZE = 300 };
 

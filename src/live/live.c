@@ -12,15 +12,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "config.h"
-#include "descriptors.h"
-#include "gateway.h"
-#include "live_private.h"
-#include "log.h"
-#include "server.h"
-#include "store.h"
-#include "wake.h"
+#include "base/clock.h"
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "exchange/exchange.h"
+#include "hints/wake.h"
+#include "live/live_private.h"
+#include "server/server.h"
+#include "store/store.h"
 
 enum { SPARE_DESCRIPTORS = 128 };
 

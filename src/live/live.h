@@ -24,10 +24,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fault.h"
-#include "peer.h"
-#include "sse.h"
-#include "status.h"
+#include "exchange/peer.h"
+#include "protocol/fault.h"
+#include "protocol/sse.h"
+#include "protocol/status.h"
 
 struct ds_exchange;
 struct live;

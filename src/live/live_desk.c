@@ -4,15 +4,15 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "clock.h"
-#include "config.h"
-#include "house.h"
-#include "live_private.h"
-#include "server.h"
-#include "sse.h"
-#include "store.h"
-#include "wake.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "config/config.h"
+#include "engine/house.h"
+#include "hints/wake.h"
+#include "live/live_private.h"
+#include "protocol/sse.h"
+#include "server/server.h"
+#include "store/store.h"
 
 enum { EVENTS = 256, TICKS = 10 };
 

@@ -8,8 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "live.h"
-#include "live_table.h"
+#include "live/live.h"
+#include "live/live_table.h"
 
 struct live {
     struct server *server;

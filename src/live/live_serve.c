@@ -9,16 +9,16 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "arena.h"
-#include "clock.h"
-#include "config.h"
-#include "gateway.h"
-#include "live_private.h"
-#include "log.h"
-#include "op_live.h"
-#include "server.h"
-#include "store.h"
-#include "wake.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "exchange/exchange.h"
+#include "hints/wake.h"
+#include "live/live_private.h"
+#include "server/op_live.h"
+#include "server/server.h"
+#include "store/store.h"
 
 enum { CACHED = 8 };
 

@@ -4,7 +4,7 @@
  * Must hold: a watch is freed only when it has no reader, is not marked and is not being visited;
  * whoever visits or unmarks one without readers drops it.
  */
-#include "live_table.h"
+#include "live/live_table.h"
 
 #include <stdlib.h>
 

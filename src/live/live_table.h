@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "live.h"
+#include "live/live.h"
 
 /* An exchange at the desk. */
 struct parked {

@@ -8,9 +8,9 @@
  *
  * Must hold: the answer is greater than any cursor that the client sent and that we understand.
  */
-#include "cursor.h"
+#include "protocol/cursor.h"
 
-#include "digits.h"
+#include "base/digits.h"
 
 #include <assert.h>
 

@@ -7,9 +7,9 @@
  *
  * Must hold: expiry_parse_time(expiry_format_time(t)) is t for every t of the years 0000 to 9999.
  */
-#include "expiry.h"
+#include "protocol/expiry.h"
 
-#include "digits.h"
+#include "base/digits.h"
 
 #include <string.h>
 

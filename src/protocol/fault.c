@@ -1,11 +1,11 @@
 /* Injected faults, what of them needs no database and no client: see fault.h. */
-#include "fault.h"
+#include "protocol/fault.h"
 
 #include <strings.h>
 
-#include "buf.h"
-#include "clock.h"
-#include "utf8.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/utf8.h"
 
 enum { PERCENT = 3 }; /* of the bytes */
 

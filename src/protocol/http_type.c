@@ -10,7 +10,7 @@
  *
  * Must hold: a valid type contains no byte below 0x20 and no 0x7F.
  */
-#include "http_type.h"
+#include "protocol/http_type.h"
 
 #include <stddef.h>
 #include <string.h>

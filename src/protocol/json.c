@@ -8,10 +8,10 @@
  * Must hold: on any bytes whatever, valid or not, no byte outside the text is read, every message
  * lies inside the text, and every call moves on, so that a loop over messages ends.
  */
-#include "json.h"
+#include "protocol/json.h"
 
-#include "json_scan.h"
-#include "utf8.h"
+#include "base/utf8.h"
+#include "protocol/json_scan.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Messages of the state protocol: see json_state.h. */
-#include "json_state.h"
+#include "protocol/json_state.h"
 
-#include "json_scan.h"
+#include "protocol/json_scan.h"
 
 /* One member of an object. */
 struct member {

@@ -1,7 +1,7 @@
 /* Writing JSON strings: see json_string.h. */
-#include "json_string.h"
+#include "protocol/json_string.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 /* Behind a backslash; 0: the character needs none, or \u00XX. */
 static char short_escape(char c)

@@ -6,9 +6,9 @@
  *
  * Must hold: offset_parse(offset_format(p)) is p, and nothing else reads as a position.
  */
-#include "offset.h"
+#include "protocol/offset.h"
 
-#include "digits.h"
+#include "base/digits.h"
 
 #include <assert.h>
 #include <string.h>

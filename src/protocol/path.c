@@ -9,10 +9,10 @@
  *
  * Must hold: normalising twice changes nothing, and the result is printable ASCII.
  */
-#include "path.h"
+#include "protocol/path.h"
 
-#include "arena.h"
-#include "digits.h"
+#include "base/arena.h"
+#include "base/digits.h"
 
 #include <string.h>
 

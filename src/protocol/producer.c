@@ -7,9 +7,9 @@
  *
  * Must hold: exactly one of all requests with the same id, epoch and seq is ever ACCEPTed.
  */
-#include "producer.h"
+#include "protocol/producer.h"
 
-#include "digits.h"
+#include "base/digits.h"
 
 #include <string.h>
 

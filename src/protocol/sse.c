@@ -24,12 +24,12 @@
  * Must hold: a payload's bytes never end a line except as a further "data:" line, so that what a
  * writer stores can neither end an event early nor look like a control event.
  */
-#include "sse.h"
+#include "protocol/sse.h"
 
-#include "base64.h"
-#include "buf.h"
-#include "offset.h"
-#include "utf8.h"
+#include "base/base64.h"
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "protocol/offset.h"
 
 #include <assert.h>
 #include <string.h>

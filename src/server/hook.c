@@ -6,7 +6,7 @@
  * to our log. It is in a process group of its own: when its time is up, whatever it has started is
  * killed with it.
  */
-#include "hook.h"
+#include "server/hook.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,13 +23,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "clock.h"
-#include "config.h"
-#include "descriptors.h"
-#include "json_string.h"
-#include "log.h"
-#include "utf8.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "config/config.h"
+#include "protocol/json_string.h"
 
 enum {
     QUEUE = 4096,       /* events waiting for a program */

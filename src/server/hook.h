@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "status.h"
+#include "protocol/status.h"
 
 struct config;
 struct hook;

@@ -4,13 +4,13 @@
  * What is wrong with the request alone is refused before the queue; what depends on the stream is
  * decided inside the transaction, by stream_append().
  */
-#include "arena.h"
-#include "config.h"
-#include "gateway.h"
-#include "http_response.h"
-#include "op.h"
-#include "server.h"
-#include "stream_write.h"
+#include "base/arena.h"
+#include "config/config.h"
+#include "engine/stream_write.h"
+#include "exchange/exchange.h"
+#include "http/http_response.h"
+#include "server/op.h"
+#include "server/server.h"
 
 enum { LONG_BODY = 64 * 1024 };
 

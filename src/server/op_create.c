@@ -4,16 +4,16 @@
  */
 #include <string.h>
 
-#include "arena.h"
-#include "config.h"
-#include "digits.h"
-#include "expiry.h"
-#include "gateway.h"
-#include "http_response.h"
-#include "offset.h"
-#include "op.h"
-#include "server.h"
-#include "stream_write.h"
+#include "base/arena.h"
+#include "base/digits.h"
+#include "config/config.h"
+#include "engine/stream_write.h"
+#include "exchange/exchange.h"
+#include "http/http_response.h"
+#include "protocol/expiry.h"
+#include "protocol/offset.h"
+#include "server/op.h"
+#include "server/server.h"
 
 #define SUB_OFFSET_MAX INT64_C(9007199254740991)
 

@@ -1,10 +1,10 @@
 /* DELETE (protocol section 5.4). */
-#include "arena.h"
-#include "gateway.h"
-#include "http_response.h"
-#include "op.h"
-#include "server.h"
-#include "stream_write.h"
+#include "base/arena.h"
+#include "engine/stream_write.h"
+#include "exchange/exchange.h"
+#include "http/http_response.h"
+#include "server/op.h"
+#include "server/server.h"
 
 struct deletion {
     struct write write;

@@ -7,20 +7,20 @@
  * answer by themselves then, 500 or 503, but for the option `faults` of their sites, which turns
  * exactly that into a cut.
  */
-#include "op_fault.h"
+#include "server/op_fault.h"
 
 #include <string.h>
 
-#include "arena.h"
-#include "commit.h"
-#include "fault.h"
-#include "gateway.h"
-#include "http_response.h"
-#include "live.h"
-#include "log.h"
-#include "op.h"
-#include "server.h"
-#include "store.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "engine/commit.h"
+#include "exchange/exchange.h"
+#include "http/http_response.h"
+#include "live/live.h"
+#include "protocol/fault.h"
+#include "server/op.h"
+#include "server/server.h"
+#include "store/store.h"
 
 /* --- meeting a fault --- */
 

@@ -17,21 +17,21 @@
  * and not remembered, so that a text reads the same wherever a connection began or broke; for one
  * that caught up with the CR by other means, it is the line break in any case.
  */
-#include "op_live.h"
+#include "server/op_live.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "clock.h"
-#include "config.h"
-#include "cursor.h"
-#include "gateway.h"
-#include "http_response.h"
-#include "op_read.h"
-#include "server.h"
-#include "store.h"
-#include "utf8.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "config/config.h"
+#include "exchange/exchange.h"
+#include "http/http_response.h"
+#include "protocol/cursor.h"
+#include "server/op_read.h"
+#include "server/server.h"
+#include "store/store.h"
 
 enum { SSE_SLICE = 64 * 1024 }; /* payload of one event: what a reader gets before others do */
 

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#include "live.h"
-#include "status.h"
+#include "live/live.h"
+#include "protocol/status.h"
 
 /*
  * The head of an SSE answer into the exchange, the event of a fault behind it, and the reader's

@@ -1,14 +1,14 @@
 /* The small ones: HEAD, OPTIONS and the health check. */
-#include "clock.h"
-#include "config.h"
-#include "expiry.h"
-#include "gateway.h"
-#include "http_cors.h"
-#include "http_response.h"
-#include "op.h"
-#include "op_read.h"
-#include "server.h"
-#include "store.h"
+#include "base/clock.h"
+#include "config/config.h"
+#include "exchange/exchange.h"
+#include "http/http_cors.h"
+#include "http/http_response.h"
+#include "protocol/expiry.h"
+#include "server/op.h"
+#include "server/op_read.h"
+#include "server/server.h"
+#include "store/store.h"
 
 /* Metadata without a body, and without renewing a TTL (sections 5.1, 5.5). */
 void op_head(struct ds_exchange *exchange)

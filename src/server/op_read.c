@@ -2,28 +2,28 @@
  * GET (protocol sections 5.6 to 5.8, 8, 10): catch-up reads are answered here; a live read that
  * finds nothing is handed to the live desk.
  */
-#include "op_read.h"
+#include "server/op_read.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "clock.h"
-#include "config.h"
-#include "cursor.h"
-#include "digits.h"
-#include "fault.h"
-#include "gateway.h"
-#include "house.h"
-#include "http_etag.h"
-#include "http_query.h"
-#include "http_response.h"
-#include "live.h"
-#include "offset.h"
-#include "op.h"
-#include "op_live.h"
-#include "server.h"
-#include "store.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/digits.h"
+#include "config/config.h"
+#include "engine/house.h"
+#include "exchange/exchange.h"
+#include "http/http_etag.h"
+#include "http/http_query.h"
+#include "http/http_response.h"
+#include "live/live.h"
+#include "protocol/cursor.h"
+#include "protocol/fault.h"
+#include "protocol/offset.h"
+#include "server/op.h"
+#include "server/op_live.h"
+#include "server/server.h"
+#include "store/store.h"
 
 enum { ETAG_SIZE = 112, MAX_AGE_S = 60, LONG_READ = 64 * 1024 };
 

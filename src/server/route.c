@@ -13,19 +13,19 @@
  *
  * To add an operation: its row above and in the table, its line in op.h, its file.
  */
-#include "route.h"
+#include "server/route.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "arena.h"
-#include "config.h"
-#include "gateway.h"
-#include "http_response.h"
-#include "op.h"
-#include "op_fault.h"
-#include "server.h"
+#include "base/arena.h"
+#include "config/config.h"
+#include "exchange/exchange.h"
+#include "http/http_response.h"
+#include "server/op.h"
+#include "server/op_fault.h"
+#include "server/server.h"
 
 typedef void operation(struct ds_exchange *exchange);
 

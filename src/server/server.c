@@ -1,17 +1,17 @@
 /* Starting and ending what a process is made of: see server.h. */
-#include "server.h"
+#include "server/server.h"
 
 #include <string.h>
 #include <time.h>
 
-#include "clock.h"
-#include "commit.h"
-#include "hook.h"
-#include "house.h"
-#include "http_response.h"
-#include "live.h"
-#include "log.h"
-#include "store.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/commit.h"
+#include "engine/house.h"
+#include "http/http_response.h"
+#include "live/live.h"
+#include "server/hook.h"
+#include "store/store.h"
 
 static int64_t stop_by(struct server *server)
 {

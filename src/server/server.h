@@ -7,9 +7,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "buf.h"
-#include "config.h"
-#include "status.h"
+#include "base/buf.h"
+#include "config/config.h"
+#include "protocol/status.h"
 
 struct commit;
 struct hook;

@@ -13,9 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http_type.h"
-#include "producer.h"
-#include "status.h"
+#include "protocol/http_type.h"
+#include "protocol/producer.h"
+#include "protocol/status.h"
 
 struct arena;
 struct buf;

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
-#include "gateway.h"
-#include "http_response.h"
-#include "route.h"
-#include "server.h"
+#include "config/config.h"
+#include "exchange/exchange.h"
+#include "http/http_response.h"
+#include "server/route.h"
+#include "server/server.h"
 
 enum { STREAM_BYTES = 10000 * 1024 };
 

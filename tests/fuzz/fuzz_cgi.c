@@ -12,9 +12,9 @@
 
 #include "../unit/fcgi_client.h"
 #include "fuzz_store.h"
-#include "gateway_cgi.h"
-#include "server.h"
-#include "store.h"
+#include "gateway/gateway_cgi.h"
+#include "server/server.h"
+#include "store/store.h"
 
 enum { REQUESTS_MAX = 8, LINES_MAX = 40, SOCKET_BYTES = 4 * 1024 * 1024 };
 

@@ -4,14 +4,14 @@
  */
 #include "fuzz.h"
 
-#include "arena.h"
-#include "buf.h"
-#include "cli_args.h"
-#include "cli_json.h"
-#include "cli_lines.h"
-#include "cli_sse.h"
-#include "json.h"
-#include "utf8.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "cli/cli_args.h"
+#include "cli/cli_json.h"
+#include "cli/cli_lines.h"
+#include "cli/cli_sse.h"
+#include "protocol/json.h"
 
 /* What is handed over, length and text, so that two of these are equal if the events are. */
 static bool note(void *arg, const char *type, const char *data, size_t len)

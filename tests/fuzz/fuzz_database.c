@@ -6,8 +6,8 @@
  *     │ page │ offset: 2  │ length │ bytes ... │   as often as there is input; page 255 cuts the
  *     └──────┴────────────┴────────┴───────────┘   file off at the offset, in units of 256 bytes
  */
-#include "fault.h"
 #include "fuzz_walk.h"
+#include "protocol/fault.h"
 
 enum { PAGE = 4096, CUT = 255 };
 

@@ -4,9 +4,9 @@
  */
 #include "fuzz.h"
 
-#include "arena.h"
-#include "buf.h"
-#include "dump_line.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "dump/dump_line.h"
 
 /* Numbers and texts in the order of their names; a text is known by its pointer. */
 static void write_anew(struct buf *buf, const struct dump_line *line)

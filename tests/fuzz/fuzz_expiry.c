@@ -1,7 +1,7 @@
 /* Stream-TTL and Stream-Expires-At: what is taken can be written out again, and is the same. */
 #include "fuzz.h"
 
-#include "expiry.h"
+#include "protocol/expiry.h"
 
 #include <inttypes.h>
 

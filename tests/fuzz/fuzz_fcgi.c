@@ -17,8 +17,8 @@
 
 #include "../unit/fcgi_client.h"
 #include "fuzz_store.h"
-#include "gateway_fcgi.h"
-#include "server.h"
+#include "gateway/gateway_fcgi.h"
+#include "server/server.h"
 
 enum {
     RUNS = 1000,         /* of one server: then the streams begin anew */

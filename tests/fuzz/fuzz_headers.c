@@ -4,11 +4,11 @@
  */
 #include "fuzz.h"
 
-#include "cursor.h"
-#include "http_etag.h"
-#include "http_type.h"
-#include "offset.h"
-#include "producer.h"
+#include "http/http_etag.h"
+#include "protocol/cursor.h"
+#include "protocol/http_type.h"
+#include "protocol/offset.h"
+#include "protocol/producer.h"
 
 static void check_offset(const char *data, size_t size)
 {

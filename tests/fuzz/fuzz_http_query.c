@@ -1,8 +1,8 @@
 /* Queries: a value is found exactly when it is counted, and is never longer than the query. */
 #include "fuzz.h"
 
-#include "arena.h"
-#include "http_query.h"
+#include "base/arena.h"
+#include "http/http_query.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -2,8 +2,8 @@
  * Files that shall be imported. What is taken makes a database without damage; exported and
  * imported once more, it is the same.
  */
-#include "fault.h"
 #include "fuzz_walk.h"
+#include "protocol/fault.h"
 
 static enum ds_status import(FILE *file)
 {

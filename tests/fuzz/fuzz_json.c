@@ -4,7 +4,7 @@
  */
 #include "fuzz.h"
 
-#include "json.h"
+#include "protocol/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

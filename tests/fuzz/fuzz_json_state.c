@@ -4,8 +4,8 @@
  */
 #include "fuzz.h"
 
-#include "json.h"
-#include "json_state.h"
+#include "protocol/json.h"
+#include "protocol/json_state.h"
 
 #define OFFSET "\"0000000000000000_0000000000000123\""
 

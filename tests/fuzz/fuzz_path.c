@@ -4,8 +4,8 @@
  */
 #include "fuzz.h"
 
-#include "arena.h"
-#include "path.h"
+#include "base/arena.h"
+#include "protocol/path.h"
 
 static void check_normal(struct arena *arena, const char *path, size_t len)
 {

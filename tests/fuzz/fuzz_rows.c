@@ -9,8 +9,8 @@
  */
 #include <sqlite3.h>
 
-#include "fault.h"
 #include "fuzz_walk.h"
+#include "protocol/fault.h"
 
 enum { CHANGE = 12, CHANGES_MAX = 16 };
 

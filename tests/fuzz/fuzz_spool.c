@@ -4,9 +4,9 @@
  */
 #include "fuzz.h"
 
-#include "config.h"
-#include "log.h"
-#include "spool.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "gateway/spool.h"
 
 static const struct config config = {
     .max_body_bytes = 1000, .max_queued_bytes = 100000, .max_parked = 50000};

@@ -9,10 +9,10 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "config.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "config/config.h"
 #include "fuzz.h"
-#include "log.h"
 
 static char fuzz_folder[40];
 static struct config fuzz_config;

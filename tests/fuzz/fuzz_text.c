@@ -4,9 +4,9 @@
  */
 #include "fuzz.h"
 
-#include "buf.h"
-#include "sse.h"
-#include "utf8.h"
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "protocol/sse.h"
 
 static void check_frame(const struct buf *frame)
 {

@@ -7,13 +7,14 @@
 
 #include <sys/mman.h>
 
-#include "arena.h"
+#include "base/arena.h"
 #include "fuzz_store.h"
-#include "producer.h"
-#include "store.h"
-#include "store_check.h"
-#include "store_dump.h"
-#include "store_list.h"
+#include "protocol/fault.h"
+#include "protocol/producer.h"
+#include "store/store.h"
+#include "store/store_list.h"
+#include "store/tools/store_check.h"
+#include "store/tools/store_dump.h"
 
 enum { WALK_STREAMS = 40, WALK_READS = 2000, WALK_SWEEPS = 50 };
 

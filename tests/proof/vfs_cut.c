@@ -14,12 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "buf.h"
-#include "log.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
 #include "proof.h"
 #include "shim.h"
-#include "store_private.h"
+#include "store/sqlite/store_private.h"
 
 enum { TRANSACTIONS = 3, MOST_MESSAGES = 400 };
 

@@ -21,7 +21,7 @@
 
 #include "proof.h"
 #include "shim.h"
-#include "store_private.h"
+#include "store/sqlite/store_private.h"
 
 enum {
     CONNECTIONS = 3,

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 /* FastCGI 1.0, section 8 */
 enum {

@@ -4,8 +4,8 @@
 
 #include <sqlite3.h>
 
-#include "clock.h"
-#include "store_private.h"
+#include "base/clock.h"
+#include "store/sqlite/store_private.h"
 #include "store_unit.h"
 
 #define DAY INT64_C(86400000)

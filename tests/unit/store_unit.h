@@ -5,11 +5,11 @@
 #include <ftw.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "buf.h"
-#include "config.h"
-#include "log.h"
-#include "store.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "store/store.h"
 #include "unit.h"
 
 #ifndef FIXTURE_FOLDER

@@ -1,5 +1,5 @@
 /* arena.c: pieces are aligned, stay where they are, do not overlap, and go in one call. */
-#include "arena.h"
+#include "base/arena.h"
 
 #include "unit.h"
 

@@ -1,5 +1,5 @@
 /* buf.c: bytes come out as they went in, and one failure is remembered. */
-#include "buf.h"
+#include "base/buf.h"
 
 #include "unit.h"
 

@@ -1,5 +1,5 @@
 /* cli_args.c: command lines, read as people type them. */
-#include "cli_args.h"
+#include "cli/cli_args.h"
 
 #include "unit.h"
 

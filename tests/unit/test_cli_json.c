@@ -1,9 +1,9 @@
 /* cli_json.c: fields of objects, and texts in them. */
-#include "cli_json.h"
+#include "cli/cli_json.h"
 
-#include "arena.h"
-#include "buf.h"
-#include "json.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "protocol/json.h"
 #include "unit.h"
 
 static struct cli_json whole(const char *text)

@@ -1,5 +1,5 @@
 /* cli_lines.c: lines, however the input comes. */
-#include "cli_lines.h"
+#include "cli/cli_lines.h"
 
 #include "unit.h"
 

@@ -1,8 +1,8 @@
 /* cli_sse.c: events, wherever the network cuts them; and back what sse.c has written. */
-#include "cli_sse.h"
+#include "cli/cli_sse.h"
 
-#include "buf.h"
-#include "sse.h"
+#include "base/buf.h"
+#include "protocol/sse.h"
 #include "unit.h"
 
 /* Every event as "type|data;" */

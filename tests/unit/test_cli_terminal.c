@@ -1,8 +1,8 @@
 /* cli_terminal.c: what a terminal would obey is shown. */
-#include "cli_terminal.h"
+#include "cli/cli_terminal.h"
 
-#include "buf.h"
-#include "utf8.h"
+#include "base/buf.h"
+#include "base/utf8.h"
 
 #include "unit.h"
 

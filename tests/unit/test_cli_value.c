@@ -1,7 +1,7 @@
 /* cli_value.c: the beginning of a JSON value, told as soon as it is certain. */
-#include "cli_value.h"
+#include "cli/cli_value.h"
 
-#include "json.h"
+#include "protocol/json.h"
 
 #include "unit.h"
 

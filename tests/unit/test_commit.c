@@ -1,5 +1,5 @@
 /* Group commit: many writes in one transaction behave as one after the other. */
-#include "commit.h"
+#include "engine/commit.h"
 #include "store_unit.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* cursor.c: intervals are counted right, and no answer repeats what the client sent. */
-#include "cursor.h"
+#include "protocol/cursor.h"
 
 #include "unit.h"
 

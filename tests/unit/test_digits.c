@@ -1,5 +1,5 @@
 /* digits.c: what is a number, what is %XX, and nothing overflows. */
-#include "digits.h"
+#include "base/digits.h"
 
 #include "unit.h"
 

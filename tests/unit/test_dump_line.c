@@ -1,7 +1,7 @@
 /* Lines of an export: base64, and what a line says is what was written into it. */
-#include "base64.h"
-#include "buf.h"
-#include "dump_line.h"
+#include "base/base64.h"
+#include "base/buf.h"
+#include "dump/dump_line.h"
 #include "unit.h"
 
 static const char *parse(struct dump_line *line, const char *text)

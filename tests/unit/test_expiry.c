@@ -1,5 +1,5 @@
 /* expiry.c: which lifetimes and times are taken, and the calendar behind them. */
-#include "expiry.h"
+#include "protocol/expiry.h"
 
 #include "unit.h"
 

@@ -6,8 +6,8 @@
 
 #include "failing.h"
 
-#include "store_check.h"
-#include "store_dump.h"
+#include "store/tools/store_check.h"
+#include "store/tools/store_dump.h"
 #include "store_unit.h"
 
 enum { STREAMS = 6, MOST = 100000 };

@@ -14,9 +14,9 @@
 #include <time.h>
 
 #include "fcgi_client.h"
-#include "gateway_fcgi.h"
-#include "server.h"
-#include "store_check.h"
+#include "gateway/gateway_fcgi.h"
+#include "server/server.h"
+#include "store/tools/store_check.h"
 #include "store_unit.h"
 
 enum { PATIENCE_MS = 10000, MOST = 100000, TOKEN = 8 };

@@ -1,10 +1,10 @@
 /* Injected faults without a server: whom they meet, how long they wait, what they do to a body. */
-#include "arena.h"
-#include "buf.h"
-#include "fault.h"
-#include "json.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "protocol/fault.h"
+#include "protocol/json.h"
 #include "unit.h"
-#include "utf8.h"
 
 START_TEST(meets_requests_of_its_method_in_any_case)
 {

@@ -1,7 +1,7 @@
 /* The hook: what a program is told, and what happens when time is up. */
-#include "clock.h"
-#include "hook.h"
-#include "json.h"
+#include "base/clock.h"
+#include "protocol/json.h"
+#include "server/hook.h"
 #include "store_unit.h"
 
 #include <sys/stat.h>

@@ -1,8 +1,8 @@
 /* http_cors.c: who is told that it may see an answer, and which headers a page may send. */
-#include "http_cors.h"
+#include "http/http_cors.h"
 
-#include "buf.h"
-#include "config.h"
+#include "base/buf.h"
+#include "config/config.h"
 #include "unit.h"
 
 /* Lists as the settings have them: a NUL behind each word, and one more. */

@@ -1,5 +1,5 @@
 /* http_etag.c: our tag is found in whatever shape it comes back, and no other is taken for it. */
-#include "http_etag.h"
+#include "http/http_etag.h"
 
 #include "unit.h"
 

@@ -1,7 +1,7 @@
 /* http_query.c: the first value, decoded; and how often the name occurs. */
-#include "http_query.h"
+#include "http/http_query.h"
 
-#include "arena.h"
+#include "base/arena.h"
 #include "unit.h"
 
 struct query_case {

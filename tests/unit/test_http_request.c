@@ -1,7 +1,7 @@
 /* Which part of a URL is the prefix of a program in a folder, and which one names the stream. */
-#include "arena.h"
-#include "config.h"
-#include "http_request.h"
+#include "base/arena.h"
+#include "config/config.h"
+#include "http/http_request.h"
 #include "unit.h"
 
 static struct arena *arena;

@@ -1,8 +1,8 @@
 /* http_response.c: every line of a head, byte for byte. */
-#include "http_response.h"
+#include "http/http_response.h"
 
-#include "buf.h"
-#include "config.h"
+#include "base/buf.h"
+#include "config/config.h"
 #include "unit.h"
 
 #define SECURITY                                                                                   \

@@ -1,5 +1,5 @@
 /* http_type.c: what is a content type, which kind, and which are the same. */
-#include "http_type.h"
+#include "protocol/http_type.h"
 
 #include "unit.h"
 

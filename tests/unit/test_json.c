@@ -1,5 +1,5 @@
 /* json.c: what is refused before SQLite sees it, and how a body is cut into messages. */
-#include "json.h"
+#include "protocol/json.h"
 
 #include "unit.h"
 

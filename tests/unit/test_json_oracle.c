@@ -4,8 +4,8 @@
  */
 #include <sqlite3.h>
 
-#include "buf.h"
-#include "json.h"
+#include "base/buf.h"
+#include "protocol/json.h"
 #include "unit.h"
 
 static sqlite3_stmt *oracle;

@@ -1,6 +1,6 @@
 /* json_state.c: which messages get headers.offset, and where. */
-#include "json.h"
-#include "json_state.h"
+#include "protocol/json.h"
+#include "protocol/json_state.h"
 #include "unit.h"
 
 /* The message as readers get it, with OFF for the offset; static. NULL: it is left alone. */

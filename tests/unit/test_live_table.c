@@ -1,5 +1,5 @@
 /* The live desk's tables: times in order, streams found, nothing freed too early. */
-#include "live_table.h"
+#include "live/live_table.h"
 #include "unit.h"
 
 enum { PARKED = 500, STEPS = 20000 };

@@ -6,8 +6,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "descriptors.h"
-#include "log.h"
+#include "base/descriptors.h"
+#include "base/log.h"
 #include "unit.h"
 
 static char in_syslog[1000];

@@ -1,5 +1,5 @@
 /* offset.c: one form, no other, and its order as text is its order as a number. */
-#include "offset.h"
+#include "protocol/offset.h"
 
 #include "unit.h"
 

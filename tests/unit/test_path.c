@@ -1,7 +1,7 @@
 /* path.c: equal URLs become one name, different ones stay two, and the dangerous ones none. */
-#include "path.h"
+#include "protocol/path.h"
 
-#include "arena.h"
+#include "base/arena.h"
 #include "unit.h"
 
 START_TEST(splits_request_targets)

@@ -3,8 +3,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "peer.h"
+#include "base/buf.h"
+#include "exchange/peer.h"
 #include "unit.h"
 
 /* FastCGI record types */

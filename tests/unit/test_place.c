@@ -4,11 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "descriptors.h"
-#include "log.h"
-#include "place.h"
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "base/place.h"
+#include "hints/wake.h"
 #include "unit.h"
-#include "wake.h"
 
 enum { STRANGER = 12345, GROUP = 54321 };
 

@@ -1,5 +1,5 @@
 /* producer.c: the headers, and the decision table line by line. */
-#include "producer.h"
+#include "protocol/producer.h"
 
 #include "unit.h"
 

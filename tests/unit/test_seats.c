@@ -1,5 +1,5 @@
 /* Workers that look for requests: so many, and somebody always when one is busy for long. */
-#include "seats.h"
+#include "gateway/seats.h"
 #include "unit.h"
 
 enum { ROUNDS = 2000 };

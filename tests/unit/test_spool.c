@@ -2,9 +2,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "config.h"
-#include "spool.h"
+#include "base/buf.h"
+#include "config/config.h"
+#include "gateway/spool.h"
 #include "unit.h"
 
 /* FastCGI record types */

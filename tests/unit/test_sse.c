@@ -1,11 +1,11 @@
 /* sse.c: frames to the byte, and read back as a browser would read them. */
-#include "sse.h"
+#include "protocol/sse.h"
 
 #include <inttypes.h>
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/utf8.h"
 #include "unit.h"
-#include "utf8.h"
 
 static void assert_frame(const struct buf *buf, const char *expected, const char *what)
 {

@@ -4,9 +4,9 @@
 #include <sys/wait.h>
 
 #include "failing_memory.h"
-#include "store_private.h"
+#include "hints/wake.h"
+#include "store/sqlite/store_private.h"
 #include "store_unit.h"
-#include "wake.h"
 
 enum { T = 1000 }; /* a time */
 

@@ -1,5 +1,5 @@
 /* The check of a database: what is sound passes, each kind of damage is found and named. */
-#include "store_check.h"
+#include "store/tools/store_check.h"
 
 #include "store_fill.h"
 

@@ -7,7 +7,7 @@
  */
 #include <sys/stat.h>
 
-#include "store_private.h"
+#include "store/sqlite/store_private.h"
 #include "store_unit.h"
 
 enum { CHECKPOINT_LOCK = 1, FIRST_ROWS = 30, MORE_ROWS = 60 };

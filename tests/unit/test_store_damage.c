@@ -3,13 +3,13 @@
  * absurd values, and everything that reads or writes is done with them. Nothing crashes or goes on
  * for ever, and where a stream is refused as damaged, the check says why.
  */
-#include "commit.h"
-#include "fault.h"
-#include "store_check.h"
-#include "store_dump.h"
+#include "engine/commit.h"
+#include "engine/stream_write.h"
+#include "protocol/fault.h"
+#include "store/store_list.h"
+#include "store/tools/store_check.h"
+#include "store/tools/store_dump.h"
 #include "store_fill.h"
-#include "store_list.h"
-#include "stream_write.h"
 
 static const char *const columns[][2] = {
     {"stream", "path"},

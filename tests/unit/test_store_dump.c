@@ -1,8 +1,8 @@
 /* Export and import: nothing is lost, nothing half imported, nothing believed. */
-#include "store_dump.h"
+#include "store/tools/store_dump.h"
 
+#include "hints/wake.h"
 #include "store_fill.h"
-#include "wake.h"
 
 /* --- databases --- */
 

@@ -1,6 +1,6 @@
 /* Injected faults in the database: the table at the prompt, counting, JSON in and out. */
-#include "fault.h"
-#include "store_private.h"
+#include "protocol/fault.h"
+#include "store/sqlite/store_private.h"
 #include "store_unit.h"
 
 static void open_testing(struct fixture *fixture)

@@ -1,5 +1,5 @@
 /* Reads of one stream: of one moment each, and over when they are. */
-#include "store_private.h"
+#include "store/sqlite/store_private.h"
 
 #include <pthread.h>
 #include <sys/wait.h>

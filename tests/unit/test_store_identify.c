@@ -1,5 +1,5 @@
 /* Which file is it: one of ours that lost its name in a dump, or another one than was opened. */
-#include "store_check.h"
+#include "store/tools/store_check.h"
 #include "store_fill.h"
 
 static void ignore_finding(void *arg, enum store_check_kind kind, const char *path,

@@ -1,5 +1,5 @@
 /* The list of streams: which ones, in which order. */
-#include "store_list.h"
+#include "store/store_list.h"
 
 #include "store_unit.h"
 

@@ -2,10 +2,10 @@
 #include <sqlite3.h>
 
 #include "failing_memory.h"
-#include "schema.h"
-#include "store_private.h"
+#include "hints/wake.h"
+#include "store/sqlite/schema.h"
+#include "store/sqlite/store_private.h"
 #include "store_unit.h"
-#include "wake.h"
 
 enum { T = 1000 };
 

@@ -7,9 +7,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "commit.h"
+#include "engine/commit.h"
+#include "engine/stream_write.h"
 #include "store_fill.h"
-#include "stream_write.h"
 
 enum { KIB = 1024, RESERVE = 512 * KIB, LOG = 512 * KIB, DISK = 4 * 1024 * KIB };
 

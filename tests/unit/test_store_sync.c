@@ -1,6 +1,6 @@
 /* Which state of the log is known to be synced, from one process to the next. */
-#include "store_private.h"
-#include "wake.h"
+#include "hints/wake.h"
+#include "store/sqlite/store_private.h"
 
 #include "store_unit.h"
 

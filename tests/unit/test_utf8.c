@@ -1,7 +1,7 @@
 /* utf8.c against a second, slower reading of RFC 3629, over all that could go wrong. */
-#include "utf8.h"
+#include "base/utf8.h"
 
-#include "buf.h"
+#include "base/buf.h"
 #include "unit.h"
 
 /* The values at which the rules change, and their neighbours: all that a byte can mean. */

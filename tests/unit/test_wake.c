@@ -7,10 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "base/log.h"
+#include "hints/wake.h"
+#include "hints/wake_private.h"
 #include "unit.h"
-#include "wake.h"
-#include "wake_private.h"
 
 static char path[80];
 

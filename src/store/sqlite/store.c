@@ -5,7 +5,7 @@
  * that writers queue there (fair enough, no polling) and meet SQLite's own busy handler only where
  * the sqlite3 CLI or a backup holds the database.
  */
-#include "store.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "place.h"
-#include "schema.h"
-#include "store_private.h"
-#include "wake.h"
+#include "base/log.h"
+#include "base/place.h"
+#include "hints/wake.h"
+#include "store/sqlite/schema.h"
+#include "store/sqlite/store_private.h"
 
 enum { WRITER_CACHE_KIB = 16384 };
 

@@ -51,8 +51,8 @@
  * Litestream) on an SQLite with the fault; deploy/backup.md says which of them are safe.
  * tests/unit/test_store_checkpoint.c forces the interleaving.
  */
-#include "store_private.h"
-#include "wake.h"
+#include "hints/wake.h"
+#include "store/sqlite/store_private.h"
 
 enum {
     READER_PATIENCE_MS = 20, /* a reader that takes longer (a person's) is not waited for */

@@ -9,13 +9,13 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "arena.h"
-#include "buf.h"
-#include "fault.h"
-#include "json.h"
-#include "log.h"
-#include "schema.h"
-#include "store_private.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "protocol/fault.h"
+#include "protocol/json.h"
+#include "store/sqlite/schema.h"
+#include "store/sqlite/store_private.h"
 
 /* --- the table --- */
 

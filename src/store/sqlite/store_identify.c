@@ -15,9 +15,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "log.h"
-#include "schema.h"
-#include "store_private.h"
+#include "base/log.h"
+#include "store/sqlite/schema.h"
+#include "store/sqlite/store_private.h"
 
 /* --- before it is used --- */
 

@@ -24,9 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "path.h"
-#include "store_private.h"
+#include "base/arena.h"
+#include "protocol/path.h"
+#include "store/sqlite/store_private.h"
 
 enum {
     LAYOUT = 3007000, /* of the log's index, the only one that walformat.html documents */

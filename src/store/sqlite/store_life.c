@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
-#include "store_private.h"
-#include "wake.h"
+#include "base/log.h"
+#include "hints/wake.h"
+#include "store/sqlite/store_private.h"
 
 struct life {
     struct life *next;

@@ -4,12 +4,12 @@
  * The statements give ids alone, each row is then read as everywhere else. They look through a
  * table, which no request may: they are prepared here and do not stand among those of store_stmt.c.
  */
-#include "store_list.h"
+#include "store/store_list.h"
 
 #include <string.h>
 
-#include "arena.h"
-#include "store_private.h"
+#include "base/arena.h"
+#include "store/sqlite/store_private.h"
 
 /* by the index, up to the first path of another prefix */
 static const char by_path[] = "SELECT id, path FROM stream WHERE path >= ?1 ORDER BY path";

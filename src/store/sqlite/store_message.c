@@ -14,12 +14,12 @@
  */
 #include <stdlib.h>
 
-#include "buf.h"
-#include "json_state.h"
-#include "log.h"
-#include "offset.h"
-#include "store_private.h"
-#include "utf8.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "protocol/json_state.h"
+#include "protocol/offset.h"
+#include "store/sqlite/store_private.h"
 
 enum { PART_SIZE = 256 * 1024 }; /* a larger body of a byte stream lies in several rows */
 

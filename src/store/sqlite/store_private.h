@@ -5,8 +5,8 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
-#include "config.h"
-#include "store.h"
+#include "config/config.h"
+#include "store/store.h"
 
 enum { STORE_APPLICATION_ID = 0x44735374 }; /* "DsSt": which files are ours */
 

@@ -1,6 +1,6 @@
 /* Rows of the table producer: see producer.h for the rules that they serve. */
-#include "log.h"
-#include "store_private.h"
+#include "base/log.h"
+#include "store/sqlite/store_private.h"
 
 /* Not everything that somebody may have written there is one. */
 static bool is_number(sqlite3_stmt *stmt, int column)

@@ -4,11 +4,11 @@
  */
 #include <string.h>
 
-#include "arena.h"
-#include "clock.h"
-#include "log.h"
-#include "schema.h"
-#include "store_private.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/sqlite/schema.h"
+#include "store/sqlite/store_private.h"
 
 /*
  * What streams there are against what the registry says, last of each: it may be new, or have been

@@ -50,10 +50,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "descriptors.h"
-#include "log.h"
-#include "place.h"
-#include "store_private.h"
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "base/place.h"
+#include "store/sqlite/store_private.h"
 
 enum {
     NAME_BYTES = 4096,

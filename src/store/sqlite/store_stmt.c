@@ -6,9 +6,9 @@
  */
 #include <errno.h>
 
-#include "clock.h"
-#include "log.h"
-#include "store_private.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/sqlite/store_private.h"
 
 enum { MINUTE_MS = 60000 };
 

@@ -20,11 +20,11 @@
 #include <assert.h>
 #include <string.h>
 
-#include "arena.h"
-#include "log.h"
-#include "offset.h"
-#include "store_private.h"
-#include "wake.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "hints/wake.h"
+#include "protocol/offset.h"
+#include "store/sqlite/store_private.h"
 
 enum { LONGEST_NAME = 65536 }; /* as DS_MAX_HEADER_BYTES and DS_MAX_PATH_BYTES at the most */
 

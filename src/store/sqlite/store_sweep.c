@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
-#include "store_private.h"
-#include "wake.h"
+#include "hints/wake.h"
+#include "store/sqlite/store_private.h"
 
 /* Expired streams end as if they had been deleted at this moment. */
 static enum ds_status end_expired(struct store_conn *conn, struct arena *arena, int64_t now,

@@ -24,10 +24,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "descriptors.h"
-#include "log.h"
-#include "store_private.h"
-#include "wake.h"
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "hints/wake.h"
+#include "store/sqlite/store_private.h"
 
 /* SQLite locks the database and its index, not these files: closing one of these loses no lock. */
 static bool sync_file(const char *name, bool *empty)

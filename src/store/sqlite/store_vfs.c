@@ -25,7 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "store_private.h"
+#include "store/sqlite/store_private.h"
 
 #define VFS_NAME "durable-streams"
 

@@ -7,7 +7,7 @@
  * What a person may do at the sqlite3 prompt is no damage: a stream's first rows may be deleted to
  * keep the newest only, and streams may be deleted or marked deleted.
  */
-#include "store_check.h"
+#include "store/tools/store_check.h"
 
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -16,13 +16,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "http_type.h"
-#include "json.h"
-#include "offset.h"
-#include "path.h"
-#include "schema.h"
-#include "store_private.h"
+#include "base/arena.h"
+#include "protocol/http_type.h"
+#include "protocol/json.h"
+#include "protocol/offset.h"
+#include "protocol/path.h"
+#include "store/sqlite/schema.h"
+#include "store/sqlite/store_private.h"
 
 enum { LONGEST_NAME = 65536 }; /* as in store_stream.c */
 

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "status.h"
+#include "protocol/status.h"
 
 enum store_check_kind {
     STORE_CHECK_DAMAGE, /* data may be wrong or missing, or requests will fail */

@@ -3,17 +3,17 @@
  *
  * A row at a time goes from SQLite into the file; nothing grows with the number of messages.
  */
-#include "store_dump.h"
+#include "store/tools/store_dump.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "arena.h"
-#include "buf.h"
-#include "clock.h"
-#include "dump_line.h"
-#include "store_private.h"
-#include "wake.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "dump/dump_line.h"
+#include "hints/wake.h"
+#include "store/sqlite/store_private.h"
 
 enum { PROGRESS_ROWS = 256 }; /* progress is told after so many */
 

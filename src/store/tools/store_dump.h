@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "status.h"
+#include "protocol/status.h"
 
 struct store_conn;
 

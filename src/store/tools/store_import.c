@@ -13,14 +13,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "arena.h"
-#include "buf.h"
-#include "clock.h"
-#include "dump_read.h"
-#include "json.h"
-#include "store_dump.h"
-#include "store_private.h"
-#include "wake.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "dump/dump_read.h"
+#include "hints/wake.h"
+#include "protocol/json.h"
+#include "store/sqlite/store_private.h"
+#include "store/tools/store_dump.h"
 
 enum {
     PROGRESS_LINES = 256, /* progress is told after so many */

@@ -1,12 +1,12 @@
 /* VACUUM of a database that may be in use: see store_vacuum.h. */
-#include "store_vacuum.h"
+#include "store/tools/store_vacuum.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "store_private.h"
-#include "wake.h"
+#include "hints/wake.h"
+#include "store/sqlite/store_private.h"
 
 static int64_t size_of(const char *name)
 {

@@ -6,15 +6,15 @@
  * answered at once. exchange_finish() ends it: nobody touches it afterwards. Hand-over is a call,
  * and whoever made that call looks at the exchange no more.
  */
-#ifndef GATEWAY_H
-#define GATEWAY_H
+#ifndef EXCHANGE_H
+#define EXCHANGE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "http_request.h"
-#include "peer.h"
+#include "base/buf.h"
+#include "exchange/peer.h"
+#include "http/http_request.h"
 
 struct arena;
 struct fault;
