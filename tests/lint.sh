@@ -1,5 +1,5 @@
 #!/bin/sh
-# Style, static analysis and the doors of the house. Says nothing but what is wrong.
+# Style, static analysis and the floors of src. Says nothing but what is wrong.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 bad=0

@@ -32,7 +32,7 @@ export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 # the machine for itself, runs alone.
 waiting='faults crash conformance:three dsctl hook front front-apache wire:lighttpd-cgi registry
     wire:nginx export program run gateway library space replaced damage hosting client browser'
-measuring='contention parked housekeeping scaling instructions'
+measuring='contention parked upkeep scaling instructions'
 # doors/list.mjs has them
 doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
     apache-cgi lighttpd-cgi hosting mixed'
@@ -203,7 +203,7 @@ one_system() {
         cat "$scratch/output"
         fail "$1" <"$scratch/notes"
     else # what the tests measured
-        grep -E '^(export|scaling|conformance|crash|parked|contention|housekeeping|faults|instructions): ' "$scratch/output" | sed 's/^/    /'
+        grep -E '^(export|scaling|conformance|crash|parked|contention|upkeep|faults|instructions): ' "$scratch/output" | sed 's/^/    /'
     fi
     case $1 in
     faults) # what a client's socket saw at every door

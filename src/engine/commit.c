@@ -39,7 +39,7 @@ struct commit {
     pthread_t thread;
     pthread_mutex_t lock; /* guards the queue */
     pthread_cond_t filled;
-    struct write *first, **last;
+    struct commit_write *first, **last;
     int64_t queued, queued_bytes;
     bool stopping;
     _Atomic int64_t wal_bytes;
@@ -145,13 +145,13 @@ void batch_ended(struct batch *batch, int64_t stream_id)
 
 /* --- one transaction --- */
 
-static enum ds_status apply_all(struct batch *batch, struct write *first)
+static enum ds_status apply_all(struct batch *batch, struct commit_write *first)
 {
     enum ds_status status = store_begin_write(batch->conn);
     bool deletes = true;
     size_t bytes = 0;
 
-    for (const struct write *write = first; write; write = write->next) {
+    for (const struct commit_write *write = first; write; write = write->next) {
         deletes &= write->makes_room;
         bytes += write->bytes;
     }
@@ -160,7 +160,7 @@ static enum ds_status apply_all(struct batch *batch, struct write *first)
     batch->now = clock_wall_ms();
     if (bytes > SPILL_BYTES)
         status = store_keep_room(batch->conn, deletes);
-    for (struct write *write = first; status == DS_OK && write; write = write->next)
+    for (struct commit_write *write = first; status == DS_OK && write; write = write->next)
         status = write->apply(batch, write);
     if (status == DS_OK)
         status = batch_flush(batch);
@@ -173,10 +173,10 @@ static enum ds_status apply_all(struct batch *batch, struct write *first)
 }
 
 /* For the test of invariant I3: the commit is durable, and nobody has been woken. */
-static void test_hook(const struct write *first)
+static void test_hook(const struct commit_write *first)
 {
 #ifdef DS_TEST_HOOKS
-    for (const struct write *write = first; write; write = write->next)
+    for (const struct commit_write *write = first; write; write = write->next)
         if (write->kill_after)
             (void)raise(SIGKILL);
 #else
@@ -185,7 +185,8 @@ static void test_hook(const struct write *first)
 }
 
 /* Applies a list of writes in one transaction and wakes the readers of what changed. */
-static enum ds_status transact(struct commit *commit, struct store_conn *conn, struct write *first)
+static enum ds_status transact(struct commit *commit, struct store_conn *conn,
+                               struct commit_write *first)
 {
     struct batch batch = {.conn = conn, .arena = arena_new()};
     enum ds_status status = DS_NO_MEMORY;
@@ -232,7 +233,7 @@ static bool start_log_anew(struct commit *commit, struct store_conn *conn)
  * another program may have taken the room first.
  */
 static enum ds_status transact_alone(struct commit *commit, struct store_conn *conn,
-                                     struct write *write)
+                                     struct commit_write *write)
 {
     enum ds_status status = transact(commit, conn, write);
 
@@ -252,11 +253,12 @@ static enum ds_status transact_alone(struct commit *commit, struct store_conn *c
     return status;
 }
 
-static void transact_one_by_one(struct commit *commit, struct store_conn *conn, struct write *first)
+static void transact_one_by_one(struct commit *commit, struct store_conn *conn,
+                                struct commit_write *first)
 {
-    struct write *next;
+    struct commit_write *next;
 
-    for (struct write *write = first; write; write = next) {
+    for (struct commit_write *write = first; write; write = next) {
         next = write->next;
         write->next = NULL;
         write->status = transact_alone(commit, conn, write);
@@ -264,14 +266,14 @@ static void transact_one_by_one(struct commit *commit, struct store_conn *conn, 
     }
 }
 
-static void run_batch(struct commit *commit, struct store_conn *conn, struct write *first)
+static void run_batch(struct commit *commit, struct store_conn *conn, struct commit_write *first)
 {
     enum ds_status status =
         first->next ? transact(commit, conn, first) : transact_alone(commit, conn, first);
-    struct write *next;
+    struct commit_write *next;
 
     if (status == DS_OK || status == DS_BUSY || !first->next) {
-        for (struct write *write = first; write; write = write->next)
+        for (struct commit_write *write = first; write; write = write->next)
             write->status = status;
     } else {
         if (status != DS_NO_SPACE)
@@ -279,7 +281,7 @@ static void run_batch(struct commit *commit, struct store_conn *conn, struct wri
         transact_one_by_one(commit, conn, first);
     }
     atomic_store(&commit->wal_bytes, store_wal_bytes(conn));
-    for (struct write *write = first; write; write = next) {
+    for (struct commit_write *write = first; write; write = next) {
         next = write->next; /* finish() ends the write */
         write->finish(write, write->status);
     }
@@ -289,9 +291,9 @@ static void run_batch(struct commit *commit, struct store_conn *conn, struct wri
 /* --- queue and thread --- */
 
 /* Takes the queue, or the first `most` of it. */
-static struct write *take(struct commit *commit, int64_t most)
+static struct commit_write *take(struct commit *commit, int64_t most)
 {
-    struct write *first = commit->first, **last = &commit->first;
+    struct commit_write *first = commit->first, **last = &commit->first;
 
     for (int n = 0; *last && n < most; n++) {
         commit->queued--;
@@ -306,11 +308,11 @@ static struct write *take(struct commit *commit, int64_t most)
     return first;
 }
 
-static void refuse_all(struct write *first)
+static void refuse_all(struct commit_write *first)
 {
-    struct write *next;
+    struct commit_write *next;
 
-    for (struct write *write = first; write; write = next) {
+    for (struct commit_write *write = first; write; write = next) {
         next = write->next;
         write->finish(write, DS_BUSY);
     }
@@ -324,7 +326,7 @@ static void commit_queue(struct commit *commit)
 {
     int64_t waiting = commit->queued;
     enum ds_status status;
-    struct write *first;
+    struct commit_write *first;
 
     (void)pthread_mutex_unlock(&commit->lock);
     status = store_lock_write(commit->conn);
@@ -357,7 +359,7 @@ static void *run(void *arg)
  * On the gateway's connection, for making another one is most of what a request costs; unless it
  * is reading just now, and what is read goes on with what it has begun with.
  */
-static void submit_in_place(struct commit *commit, struct write *write)
+static void submit_in_place(struct commit *commit, struct commit_write *write)
 {
     enum ds_status status = DS_OK;
 
@@ -378,7 +380,7 @@ void commit_lend(struct commit *commit, struct store_conn *conn)
     commit->lent = conn;
 }
 
-void commit_submit(struct commit *commit, struct write *write)
+void commit_submit(struct commit *commit, struct commit_write *write)
 {
     bool full;
 

@@ -44,10 +44,10 @@ struct batch {
  * finish() is called once, after the commit, on the committer's thread: DS_OK means that what
  * apply() did is durable. It must not block, and ends whatever the write belongs to.
  */
-struct write {
-    struct write *next; /* private */
-    enum ds_status (*apply)(struct batch *batch, struct write *write);
-    void (*finish)(struct write *write, enum ds_status status);
+struct commit_write {
+    struct commit_write *next; /* private */
+    enum ds_status (*apply)(struct batch *batch, struct commit_write *write);
+    void (*finish)(struct commit_write *write, enum ds_status status);
     size_t bytes;          /* payload, counted against DS_MAX_QUEUED_BYTES */
     bool makes_room;       /* a deletion: on a full disk it may use the reserve */
     bool kill_after;       /* test hook: die between commit and wake-up */
@@ -67,7 +67,7 @@ void commit_free(struct commit *commit);
 void commit_lend(struct commit *commit, struct store_conn *conn);
 
 /* Takes the write, or finishes it at once with DS_BUSY when the queue is full. Never waits. */
-void commit_submit(struct commit *commit, struct write *write);
+void commit_submit(struct commit *commit, struct commit_write *write);
 
 /* Bytes in the write-ahead log after the last commit of this process; 0 after a checkpoint. */
 int64_t commit_wal_bytes(struct commit *commit);

@@ -36,10 +36,10 @@ void exchange_free(struct ds_exchange *exchange)
     arena_free(exchange->arena);
 }
 
-void exchange_takes_long(struct ds_exchange *exchange)
+void exchange_yield_slot(struct ds_exchange *exchange)
 {
-    if (exchange->peer->takes_long)
-        exchange->peer->takes_long();
+    if (exchange->peer->yield_slot)
+        exchange->peer->yield_slot();
 }
 
 bool exchange_reserve(struct ds_exchange *exchange, size_t more)

@@ -45,7 +45,7 @@ struct ds_exchange *exchange_new(struct server *server, struct peer *peer, struc
 void exchange_finish(struct ds_exchange *exchange);
 
 /* The calling thread will be busy for long with it: other requests shall not wait for that. */
-void exchange_takes_long(struct ds_exchange *exchange);
+void exchange_yield_slot(struct ds_exchange *exchange);
 
 /*
  * Room for the answer to a write, before it is done: what was done shall not lack an answer. `more`

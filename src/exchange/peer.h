@@ -61,8 +61,8 @@ struct peer {
     bool keep;           /* the connection serves further requests */
     /* Gives the connection back to its gateway: for the next request if ok, else to be closed. */
     void (*done)(struct peer *peer, bool ok);
-    /* See exchange_takes_long(). NULL: nobody waits for this thread. */
-    void (*takes_long)(void);
+    /* See exchange_yield_slot(). NULL: nobody waits for this thread. */
+    void (*yield_slot)(void);
     /* Of what comes in while a request waits: the header of a record, and how much follows it. */
     unsigned char heard[8], heard_len;
     size_t skip;

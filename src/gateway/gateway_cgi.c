@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "engine/commit.h"
-#include "engine/house.h"
+#include "engine/upkeep.h"
 #include "exchange/exchange.h"
 #include "http/http_cors.h"
 #include "http/http_response.h"
@@ -156,7 +156,7 @@ static void peer_done(struct peer *peer, bool ok)
 
 /*
  * lighttpd and Apache end a CGI process as soon as they have its answer, and what is to be done
- * then (housekeeping, the hook) would never be. A reader that waits does nothing else: it may be
+ * then (upkeep, the hook) would never be. A reader that waits does nothing else: it may be
  * ended.
  */
 static void set_end(int how)
@@ -209,7 +209,7 @@ int gateway_cgi_run(struct server *server)
     commit_lend(server->commit, conn);
     ok = answer(server, conn, &peer);
     (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
-    house_once(server, conn);
+    upkeep_once(server, conn);
     return ok ? 0 : 1;
 }
 

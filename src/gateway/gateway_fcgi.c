@@ -204,8 +204,8 @@ static void get_up(struct worker *worker)
     worker->seated = false;
 }
 
-/* peer.takes_long: on a worker's thread another one goes on with the requests meanwhile. */
-static void peer_takes_long(void)
+/* peer.yield_slot: on a worker's thread another one goes on with the requests meanwhile. */
+static void peer_yield_slot(void)
 {
     if (self)
         get_up(self);
@@ -246,7 +246,7 @@ static void admit(struct gateway_fcgi *gateway, int fd)
     connection->peer.fd = fd;
     connection->peer.framed = true;
     connection->peer.done = peer_done;
-    connection->peer.takes_long = peer_takes_long;
+    connection->peer.yield_slot = peer_yield_slot;
     (void)pthread_mutex_lock(&gateway->lock);
     connection->next = gateway->connections;
     if (connection->next)

@@ -113,7 +113,7 @@ void wake_touch_saved(struct wake *wake, int64_t stream_id, int64_t until_ms);
 enum ds_status wake_lock(struct wake *wake, int64_t timeout_ms);
 void wake_unlock(struct wake *wake);
 
-/* True when this process got the duty of housekeeping, which it keeps until it ends. */
+/* True when this process got the duty of upkeep, which it keeps until it ends. */
 bool wake_try_duty(struct wake *wake);
 
 /* The state of the log that was last synced (store_sync.c); 0: nobody knows. */
@@ -145,7 +145,7 @@ void wake_leave_door(struct wake *wake);
 void wake_count_door(struct wake *wake);
 uint32_t wake_doors_counted(struct wake *wake);
 
-/* Is it time to keep house? True once a second among CGI processes, and after wake_round_soon(). */
+/* Is a round of upkeep due? True once a second among CGI processes, and after wake_round_soon(). */
 bool wake_round_is_due(struct wake *wake, int64_t now_ms);
 void wake_round_soon(struct wake *wake);
 

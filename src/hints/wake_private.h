@@ -28,7 +28,7 @@ struct touch {
 struct shared {
     _Atomic uint32_t magic, version;
     char boot[BOOT_ID];       /* of the machine, when this was made */
-    _Atomic int64_t round_at; /* when a CGI process last kept house */
+    _Atomic int64_t round_at; /* when a CGI process last did a round of upkeep */
     _Atomic uint64_t synced;  /* the state of the log that was last synced; 0: not known */
     _Atomic int64_t tried_at; /* when one last began to checkpoint, unless it could */
     _Atomic uint32_t bell;

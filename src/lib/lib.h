@@ -1,6 +1,6 @@
 /*
  * What the rooms of the library (lib_*.c) share. A ds_store is what a responder is made of, without
- * gateway and live desk: store, committer, housekeeping, and a few connections for reading.
+ * gateway and live desk: store, committer, upkeep, and a few connections for reading.
  *
  *     ds_append ──▶ lib_write ──▶ committer's queue ──▶ … ──▶ finish: the caller goes on
  *     ds_read   ──▶ lib_take  ──▶ read transaction  ──▶ lib_give
@@ -45,8 +45,8 @@ enum ds_status lib_take(struct ds_store *store, struct store_conn **conn);
 void lib_give(struct ds_store *store, struct store_conn *conn);
 
 /*
- * Has apply(batch, asked) called in the committer's transaction (see struct write in commit.h) and
- * waits for the commit. bytes: payload, counted against the queue's limit.
+ * Has apply(batch, asked) called in the committer's transaction (see struct commit_write in
+ * commit.h) and waits for the commit. bytes: payload, counted against the queue's limit.
  */
 typedef enum ds_status lib_apply_fn(struct batch *batch, void *asked);
 enum ds_status lib_write(struct ds_store *store, lib_apply_fn *apply, void *asked, size_t bytes,

@@ -2,7 +2,7 @@
  * fork() without exec().
  *
  * A child has the descriptors of the stores that were open, and with them our locks: nobody could
- * do our share of housekeeping when we have ended. So it lets go of them at once.
+ * do our share of upkeep when we have ended. So it lets go of them at once.
  *
  * Nor can it open the same database. SQLite's memory was copied as it was: it says of locks that
  * the child has them, which it has not, or that somebody writes, who is not there. Another file is

@@ -11,7 +11,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "engine/house.h"
+#include "engine/upkeep.h"
 #include "hints/wake.h"
 #include "lib/lib.h"
 #include "protocol/offset.h"
@@ -53,7 +53,7 @@ static enum ds_status find(struct ds_store *store, struct store_conn *conn, stru
     if (place->from > stream->tail)
         return DS_INVALID;
     if (stream->ttl_seconds >= 0)
-        house_renew(&store->server, stream->id, now + stream->ttl_seconds * 1000);
+        upkeep_renew(&store->server, stream->id, now + stream->ttl_seconds * 1000);
     return DS_OK;
 }
 

@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "engine/commit.h"
-#include "engine/house.h"
+#include "engine/upkeep.h"
 #include "lib/lib.h"
 #include "protocol/path.h"
 #include "store/store.h"
@@ -64,7 +64,7 @@ static enum ds_status connect_all(struct ds_store *store)
 /* --- writes --- */
 
 struct waiting {
-    struct write write; /* first: the committer knows it by this */
+    struct commit_write write; /* first: the committer knows it by this */
     lib_apply_fn *apply;
     void *asked;
     pthread_mutex_t lock;
@@ -73,14 +73,14 @@ struct waiting {
     enum ds_status status;
 };
 
-static enum ds_status apply(struct batch *batch, struct write *write)
+static enum ds_status apply(struct batch *batch, struct commit_write *write)
 {
     struct waiting *waiting = (struct waiting *)write;
 
     return waiting->apply(batch, waiting->asked);
 }
 
-static void finish(struct write *write, enum ds_status status)
+static void finish(struct commit_write *write, enum ds_status status)
 {
     struct waiting *waiting = (struct waiting *)write;
 
@@ -206,7 +206,7 @@ static enum ds_status start(struct ds_store *store)
     if (status == DS_OK)
         status = commit_start(&server->commit, server->store, server->config, true);
     if (status == DS_OK)
-        status = house_start(&server->house, server);
+        status = upkeep_start(&server->upkeep, server);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return status;
 }
@@ -286,7 +286,7 @@ void ds_store_close(struct ds_store *store)
     if (!store)
         return;
     lib_fork_remove(store);
-    house_stop(store->server.house);
+    upkeep_stop(store->server.upkeep);
     commit_stop(store->server.commit);
     commit_free(store->server.commit);
     while (store->idles > 0)

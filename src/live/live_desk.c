@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "config/config.h"
-#include "engine/house.h"
+#include "engine/upkeep.h"
 #include "hints/wake.h"
 #include "live/live_private.h"
 #include "protocol/sse.h"
@@ -156,7 +156,7 @@ static void handle_timers(struct live *live)
 static void look_after(struct live *live, struct watch *watch, int64_t now)
 {
     if (watch->ttl_seconds >= 0)
-        house_renew(live->server, watch->stream_id, now + watch->ttl_seconds * 1000);
+        upkeep_renew(live->server, watch->stream_id, now + watch->ttl_seconds * 1000);
     if (live->recheck > 0 || watch->again ||
         (watch->ttl_seconds < 0 && watch->expires_at != 0 && watch->expires_at <= now))
         live_table_mark(&live->table, watch);

@@ -15,12 +15,12 @@
 enum { LONG_BODY = 64 * 1024 };
 
 struct append {
-    struct write write; /* first: the committer knows it by this */
+    struct commit_write write; /* first: the committer knows it by this */
     struct stream_append asked;
     struct ds_exchange *exchange;
 };
 
-static enum ds_status apply(struct batch *batch, struct write *write)
+static enum ds_status apply(struct batch *batch, struct commit_write *write)
 {
     return stream_append(batch, &((struct append *)write)->asked);
 }
@@ -66,7 +66,7 @@ static void answer(struct ds_exchange *exchange, const struct stream_append *ask
     http_refuse_end(exchange, asked->reason);
 }
 
-static void finish(struct write *write, enum ds_status status)
+static void finish(struct commit_write *write, enum ds_status status)
 {
     struct append *append = (struct append *)write;
     struct ds_exchange *exchange = append->exchange;
@@ -112,7 +112,7 @@ void op_append(struct ds_exchange *exchange)
     asked->closes = http_request_closes(request);
     if (request->body_len > 0 && type && http_type_kind(type) == HTTP_TYPE_JSON) {
         if (request->body_len > LONG_BODY)
-            exchange_takes_long(exchange);
+            exchange_yield_slot(exchange);
         stream_body_check_json(&asked->body);
     }
     commit_submit(exchange->server->commit, &append->write);

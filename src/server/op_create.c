@@ -20,7 +20,7 @@
 enum { MOST_ORIGIN = 300 }; /* bytes of scheme, host and port as a request may name them */
 
 struct create {
-    struct write write;
+    struct commit_write write;
     struct stream_create asked;
     struct ds_exchange *exchange;
 };
@@ -113,7 +113,7 @@ static bool has_room(const struct create *create)
                                           strlen(exchange->server->config->base_url) + MOST_ORIGIN);
 }
 
-static enum ds_status apply(struct batch *batch, struct write *write)
+static enum ds_status apply(struct batch *batch, struct commit_write *write)
 {
     struct create *create = (struct create *)write;
     enum ds_status status = stream_create(batch, &create->asked);
@@ -149,7 +149,7 @@ static void answer(struct ds_exchange *exchange, const struct stream_create *ask
     http_end(head, 0);
 }
 
-static void finish(struct write *write, enum ds_status status)
+static void finish(struct commit_write *write, enum ds_status status)
 {
     struct create *create = (struct create *)write;
     struct ds_exchange *exchange = create->exchange;

@@ -7,17 +7,17 @@
 #include "server/server.h"
 
 struct deletion {
-    struct write write;
+    struct commit_write write;
     struct stream_delete asked;
     struct ds_exchange *exchange;
 };
 
-static enum ds_status apply(struct batch *batch, struct write *write)
+static enum ds_status apply(struct batch *batch, struct commit_write *write)
 {
     return stream_delete(batch, &((struct deletion *)write)->asked);
 }
 
-static void finish(struct write *write, enum ds_status status)
+static void finish(struct commit_write *write, enum ds_status status)
 {
     struct deletion *deletion = (struct deletion *)write;
     struct ds_exchange *exchange = deletion->exchange;

@@ -37,7 +37,7 @@ static enum ds_status look_up(struct ds_exchange *exchange)
 
     if (!fault)
         return DS_NO_MEMORY;
-    exchange_takes_long(exchange); /* one that is met is counted, by a commit of this thread */
+    exchange_yield_slot(exchange); /* one that is met is counted, by a commit of this thread */
     status = store_fault_meet(exchange->conn, exchange->arena, request->path, method_name(request),
                               fault_draw(), fault);
     if (status == DS_OK) {
@@ -169,7 +169,7 @@ void op_fault_set(struct ds_exchange *exchange)
         exchange_finish(exchange);
         return;
     }
-    exchange_takes_long(exchange);
+    exchange_yield_slot(exchange);
     if (status == DS_OK)
         status = store_fault_set(exchange->conn, &fault);
     answer_ok(exchange, status);
@@ -177,7 +177,7 @@ void op_fault_set(struct ds_exchange *exchange)
 
 void op_fault_clear(struct ds_exchange *exchange)
 {
-    exchange_takes_long(exchange);
+    exchange_yield_slot(exchange);
     answer_ok(exchange, store_fault_clear(exchange->conn, NULL));
 }
 

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/digits.h"
 #include "config/config.h"
-#include "engine/house.h"
+#include "engine/upkeep.h"
 #include "exchange/exchange.h"
 #include "http/http_etag.h"
 #include "http/http_query.h"
@@ -274,7 +274,7 @@ static enum ds_status answer(struct ds_exchange *exchange, const struct stream *
     enum ds_status status;
 
     if (stream->tail - read->from > LONG_READ)
-        exchange_takes_long(exchange);
+        exchange_yield_slot(exchange);
     status = store_read_span(exchange->conn, stream, read->from,
                              (size_t)server->config->read_chunk_bytes, &exchange->body, &view.span);
     if (status != DS_OK)
@@ -321,7 +321,7 @@ static enum ds_status look(struct ds_exchange *exchange, struct read_request *re
             return status;
     }
     if (stream->ttl_seconds >= 0)
-        house_renew(exchange->server, stream->id, now + stream->ttl_seconds * 1000);
+        upkeep_renew(exchange->server, stream->id, now + stream->ttl_seconds * 1000);
     *park_it = read->mode == SSE || (read->mode == LONG_POLL && read->from == stream->tail);
     if (!*park_it)
         return answer(exchange, stream, read, now);

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/commit.h"
-#include "engine/house.h"
+#include "engine/upkeep.h"
 #include "http/http_response.h"
 #include "live/live.h"
 #include "server/hook.h"
@@ -24,7 +24,7 @@ void server_close(struct server *server)
 {
     /* answers of the committer may go to the desk, renewals of the desk to the committer: both
        take what they are given until both have ended */
-    house_stop(server->house);
+    upkeep_stop(server->upkeep);
     commit_stop(server->commit);
     hook_stop(server->hook, stop_by(server)); /* nothing begins or ends any more */
     live_stop(server->live);
@@ -57,7 +57,7 @@ enum ds_status server_start(struct server *server, const struct config *config, 
     if (status == DS_OK)
         status = live_start(&server->live, server, threads);
     if (status == DS_OK && threads)
-        status = house_start(&server->house, server);
+        status = upkeep_start(&server->upkeep, server);
     if (status != DS_OK)
         server_close(server);
     else if (threads && config->test_endpoints)

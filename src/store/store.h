@@ -295,7 +295,7 @@ enum ds_status store_fault_list(struct store_conn *conn, struct buf *out);
 enum ds_status store_fault_parse(struct store_conn *conn, struct arena *arena, const char *json,
                                  size_t len, struct fault *fault, const char **reason);
 
-/* --- housekeeping --- */
+/* --- upkeep --- */
 
 /*
  * Takes at most a slice of dead rows away, inside a write transaction: streams that expired, then
@@ -310,7 +310,7 @@ enum ds_status store_sweep(struct store_conn *conn, struct arena *arena, int64_t
  * Deleted streams whose last fork went at the sqlite3 prompt, where no process could follow. Looks
  * at every deleted stream, so call it now and then only.
  */
-enum ds_status store_sweep_unread(struct store_conn *conn, struct arena *arena, int64_t now);
+enum ds_status store_sweep_orphaned(struct store_conn *conn, struct arena *arena, int64_t now);
 
 /* Is there anything for store_sweep? In a transaction of its own, reading only. */
 enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *needed);

@@ -200,7 +200,7 @@ async function countRow(responder, name, mark) {
 
 async function countCgi(own, name) {
   const out = path.join(folder, `${name}.out`)
-  // housekeeping that is due once a second is part of it
+  // upkeep that is due once a second is part of it
   await sleep(1100)
   return cgiRows[name](own, out)
 }

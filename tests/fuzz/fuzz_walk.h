@@ -115,7 +115,7 @@ static inline void walk_sweep(const struct walk *walk)
             return;
         status = store_sweep(walk->conn, walk->arena, WALK_NOW, ended, &n, &more);
         if (status == DS_OK && i == 0)
-            status = store_sweep_unread(walk->conn, walk->arena, WALK_NOW);
+            status = store_sweep_orphaned(walk->conn, walk->arena, WALK_NOW);
         if (status == DS_OK)
             status = store_commit(walk->conn);
         else

@@ -10,7 +10,7 @@ enum kind { CREATE, APPEND, CLOSE, DELETE, FAIL };
 
 /* A write of the test, and what became of it. */
 struct step {
-    struct write write;
+    struct commit_write write;
     enum kind kind;
     const char *path;
     enum ds_status found; /* by apply() */
@@ -45,7 +45,7 @@ static enum ds_status apply_delete(struct batch *batch, struct step *step, struc
     return status;
 }
 
-static enum ds_status apply(struct batch *batch, struct write *write)
+static enum ds_status apply(struct batch *batch, struct commit_write *write)
 {
     struct step *step = (struct step *)write;
     struct stream *stream;
@@ -72,7 +72,7 @@ static enum ds_status apply(struct batch *batch, struct write *write)
     return status;
 }
 
-static void finish(struct write *write, enum ds_status status)
+static void finish(struct commit_write *write, enum ds_status status)
 {
     struct step *step = (struct step *)write;
 
@@ -96,7 +96,7 @@ static void run_together(struct fixture *f, struct commit *commit, struct step *
 {
     ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
     for (int i = 0; i < n; i++) {
-        steps[i].write = (struct write){.apply = apply, .finish = finish};
+        steps[i].write = (struct commit_write){.apply = apply, .finish = finish};
         steps[i].finished = false;
         commit_submit(commit, &steps[i].write);
     }
@@ -276,7 +276,7 @@ END_TEST
 
 static void run_one(struct commit *commit, struct step *step)
 {
-    step->write = (struct write){.apply = apply, .finish = finish};
+    step->write = (struct commit_write){.apply = apply, .finish = finish};
     step->finished = false;
     commit_submit(commit, &step->write);
     await(step);

@@ -361,7 +361,7 @@ START_TEST(expiry_is_an_event_too)
     ck_assert_int_eq(ds_store_open(":memory:", &options, &store), DS_OK);
     ck_assert_int_eq(ds_create(store, "/a", &past, NULL, NULL), DS_OK);
     lib_create(store, "/b", NULL);
-    (void)usleep(2500 * 1000); /* housekeeping comes by once a second */
+    (void)usleep(2500 * 1000); /* upkeep comes by once a second */
     ds_store_close(store);
     ck_assert_int_eq(heard.count, 1);
     ck_assert_str_eq(heard.text[0], "deleted /a application/octet-stream");
@@ -426,7 +426,7 @@ static void end_before_fork(bool closes, int stay[2])
     if (opener == 0) {
         struct ds_store *store = lib_open();
 
-        (void)usleep(300 * 1000); /* it has taken up housekeeping */
+        (void)usleep(300 * 1000); /* it has taken up upkeep */
         (void)close(stay[1]);
         if (fork() == 0) {
             (void)!read(stay[0], &byte, 1);
@@ -440,8 +440,8 @@ static void end_before_fork(bool closes, int stay[2])
     ck_assert_int_eq(status, 0);
 }
 
-/* The database can be opened at once, and housekeeping is done. */
-static void expect_housekeeping(void)
+/* The database can be opened at once, and upkeep is done. */
+static void expect_upkeep(void)
 {
     struct heard heard = {.count = 0};
     const struct ds_store_options options = {.on_deleted = hear, .event_arg = &heard};
@@ -465,7 +465,7 @@ START_TEST(a_child_of_a_fork_holds_up_nobody)
         ck_assert_int_eq(pipe(stay), 0);
         lib_make_folder();
         end_before_fork(closes, stay);
-        expect_housekeeping();
+        expect_upkeep();
         (void)close(stay[1]);
         (void)close(stay[0]);
         lib_clean();
@@ -558,7 +558,7 @@ START_TEST(the_signals_of_the_program_are_not_for_threads_of_the_store)
         count++;
     }
     (void)closedir(tasks);
-    ck_assert_int_ge(count, 2); /* committer and housekeeping; a sanitizer has one besides */
+    ck_assert_int_ge(count, 2); /* committer and upkeep; a sanitizer has one besides */
     lib_end(store);
 }
 END_TEST

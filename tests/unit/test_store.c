@@ -26,7 +26,7 @@ START_TEST(prepares_every_statement_and_scans_no_table)
         while (sqlite3_step(plan) == SQLITE_ROW) {
             const char *detail = (const char *)sqlite3_column_text(plan, 3);
             /* the sweep looks through the few deleted streams, by an index that has no others */
-            bool sweep = i == STMT_STREAM_UNREAD && strstr(detail, "INDEX stream_deleted");
+            bool sweep = i == STMT_STREAM_ORPHANED && strstr(detail, "INDEX stream_deleted");
 
             ck_assert_msg(strncmp(detail, "SCAN", 4) != 0 || strstr(detail, "CONSTANT ROW") ||
                               sweep,

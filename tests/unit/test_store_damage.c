@@ -136,7 +136,7 @@ static void add_faults(struct fixture *f)
 /* --- what is done then --- */
 
 struct request {
-    struct write write;
+    struct commit_write write;
     struct stream_append append;
     struct stream_create create;
     struct stream_delete deletion;
@@ -144,25 +144,25 @@ struct request {
     bool more;
 };
 
-static enum ds_status apply_append(struct batch *batch, struct write *write)
+static enum ds_status apply_append(struct batch *batch, struct commit_write *write)
 {
     return stream_append(batch, &((struct request *)write)->append);
 }
 
-static enum ds_status apply_create(struct batch *batch, struct write *write)
+static enum ds_status apply_create(struct batch *batch, struct commit_write *write)
 {
     return stream_create(batch, &((struct request *)write)->create);
 }
 
-static enum ds_status apply_delete(struct batch *batch, struct write *write)
+static enum ds_status apply_delete(struct batch *batch, struct commit_write *write)
 {
     return stream_delete(batch, &((struct request *)write)->deletion);
 }
 
-static enum ds_status apply_sweep(struct batch *batch, struct write *write)
+static enum ds_status apply_sweep(struct batch *batch, struct commit_write *write)
 {
     int64_t ended[SWEEP_STREAMS];
-    enum ds_status status = store_sweep_unread(batch->conn, batch->arena, batch->now);
+    enum ds_status status = store_sweep_orphaned(batch->conn, batch->arena, batch->now);
     size_t n;
 
     return status == DS_OK ? store_sweep(batch->conn, batch->arena, batch->now, ended, &n,
@@ -170,13 +170,13 @@ static enum ds_status apply_sweep(struct batch *batch, struct write *write)
                            : status;
 }
 
-static void finish(struct write *write, enum ds_status status)
+static void finish(struct commit_write *write, enum ds_status status)
 {
     ((struct request *)write)->status = ordinary(status);
 }
 
 static void submit(struct request *request,
-                   enum ds_status (*apply)(struct batch *batch, struct write *write))
+                   enum ds_status (*apply)(struct batch *batch, struct commit_write *write))
 {
     request->write.apply = apply;
     request->write.finish = finish;

@@ -428,7 +428,7 @@ START_TEST(announces_what_expires)
     ck_assert_str_eq(heard.text, "-/v1/stream/plain(a/b,1,1000) -/v1/stream/source(a/b,1,1000) ");
     prompt(&f, "DELETE FROM stream WHERE path LIKE '%fork'"); /* tells nobody, but is announced */
     ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
-    ck_assert_int_eq(store_sweep_unread(f.conn, f.arena, T), DS_OK);
+    ck_assert_int_eq(store_sweep_orphaned(f.conn, f.arena, T), DS_OK);
     ck_assert_int_eq(store_commit(f.conn), DS_OK);
     heard.text[0] = '\0';
     store_tell(f.conn);

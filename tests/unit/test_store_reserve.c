@@ -93,23 +93,23 @@ static void close_disk(struct fixture *f)
 /* --- requests --- */
 
 struct request {
-    struct write write;
+    struct commit_write write;
     struct stream_append append;
     struct stream_delete deletion;
     enum ds_status status;
 };
 
-static enum ds_status apply_append(struct batch *batch, struct write *write)
+static enum ds_status apply_append(struct batch *batch, struct commit_write *write)
 {
     return stream_append(batch, &((struct request *)write)->append);
 }
 
-static enum ds_status apply_delete(struct batch *batch, struct write *write)
+static enum ds_status apply_delete(struct batch *batch, struct commit_write *write)
 {
     return stream_delete(batch, &((struct request *)write)->deletion);
 }
 
-static enum ds_status apply_sweep(struct batch *batch, struct write *write)
+static enum ds_status apply_sweep(struct batch *batch, struct commit_write *write)
 {
     int64_t ended[SWEEP_STREAMS];
     size_t n;
@@ -119,7 +119,7 @@ static enum ds_status apply_sweep(struct batch *batch, struct write *write)
     return store_sweep(batch->conn, batch->arena, batch->now, ended, &n, &more);
 }
 
-static void finish(struct write *write, enum ds_status status)
+static void finish(struct commit_write *write, enum ds_status status)
 {
     ((struct request *)write)->status = status;
 }

@@ -31,7 +31,7 @@
  *      Deleted rows leave free pages within the database, and appends into them need no growth.
  *      Such appends go on even if other programs have taken the blocks that were given away, as
  *      long as the log has blocks to write again: so the log keeps its own while the disk is full,
- *      at a clean stop too (house.c).
+ *      at a clean stop too (upkeep.c).
  *
  * We do not measure the free room: the file system decides, by giving us blocks or refusing them,
  * so quotas and other programs' files count as well. Only a program that writes all the time may

@@ -64,7 +64,7 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_STREAM_EXPIRED] = "SELECT id FROM stream WHERE expires_at <= ?1 AND deleted_at IS NULL "
                             "ORDER BY expires_at LIMIT ?2",
     /* deleted streams whose last fork went at the sqlite3 prompt */
-    [STMT_STREAM_UNREAD] =
+    [STMT_STREAM_ORPHANED] =
         "SELECT id FROM stream AS s WHERE deleted_at IS NOT NULL "
         "AND NOT EXISTS (SELECT 1 FROM stream AS fork WHERE fork.source_id = s.id) LIMIT ?1",
     [STMT_MESSAGE_INSERT] = "INSERT INTO message (stream_id, position, part, appended_at, payload) "

@@ -41,11 +41,11 @@ static enum ds_status end_expired(struct store_conn *conn, struct arena *arena, 
     return status;
 }
 
-enum ds_status store_sweep_unread(struct store_conn *conn, struct arena *arena, int64_t now)
+enum ds_status store_sweep_orphaned(struct store_conn *conn, struct arena *arena, int64_t now)
 {
     int64_t ids[SWEEP_STREAMS];
     enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_UNREAD, &status);
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_ORPHANED, &status);
     size_t found = 0;
     bool row = true;
 

@@ -1,5 +1,5 @@
-/* Housekeeping: see house.h. */
-#include "engine/house.h"
+/* Upkeep: see upkeep.h. */
+#include "engine/upkeep.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -20,12 +20,12 @@
 enum {
     ROUND_MS = 100, /* between looks at the log's size; the rest is done once a second */
     SECOND_MS = 1000,
-    UNREAD_MS = 60000,          /* between looks at all deleted streams */
+    ORPHANED_MS = 60000,        /* between looks at all deleted streams */
     RENEWALS = 1024,            /* saved in one transaction */
     CGI_WAL_BYTES = 256 * 1024, /* a CGI process that is alone reads the log once through */
 };
 
-struct house {
+struct upkeep {
     struct server *server;
     struct store_conn *conn;
     pthread_t thread;
@@ -34,7 +34,7 @@ struct house {
     bool stopping, busy;  /* busy: such a write is under way */
     int64_t next_second;
     int64_t next_checkpoint;
-    int64_t next_unread;
+    int64_t next_orphaned;
 };
 
 /* --- TTL renewals --- */
@@ -44,14 +44,14 @@ struct renewal {
 };
 
 struct renew_write {
-    struct write write;
-    struct house *house; /* NULL: nobody waits for it */
+    struct commit_write write;
+    struct upkeep *upkeep; /* NULL: nobody waits for it */
     struct wake *wake;
     size_t n;
     struct renewal renewal[];
 };
 
-static enum ds_status apply_renewals(struct batch *batch, struct write *write)
+static enum ds_status apply_renewals(struct batch *batch, struct commit_write *write)
 {
     struct renew_write *renew = (struct renew_write *)write;
     enum ds_status status = batch_flush(batch); /* a row saved later would undo the renewal */
@@ -62,15 +62,15 @@ static enum ds_status apply_renewals(struct batch *batch, struct write *write)
     return status;
 }
 
-static void set_busy(struct house *house, bool busy)
+static void set_busy(struct upkeep *upkeep, bool busy)
 {
-    (void)pthread_mutex_lock(&house->lock);
-    house->busy = busy;
-    (void)pthread_cond_signal(&house->moved); /* under the lock: its end may be waited for */
-    (void)pthread_mutex_unlock(&house->lock);
+    (void)pthread_mutex_lock(&upkeep->lock);
+    upkeep->busy = busy;
+    (void)pthread_cond_signal(&upkeep->moved); /* under the lock: its end may be waited for */
+    (void)pthread_mutex_unlock(&upkeep->lock);
 }
 
-static void finish_renewals(struct write *write, enum ds_status status)
+static void finish_renewals(struct commit_write *write, enum ds_status status)
 {
     struct renew_write *renew = (struct renew_write *)write;
 
@@ -78,12 +78,12 @@ static void finish_renewals(struct write *write, enum ds_status status)
         log_warn("TTL renewals were not saved, another try follows");
     for (size_t i = 0; status == DS_OK && i < renew->n; i++)
         wake_touch_saved(renew->wake, renew->renewal[i].stream_id, renew->renewal[i].until_ms);
-    if (renew->house)
-        set_busy(renew->house, false);
+    if (renew->upkeep)
+        set_busy(renew->upkeep, false);
     free(renew);
 }
 
-static struct renew_write *new_renewals(struct server *server, struct house *house, size_t room)
+static struct renew_write *new_renewals(struct server *server, struct upkeep *upkeep, size_t room)
 {
     struct renew_write *renew = calloc(1, sizeof *renew + room * sizeof renew->renewal[0]);
 
@@ -91,13 +91,13 @@ static struct renew_write *new_renewals(struct server *server, struct house *hou
         renew->write.apply = apply_renewals;
         renew->write.finish = finish_renewals;
         renew->write.makes_room = true; /* takes none */
-        renew->house = house;
+        renew->upkeep = upkeep;
         renew->wake = store_wake(server->store);
     }
     return renew;
 }
 
-void house_renew(struct server *server, int64_t stream_id, int64_t until_ms)
+void upkeep_renew(struct server *server, int64_t stream_id, int64_t until_ms)
 {
     struct renew_write *renew;
 
@@ -123,21 +123,21 @@ static bool collect_renewal(void *arg, int64_t stream_id, int64_t until_ms)
 /* --- writes of our own, one at a time --- */
 
 struct sweep_write {
-    struct write write;
-    struct house *house; /* NULL in a CGI process */
-    bool unread;         /* look for deleted streams that nothing reads any more */
+    struct commit_write write;
+    struct upkeep *upkeep; /* NULL in a CGI process */
+    bool orphaned;         /* look for deleted streams that nothing reads any more */
     bool more;
 };
 
-static enum ds_status apply_sweep(struct batch *batch, struct write *write)
+static enum ds_status apply_sweep(struct batch *batch, struct commit_write *write)
 {
     struct sweep_write *sweep = (struct sweep_write *)write;
     int64_t ended[SWEEP_STREAMS];
     size_t n = 0;
     enum ds_status status = batch_flush(batch);
 
-    if (status == DS_OK && sweep->unread)
-        status = store_sweep_unread(batch->conn, batch->arena, batch->now);
+    if (status == DS_OK && sweep->orphaned)
+        status = store_sweep_orphaned(batch->conn, batch->arena, batch->now);
     if (status == DS_OK)
         status = store_sweep(batch->conn, batch->arena, batch->now, ended, &n, &sweep->more);
     for (size_t i = 0; status == DS_OK && i < n; i++)
@@ -145,40 +145,40 @@ static enum ds_status apply_sweep(struct batch *batch, struct write *write)
     return status;
 }
 
-static void finish_sweep(struct write *write, enum ds_status status)
+static void finish_sweep(struct commit_write *write, enum ds_status status)
 {
     struct sweep_write *sweep = (struct sweep_write *)write;
 
     if (status != DS_OK)
         sweep->more = false;
-    if (sweep->house)
-        set_busy(sweep->house, false);
+    if (sweep->upkeep)
+        set_busy(sweep->upkeep, false);
 }
 
-static void submit_and_wait(struct house *house, struct write *write)
+static void submit_and_wait(struct upkeep *upkeep, struct commit_write *write)
 {
-    set_busy(house, true);
-    commit_submit(house->server->commit, write);
-    (void)pthread_mutex_lock(&house->lock);
-    while (house->busy)
-        (void)pthread_cond_wait(&house->moved, &house->lock);
-    (void)pthread_mutex_unlock(&house->lock);
+    set_busy(upkeep, true);
+    commit_submit(upkeep->server->commit, write);
+    (void)pthread_mutex_lock(&upkeep->lock);
+    while (upkeep->busy)
+        (void)pthread_cond_wait(&upkeep->moved, &upkeep->lock);
+    (void)pthread_mutex_unlock(&upkeep->lock);
 }
 
-static bool is_stopping(struct house *house)
+static bool is_stopping(struct upkeep *upkeep)
 {
     bool stopping;
 
-    (void)pthread_mutex_lock(&house->lock);
-    stopping = house->stopping;
-    (void)pthread_mutex_unlock(&house->lock);
+    (void)pthread_mutex_lock(&upkeep->lock);
+    stopping = upkeep->stopping;
+    (void)pthread_mutex_unlock(&upkeep->lock);
     return stopping;
 }
 
 /* What is to be saved; NULL when there is nothing. */
-static struct renew_write *collect_renewals(struct server *server, struct house *house)
+static struct renew_write *collect_renewals(struct server *server, struct upkeep *upkeep)
 {
-    struct renew_write *renew = new_renewals(server, house, RENEWALS);
+    struct renew_write *renew = new_renewals(server, upkeep, RENEWALS);
 
     if (!renew)
         return NULL;
@@ -189,50 +189,50 @@ static struct renew_write *collect_renewals(struct server *server, struct house 
     return NULL;
 }
 
-static void save_renewals(struct house *house)
+static void save_renewals(struct upkeep *upkeep)
 {
-    struct renew_write *renew = collect_renewals(house->server, house);
+    struct renew_write *renew = collect_renewals(upkeep->server, upkeep);
 
     if (renew)
-        submit_and_wait(house, &renew->write);
+        submit_and_wait(upkeep, &renew->write);
 }
 
 /* Any process whose commits find the log long sees to it; the second one to try finds it short. */
-static void checkpoint(struct house *house)
+static void checkpoint(struct upkeep *upkeep)
 {
-    struct server *server = house->server;
+    struct server *server = upkeep->server;
     int64_t now = clock_monotonic_ms();
 
     if (!server->config->checkpoint || store_is_displaced(server->store) ||
         commit_wal_bytes(server->commit) < server->config->wal_bytes ||
-        now < house->next_checkpoint)
+        now < upkeep->next_checkpoint)
         return;
-    if (store_checkpoint_anyway(house->conn, false) == DS_OK) {
+    if (store_checkpoint_anyway(upkeep->conn, false) == DS_OK) {
         commit_wal_restarted(server->commit);
     } else {
         log_debug("a reader keeps the write-ahead log from starting anew");
-        house->next_checkpoint = now + SECOND_MS;
+        upkeep->next_checkpoint = now + SECOND_MS;
     }
 }
 
 /* Slice after slice, each a write among others: nobody waits for more than one of them. */
-static void sweep(struct house *house)
+static void sweep(struct upkeep *upkeep)
 {
     struct sweep_write write = {
         .write = {.apply = apply_sweep, .finish = finish_sweep, .makes_room = true},
-        .house = house,
-        .unread = clock_monotonic_ms() >= house->next_unread,
+        .upkeep = upkeep,
+        .orphaned = clock_monotonic_ms() >= upkeep->next_orphaned,
     };
     bool needed = false;
 
-    if (store_sweep_needed(house->conn, clock_wall_ms(), &needed) != DS_OK)
+    if (store_sweep_needed(upkeep->conn, clock_wall_ms(), &needed) != DS_OK)
         return;
-    if (write.unread)
-        house->next_unread = clock_monotonic_ms() + UNREAD_MS;
-    for (write.more = needed || write.unread; write.more && !is_stopping(house);
-         write.unread = false) {
-        submit_and_wait(house, &write.write);
-        checkpoint(house); /* what is freed goes through the log, too */
+    if (write.orphaned)
+        upkeep->next_orphaned = clock_monotonic_ms() + ORPHANED_MS;
+    for (write.more = needed || write.orphaned; write.more && !is_stopping(upkeep);
+         write.orphaned = false) {
+        submit_and_wait(upkeep, &write.write);
+        checkpoint(upkeep); /* what is freed goes through the log, too */
     }
 }
 
@@ -243,96 +243,96 @@ static void look_at_place(const struct server *server)
         (void)kill(getpid(), SIGTERM); /* the next process opens the file that is there now */
 }
 
-static void round_of(struct house *house)
+static void round_of(struct upkeep *upkeep)
 {
     int64_t now = clock_monotonic_ms();
 
-    checkpoint(house);
-    if (now < house->next_second)
+    checkpoint(upkeep);
+    if (now < upkeep->next_second)
         return;
-    house->next_second = now + SECOND_MS;
-    wake_look(store_wake(house->server->store));
-    look_at_place(house->server);
-    if (!wake_try_duty(store_wake(house->server->store)))
+    upkeep->next_second = now + SECOND_MS;
+    wake_look(store_wake(upkeep->server->store));
+    look_at_place(upkeep->server);
+    if (!wake_try_duty(store_wake(upkeep->server->store)))
         return;
-    save_renewals(house);
-    sweep(house);
-    store_mend_reserve(house->conn);
+    save_renewals(upkeep);
+    sweep(upkeep);
+    store_mend_reserve(upkeep->conn);
 }
 
 /* A clean end: the next start has no log to read through, and a copy of the one file is whole. */
-static void leave(struct house *house)
+static void leave(struct upkeep *upkeep)
 {
-    const struct config *config = house->server->config;
+    const struct config *config = upkeep->server->config;
 
     /* the log may be another file's, and would go into this one */
-    if (!wake_try_duty(store_wake(house->server->store)) ||
-        store_find_place(house->server->store) != STORE_SAME)
+    if (!wake_try_duty(store_wake(upkeep->server->store)) ||
+        store_find_place(upkeep->server->store) != STORE_SAME)
         return;
-    save_renewals(house); /* the last second's */
+    save_renewals(upkeep); /* the last second's */
     if (config->checkpoint && config->durability != DURABILITY_MEMORY)
-        (void)store_checkpoint_anyway(house->conn, !store_is_low(house->server->store));
+        (void)store_checkpoint_anyway(upkeep->conn, !store_is_low(upkeep->server->store));
 }
 
 static void *run(void *arg)
 {
-    struct house *house = arg;
+    struct upkeep *upkeep = arg;
     struct timespec until;
 
-    while (!is_stopping(house)) {
-        round_of(house);
+    while (!is_stopping(upkeep)) {
+        round_of(upkeep);
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += ROUND_MS * 1000000;
         if (until.tv_nsec >= 1000000000) {
             until.tv_sec++;
             until.tv_nsec -= 1000000000;
         }
-        (void)pthread_mutex_lock(&house->lock);
-        if (!house->stopping)
-            (void)pthread_cond_clockwait(&house->moved, &house->lock, CLOCK_MONOTONIC, &until);
-        (void)pthread_mutex_unlock(&house->lock);
+        (void)pthread_mutex_lock(&upkeep->lock);
+        if (!upkeep->stopping)
+            (void)pthread_cond_clockwait(&upkeep->moved, &upkeep->lock, CLOCK_MONOTONIC, &until);
+        (void)pthread_mutex_unlock(&upkeep->lock);
     }
-    leave(house);
+    leave(upkeep);
     return NULL;
 }
 
-enum ds_status house_start(struct house **out, struct server *server)
+enum ds_status upkeep_start(struct upkeep **out, struct server *server)
 {
-    struct house *house = calloc(1, sizeof *house);
+    struct upkeep *upkeep = calloc(1, sizeof *upkeep);
     enum ds_status status;
 
-    if (!house)
+    if (!upkeep)
         return DS_NO_MEMORY;
-    house->server = server;
-    status = store_connect(&house->conn, server->store);
+    upkeep->server = server;
+    status = store_connect(&upkeep->conn, server->store);
     if (status != DS_OK)
         goto fail;
-    (void)pthread_mutex_init(&house->lock, NULL);
-    (void)pthread_cond_init(&house->moved, NULL);
+    (void)pthread_mutex_init(&upkeep->lock, NULL);
+    (void)pthread_cond_init(&upkeep->moved, NULL);
     status = DS_NO_MEMORY;
-    if (pthread_create(&house->thread, NULL, run, house) != 0)
+    if (pthread_create(&upkeep->thread, NULL, run, upkeep) != 0)
         goto fail;
-    *out = house;
+    *out = upkeep;
     return DS_OK;
 fail:
-    store_disconnect(house->conn);
-    free(house);
+    store_disconnect(upkeep->conn);
+    free(upkeep);
     return status;
 }
 
-void house_stop(struct house *house)
+void upkeep_stop(struct upkeep *upkeep)
 {
-    if (!house)
+    if (!upkeep)
         return;
-    (void)pthread_mutex_lock(&house->lock);
-    house->stopping = true;
-    (void)pthread_cond_signal(&house->moved);
-    (void)pthread_mutex_unlock(&house->lock);
-    (void)pthread_join(house->thread, NULL);
-    (void)pthread_cond_destroy(&house->moved);
-    (void)pthread_mutex_destroy(&house->lock);
-    store_disconnect(house->conn);
-    free(house);
+    (void)pthread_mutex_lock(&upkeep->lock);
+    upkeep->stopping = true;
+    (void)pthread_cond_signal(&upkeep->moved);
+    (void)pthread_mutex_unlock(&upkeep->lock);
+    (void)pthread_join(upkeep->thread, NULL);
+    (void)pthread_cond_destroy(&upkeep->moved);
+    (void)pthread_mutex_destroy(&upkeep->lock);
+    store_disconnect(upkeep->conn);
+    free(upkeep);
 }
 
 /* Once a second, whichever process that is: the looks alone cost as much as a read. */
@@ -352,7 +352,7 @@ static void round_once(struct server *server, struct store_conn *conn)
     store_mend_reserve(conn);
 }
 
-void house_once(struct server *server, struct store_conn *conn)
+void upkeep_once(struct server *server, struct store_conn *conn)
 {
     const struct config *config = server->config;
     struct wake *wake = store_wake(server->store);

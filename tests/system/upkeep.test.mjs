@@ -109,7 +109,7 @@ describe("space", () => {
         `pages after filling it again; ${pagesWhenFull} when it was full first`
       ).toBeLessThan(pagesWhenFull * 1.2)
       console.log(
-        `housekeeping: DELETE of ${MESSAGES} messages answered in ${deleted.ms.toFixed(0)} ms, cleared away in ` +
+        `upkeep: DELETE of ${MESSAGES} messages answered in ${deleted.ms.toFixed(0)} ms, cleared away in ` +
           `${(cleared / 1000).toFixed(1)} s; meanwhile ${appends} appends, slowest ${slowest.toFixed(0)} ms; ` +
           `${pagesWhenFull} pages before, ${refilled} when filled again`
       )
@@ -158,7 +158,7 @@ describe("space", () => {
       await Promise.all([...writers, ...readers, watch])
       for (const tail of tails) tail.close()
       console.log(
-        `housekeeping: ${(written / MIB).toFixed(0)} MiB appended in ${duration / 1000} s with readers; ` +
+        `upkeep: ${(written / MIB).toFixed(0)} MiB appended in ${duration / 1000} s with readers; ` +
           `write-ahead log at most ${(peak / MIB).toFixed(1)} MiB (bound ${WAL_BOUND / MIB} MiB)`
       )
       expect(written).toBeGreaterThan(MIB)
