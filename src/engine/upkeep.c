@@ -13,8 +13,8 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "engine/commit.h"
+#include "engine/engine.h"
 #include "hints/wake.h"
-#include "server/server.h"
 #include "store/store.h"
 
 enum {
@@ -26,7 +26,7 @@ enum {
 };
 
 struct upkeep {
-    struct server *server;
+    struct engine *engine;
     struct store_conn *conn;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -83,7 +83,7 @@ static void finish_renewals(struct commit_write *write, enum ds_status status)
     free(renew);
 }
 
-static struct renew_write *new_renewals(struct server *server, struct upkeep *upkeep, size_t room)
+static struct renew_write *new_renewals(struct engine *engine, struct upkeep *upkeep, size_t room)
 {
     struct renew_write *renew = calloc(1, sizeof *renew + room * sizeof renew->renewal[0]);
 
@@ -92,22 +92,22 @@ static struct renew_write *new_renewals(struct server *server, struct upkeep *up
         renew->write.finish = finish_renewals;
         renew->write.makes_room = true; /* takes none */
         renew->upkeep = upkeep;
-        renew->wake = store_wake(server->store);
+        renew->wake = store_wake(engine->store);
     }
     return renew;
 }
 
-void upkeep_renew(struct server *server, int64_t stream_id, int64_t until_ms)
+void upkeep_renew(struct engine *engine, int64_t stream_id, int64_t until_ms)
 {
     struct renew_write *renew;
 
-    if (wake_touch(store_wake(server->store), stream_id, until_ms))
+    if (wake_touch(store_wake(engine->store), stream_id, until_ms))
         return;
-    renew = new_renewals(server, NULL, 1);
+    renew = new_renewals(engine, NULL, 1);
     if (!renew)
         return; /* the stream lives a little shorter: out of memory has worse to offer */
     renew->renewal[renew->n++] = (struct renewal){stream_id, until_ms};
-    commit_submit(server->commit, &renew->write);
+    commit_submit(engine->commit, &renew->write);
 }
 
 static bool collect_renewal(void *arg, int64_t stream_id, int64_t until_ms)
@@ -158,7 +158,7 @@ static void finish_sweep(struct commit_write *write, enum ds_status status)
 static void submit_and_wait(struct upkeep *upkeep, struct commit_write *write)
 {
     set_busy(upkeep, true);
-    commit_submit(upkeep->server->commit, write);
+    commit_submit(upkeep->engine->commit, write);
     (void)pthread_mutex_lock(&upkeep->lock);
     while (upkeep->busy)
         (void)pthread_cond_wait(&upkeep->moved, &upkeep->lock);
@@ -176,13 +176,13 @@ static bool is_stopping(struct upkeep *upkeep)
 }
 
 /* What is to be saved; NULL when there is nothing. */
-static struct renew_write *collect_renewals(struct server *server, struct upkeep *upkeep)
+static struct renew_write *collect_renewals(struct engine *engine, struct upkeep *upkeep)
 {
-    struct renew_write *renew = new_renewals(server, upkeep, RENEWALS);
+    struct renew_write *renew = new_renewals(engine, upkeep, RENEWALS);
 
     if (!renew)
         return NULL;
-    wake_touch_sweep(store_wake(server->store), collect_renewal, renew);
+    wake_touch_sweep(store_wake(engine->store), collect_renewal, renew);
     if (renew->n > 0)
         return renew;
     free(renew);
@@ -191,7 +191,7 @@ static struct renew_write *collect_renewals(struct server *server, struct upkeep
 
 static void save_renewals(struct upkeep *upkeep)
 {
-    struct renew_write *renew = collect_renewals(upkeep->server, upkeep);
+    struct renew_write *renew = collect_renewals(upkeep->engine, upkeep);
 
     if (renew)
         submit_and_wait(upkeep, &renew->write);
@@ -200,15 +200,15 @@ static void save_renewals(struct upkeep *upkeep)
 /* Any process whose commits find the log long sees to it; the second one to try finds it short. */
 static void checkpoint(struct upkeep *upkeep)
 {
-    struct server *server = upkeep->server;
+    struct engine *engine = upkeep->engine;
     int64_t now = clock_monotonic_ms();
 
-    if (!server->config->checkpoint || store_is_displaced(server->store) ||
-        commit_wal_bytes(server->commit) < server->config->wal_bytes ||
+    if (!engine->config->checkpoint || store_is_displaced(engine->store) ||
+        commit_wal_bytes(engine->commit) < engine->config->wal_bytes ||
         now < upkeep->next_checkpoint)
         return;
     if (store_checkpoint_anyway(upkeep->conn, false) == DS_OK) {
-        commit_wal_restarted(server->commit);
+        commit_wal_restarted(engine->commit);
     } else {
         log_debug("a reader keeps the write-ahead log from starting anew");
         upkeep->next_checkpoint = now + SECOND_MS;
@@ -237,9 +237,9 @@ static void sweep(struct upkeep *upkeep)
 }
 
 /* Each process for itself: it may have another file open than the others. */
-static void look_at_place(const struct server *server)
+static void look_at_place(const struct engine *engine)
 {
-    if (store_find_place(server->store) == STORE_REPLACED && server->is_restarted)
+    if (store_find_place(engine->store) == STORE_REPLACED && engine->is_restarted)
         (void)kill(getpid(), SIGTERM); /* the next process opens the file that is there now */
 }
 
@@ -251,9 +251,9 @@ static void round_of(struct upkeep *upkeep)
     if (now < upkeep->next_second)
         return;
     upkeep->next_second = now + SECOND_MS;
-    wake_look(store_wake(upkeep->server->store));
-    look_at_place(upkeep->server);
-    if (!wake_try_duty(store_wake(upkeep->server->store)))
+    wake_look(store_wake(upkeep->engine->store));
+    look_at_place(upkeep->engine);
+    if (!wake_try_duty(store_wake(upkeep->engine->store)))
         return;
     save_renewals(upkeep);
     sweep(upkeep);
@@ -263,15 +263,15 @@ static void round_of(struct upkeep *upkeep)
 /* A clean end: the next start has no log to read through, and a copy of the one file is whole. */
 static void leave(struct upkeep *upkeep)
 {
-    const struct config *config = upkeep->server->config;
+    const struct config *config = upkeep->engine->config;
 
     /* the log may be another file's, and would go into this one */
-    if (!wake_try_duty(store_wake(upkeep->server->store)) ||
-        store_find_place(upkeep->server->store) != STORE_SAME)
+    if (!wake_try_duty(store_wake(upkeep->engine->store)) ||
+        store_find_place(upkeep->engine->store) != STORE_SAME)
         return;
     save_renewals(upkeep); /* the last second's */
     if (config->checkpoint && config->durability != DURABILITY_MEMORY)
-        (void)store_checkpoint_anyway(upkeep->conn, !store_is_low(upkeep->server->store));
+        (void)store_checkpoint_anyway(upkeep->conn, !store_is_low(upkeep->engine->store));
 }
 
 static void *run(void *arg)
@@ -296,15 +296,15 @@ static void *run(void *arg)
     return NULL;
 }
 
-enum ds_status upkeep_start(struct upkeep **out, struct server *server)
+enum ds_status upkeep_start(struct upkeep **out, struct engine *engine)
 {
     struct upkeep *upkeep = calloc(1, sizeof *upkeep);
     enum ds_status status;
 
     if (!upkeep)
         return DS_NO_MEMORY;
-    upkeep->server = server;
-    status = store_connect(&upkeep->conn, server->store);
+    upkeep->engine = engine;
+    status = store_connect(&upkeep->conn, engine->store);
     if (status != DS_OK)
         goto fail;
     (void)pthread_mutex_init(&upkeep->lock, NULL);
@@ -336,41 +336,41 @@ void upkeep_stop(struct upkeep *upkeep)
 }
 
 /* Once a second, whichever process that is: the looks alone cost as much as a read. */
-static void round_once(struct server *server, struct store_conn *conn)
+static void round_once(struct engine *engine, struct store_conn *conn)
 {
     struct sweep_write write = {
         .write = {.apply = apply_sweep, .finish = finish_sweep, .makes_room = true}};
-    struct renew_write *renew = collect_renewals(server, NULL);
+    struct renew_write *renew = collect_renewals(engine, NULL);
     bool needed = false;
 
     if (renew)
-        commit_submit(server->commit, &renew->write);
+        commit_submit(engine->commit, &renew->write);
     if (store_sweep_needed(conn, clock_wall_ms(), &needed) == DS_OK && needed)
-        commit_submit(server->commit, &write.write);
+        commit_submit(engine->commit, &write.write);
     if (write.more)
-        wake_round_soon(store_wake(server->store)); /* another slice, after the next request */
+        wake_round_soon(store_wake(engine->store)); /* another slice, after the next request */
     store_mend_reserve(conn);
 }
 
-void upkeep_once(struct server *server, struct store_conn *conn)
+void upkeep_once(struct engine *engine, struct store_conn *conn)
 {
-    const struct config *config = server->config;
-    struct wake *wake = store_wake(server->store);
+    const struct config *config = engine->config;
+    struct wake *wake = store_wake(engine->store);
     bool due = wake_round_is_due(wake, clock_wall_ms()), duty;
-    int64_t bytes = config->checkpoint ? commit_wal_bytes(server->commit) : 0;
+    int64_t bytes = config->checkpoint ? commit_wal_bytes(engine->commit) : 0;
     int64_t most = config->wal_bytes;
 
     if (!due && bytes < CGI_WAL_BYTES && bytes < most)
         return;
     duty = wake_try_duty(wake);
     if (due && duty)
-        round_once(server, conn);
+        round_once(engine, conn);
     /* one that stays looks at the log only after commits of its own */
     if (duty && most > CGI_WAL_BYTES)
         most = CGI_WAL_BYTES;
     if (bytes < most || !wake_checkpoint_is_due(wake, clock_wall_ms()))
         return;
     /* emptied: that it was copied is forgotten with the process */
-    if (store_checkpoint_anyway(conn, duty && !store_is_low(server->store)) == DS_OK)
+    if (store_checkpoint_anyway(conn, duty && !store_is_low(engine->store)) == DS_OK)
         wake_checkpoint_soon(wake);
 }

@@ -12,21 +12,21 @@
 #include "protocol/status.h"
 
 struct upkeep;
-struct server;
+struct engine;
 struct store_conn;
 
-enum ds_status upkeep_start(struct upkeep **upkeep, struct server *server);
+enum ds_status upkeep_start(struct upkeep **upkeep, struct engine *engine);
 
 /* Ends the thread. NULL is allowed. */
 void upkeep_stop(struct upkeep *upkeep);
 
 /* A bounded share, in place, for a CGI process that has answered. */
-void upkeep_once(struct server *server, struct store_conn *conn);
+void upkeep_once(struct engine *engine, struct store_conn *conn);
 
 /*
  * Notes that a stream with a TTL lives until until_ms at least, because somebody reads it. Costs
  * no commit of its own; any thread.
  */
-void upkeep_renew(struct server *server, int64_t stream_id, int64_t until_ms);
+void upkeep_renew(struct engine *engine, int64_t stream_id, int64_t until_ms);
 
 #endif

@@ -11,7 +11,20 @@
 
 enum { ANSWER_SIZE = 1024 }; /* most answers' head */
 
-struct ds_exchange *exchange_new(struct server *server, struct peer *peer, struct store_conn *conn)
+bool exchanges_open(struct exchanges *all, const struct config *config, struct server *server)
+{
+    all->config = config;
+    all->server = server;
+    http_write_no_memory(&all->no_memory, config);
+    return !buf_failed(&all->no_memory);
+}
+
+void exchanges_close(struct exchanges *all)
+{
+    buf_close(&all->no_memory);
+}
+
+struct ds_exchange *exchange_new(struct exchanges *all, struct peer *peer, struct store_conn *conn)
 {
     struct arena *arena = arena_new();
     struct ds_exchange *exchange;
@@ -20,10 +33,12 @@ struct ds_exchange *exchange_new(struct server *server, struct peer *peer, struc
         return NULL;
     exchange = arena_zalloc(arena, sizeof *exchange); /* fits the first block: cannot fail */
     exchange->arena = arena;
-    exchange->server = server;
+    exchange->all = all;
+    exchange->config = all->config;
+    exchange->server = all->server;
     exchange->peer = peer;
     exchange->conn = conn;
-    atomic_fetch_add(&server->exchanges, 1);
+    atomic_fetch_add(&all->count, 1);
     return exchange;
 }
 
@@ -32,7 +47,7 @@ void exchange_free(struct ds_exchange *exchange)
     free(exchange->request.body);
     buf_close(&exchange->head);
     buf_close(&exchange->body);
-    atomic_fetch_sub(&exchange->server->exchanges, 1);
+    atomic_fetch_sub(&exchange->all->count, 1);
     arena_free(exchange->arena);
 }
 
@@ -50,7 +65,7 @@ bool exchange_reserve(struct ds_exchange *exchange, size_t more)
 
 void exchange_answer_no_memory(struct ds_exchange *exchange)
 {
-    const struct buf *answer = &exchange->server->no_memory;
+    const struct buf *answer = &exchange->all->no_memory;
     struct peer *peer = exchange->peer;
 
     exchange_free(exchange);

@@ -9,6 +9,7 @@
 #ifndef EXCHANGE_H
 #define EXCHANGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,13 +18,24 @@
 #include "http/http_request.h"
 
 struct arena;
+struct config;
 struct fault;
 struct server;
 struct store_conn;
 
+/* What all exchanges of a process share. Embedded in its server; unchanged but for the count. */
+struct exchanges {
+    const struct config *config;
+    struct server *server; /* for the operations */
+    struct buf no_memory;  /* an answer for when there is no memory to make one */
+    atomic_int count;      /* under way, for a graceful end */
+};
+
 struct ds_exchange {
-    struct arena *arena;     /* everything made for this exchange; holds the exchange too */
-    struct server *server;   /* settings, store, committer, live desk */
+    struct arena *arena; /* everything made for this exchange; holds the exchange too */
+    struct exchanges *all;
+    const struct config *config;
+    struct server *server;   /* engine, live desk: for route() and the operations */
     struct peer *peer;       /* where the answer goes */
     struct store_conn *conn; /* the worker's connection: for route() and the ops only */
     struct http_request request;
@@ -35,8 +47,12 @@ struct ds_exchange {
     struct fault *fault; /* what it was made to suffer, mostly NULL: see op_fault.h */
 };
 
+/* False when out of memory. config and server are borrowed until exchanges_close(). */
+bool exchanges_open(struct exchanges *all, const struct config *config, struct server *server);
+void exchanges_close(struct exchanges *all);
+
 /* A new exchange, owned by the caller; NULL when out of memory. peer is then still the caller's. */
-struct ds_exchange *exchange_new(struct server *server, struct peer *peer, struct store_conn *conn);
+struct ds_exchange *exchange_new(struct exchanges *all, struct peer *peer, struct store_conn *conn);
 
 /*
  * Sends head and body and ends the exchange. Does not block: what the connection does not take at

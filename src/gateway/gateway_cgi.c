@@ -45,9 +45,8 @@ static bool read_params(struct ds_exchange *exchange)
     for (char **entry = environ; *entry; entry++) {
         const char *equals = strchr(*entry, '=');
 
-        if (equals &&
-            !http_request_add(&exchange->request, exchange->arena, exchange->server->config, *entry,
-                              (size_t)(equals - *entry), equals + 1))
+        if (equals && !http_request_add(&exchange->request, exchange->arena, exchange->config,
+                                        *entry, (size_t)(equals - *entry), equals + 1))
             return false;
     }
     return true;
@@ -102,7 +101,7 @@ static bool output_is_closed(void)
 static int read_body(struct ds_exchange *exchange, const char **reason)
 {
     struct http_request *request = &exchange->request;
-    const struct config *config = exchange->server->config;
+    const struct config *config = exchange->config;
     size_t most = (size_t)config->max_body_bytes, total = 0, expected = expected_length(request);
     bool said = request->param[PARAM_CONTENT_LENGTH] != NULL;
     struct buf body = {0};
@@ -170,7 +169,7 @@ static void set_end(int how)
 
 static bool answer(struct server *server, struct store_conn *conn, struct peer *peer)
 {
-    struct ds_exchange *exchange = exchange_new(server, peer, conn);
+    struct ds_exchange *exchange = exchange_new(&server->exchanges, peer, conn);
     const char *reason = "out of memory, try again";
     int status = 503;
 
@@ -179,7 +178,8 @@ static bool answer(struct server *server, struct store_conn *conn, struct peer *
     else
         throw_away_body();
     if (!exchange)
-        return peer_send_ready(peer, server->no_memory.data, server->no_memory.len);
+        return peer_send_ready(peer, server->exchanges.no_memory.data,
+                               server->exchanges.no_memory.len);
     if (status != 0) {
         http_refuse(exchange, status, reason);
         exchange_finish(exchange);
@@ -204,12 +204,12 @@ int gateway_cgi_run(struct server *server)
     struct store_conn *conn;
     bool ok;
 
-    if (store_connect(&conn, server->store) != DS_OK)
-        return gateway_cgi_apologize(server->config);
-    commit_lend(server->commit, conn);
+    if (store_connect(&conn, server->engine.store) != DS_OK)
+        return gateway_cgi_apologize(server->engine.config);
+    commit_lend(server->engine.commit, conn);
     ok = answer(server, conn, &peer);
     (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
-    upkeep_once(server, conn);
+    upkeep_once(&server->engine, conn);
     return ok ? 0 : 1;
 }
 

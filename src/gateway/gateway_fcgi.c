@@ -147,7 +147,7 @@ static void end_spool(struct connection *connection)
 {
     spool_free(connection->spool);
     connection->spool = NULL;
-    atomic_fetch_sub(&connection->gateway->server->exchanges, 1);
+    atomic_fetch_sub(&connection->gateway->server->exchanges.count, 1);
 }
 
 static void close_connection(struct connection *connection)
@@ -262,7 +262,7 @@ static void admit(struct gateway_fcgi *gateway, int fd)
 /* Runs once; end_late() lets it run again. */
 static void set_timer(struct gateway_fcgi *gateway)
 {
-    int64_t ms = gateway->server->config->upload_timeout_ms / 8;
+    int64_t ms = gateway->server->engine.config->upload_timeout_ms / 8;
     struct itimerspec after = {0};
 
     ms = ms < LEAST_TICK_MS ? LEAST_TICK_MS : ms > MOST_TICK_MS ? MOST_TICK_MS : ms;
@@ -306,7 +306,7 @@ static void accept_some(struct gateway_fcgi *gateway)
 static bool answers_door(struct gateway_fcgi *gateway)
 {
     if (!atomic_load(&gateway->answers) && !atomic_load(&gateway->server->stopping))
-        atomic_store(&gateway->answers, wake_try_door(store_wake(gateway->server->store),
+        atomic_store(&gateway->answers, wake_try_door(store_wake(gateway->server->engine.store),
                                                       gateway->door, gateway->places));
     return atomic_load(&gateway->answers);
 }
@@ -328,7 +328,7 @@ static void wait_at_door(struct wake *wake)
 static void answer_door(struct worker *worker)
 {
     struct gateway_fcgi *gateway = worker->gateway;
-    struct wake *wake = store_wake(gateway->server->store);
+    struct wake *wake = store_wake(gateway->server->engine.store);
 
     if (!gateway->places) {
         accept_some(gateway);
@@ -356,8 +356,8 @@ static int read_params(struct spool *spool, struct ds_exchange *exchange, const 
 
     while ((next = spool_next(spool, &at, &param)) == SPOOL_PARAM) {
         *reason = "out of memory, try again";
-        if (!http_request_add(&exchange->request, exchange->arena, exchange->server->config,
-                              param.name, param.name_len, param.value))
+        if (!http_request_add(&exchange->request, exchange->arena, exchange->config, param.name,
+                              param.name_len, param.value))
             return 503;
     }
     *reason = "the parameters of the request are malformed";
@@ -421,13 +421,14 @@ static void answer(struct worker *worker, struct connection *connection, bool la
     }
     peer->request_id = spool->id;
     peer->keep = spool->keep && !late;
-    exchange = exchange_new(server, peer, worker->conn);
+    exchange = exchange_new(&server->exchanges, peer, worker->conn);
     if (exchange && !late)
         status = read_request(spool, exchange, &reason);
     drop_spool(worker, connection);
     if (!exchange) {
         log_error("out of memory for a request");
-        peer_done(peer, peer_send_ready(peer, server->no_memory.data, server->no_memory.len));
+        peer_done(peer, peer_send_ready(peer, server->exchanges.no_memory.data,
+                                        server->exchanges.no_memory.len));
     } else if (status != 0) {
         http_refuse(exchange, status, reason);
         exchange_finish(exchange);
@@ -454,11 +455,11 @@ static void wait_for_more(struct worker *worker, struct connection *connection)
             answer(worker, connection, false);
             return;
         }
-        atomic_fetch_add(&gateway->server->exchanges, 1); /* it is one already */
+        atomic_fetch_add(&gateway->server->exchanges.count, 1); /* it is one already */
     }
     if (connection->spool) {
         atomic_store(&connection->due,
-                     clock_monotonic_ms() + gateway->server->config->upload_timeout_ms);
+                     clock_monotonic_ms() + gateway->server->engine.config->upload_timeout_ms);
         set_timer(gateway);
     }
     if (!arm(connection, EPOLL_CTL_MOD))
@@ -588,10 +589,10 @@ static bool prepare(struct gateway_fcgi *gateway)
 
 static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *worker)
 {
-    enum ds_status status = store_connect(&worker->conn, gateway->server->store);
+    enum ds_status status = store_connect(&worker->conn, gateway->server->engine.store);
 
     worker->gateway = gateway;
-    spool_open(&worker->spool, gateway->server->config);
+    spool_open(&worker->spool, gateway->server->engine.config);
     if (status != DS_OK)
         return status;
     worker->room = malloc(ROOM);
@@ -603,7 +604,7 @@ static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *
 
 struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
 {
-    int64_t workers = server->config->workers, cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t workers = server->engine.config->workers, cpus = sysconf(_SC_NPROCESSORS_ONLN);
     struct stat door;
     struct gateway_fcgi *gateway =
         calloc(1, sizeof *gateway + (size_t)workers * sizeof gateway->worker[0]);
@@ -616,7 +617,7 @@ struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
     gateway->workers = workers;
     (void)pthread_mutex_init(&gateway->lock, NULL);
     seats_open(&gateway->seats, cpus);
-    if (server->config->processes > seats_for(cpus) && fstat(listening, &door) == 0) {
+    if (server->engine.config->processes > seats_for(cpus) && fstat(listening, &door) == 0) {
         gateway->places = seats_for(cpus);
         gateway->door = (uint64_t)door.st_ino;
     }
@@ -643,7 +644,7 @@ void gateway_fcgi_close_door(struct gateway_fcgi *gateway)
     atomic_store(&gateway->server->stopping, true);
     shut_door(gateway);
     if (gateway->places)
-        wake_leave_door(store_wake(gateway->server->store));
+        wake_leave_door(store_wake(gateway->server->engine.store));
     if (nothing < 0)
         return;
     /* a successor cannot listen on the address while we still hold the socket */

@@ -8,7 +8,6 @@
 #include "exchange/exchange.h"
 #include "http/http_cors.h"
 #include "protocol/offset.h"
-#include "server/server.h"
 
 static const char *reason_phrase(int status)
 {
@@ -87,7 +86,7 @@ void http_begin(struct buf *head, const struct config *config, const char *origi
 
 void http_answer(struct ds_exchange *exchange, int status)
 {
-    http_begin(&exchange->head, exchange->server->config, exchange->request.origin, status);
+    http_begin(&exchange->head, exchange->config, exchange->request.origin, status);
 }
 
 static void add_printable(struct buf *head, const char *value)

@@ -18,7 +18,7 @@
 
 #include "config/config.h"
 #include "durable_streams.h"
-#include "server/server.h"
+#include "engine/engine.h"
 
 struct arena;
 struct batch;
@@ -28,7 +28,7 @@ enum { LIB_CONNECTIONS = 8 }; /* for reads; more threads take turns */
 
 struct ds_store {
     struct config config;
-    struct server server; /* no live desk */
+    struct engine engine;
     ds_event_fn *on_created, *on_deleted;
     void *event_arg;
     pthread_mutex_t lock; /* guards what follows */

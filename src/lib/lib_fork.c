@@ -35,7 +35,7 @@ static void abandon_stores(void)
 
     for (store = open_stores; store; store = next) {
         next = store->next;
-        wake_abandon(store_wake(store->server.store));
+        wake_abandon(store_wake(store->engine.store));
         store->next = inherited;
         inherited = store;
     }

@@ -53,7 +53,7 @@ static enum ds_status find(struct ds_store *store, struct store_conn *conn, stru
     if (place->from > stream->tail)
         return DS_INVALID;
     if (stream->ttl_seconds >= 0)
-        upkeep_renew(&store->server, stream->id, now + stream->ttl_seconds * 1000);
+        upkeep_renew(&store->engine, stream->id, now + stream->ttl_seconds * 1000);
     return DS_OK;
 }
 
@@ -212,7 +212,7 @@ enum ds_status ds_wait(struct ds_store *store, const char *path, const char *off
     struct arena *arena = arena_new();
     struct wait wait = {
         .store = store,
-        .wake = store_wake(store->server.store),
+        .wake = store_wake(store->engine.store),
         .until = clock_monotonic_ms(),
     };
     enum ds_status status = DS_NO_MEMORY;

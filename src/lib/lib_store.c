@@ -9,7 +9,6 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "engine/commit.h"
-#include "engine/upkeep.h"
 #include "lib/lib.h"
 #include "protocol/path.h"
 #include "store/store.h"
@@ -30,7 +29,7 @@ enum ds_status lib_take(struct ds_store *store, struct store_conn **conn)
     }
     store->connections++;
     (void)pthread_mutex_unlock(&store->lock);
-    status = store_connect(conn, store->server.store);
+    status = store_connect(conn, store->engine.store);
     if (status == DS_OK)
         return DS_OK;
     (void)pthread_mutex_lock(&store->lock);
@@ -54,7 +53,7 @@ static enum ds_status connect_all(struct ds_store *store)
     enum ds_status status = DS_OK;
 
     while (status == DS_OK && store->idles < LIB_CONNECTIONS) {
-        status = store_connect(&store->idle[store->idles], store->server.store);
+        status = store_connect(&store->idle[store->idles], store->engine.store);
         if (status == DS_OK)
             store->connections = ++store->idles;
     }
@@ -102,7 +101,7 @@ enum ds_status lib_write(struct ds_store *store, lib_apply_fn *fn, void *asked, 
 
     (void)pthread_mutex_init(&waiting.lock, NULL);
     (void)pthread_cond_init(&waiting.finished, NULL);
-    commit_submit(store->server.commit, &waiting.write);
+    commit_submit(store->engine.commit, &waiting.write);
     (void)pthread_mutex_lock(&waiting.lock);
     while (!waiting.done)
         (void)pthread_cond_wait(&waiting.finished, &waiting.lock);
@@ -192,21 +191,16 @@ static enum ds_status take_options(struct ds_store *store, const struct ds_store
 /* The threads of the store leave the signals of the program to its own. */
 static enum ds_status start(struct ds_store *store)
 {
-    struct server *server = &store->server;
+    struct engine *engine = &store->engine;
     sigset_t all, before;
-    enum ds_status status;
+    enum ds_status status = engine_open(engine, &store->config, true);
 
-    server->config = &store->config;
-    server->lasting = true;
-    status = store_open(&server->store, server->config, true);
     if (status == DS_OK && (store->on_created || store->on_deleted))
-        store_listen(server->store, tell, store);
+        store_listen(engine->store, tell, store);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (status == DS_OK)
-        status = commit_start(&server->commit, server->store, server->config, true);
-    if (status == DS_OK)
-        status = upkeep_start(&server->upkeep, server);
+        status = engine_start(engine);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return status;
 }
@@ -286,12 +280,10 @@ void ds_store_close(struct ds_store *store)
     if (!store)
         return;
     lib_fork_remove(store);
-    upkeep_stop(store->server.upkeep);
-    commit_stop(store->server.commit);
-    commit_free(store->server.commit);
+    engine_stop(&store->engine);
     while (store->idles > 0)
         store_disconnect(store->idle[--store->idles]);
-    store_close(store->server.store, true);
+    engine_close(&store->engine);
     (void)pthread_cond_destroy(&store->given);
     (void)pthread_mutex_destroy(&store->lock);
     config_close(&store->config);

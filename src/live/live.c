@@ -16,10 +16,10 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "engine/engine.h"
 #include "exchange/exchange.h"
 #include "hints/wake.h"
 #include "live/live_private.h"
-#include "server/server.h"
 #include "store/store.h"
 
 enum { SPARE_DESCRIPTORS = 128 };
@@ -39,7 +39,7 @@ static void end_sleep(const struct live *live)
 static void *run_bell(void *arg)
 {
     struct live *live = arg;
-    struct wake *wake = store_wake(live->server->store);
+    struct wake *wake = store_wake(live->engine->store);
     uint32_t noted = live->bell_noted;
 
     while (!atomic_load(&live->stopping)) {
@@ -54,7 +54,7 @@ static void *run_bell(void *arg)
 
 static bool start_bell(struct live *live)
 {
-    live->bell_noted = wake_bell(store_wake(live->server->store)); /* before anybody waits for it */
+    live->bell_noted = wake_bell(store_wake(live->engine->store)); /* before anybody waits for it */
     live->bell_started = pthread_create(&live->bell, NULL, run_bell, live) == 0;
     return live->bell_started;
 }
@@ -70,7 +70,7 @@ static void *run_desk(void *arg)
 
 static enum ds_status open_connection(struct live *live)
 {
-    enum ds_status status = store_connect(&live->conn, live->server->store);
+    enum ds_status status = store_connect(&live->conn, live->engine->store);
 
     if (status == DS_OK)
         (void)store_data_version(live->conn, &live->data_version);
@@ -126,16 +126,18 @@ static int64_t most_parked(const struct config *config)
                : (int64_t)limit.rlim_cur / 2;
 }
 
-enum ds_status live_start(struct live **out, struct server *server, bool thread)
+enum ds_status live_start(struct live **out, struct engine *engine, struct exchanges *exchanges,
+                          bool thread)
 {
     struct live *live = calloc(1, sizeof *live);
     enum ds_status status;
 
     if (!live)
         return DS_NO_MEMORY;
-    live->server = server;
-    live->most = most_parked(server->config);
-    live->seen = wake_head(store_wake(server->store));
+    live->engine = engine;
+    live->exchanges = exchanges;
+    live->most = most_parked(engine->config);
+    live->seen = wake_head(store_wake(engine->store));
     live->epoll = live->poke = -1;
     (void)pthread_mutex_init(&live->lock, NULL);
     status = thread ? open_connection(live) : DS_OK; /* most CGI processes need none of it */
@@ -170,7 +172,7 @@ void live_stop(struct live *live)
         (void)pthread_join(live->desk, NULL);
     }
     if (live->bell_started) {
-        wake_ring(store_wake(live->server->store));
+        wake_ring(store_wake(live->engine->store));
         (void)pthread_join(live->bell, NULL);
     }
     close_everybody(live);
@@ -220,7 +222,7 @@ bool live_park(struct live *live, struct ds_exchange *exchange, const struct liv
         goto full;
     parked->peer = exchange->peer;
     parked->reader = *reader;
-    parked->ends_at = clock_monotonic_ms() + time_for(live->server->config, reader->kind);
+    parked->ends_at = clock_monotonic_ms() + time_for(live->engine->config, reader->kind);
     if (exchange->head.len > 0) {
         struct chunk *head = chunk_take(&exchange->head);
 
@@ -230,7 +232,7 @@ bool live_park(struct live *live, struct ds_exchange *exchange, const struct liv
         }
         outgoing_add(&parked->out, head);
     }
-    atomic_fetch_add(&live->server->exchanges, 1); /* it goes on, without its arena */
+    atomic_fetch_add(&live->exchanges->count, 1); /* it goes on, without its arena */
     exchange_free(exchange);
     hand_over(live, parked);
     return true;
@@ -272,6 +274,6 @@ void live_drain(struct live *live, struct peer *peer, struct outgoing *out)
     parked->out = *out;
     live_count_backlog(live, parked, outgoing_bytes(out));
     atomic_fetch_add(&live->parked, 1);
-    atomic_fetch_add(&live->server->exchanges, 1);
+    atomic_fetch_add(&live->exchanges->count, 1);
     hand_over(live, parked);
 }

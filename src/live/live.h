@@ -30,8 +30,9 @@
 #include "protocol/status.h"
 
 struct ds_exchange;
+struct engine;
+struct exchanges;
 struct live;
-struct server;
 struct stream;
 struct store_conn;
 
@@ -77,7 +78,8 @@ bool live_delay(struct live *live, struct ds_exchange *exchange, int64_t ms,
 void live_drain(struct live *live, struct peer *peer, struct outgoing *out);
 
 /* thread: false in a CGI process, which calls live_run() instead. */
-enum ds_status live_start(struct live **live, struct server *server, bool thread);
+enum ds_status live_start(struct live **live, struct engine *engine, struct exchanges *exchanges,
+                          bool thread);
 
 /* Is nobody here? */
 bool live_is_empty(struct live *live);

@@ -7,11 +7,11 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "config/config.h"
+#include "engine/engine.h"
 #include "engine/upkeep.h"
 #include "hints/wake.h"
 #include "live/live_private.h"
 #include "protocol/sse.h"
-#include "server/server.h"
 #include "store/store.h"
 
 enum { EVENTS = 256, TICKS = 10 };
@@ -28,7 +28,7 @@ static void admit(struct live *live, struct parked *parked)
         }
         /* counted before the database is looked at: no wake-up is lost */
         if (fresh)
-            wake_interest(store_wake(live->server->store), parked->reader.stream_id, 1);
+            wake_interest(store_wake(live->engine->store), parked->reader.stream_id, 1);
         if (live->let_go)
             parked->reader.out_of_time = true;
         live_table_mark(&live->table, parked->watch);
@@ -69,7 +69,7 @@ void live_empty_inbox(struct live *live)
 
 static void hear_changes(struct live *live)
 {
-    struct wake *wake = store_wake(live->server->store);
+    struct wake *wake = store_wake(live->engine->store);
     struct watch *watch;
     int64_t stream_id;
 
@@ -156,7 +156,7 @@ static void handle_timers(struct live *live)
 static void look_after(struct live *live, struct watch *watch, int64_t now)
 {
     if (watch->ttl_seconds >= 0)
-        upkeep_renew(live->server, watch->stream_id, now + watch->ttl_seconds * 1000);
+        upkeep_renew(live->engine, watch->stream_id, now + watch->ttl_seconds * 1000);
     if (live->recheck > 0 || watch->again ||
         (watch->ttl_seconds < 0 && watch->expires_at != 0 && watch->expires_at <= now))
         live_table_mark(&live->table, watch);

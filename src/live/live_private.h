@@ -12,7 +12,8 @@
 #include "live/live_table.h"
 
 struct live {
-    struct server *server;
+    struct engine *engine;
+    struct exchanges *exchanges;
     struct store_conn *conn;
     int epoll, poke; /* poke: an eventfd that ends the desk's sleep */
     struct live_table table;

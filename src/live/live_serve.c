@@ -13,11 +13,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "engine/engine.h"
 #include "exchange/exchange.h"
 #include "hints/wake.h"
 #include "live/live_private.h"
 #include "server/op_live.h"
-#include "server/server.h"
 #include "store/store.h"
 
 enum { CACHED = 8 };
@@ -46,7 +46,7 @@ void live_count_backlog(struct live *live, struct parked *parked, int64_t bytes)
 
 bool live_is_backed_up(struct live *live)
 {
-    return atomic_load(&live->backlog) > live->server->config->max_queued_bytes;
+    return atomic_load(&live->backlog) > live->engine->config->max_queued_bytes;
 }
 
 /* Takes a delayed exchange from the desk. */
@@ -90,11 +90,11 @@ void live_leave(struct live *live, struct parked *parked, bool ok)
     outgoing_clear(&parked->out);
     free(parked->reader.if_none_match);
     if (parked->watch && live_table_remove(&live->table, parked))
-        wake_interest(store_wake(live->server->store), parked->reader.stream_id, -1);
+        wake_interest(store_wake(live->engine->store), parked->reader.stream_id, -1);
     live_table_set_due(&live->table, parked, 0);
     free(parked);
     atomic_fetch_sub(&live->parked, 1);
-    atomic_fetch_sub(&live->server->exchanges, 1);
+    atomic_fetch_sub(&live->exchanges->count, 1);
     peer->done(peer, ok);
 }
 
@@ -126,7 +126,7 @@ bool live_push(struct live *live, struct parked *parked)
 
 static int64_t next_due(const struct live *live, const struct parked *parked, int64_t now)
 {
-    const struct config *config = live->server->config;
+    const struct config *config = live->engine->config;
     int64_t due = parked->ends_at;
 
     if (!outgoing_is_empty(&parked->out))
@@ -194,7 +194,7 @@ static enum ds_status encode(struct live *live, struct cache *cache, const struc
             answer_ref(answer, &cache->entry[i].answer);
             return DS_OK;
         }
-    status = op_live_encode(live->server, live->conn, stream, life, reader, answer);
+    status = op_live_encode(live->engine->config, live->conn, stream, life, reader, answer);
     if (status != DS_OK || !is_shared(reader) || cache->used == CACHED)
         return status;
     cache->entry[cache->used].reader = *reader;

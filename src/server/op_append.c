@@ -107,7 +107,7 @@ void op_append(struct ds_exchange *exchange)
     asked->needs_type = true;
     asked->body.data = request->body;
     asked->body.len = request->body_len;
-    asked->body.max_messages = exchange->server->config->max_messages;
+    asked->body.max_messages = exchange->config->max_messages;
     asked->seq = request->param[PARAM_STREAM_SEQ];
     asked->closes = http_request_closes(request);
     if (request->body_len > 0 && type && http_type_kind(type) == HTTP_TYPE_JSON) {
@@ -115,5 +115,5 @@ void op_append(struct ds_exchange *exchange)
             exchange_yield_slot(exchange);
         stream_body_check_json(&asked->body);
     }
-    commit_submit(exchange->server->commit, &append->write);
+    commit_submit(exchange->server->engine.commit, &append->write);
 }

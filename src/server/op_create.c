@@ -60,7 +60,7 @@ static const char *parse_fork(struct stream_create *asked, struct ds_exchange *e
                                "Stream-Forked-From"
                              : NULL;
     asked->source =
-        http_request_sibling(request, exchange->arena, exchange->server->config, source, &reason);
+        http_request_sibling(request, exchange->arena, exchange->config, source, &reason);
     if (!asked->source)
         return strcmp(reason, no_memory) == 0 ? no_memory
                                               : "Stream-Forked-From must be the path of a stream";
@@ -84,7 +84,7 @@ static enum ds_status parse(struct stream_create *asked, struct ds_exchange *exc
     asked->content_type = type;
     asked->body.data = request->body;
     asked->body.len = request->body_len;
-    asked->body.max_messages = exchange->server->config->max_messages;
+    asked->body.max_messages = exchange->config->max_messages;
     asked->arena = exchange->arena;
     asked->closed = http_request_closes(request);
     if (type && !http_type_is_valid(type))
@@ -110,7 +110,7 @@ static bool has_room(const struct create *create)
 
     return exchange_reserve(exchange, strlen(create->asked.stream.content_type) +
                                           strlen(exchange->request.prefix) +
-                                          strlen(exchange->server->config->base_url) + MOST_ORIGIN);
+                                          strlen(exchange->config->base_url) + MOST_ORIGIN);
 }
 
 static enum ds_status apply(struct batch *batch, struct commit_write *write)
@@ -138,7 +138,7 @@ static void answer(struct ds_exchange *exchange, const struct stream_create *ask
     }
     http_answer(exchange, asked->created ? 201 : 200);
     if (asked->created) { /* some servers make a redirect of a 200 with Location */
-        url = http_request_url(request, exchange->arena, exchange->server->config);
+        url = http_request_url(request, exchange->arena, exchange->config);
         http_add(head, "Location", url ? url : request->path);
     }
     http_add(head, "Content-Type", stream->content_type);
@@ -182,5 +182,5 @@ void op_create(struct ds_exchange *exchange)
     create->write.bytes = exchange->request.body_len;
     create->write.kill_after = exchange->request.param[PARAM_TEST_KILL] != NULL;
     create->exchange = exchange;
-    commit_submit(exchange->server->commit, &create->write);
+    commit_submit(exchange->server->engine.commit, &create->write);
 }

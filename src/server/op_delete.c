@@ -47,5 +47,5 @@ void op_delete(struct ds_exchange *exchange)
     deletion->write.makes_room = true;
     deletion->asked.path = exchange->request.path;
     deletion->exchange = exchange;
-    commit_submit(exchange->server->commit, &deletion->write);
+    commit_submit(exchange->server->engine.commit, &deletion->write);
 }

@@ -41,7 +41,7 @@ static enum ds_status look_up(struct ds_exchange *exchange)
     status = store_fault_meet(exchange->conn, exchange->arena, request->path, method_name(request),
                               fault_draw(), fault);
     if (status == DS_OK) {
-        commit_wal_grew(exchange->server->commit, store_wal_bytes(exchange->conn));
+        commit_wal_grew(exchange->server->engine.commit, store_wal_bytes(exchange->conn));
         log_debug("%s %s meets a fault", method_name(request), request->path);
         exchange->fault = fault;
     }
@@ -147,8 +147,8 @@ static const char *name_path(struct ds_exchange *exchange, struct fault *fault)
 {
     const char *reason = NULL;
 
-    fault->path = http_request_sibling(&exchange->request, exchange->arena,
-                                       exchange->server->config, fault->path, &reason);
+    fault->path = http_request_sibling(&exchange->request, exchange->arena, exchange->config,
+                                       fault->path, &reason);
     if (fault->path && strcmp(fault->path, OP_FAULT_PATH) == 0)
         return "faults are not injected here";
     return fault->path ? NULL : reason;

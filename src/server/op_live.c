@@ -30,26 +30,24 @@
 #include "http/http_response.h"
 #include "protocol/cursor.h"
 #include "server/op_read.h"
-#include "server/server.h"
 #include "store/store.h"
 
 enum { SSE_SLICE = 64 * 1024 }; /* payload of one event: what a reader gets before others do */
 
-int64_t op_live_cursor(const struct server *server, int64_t client, int64_t now_ms)
+int64_t op_live_cursor(const struct config *config, int64_t client, int64_t now_ms)
 {
-    const struct config *config = server->config;
     int64_t current = cursor_calculate(now_ms, config->cursor_interval_s, config->cursor_epoch_s);
 
     return cursor_response(current, client, config->cursor_interval_s, clock_random());
 }
 
-int64_t op_live_keep_cursor(const struct server *server, int64_t client, bool sse)
+int64_t op_live_keep_cursor(const struct config *config, int64_t client, bool sse)
 {
-    int64_t now = clock_wall_ms(), current = op_live_cursor(server, -1, now);
+    int64_t now = clock_wall_ms(), current = op_live_cursor(config, -1, now);
 
     if (client < current)
         return -1;
-    return sse ? op_live_cursor(server, client, now) : client;
+    return sse ? op_live_cursor(config, client, now) : client;
 }
 
 void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
@@ -82,10 +80,10 @@ static enum ds_status give(struct buf *buf, struct chunk **chunk)
 
 /* --- long-poll --- */
 
-static enum ds_status refuse(struct server *server, enum ds_status life,
+static enum ds_status refuse(const struct config *config, enum ds_status life,
                              const struct live_reader *reader, struct live_answer *answer)
 {
-    struct ds_exchange scratch = {.server = server, .request.origin = reader->origin};
+    struct ds_exchange scratch = {.config = config, .request.origin = reader->origin};
     enum ds_status status;
 
     http_refuse_status(&scratch, life);
@@ -98,7 +96,7 @@ static enum ds_status refuse(struct server *server, enum ds_status life,
     return give(&scratch.body, &answer->body);
 }
 
-static enum ds_status poll_data(struct server *server, struct store_conn *conn,
+static enum ds_status poll_data(const struct config *config, struct store_conn *conn,
                                 const struct stream *stream, const struct live_reader *reader,
                                 struct live_answer *answer)
 {
@@ -107,20 +105,19 @@ static enum ds_status poll_data(struct server *server, struct store_conn *conn,
     struct read_view view = {
         .stream = stream,
         .from = reader->position,
-        .cursor = op_live_cursor(server, reader->cursor, now),
+        .cursor = op_live_cursor(config, reader->cursor, now),
         .only_now = reader->only_now,
         .mangled = mangle_is_any(&reader->mangle),
         .if_none_match = reader->if_none_match,
         .origin = reader->origin,
         .now = now,
     };
-    enum ds_status status =
-        store_read_span(conn, stream, reader->position, (size_t)server->config->read_chunk_bytes,
-                        &body, &view.span);
+    enum ds_status status = store_read_span(conn, stream, reader->position,
+                                            (size_t)config->read_chunk_bytes, &body, &view.span);
 
     mangle_body(&reader->mangle, &body);
     view.body_len = (int64_t)body.len;
-    if (status == DS_OK && !op_read_head(&head, server, &view))
+    if (status == DS_OK && !op_read_head(&head, config, &view))
         buf_clear(&body);
     if (status == DS_OK)
         status = give(&head, &answer->head);
@@ -133,18 +130,18 @@ static enum ds_status poll_data(struct server *server, struct store_conn *conn,
     return status;
 }
 
-static enum ds_status encode_poll(struct server *server, struct store_conn *conn,
+static enum ds_status encode_poll(const struct config *config, struct store_conn *conn,
                                   const struct stream *stream, const struct live_reader *reader,
                                   struct live_answer *answer)
 {
     struct buf head = {0};
 
     if (reader->position < stream->tail)
-        return poll_data(server, conn, stream, reader, answer);
+        return poll_data(config, conn, stream, reader, answer);
     if (stream->closed_at == 0 && !reader->out_of_time)
         return DS_OK;
-    op_read_nothing(&head, server, reader->origin, stream, reader->position,
-                    op_live_cursor(server, reader->cursor, clock_wall_ms()));
+    op_read_nothing(&head, config, reader->origin, stream, reader->position,
+                    op_live_cursor(config, reader->cursor, clock_wall_ms()));
     answer->end = true;
     return give(&head, &answer->head);
 }
@@ -185,7 +182,7 @@ static enum ds_status add_data(struct store_conn *conn, const struct stream *str
     return status;
 }
 
-static enum ds_status encode_sse(struct server *server, struct store_conn *conn,
+static enum ds_status encode_sse(const struct config *config, struct store_conn *conn,
                                  const struct stream *stream, const struct live_reader *reader,
                                  struct live_answer *answer)
 {
@@ -206,29 +203,29 @@ static enum ds_status encode_sse(struct server *server, struct store_conn *conn,
     answer->end = control.closed || reader->out_of_time;
     if (frame.len == 0 && reader->greeted && !control.closed && control.next == reader->position)
         return DS_OK; /* nothing to tell; out of time: the connection ends without a word */
-    control.cursor = op_live_cursor(server, -1, clock_wall_ms());
+    control.cursor = op_live_cursor(config, -1, clock_wall_ms());
     if (control.cursor < reader->cursor)
         control.cursor = reader->cursor;
     sse_add_control(&frame, &control);
     return give(&frame, &answer->body);
 }
 
-enum ds_status op_live_encode(struct server *server, struct store_conn *conn,
+enum ds_status op_live_encode(const struct config *config, struct store_conn *conn,
                               const struct stream *stream, enum ds_status life,
                               const struct live_reader *reader, struct live_answer *answer)
 {
     if (life == DS_NOT_FOUND || life == DS_GONE) {
         if (reader->kind == LIVE_LONG_POLL)
-            return refuse(server, life, reader, answer);
+            return refuse(config, life, reader, answer);
         answer->end = true; /* a 404 awaits the client when it comes back */
         return DS_OK;
     }
     if (life != DS_OK) { /* the database cannot be read: wait, while there is time */
         answer->end = reader->out_of_time;
-        return answer->end && reader->kind == LIVE_LONG_POLL ? refuse(server, life, reader, answer)
+        return answer->end && reader->kind == LIVE_LONG_POLL ? refuse(config, life, reader, answer)
                                                              : DS_OK;
     }
     if (reader->kind == LIVE_LONG_POLL)
-        return encode_poll(server, conn, stream, reader, answer);
-    return encode_sse(server, conn, stream, reader, answer);
+        return encode_poll(config, conn, stream, reader, answer);
+    return encode_sse(config, conn, stream, reader, answer);
 }

@@ -50,7 +50,7 @@ void op_options(struct ds_exchange *exchange)
 
     http_answer(exchange, 204);
     http_add(head, "Allow", exchange->allow);
-    http_cors_add_preflight(head, exchange->server->config, exchange->allow,
+    http_cors_add_preflight(head, exchange->config, exchange->allow,
                             exchange->request.param[PARAM_REQUEST_HEADERS]);
     http_end(head, -1);
     exchange_finish(exchange);
@@ -68,7 +68,7 @@ void op_health(struct ds_exchange *exchange)
         http_answer(exchange, 200);
         http_add(&exchange->head, "Cache-Control", "no-store");
         http_add(&exchange->head, "Content-Type", "text/plain; charset=utf-8");
-        buf_adds(&exchange->body, store_is_low(exchange->server->store)
+        buf_adds(&exchange->body, store_is_low(exchange->server->engine.store)
                                       ? "ok, but the disk is full: appends may be refused\n"
                                       : "ok\n");
         http_end(&exchange->head, (int64_t)exchange->body.len);

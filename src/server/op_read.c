@@ -123,7 +123,7 @@ static void add_position(struct buf *head, const struct stream *stream, int64_t 
     }
 }
 
-bool op_read_head(struct buf *head, const struct server *server, const struct read_view *view)
+bool op_read_head(struct buf *head, const struct config *config, const struct read_view *view)
 {
     char etag[ETAG_SIZE];
     bool unchanged;
@@ -131,7 +131,7 @@ bool op_read_head(struct buf *head, const struct server *server, const struct re
     format_etag(etag, view);
     unchanged =
         !view->only_now && view->if_none_match && http_etag_matches(view->if_none_match, etag);
-    http_begin(head, server->config, view->origin, unchanged ? 304 : 200);
+    http_begin(head, config, view->origin, unchanged ? 304 : 200);
     http_add(head, "Content-Type", view->stream->content_type);
     op_read_shut_in(head);
     add_position(head, view->stream, view->span.next);
@@ -139,15 +139,15 @@ bool op_read_head(struct buf *head, const struct server *server, const struct re
         http_add_int(head, "Stream-Cursor", view->cursor);
     if (!view->only_now)
         http_add(head, "ETag", etag);
-    add_cache_control(head, server->config, view);
+    add_cache_control(head, config, view);
     http_end(head, unchanged ? -1 : view->body_len);
     return !unchanged;
 }
 
-void op_read_nothing(struct buf *head, const struct server *server, const char *origin,
+void op_read_nothing(struct buf *head, const struct config *config, const char *origin,
                      const struct stream *stream, int64_t position, int64_t cursor)
 {
-    http_begin(head, server->config, origin, 204);
+    http_begin(head, config, origin, 204);
     add_position(head, stream, position);
     if (stream->closed_at == 0) /* a closed stream has no next poll (5.7) */
         http_add_int(head, "Stream-Cursor", cursor);
@@ -235,7 +235,7 @@ static void park(struct ds_exchange *exchange, const struct stream *stream,
     struct live_reader reader = {
         .stream_id = stream->id,
         .position = read->from,
-        .cursor = op_live_keep_cursor(exchange->server, read->cursor, read->mode == SSE),
+        .cursor = op_live_keep_cursor(exchange->config, read->cursor, read->mode == SSE),
         .kind = read->mode == SSE ? LIVE_SSE : LIVE_LONG_POLL,
         .only_now = read->kind == OFFSET_NOW,
     };
@@ -260,7 +260,7 @@ static void park(struct ds_exchange *exchange, const struct stream *stream,
 static enum ds_status answer(struct ds_exchange *exchange, const struct stream *stream,
                              const struct read_request *read, int64_t now)
 {
-    const struct server *server = exchange->server;
+    const struct config *config = exchange->config;
     struct read_view view = {
         .stream = stream,
         .from = read->from,
@@ -275,16 +275,16 @@ static enum ds_status answer(struct ds_exchange *exchange, const struct stream *
 
     if (stream->tail - read->from > LONG_READ)
         exchange_yield_slot(exchange);
-    status = store_read_span(exchange->conn, stream, read->from,
-                             (size_t)server->config->read_chunk_bytes, &exchange->body, &view.span);
+    status = store_read_span(exchange->conn, stream, read->from, (size_t)config->read_chunk_bytes,
+                             &exchange->body, &view.span);
     if (status != DS_OK)
         return status;
     if (read->mode == LONG_POLL)
-        view.cursor = op_live_cursor(server, read->cursor, now);
+        view.cursor = op_live_cursor(config, read->cursor, now);
     if (view.mangled)
         mangle_body(&exchange->fault->mangle, &exchange->body);
     view.body_len = (int64_t)exchange->body.len;
-    if (!op_read_head(&exchange->head, server, &view))
+    if (!op_read_head(&exchange->head, config, &view))
         buf_clear(&exchange->body);
     return DS_OK;
 }
@@ -321,7 +321,7 @@ static enum ds_status look(struct ds_exchange *exchange, struct read_request *re
             return status;
     }
     if (stream->ttl_seconds >= 0)
-        upkeep_renew(exchange->server, stream->id, now + stream->ttl_seconds * 1000);
+        upkeep_renew(&exchange->server->engine, stream->id, now + stream->ttl_seconds * 1000);
     *park_it = read->mode == SSE || (read->mode == LONG_POLL && read->from == stream->tail);
     if (!*park_it)
         return answer(exchange, stream, read, now);
@@ -329,7 +329,7 @@ static enum ds_status look(struct ds_exchange *exchange, struct read_request *re
     if (stream->closed_at != 0 && read->from == stream->tail &&
         (read->mode == LONG_POLL || read->resumed)) {
         *park_it = false;
-        op_read_nothing(&exchange->head, exchange->server, exchange->request.origin, stream,
+        op_read_nothing(&exchange->head, exchange->config, exchange->request.origin, stream,
                         read->from, -1);
     }
     return DS_OK;

@@ -8,7 +8,7 @@
 #include "store/store.h"
 
 struct buf;
-struct server;
+struct config;
 struct stream;
 
 /* An answer to a read, as its head needs to know it. */
@@ -26,10 +26,10 @@ struct read_view {
 };
 
 /* Writes the whole head: 200, or 304 (returns false: the body stays away), or 204 when empty. */
-bool op_read_head(struct buf *head, const struct server *server, const struct read_view *view);
+bool op_read_head(struct buf *head, const struct config *config, const struct read_view *view);
 
 /* The 204 of a long-poll that found nothing, or the end of a closed stream. */
-void op_read_nothing(struct buf *head, const struct server *server, const char *origin,
+void op_read_nothing(struct buf *head, const struct config *config, const char *origin,
                      const struct stream *stream, int64_t position, int64_t cursor);
 
 /*

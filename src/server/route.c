@@ -103,7 +103,7 @@ static bool is_write(const struct http_request *request)
 static void carry_out(struct ds_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
-    const struct place *place = find_place(exchange->server->config, request->path);
+    const struct place *place = find_place(exchange->config, request->path);
 
     exchange->allow = place->allow;
     if (!place->allow) {
@@ -132,13 +132,13 @@ void route(struct ds_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
     const char *reason = NULL;
-    int status = http_request_parse(request, exchange->arena, exchange->server->config, &reason);
+    int status = http_request_parse(request, exchange->arena, exchange->config, &reason);
 
     exchange->no_body = request->method == HTTP_HEAD;
     if (status != 0) {
         http_refuse(exchange, status, reason);
         exchange_finish(exchange);
-    } else if (!exchange->server->config->test_endpoints) {
+    } else if (!exchange->config->test_endpoints) {
         carry_out(exchange);
     } else if (!op_fault_meet(exchange, resume)) {
         resume(exchange);

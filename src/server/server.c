@@ -6,9 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "engine/commit.h"
-#include "engine/upkeep.h"
-#include "http/http_response.h"
+#include "config/config.h"
 #include "live/live.h"
 #include "server/hook.h"
 #include "store/store.h"
@@ -16,7 +14,7 @@
 static int64_t stop_by(struct server *server)
 {
     if (server->stop_by == 0)
-        server->stop_by = clock_monotonic_ms() + server->config->stop_timeout_ms;
+        server->stop_by = clock_monotonic_ms() + server->engine.config->stop_timeout_ms;
     return server->stop_by;
 }
 
@@ -24,13 +22,11 @@ void server_close(struct server *server)
 {
     /* answers of the committer may go to the desk, renewals of the desk to the committer: both
        take what they are given until both have ended */
-    upkeep_stop(server->upkeep);
-    commit_stop(server->commit);
+    engine_stop(&server->engine);
     hook_stop(server->hook, stop_by(server)); /* nothing begins or ends any more */
     live_stop(server->live);
-    commit_free(server->commit);
-    store_close(server->store, server->lasting);
-    buf_close(&server->no_memory);
+    engine_close(&server->engine);
+    exchanges_close(&server->exchanges);
 }
 
 void server_leave(struct server *server)
@@ -40,24 +36,22 @@ void server_leave(struct server *server)
 
 enum ds_status server_start(struct server *server, const struct config *config, bool threads)
 {
-    enum ds_status status;
+    struct engine *engine = &server->engine;
+    enum ds_status status = DS_NO_MEMORY;
 
     memset((void *)server, 0, sizeof *server);
-    server->config = config;
-    server->lasting = server->is_restarted = threads;
-    http_write_no_memory(&server->no_memory, config);
-    status =
-        buf_failed(&server->no_memory) ? DS_NO_MEMORY : store_open(&server->store, config, threads);
+    engine->config = config;
+    engine->is_restarted = threads;
+    if (exchanges_open(&server->exchanges, config, server))
+        status = engine_open(engine, config, threads);
     if (status == DS_OK && config->hook[0])
         status = hook_start(&server->hook, config, threads);
     if (server->hook)
-        store_listen(server->store, hook_tell, server->hook);
+        store_listen(engine->store, hook_tell, server->hook);
     if (status == DS_OK)
-        status = commit_start(&server->commit, server->store, config, threads);
+        status = engine_start(engine);
     if (status == DS_OK)
-        status = live_start(&server->live, server, threads);
-    if (status == DS_OK && threads)
-        status = upkeep_start(&server->upkeep, server);
+        status = live_start(&server->live, engine, &server->exchanges, threads);
     if (status != DS_OK)
         server_close(server);
     else if (threads && config->test_endpoints)
@@ -71,8 +65,8 @@ void server_drain(struct server *server)
     const struct timespec moment = {0, 2 * 1000000};
 
     live_let_go(server->live);
-    while (atomic_load(&server->exchanges) > 0 && clock_monotonic_ms() < until)
+    while (atomic_load(&server->exchanges.count) > 0 && clock_monotonic_ms() < until)
         (void)nanosleep(&moment, NULL);
-    if (atomic_load(&server->exchanges) > 0)
-        log_warn("%d exchanges were not over in time", atomic_load(&server->exchanges));
+    if (atomic_load(&server->exchanges.count) > 0)
+        log_warn("%d exchanges were not over in time", atomic_load(&server->exchanges.count));
 }

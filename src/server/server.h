@@ -7,33 +7,24 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "base/buf.h"
-#include "config/config.h"
+#include "engine/engine.h"
+#include "exchange/exchange.h"
 #include "protocol/status.h"
 
-struct commit;
 struct hook;
-struct upkeep;
 struct live;
-struct store;
 
 struct server {
-    const struct config *config;
-    struct store *store;
-    struct commit *commit;
+    struct engine engine;
+    struct exchanges exchanges;
     struct live *live;
-    struct hook *hook;     /* NULL: DS_HOOK is not set */
-    struct buf no_memory;  /* an answer for when there is no memory to make one */
-    bool is_restarted;     /* another process is started when this one ends */
-    bool lasting;          /* has threads and stays; a CGI process does not */
-    struct upkeep *upkeep; /* NULL in a CGI process */
-    atomic_int exchanges;  /* under way, for a graceful end */
+    struct hook *hook;    /* NULL: DS_HOOK is not set */
     int64_t stop_by;      /* monotonic ms: when a graceful end must be over; 0: not asked for yet */
     atomic_bool stopping; /* connections are closed after their answer, nobody is parked */
 };
 
 /*
- * Opens the store and starts the threads (committer, live desk, upkeep); a CGI process does
+ * Opens the store and starts the threads (committer, upkeep, live desk); a CGI process does
  * the same work without threads. On failure everything is closed again.
  */
 enum ds_status server_start(struct server *server, const struct config *config, bool threads);

@@ -28,7 +28,7 @@ static int64_t position_of(const char *target)
 static void send_bytes(struct ds_exchange *exchange, int64_t from)
 {
     static const char bytes[64 * 1024];
-    int64_t left = STREAM_BYTES - from, chunk = exchange->server->config->read_chunk_bytes;
+    int64_t left = STREAM_BYTES - from, chunk = exchange->config->read_chunk_bytes;
     int64_t len = left < chunk ? left : chunk;
 
     for (int64_t i = 0; i < len; i += (int64_t)sizeof bytes)

@@ -49,7 +49,7 @@ static void stop(void)
 {
     gateway_fcgi_close_door(gateway);
     server_drain(&server);
-    fuzz_require(atomic_load(&server.exchanges) == 0);
+    fuzz_require(atomic_load(&server.exchanges.count) == 0);
     gateway_fcgi_stop(gateway);
     server_close(&server);
     gateway_fcgi_free(gateway);

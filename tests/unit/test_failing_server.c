@@ -80,7 +80,7 @@ static void stop(void)
     if (gateway)
         gateway_fcgi_close_door(gateway);
     server_drain(&server);
-    ck_assert_int_eq(atomic_load(&server.exchanges), 0);
+    ck_assert_int_eq(atomic_load(&server.exchanges.count), 0);
     if (gateway)
         gateway_fcgi_stop(gateway);
     server_close(&server);
