@@ -4,8 +4,8 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
-#include "http/http_response.h"
 #include "live/live.h"
 #include "server/server.h"
 
@@ -15,7 +15,7 @@ bool exchanges_open(struct exchanges *all, const struct config *config, struct s
 {
     all->config = config;
     all->server = server;
-    http_write_no_memory(&all->no_memory, config);
+    answer_write_no_memory(&all->no_memory, config);
     return !buf_failed(&all->no_memory);
 }
 

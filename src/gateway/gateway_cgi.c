@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "engine/commit.h"
 #include "engine/upkeep.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_cors.h"
 #include "http/http_response.h"
@@ -181,7 +182,7 @@ static bool answer(struct server *server, struct store_conn *conn, struct peer *
         return peer_send_ready(peer, server->exchanges.no_memory.data,
                                server->exchanges.no_memory.len);
     if (status != 0) {
-        http_refuse(exchange, status, reason);
+        exchange_refuse(exchange, status, reason);
         exchange_finish(exchange);
     } else {
         /* The desk must not block on a reader that takes nothing. Only now: standard input may be

@@ -50,11 +50,11 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "gateway/seats.h"
 #include "gateway/spool.h"
 #include "hints/wake.h"
-#include "http/http_response.h"
 #include "server/route.h"
 #include "server/server.h"
 #include "store/store.h"
@@ -430,7 +430,7 @@ static void answer(struct worker *worker, struct connection *connection, bool la
         peer_done(peer, peer_send_ready(peer, server->exchanges.no_memory.data,
                                         server->exchanges.no_memory.len));
     } else if (status != 0) {
-        http_refuse(exchange, status, reason);
+        exchange_refuse(exchange, status, reason);
         exchange_finish(exchange);
     } else {
         route(exchange);

@@ -3,7 +3,7 @@
  * the caller owns nothing.
  *
  * The enum is small on purpose: it says what the caller can do about it, not what went wrong.
- * What went wrong is logged once, where it happened. http_refuse_status() in http_response.c
+ * What went wrong is logged once, where it happened. exchange_refuse_status() in http_response.c
  * has the one table that turns these into HTTP.
  */
 #ifndef STATUS_H

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "config/config.h"
 #include "engine/stream_write.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_response.h"
 #include "server/op.h"
@@ -32,7 +33,7 @@ static void answer_success(struct ds_exchange *exchange, const struct stream_app
     bool fresh_data = !asked->duplicate && asked->body.len > 0;
     int status = asked->producer.id && fresh_data ? 200 : 204;
 
-    http_answer(exchange, status);
+    exchange_answer(exchange, status);
     http_add_offset(&exchange->head, asked->tail);
     if (asked->producer.id) {
         http_add_int(&exchange->head, "Producer-Epoch", asked->producer.epoch);
@@ -52,7 +53,7 @@ static void answer(struct ds_exchange *exchange, const struct stream_append *ask
         answer_success(exchange, asked);
         return;
     }
-    http_refuse_begin(exchange, http_status_of(asked->verdict));
+    exchange_refuse_begin(exchange, exchange_http_status(asked->verdict));
     if (asked->verdict == DS_CLOSED) {
         http_add(head, "Stream-Closed", "true");
         http_add_offset(head, asked->tail);
@@ -63,7 +64,7 @@ static void answer(struct ds_exchange *exchange, const struct stream_append *ask
                      asked->state.exists ? asked->state.last_seq + 1 : 0);
         http_add_int(head, "Producer-Received-Seq", asked->producer.seq);
     }
-    http_refuse_end(exchange, asked->reason);
+    exchange_refuse_end(exchange, asked->reason);
 }
 
 static void finish(struct commit_write *write, enum ds_status status)
@@ -74,7 +75,7 @@ static void finish(struct commit_write *write, enum ds_status status)
     if (status == DS_OK)
         answer(exchange, &append->asked);
     else
-        http_refuse_status(exchange, status);
+        exchange_refuse_status(exchange, status);
     exchange_finish(exchange); /* and with it this write */
 }
 
@@ -93,7 +94,7 @@ void op_append(struct ds_exchange *exchange)
         producer_parse(&asked->producer, request->param[PARAM_PRODUCER_ID],
                        request->param[PARAM_PRODUCER_EPOCH], request->param[PARAM_PRODUCER_SEQ]);
     if (reason) {
-        http_refuse(exchange, 400, reason);
+        exchange_refuse(exchange, 400, reason);
         exchange_finish(exchange);
         return;
     }

@@ -8,6 +8,7 @@
 #include "base/digits.h"
 #include "config/config.h"
 #include "engine/stream_write.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_response.h"
 #include "protocol/expiry.h"
@@ -133,10 +134,10 @@ static void answer(struct ds_exchange *exchange, const struct stream_create *ask
     const char *url;
 
     if (asked->verdict != DS_OK) {
-        http_refuse(exchange, http_status_of(asked->verdict), asked->reason);
+        exchange_refuse(exchange, exchange_http_status(asked->verdict), asked->reason);
         return;
     }
-    http_answer(exchange, asked->created ? 201 : 200);
+    exchange_answer(exchange, asked->created ? 201 : 200);
     if (asked->created) { /* some servers make a redirect of a 200 with Location */
         url = http_request_url(request, exchange->arena, exchange->config);
         http_add(head, "Location", url ? url : request->path);
@@ -157,7 +158,7 @@ static void finish(struct commit_write *write, enum ds_status status)
     if (status == DS_OK)
         answer(exchange, &create->asked);
     else
-        http_refuse_status(exchange, status);
+        exchange_refuse_status(exchange, status);
     exchange_finish(exchange);
 }
 
@@ -173,7 +174,7 @@ void op_create(struct ds_exchange *exchange)
     }
     status = parse(&create->asked, exchange, &reason);
     if (status != DS_OK) {
-        http_refuse(exchange, http_status_of(status), reason);
+        exchange_refuse(exchange, exchange_http_status(status), reason);
         exchange_finish(exchange);
         return;
     }

@@ -1,6 +1,7 @@
 /* DELETE (protocol section 5.4). */
 #include "base/arena.h"
 #include "engine/stream_write.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_response.h"
 #include "server/op.h"
@@ -25,11 +26,11 @@ static void finish(struct commit_write *write, enum ds_status status)
     if (status == DS_OK)
         status = deletion->asked.verdict;
     if (status == DS_OK) {
-        http_answer(exchange, 204);
+        exchange_answer(exchange, 204);
         http_add(&exchange->head, "Cache-Control", "no-store");
         http_end(&exchange->head, -1);
     } else {
-        http_refuse_status(exchange, status);
+        exchange_refuse_status(exchange, status);
     }
     exchange_finish(exchange);
 }

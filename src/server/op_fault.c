@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "engine/commit.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_response.h"
 #include "live/live.h"
@@ -60,7 +61,7 @@ bool op_fault_meet(struct ds_exchange *exchange, void (*resume)(struct ds_exchan
     if (status == DS_NOT_FOUND)
         return false;
     if (status != DS_OK) {
-        http_refuse_status(exchange, status);
+        exchange_refuse_status(exchange, status);
         exchange_finish(exchange);
         return true;
     }
@@ -68,7 +69,7 @@ bool op_fault_meet(struct ds_exchange *exchange, void (*resume)(struct ds_exchan
     if (delay == 0)
         return false;
     if (!live_delay(exchange->server->live, exchange, delay, resume)) {
-        http_refuse(exchange, 503, "too many requests are delayed");
+        exchange_refuse(exchange, 503, "too many requests are delayed");
         exchange_finish(exchange);
     }
     return true;
@@ -82,7 +83,7 @@ static void cut(struct ds_exchange *exchange)
         exchange_drop(exchange);
         return;
     }
-    http_answer(exchange, 502);
+    exchange_answer(exchange, 502);
     http_add(&exchange->head, "X-Accel-Redirect", "/.drop");
     http_end(&exchange->head, 0);
     exchange_finish(exchange);
@@ -94,7 +95,7 @@ static void fail(struct ds_exchange *exchange)
     struct buf *head = &exchange->head;
     bool has_body = fault->status != 204 && fault->status != 205 && fault->status != 304;
 
-    http_answer(exchange, (int)fault->status);
+    exchange_answer(exchange, (int)fault->status);
     http_add(head, "Cache-Control", "no-store");
     if (fault->retry_after >= 0)
         http_add_int(head, "Retry-After", fault->retry_after);
@@ -125,9 +126,9 @@ bool op_fault_strike(struct ds_exchange *exchange)
 static void answer(struct ds_exchange *exchange, enum ds_status status)
 {
     if (status != DS_OK) {
-        http_refuse_status(exchange, status);
+        exchange_refuse_status(exchange, status);
     } else {
-        http_answer(exchange, 200);
+        exchange_answer(exchange, 200);
         http_add(&exchange->head, "Cache-Control", "no-store");
         http_add(&exchange->head, "Content-Type", "application/json");
         http_end(&exchange->head, (int64_t)exchange->body.len);
@@ -165,7 +166,7 @@ void op_fault_set(struct ds_exchange *exchange)
     if (status == DS_OK)
         reason = name_path(exchange, &fault);
     if (reason) {
-        http_refuse(exchange, strcmp(reason, "out of memory") == 0 ? 503 : 400, reason);
+        exchange_refuse(exchange, strcmp(reason, "out of memory") == 0 ? 503 : 400, reason);
         exchange_finish(exchange);
         return;
     }

@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "config/config.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_response.h"
 #include "protocol/cursor.h"
@@ -59,7 +60,7 @@ void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream
     reader->encoding = stream->kind == HTTP_TYPE_JSON   ? SSE_JSON
                        : stream->kind == HTTP_TYPE_TEXT ? SSE_TEXT
                                                         : SSE_BASE64;
-    http_answer(exchange, 200);
+    exchange_answer(exchange, 200);
     http_add(head, "Content-Type", "text/event-stream");
     /* no-transform: in the compressor of a proxy, events would wait (RFC 9111 section 5.2.2.6) */
     http_add(head, "Cache-Control", "no-cache, no-transform");
@@ -86,7 +87,7 @@ static enum ds_status refuse(const struct config *config, enum ds_status life,
     struct ds_exchange scratch = {.config = config, .request.origin = reader->origin};
     enum ds_status status;
 
-    http_refuse_status(&scratch, life);
+    exchange_refuse_status(&scratch, life);
     answer->end = true;
     status = give(&scratch.head, &answer->head);
     if (status != DS_OK) {

@@ -1,6 +1,7 @@
 /* The small ones: HEAD, OPTIONS and the health check. */
 #include "base/clock.h"
 #include "config/config.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_cors.h"
 #include "http/http_response.h"
@@ -21,11 +22,11 @@ void op_head(struct ds_exchange *exchange)
 
     store_end_read(exchange->conn);
     if (status != DS_OK) {
-        http_refuse_status(exchange, status);
+        exchange_refuse_status(exchange, status);
         exchange_finish(exchange);
         return;
     }
-    http_answer(exchange, 200);
+    exchange_answer(exchange, 200);
     http_add(head, "Content-Type", stream.content_type);
     op_read_shut_in(head);
     http_add_offset(head, stream.tail);
@@ -48,7 +49,7 @@ void op_options(struct ds_exchange *exchange)
 {
     struct buf *head = &exchange->head;
 
-    http_answer(exchange, 204);
+    exchange_answer(exchange, 204);
     http_add(head, "Allow", exchange->allow);
     http_cors_add_preflight(head, exchange->config, exchange->allow,
                             exchange->request.param[PARAM_REQUEST_HEADERS]);
@@ -63,9 +64,9 @@ void op_health(struct ds_exchange *exchange)
     enum ds_status status = store_find(exchange->conn, exchange->arena, "/health", 0, &stream);
 
     if (status != DS_NOT_FOUND) {
-        http_refuse_status(exchange, status);
+        exchange_refuse_status(exchange, status);
     } else {
-        http_answer(exchange, 200);
+        exchange_answer(exchange, 200);
         http_add(&exchange->head, "Cache-Control", "no-store");
         http_add(&exchange->head, "Content-Type", "text/plain; charset=utf-8");
         buf_adds(&exchange->body, store_is_low(exchange->server->engine.store)

@@ -12,6 +12,7 @@
 #include "base/digits.h"
 #include "config/config.h"
 #include "engine/upkeep.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_etag.h"
 #include "http/http_query.h"
@@ -252,7 +253,7 @@ static void park(struct ds_exchange *exchange, const struct stream *stream,
     if (live_park(exchange->server->live, exchange, &reader))
         return;
     free(reader.if_none_match);
-    http_refuse(exchange, 503, "too many readers are waiting");
+    exchange_refuse(exchange, 503, "too many readers are waiting");
     exchange_finish(exchange);
 }
 
@@ -344,7 +345,7 @@ void op_read(struct ds_exchange *exchange)
     enum ds_status status;
 
     if (reason) {
-        http_refuse(exchange, reason == no_memory ? 503 : 400, reason);
+        exchange_refuse(exchange, reason == no_memory ? 503 : 400, reason);
         exchange_finish(exchange);
         return;
     }
@@ -355,6 +356,6 @@ void op_read(struct ds_exchange *exchange)
         return;
     }
     if (status != DS_OK)
-        http_refuse_status(exchange, status);
+        exchange_refuse_status(exchange, status);
     exchange_finish(exchange);
 }

@@ -21,6 +21,7 @@
 
 #include "base/arena.h"
 #include "config/config.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_response.h"
 #include "server/op.h"
@@ -80,18 +81,19 @@ static const struct place *find_place(const struct config *config, const char *p
 
 static void refuse_method(struct ds_exchange *exchange, const struct place *place)
 {
-    http_refuse_begin(exchange, 405);
+    exchange_refuse_begin(exchange, 405);
     http_add(&exchange->head, "Allow", place->allow);
-    http_refuse_end(exchange, "this method is not allowed here");
+    exchange_refuse_end(exchange, "this method is not allowed here");
     exchange_finish(exchange);
 }
 
 /* RFC 9110 section 12.5.3: the answer says what would be taken. */
 static void refuse_coding(struct ds_exchange *exchange)
 {
-    http_refuse_begin(exchange, 415);
+    exchange_refuse_begin(exchange, 415);
     http_add(&exchange->head, "Accept-Encoding", "identity");
-    http_refuse_end(exchange, "send the body without Content-Encoding: it is stored as it comes");
+    exchange_refuse_end(exchange,
+                        "send the body without Content-Encoding: it is stored as it comes");
     exchange_finish(exchange);
 }
 
@@ -107,14 +109,14 @@ static void carry_out(struct ds_exchange *exchange)
 
     exchange->allow = place->allow;
     if (!place->allow) {
-        http_refuse(exchange, 404, "this path is reserved");
+        exchange_refuse(exchange, 404, "this path is reserved");
         exchange_finish(exchange);
     } else if (request->method == HTTP_METHODS || !place->op[request->method]) {
         refuse_method(exchange, place);
     } else if (is_write(request) && http_request_is_coded(request)) {
         refuse_coding(exchange);
     } else if (request->body_too_large) {
-        http_refuse_status(exchange, DS_TOO_LARGE);
+        exchange_refuse_status(exchange, DS_TOO_LARGE);
         exchange_finish(exchange);
     } else {
         place->op[request->method](exchange);
@@ -136,7 +138,7 @@ void route(struct ds_exchange *exchange)
 
     exchange->no_body = request->method == HTTP_HEAD;
     if (status != 0) {
-        http_refuse(exchange, status, reason);
+        exchange_refuse(exchange, status, reason);
         exchange_finish(exchange);
     } else if (!exchange->config->test_endpoints) {
         carry_out(exchange);

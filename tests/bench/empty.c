@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_response.h"
 #include "server/route.h"
@@ -34,7 +35,7 @@ static void send_bytes(struct ds_exchange *exchange, int64_t from)
     for (int64_t i = 0; i < len; i += (int64_t)sizeof bytes)
         buf_add(&exchange->body, bytes,
                 len - i < (int64_t)sizeof bytes ? (size_t)(len - i) : sizeof bytes);
-    http_answer(exchange, 200);
+    exchange_answer(exchange, 200);
     http_add_offset(&exchange->head, from + len);
     if (len == left)
         http_add(&exchange->head, "Stream-Up-To-Date", "true");
@@ -52,7 +53,7 @@ void route(struct ds_exchange *exchange)
         send_bytes(exchange, position_of(target));
         return;
     }
-    http_answer(exchange, asked ? 200 : 204);
+    exchange_answer(exchange, asked ? 200 : 204);
     http_add_offset(&exchange->head, 0);
     http_add(&exchange->head, "Cache-Control", "no-store");
     http_end(&exchange->head, -1);
