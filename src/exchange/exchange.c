@@ -6,8 +6,6 @@
 #include "base/log.h"
 #include "exchange/answer.h"
 #include "exchange/exchange.h"
-#include "live/live.h"
-#include "server/server.h"
 
 enum { ANSWER_SIZE = 1024 }; /* most answers' head */
 
@@ -134,7 +132,6 @@ static void lack_memory(struct ds_exchange *exchange)
 
 void exchange_finish(struct ds_exchange *exchange)
 {
-    struct server *server = exchange->server;
     struct peer *peer = exchange->peer;
     struct outgoing out = {0};
     size_t sent;
@@ -150,7 +147,7 @@ void exchange_finish(struct ds_exchange *exchange)
     case PEER_AGAIN: /* a slow reader: it is not waited for here */
         if (load(exchange, &out)) {
             out.sent = sent;
-            live_drain(server->live, peer, &out);
+            peer->drain(peer, &out);
             break;
         }
         log_error("out of memory for the rest of an answer");

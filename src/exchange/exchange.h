@@ -56,7 +56,7 @@ struct ds_exchange *exchange_new(struct exchanges *all, struct peer *peer, struc
 
 /*
  * Sends head and body and ends the exchange. Does not block: what the connection does not take at
- * once goes to the live desk, which writes it as the reader reads. May be called by any thread.
+ * once goes to peer.drain(), which writes it as the reader reads. May be called by any thread.
  */
 void exchange_finish(struct ds_exchange *exchange);
 

@@ -61,6 +61,9 @@ struct peer {
     bool keep;           /* the connection serves further requests */
     /* Gives the connection back to its gateway: for the next request if ok, else to be closed. */
     void (*done)(struct peer *peer, bool ok);
+    /* Writes the rest of an answer when the socket was full. Takes over the peer, whose done() it
+       calls at the end, and the chunks of `out`; must not block. Any thread. */
+    void (*drain)(struct peer *peer, struct outgoing *out);
     /* See exchange_yield_slot(). NULL: nobody waits for this thread. */
     void (*yield_slot)(void);
     /* Of what comes in while a request waits: the header of a record, and how much follows it. */

@@ -147,6 +147,20 @@ static void throw_away_body(void)
     }
 }
 
+/* The web server, at the other end of standard output. */
+struct cgi_peer {
+    struct peer peer; /* first: its functions get the rest back */
+    struct live *live;
+};
+
+/* peer.drain: the live desk writes it as the web server takes it. */
+static void peer_drain(struct peer *peer, struct outgoing *out)
+{
+    struct cgi_peer *cgi = (struct cgi_peer *)peer;
+
+    live_drain(cgi->live, peer, out);
+}
+
 /* peer.done: there is no next request. */
 static void peer_done(struct peer *peer, bool ok)
 {
@@ -201,14 +215,17 @@ static bool answer(struct server *server, struct store_conn *conn, struct peer *
 
 int gateway_cgi_run(struct server *server)
 {
-    struct peer peer = {.fd = STDOUT_FILENO, .done = peer_done};
+    struct cgi_peer cgi = {
+        .peer = {.fd = STDOUT_FILENO, .done = peer_done, .drain = peer_drain},
+        .live = server->live,
+    };
     struct store_conn *conn;
     bool ok;
 
     if (store_connect(&conn, server->engine.store) != DS_OK)
         return gateway_cgi_apologize(server->engine.config);
     commit_lend(server->engine.commit, conn);
-    ok = answer(server, conn, &peer);
+    ok = answer(server, conn, &cgi.peer);
     (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
     upkeep_once(&server->engine, conn);
     return ok ? 0 : 1;

@@ -55,6 +55,7 @@
 #include "gateway/seats.h"
 #include "gateway/spool.h"
 #include "hints/wake.h"
+#include "live/live.h"
 #include "server/route.h"
 #include "server/server.h"
 #include "store/store.h"
@@ -190,6 +191,14 @@ static void peer_done(struct peer *peer, bool ok)
         close_connection(connection);
 }
 
+/* peer.drain: the live desk writes it as the web server takes it. */
+static void peer_drain(struct peer *peer, struct outgoing *out)
+{
+    struct connection *connection = (struct connection *)peer;
+
+    live_drain(connection->gateway->server->live, peer, out);
+}
+
 static void sit_down(struct worker *worker)
 {
     if (!worker->seated)
@@ -246,6 +255,7 @@ static void admit(struct gateway_fcgi *gateway, int fd)
     connection->peer.fd = fd;
     connection->peer.framed = true;
     connection->peer.done = peer_done;
+    connection->peer.drain = peer_drain;
     connection->peer.yield_slot = peer_yield_slot;
     (void)pthread_mutex_lock(&gateway->lock);
     connection->next = gateway->connections;
