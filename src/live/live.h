@@ -53,7 +53,7 @@ struct live_reader {
     bool out_of_time;     /* answer now, with what there is */
 };
 
-/* What a reader gets next; see op_live.c. */
+/* What a reader gets next; see live_encode.c. */
 struct live_answer {
     struct chunk *head, *body; /* references of the caller; either may be NULL */
     int64_t next;              /* the reader's new position */

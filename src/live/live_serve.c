@@ -16,8 +16,8 @@
 #include "engine/engine.h"
 #include "exchange/exchange.h"
 #include "hints/wake.h"
+#include "live/live_encode.h"
 #include "live/live_private.h"
-#include "server/op_live.h"
 #include "store/store.h"
 
 enum { CACHED = 8 };
@@ -194,7 +194,7 @@ static enum ds_status encode(struct live *live, struct cache *cache, const struc
             answer_ref(answer, &cache->entry[i].answer);
             return DS_OK;
         }
-    status = op_live_encode(live->engine->config, live->conn, stream, life, reader, answer);
+    status = live_encode(live->engine->config, live->conn, stream, life, reader, answer);
     if (status != DS_OK || !is_shared(reader) || cache->used == CACHED)
         return status;
     cache->entry[cache->used].reader = *reader;

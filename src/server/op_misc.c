@@ -5,9 +5,9 @@
 #include "exchange/exchange.h"
 #include "http/http_cors.h"
 #include "http/http_response.h"
+#include "live/read_head.h"
 #include "protocol/expiry.h"
 #include "server/op.h"
-#include "server/op_read.h"
 #include "server/server.h"
 #include "store/store.h"
 
@@ -28,7 +28,7 @@ void op_head(struct ds_exchange *exchange)
     }
     exchange_answer(exchange, 200);
     http_add(head, "Content-Type", stream.content_type);
-    op_read_shut_in(head);
+    read_head_add_sandbox(head);
     http_add_offset(head, stream.tail);
     if (stream.ttl_seconds >= 0) {
         http_add_int(head, "Stream-TTL", stream.ttl_seconds);
@@ -39,7 +39,8 @@ void op_head(struct ds_exchange *exchange)
     if (stream.closed_at != 0)
         http_add(head, "Stream-Closed", "true");
     http_add(head, "Cache-Control", "no-store");
-    op_read_tail_etag(head, &stream); /* of any other one, the last message had to be looked for */
+    read_head_add_tail_etag(head,
+                            &stream); /* of any other one, the last message had to be looked for */
     http_end(head, -1);
     exchange_finish(exchange);
 }

@@ -17,7 +17,7 @@
  * and not remembered, so that a text reads the same wherever a connection began or broke; for one
  * that caught up with the CR by other means, it is the line break in any case.
  */
-#include "server/op_live.h"
+#include "live/live_encode.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,30 +29,30 @@
 #include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_response.h"
+#include "live/read_head.h"
 #include "protocol/cursor.h"
-#include "server/op_read.h"
 #include "store/store.h"
 
 enum { SSE_SLICE = 64 * 1024 }; /* payload of one event: what a reader gets before others do */
 
-int64_t op_live_cursor(const struct config *config, int64_t client, int64_t now_ms)
+int64_t live_cursor(const struct config *config, int64_t client, int64_t now_ms)
 {
     int64_t current = cursor_calculate(now_ms, config->cursor_interval_s, config->cursor_epoch_s);
 
     return cursor_response(current, client, config->cursor_interval_s, clock_random());
 }
 
-int64_t op_live_keep_cursor(const struct config *config, int64_t client, bool sse)
+int64_t live_keep_cursor(const struct config *config, int64_t client, bool sse)
 {
-    int64_t now = clock_wall_ms(), current = op_live_cursor(config, -1, now);
+    int64_t now = clock_wall_ms(), current = live_cursor(config, -1, now);
 
     if (client < current)
         return -1;
-    return sse ? op_live_cursor(config, client, now) : client;
+    return sse ? live_cursor(config, client, now) : client;
 }
 
-void op_live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
-                       struct live_reader *reader)
+void live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
+                    struct live_reader *reader)
 {
     const struct fault *fault = exchange->fault;
     struct buf *head = &exchange->head;
@@ -106,7 +106,7 @@ static enum ds_status poll_data(const struct config *config, struct store_conn *
     struct read_view view = {
         .stream = stream,
         .from = reader->position,
-        .cursor = op_live_cursor(config, reader->cursor, now),
+        .cursor = live_cursor(config, reader->cursor, now),
         .only_now = reader->only_now,
         .mangled = mangle_is_any(&reader->mangle),
         .if_none_match = reader->if_none_match,
@@ -118,7 +118,7 @@ static enum ds_status poll_data(const struct config *config, struct store_conn *
 
     mangle_body(&reader->mangle, &body);
     view.body_len = (int64_t)body.len;
-    if (status == DS_OK && !op_read_head(&head, config, &view))
+    if (status == DS_OK && !read_head_write(&head, config, &view))
         buf_clear(&body);
     if (status == DS_OK)
         status = give(&head, &answer->head);
@@ -141,8 +141,8 @@ static enum ds_status encode_poll(const struct config *config, struct store_conn
         return poll_data(config, conn, stream, reader, answer);
     if (stream->closed_at == 0 && !reader->out_of_time)
         return DS_OK;
-    op_read_nothing(&head, config, reader->origin, stream, reader->position,
-                    op_live_cursor(config, reader->cursor, clock_wall_ms()));
+    read_head_write_nothing(&head, config, reader->origin, stream, reader->position,
+                            live_cursor(config, reader->cursor, clock_wall_ms()));
     answer->end = true;
     return give(&head, &answer->head);
 }
@@ -204,16 +204,16 @@ static enum ds_status encode_sse(const struct config *config, struct store_conn 
     answer->end = control.closed || reader->out_of_time;
     if (frame.len == 0 && reader->greeted && !control.closed && control.next == reader->position)
         return DS_OK; /* nothing to tell; out of time: the connection ends without a word */
-    control.cursor = op_live_cursor(config, -1, clock_wall_ms());
+    control.cursor = live_cursor(config, -1, clock_wall_ms());
     if (control.cursor < reader->cursor)
         control.cursor = reader->cursor;
     sse_add_control(&frame, &control);
     return give(&frame, &answer->body);
 }
 
-enum ds_status op_live_encode(const struct config *config, struct store_conn *conn,
-                              const struct stream *stream, enum ds_status life,
-                              const struct live_reader *reader, struct live_answer *answer)
+enum ds_status live_encode(const struct config *config, struct store_conn *conn,
+                           const struct stream *stream, enum ds_status life,
+                           const struct live_reader *reader, struct live_answer *answer)
 {
     if (life == DS_NOT_FOUND || life == DS_GONE) {
         if (reader->kind == LIVE_LONG_POLL)

@@ -1,6 +1,6 @@
 /* What catch-up reads and live reads share: the head of an answer that carries data. */
-#ifndef OP_READ_H
-#define OP_READ_H
+#ifndef READ_HEAD_H
+#define READ_HEAD_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,22 +26,22 @@ struct read_view {
 };
 
 /* Writes the whole head: 200, or 304 (returns false: the body stays away), or 204 when empty. */
-bool op_read_head(struct buf *head, const struct config *config, const struct read_view *view);
+bool read_head_write(struct buf *head, const struct config *config, const struct read_view *view);
 
 /* The 204 of a long-poll that found nothing, or the end of a closed stream. */
-void op_read_nothing(struct buf *head, const struct config *config, const char *origin,
-                     const struct stream *stream, int64_t position, int64_t cursor);
+void read_head_write_nothing(struct buf *head, const struct config *config, const char *origin,
+                             const struct stream *stream, int64_t position, int64_t cursor);
 
 /*
  * Whoever writes a stream decides its type, text/html say, and a browser would run that page in the
  * origin of the site, with its cookies and streams: it runs in one of its own instead.
  */
-void op_read_shut_in(struct buf *head);
+void read_head_add_sandbox(struct buf *head);
 
 /*
  * The ETag line of a read at the tail, which is empty: unlike that of a read with data it needs the
  * stream's row only, and it names the incarnation.
  */
-void op_read_tail_etag(struct buf *head, const struct stream *stream);
+void read_head_add_tail_etag(struct buf *head, const struct stream *stream);
 
 #endif

@@ -1,0 +1,138 @@
+/* The head of an answer that carries data: see read_head.h. */
+#include "live/read_head.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/digits.h"
+#include "config/config.h"
+#include "http/http_etag.h"
+#include "http/http_response.h"
+
+enum { ETAG_SIZE = 112, MAX_AGE_S = 60 };
+
+/*
+ * The stream's incarnation, where the data begins and ends, when the last of it was appended, and
+ * closure. Id and time of creation: unlike the id alone, not even a new database repeats them; by
+ * the time of creation dsctl tells which stream it reads (cli_remote_made_at()). The time of the
+ * last message tells two histories of one incarnation apart, which a restored backup and appends of
+ * equal length make: what came after the backup came at another time, and so did the last message
+ * of every range that has any of it.
+ */
+static void format_etag(char text[static ETAG_SIZE], const struct read_view *view)
+{
+    const struct stream *stream = view->stream;
+
+    *text++ = '"';
+    text += digits_write_hex(text, (uint64_t)stream->id);
+    *text++ = '-';
+    text += digits_write_hex(text, (uint64_t)stream->created_at);
+    *text++ = ':';
+    text += digits_write(text, view->from);
+    *text++ = ':';
+    text += digits_write(text, view->span.next);
+    *text++ = ':';
+    text += digits_write_hex(text, (uint64_t)view->span.appended_at);
+    strcpy(text, stream->closed_at != 0 && view->span.next == stream->tail ? ":c\"" : "\"");
+}
+
+void read_head_add_tail_etag(struct buf *head, const struct stream *stream)
+{
+    const struct read_view view = {
+        .stream = stream, .from = stream->tail, .span.next = stream->tail};
+    char etag[ETAG_SIZE];
+
+    format_etag(etag, &view);
+    http_add(head, "ETag", etag);
+}
+
+void read_head_add_sandbox(struct buf *head)
+{
+    http_add(head, "Content-Security-Policy", "sandbox");
+}
+
+/* So many seconds that data may be kept (section 10.1): no longer than the stream lives. */
+static int64_t age_limit(const struct read_view *view)
+{
+    int64_t left = (view->stream->expires_at - view->now) / 1000;
+
+    if (view->stream->expires_at == 0 || left > MAX_AGE_S)
+        return MAX_AGE_S;
+    return left < 0 ? 0 : left;
+}
+
+/*
+ * Data stays what it is, and is kept. The news that there is nothing new must be asked for each
+ * time.
+ *
+ * In between, an answer that ends at the tail of an open stream is out of date with the next
+ * append, and a browser would show it to the very page that has just appended. Browsers ask again
+ * each time, with the tag; caches that many share keep it. It has no stale-while-revalidate either:
+ * browsers obey that, too.
+ */
+static void add_cache_control(struct buf *head, const struct config *config,
+                              const struct read_view *view)
+{
+    bool shared = config->cache == CACHE_PUBLIC;
+
+    if (view->only_now || view->mangled || config->cache == CACHE_OFF) {
+        http_add(head, "Cache-Control", "no-store");
+        return;
+    }
+    buf_adds(head, shared ? "Cache-Control: public" : "Cache-Control: private");
+    if (view->span.next == view->from) {
+        buf_adds(head, ", no-cache");
+    } else if (view->span.next == view->stream->tail && view->stream->closed_at == 0) {
+        buf_adds(head, shared ? ", max-age=0, s-maxage=" : ", max-age=0");
+        if (shared)
+            buf_add_int(head, age_limit(view));
+    } else {
+        buf_adds(head, ", max-age=");
+        buf_add_int(head, age_limit(view));
+        if (view->stream->expires_at == 0)
+            buf_adds(head, ", stale-while-revalidate=300");
+    }
+    buf_adds(head, "\r\n");
+}
+
+static void add_position(struct buf *head, const struct stream *stream, int64_t next)
+{
+    http_add_offset(head, next);
+    if (next == stream->tail) {
+        http_add(head, "Stream-Up-To-Date", "true");
+        if (stream->closed_at != 0)
+            http_add(head, "Stream-Closed", "true");
+    }
+}
+
+bool read_head_write(struct buf *head, const struct config *config, const struct read_view *view)
+{
+    char etag[ETAG_SIZE];
+    bool unchanged;
+
+    format_etag(etag, view);
+    unchanged =
+        !view->only_now && view->if_none_match && http_etag_matches(view->if_none_match, etag);
+    http_begin(head, config, view->origin, unchanged ? 304 : 200);
+    http_add(head, "Content-Type", view->stream->content_type);
+    read_head_add_sandbox(head);
+    add_position(head, view->stream, view->span.next);
+    if (view->cursor >= 0)
+        http_add_int(head, "Stream-Cursor", view->cursor);
+    if (!view->only_now)
+        http_add(head, "ETag", etag);
+    add_cache_control(head, config, view);
+    http_end(head, unchanged ? -1 : view->body_len);
+    return !unchanged;
+}
+
+void read_head_write_nothing(struct buf *head, const struct config *config, const char *origin,
+                             const struct stream *stream, int64_t position, int64_t cursor)
+{
+    http_begin(head, config, origin, 204);
+    add_position(head, stream, position);
+    if (stream->closed_at == 0) /* a closed stream has no next poll (5.7) */
+        http_add_int(head, "Stream-Cursor", cursor);
+    http_add(head, "Cache-Control", "no-store");
+    http_end(head, -1);
+}
