@@ -1,10 +1,11 @@
 /*
- * Two clocks: wall time for expiry and what people see, monotonic time for waits.
- * In milliseconds, but for what says otherwise. Thread-safe.
+ * The time, and times as text. Two clocks: wall time for expiry and what people see, monotonic time
+ * for waits. In milliseconds, but for what says otherwise. Thread-safe.
  */
 #ifndef CLOCK_H
 #define CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 int64_t clock_wall_ms(void);      /* Unix time */
@@ -13,5 +14,18 @@ int64_t clock_monotonic_us(void); /* the same in microseconds */
 
 /* A random number for jitter; not for secrets. Thread-safe. */
 uint32_t clock_random(void);
+
+/*
+ * Reads an RFC 3339 date-time ("2026-01-02T03:04:05.678Z", "…+02:00", lower-case t and z allowed,
+ * leap second 60 read as 59, fractions beyond milliseconds dropped, years 0000 to 9999, real
+ * calendar days only) as Unix milliseconds. False when it is anything else. Pure, thread-safe.
+ */
+bool clock_parse_time(const char *text, int64_t *ms);
+
+enum { CLOCK_TIME_SIZE = 32 };
+
+/* Writes "2026-01-02T03:04:05.678Z" and a final NUL; a time outside the years 0000 to 9999 becomes
+   the nearest one inside them. Pure, thread-safe. */
+void clock_format_time(int64_t ms, char text[static CLOCK_TIME_SIZE]);
 
 #endif

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "protocol/expiry.h"
 
 enum { LINE_MAX_BYTES = 1024, QUIET_MS = 1000 };
 
@@ -48,14 +47,14 @@ void log_line(enum log_level level, const char *format, ...)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
-    char line[LINE_MAX_BYTES], when[EXPIRY_TIME_SIZE];
+    char line[LINE_MAX_BYTES], when[CLOCK_TIME_SIZE];
     va_list args;
     size_t len, room;
     int n;
 
     if (level > least_level)
         return;
-    expiry_format_time(clock_wall_ms(), when);
+    clock_format_time(clock_wall_ms(), when);
     n = snprintf(line, sizeof line, "%s durable-streams[%d] %s: ", when, (int)getpid(),
                  names[level]);
     len = (size_t)n;

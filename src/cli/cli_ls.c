@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "cli/cli_backend.h"
 #include "cli/cli_commands.h"
-#include "protocol/expiry.h"
 
 const struct cli_option cli_ls_options[] = {
     {"sort", 's', "KEY", "path (default), created or type; with --db also messages or bytes"},
@@ -116,14 +116,14 @@ static bool take(void *arg, const struct cli_state *state)
     return stream->path && stream->content_type;
 }
 
-static void format_time(int64_t ms, char text[static EXPIRY_TIME_SIZE])
+static void format_time(int64_t ms, char text[static CLOCK_TIME_SIZE])
 {
     if (ms)
-        expiry_format_time(ms, text);
+        clock_format_time(ms, text);
     else
-        (void)snprintf(text, EXPIRY_TIME_SIZE, "-");
+        (void)snprintf(text, CLOCK_TIME_SIZE, "-");
     if (ms && strlen(text) > 20)
-        (void)snprintf(text + 19, EXPIRY_TIME_SIZE - 19, "Z"); /* to the second */
+        (void)snprintf(text + 19, CLOCK_TIME_SIZE - 19, "Z"); /* to the second */
 }
 
 /* Types may be long; one of them does not push the paths off the screen. */
@@ -145,7 +145,7 @@ static void print_columns(const struct list *list)
     const struct cli *cli = list->cli;
     bool has_counts = cli->db != NULL;
     int width = type_width(list);
-    char created[EXPIRY_TIME_SIZE];
+    char created[CLOCK_TIME_SIZE];
 
     if (list->n == 0)
         return;

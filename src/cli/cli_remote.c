@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/digits.h"
 #include "base/utf8.h"
 #include "protocol/expiry.h"
@@ -134,9 +135,9 @@ static bool add_type(const struct cli *cli, struct cli_request *request, const c
 static bool add_time(const struct cli *cli, struct cli_request *request, const char *name,
                      int64_t ms)
 {
-    char text[EXPIRY_TIME_SIZE];
+    char text[CLOCK_TIME_SIZE];
 
-    expiry_format_time(ms, text);
+    clock_format_time(ms, text);
     return add_header(cli, request, name, text);
 }
 
@@ -194,7 +195,7 @@ static void read_state(const struct cli *cli, const char *path, const struct cli
     if (ttl)
         (void)expiry_parse_ttl(ttl, &stream->ttl_seconds);
     if (expires)
-        (void)expiry_parse_time(expires, &stream->expires_at);
+        (void)clock_parse_time(expires, &stream->expires_at);
 }
 
 static enum cli_exit create(struct cli *cli, const char *path,

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "cli/cli_json.h"
-#include "protocol/expiry.h"
 #include "protocol/json.h"
 
 #define REGISTRY "/v1/stream/__registry__"
@@ -41,7 +41,7 @@ static int64_t read_time(struct arena *arena, struct cli_json value)
     int64_t ms = 0;
 
     if (text)
-        (void)expiry_parse_time(text, &ms);
+        (void)clock_parse_time(text, &ms);
     else
         (void)cli_json_integer(value, &ms);
     return ms;

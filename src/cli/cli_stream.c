@@ -5,11 +5,11 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "cli/cli_backend.h"
 #include "cli/cli_commands.h"
 #include "cli/cli_input.h"
 #include "cli/cli_json.h"
-#include "protocol/expiry.h"
 #include "protocol/producer.h"
 
 #define LIFETIME                                                                                   \
@@ -53,7 +53,7 @@ static bool read_lifetime(const struct cli *cli, struct ds_create_options *optio
     options->has_ttl = cli_has(cli, "ttl");
     if (!cli_number(cli, "ttl", 0, PRODUCER_NUMBER_MAX, &options->ttl_seconds))
         return false;
-    if (expires && !expiry_parse_time(expires, &options->expires_at)) {
+    if (expires && !clock_parse_time(expires, &options->expires_at)) {
         (void)cli_fail(cli, CLI_USAGE, "--expires-at takes a time as in 2026-12-31T23:59:59Z");
         return false;
     }
@@ -187,9 +187,9 @@ static void add_number(struct buf *buf, const char *name, int64_t value)
 
 static void add_time(struct buf *buf, const char *name, int64_t ms)
 {
-    char text[EXPIRY_TIME_SIZE];
+    char text[CLOCK_TIME_SIZE];
 
-    expiry_format_time(ms, text);
+    clock_format_time(ms, text);
     add_member(buf, name, text);
 }
 
@@ -239,9 +239,9 @@ static void print_row(const struct cli *cli, const char *name, const char *forma
 
 static void print_time(const struct cli *cli, const char *name, int64_t ms)
 {
-    char text[EXPIRY_TIME_SIZE];
+    char text[CLOCK_TIME_SIZE];
 
-    expiry_format_time(ms, text);
+    clock_format_time(ms, text);
     print_row(cli, name, "%s", text);
 }
 

@@ -18,13 +18,13 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "cli/cli_backend.h"
 #include "cli/cli_commands.h"
 #include "cli/cli_file.h"
 #include "cli/cli_json.h"
 #include "cli/cli_terminal.h"
-#include "protocol/expiry.h"
 #include "protocol/http_type.h"
 #include "protocol/json.h"
 
@@ -61,13 +61,13 @@ struct tail {
 enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t made_at,
                               int64_t now_made_at)
 {
-    char then[EXPIRY_TIME_SIZE], now[EXPIRY_TIME_SIZE];
+    char then[CLOCK_TIME_SIZE], now[CLOCK_TIME_SIZE];
     const char *state = cli_value(cli, "state");
 
     if (made_at == 0 || now_made_at == 0 || made_at == now_made_at)
         return CLI_DONE;
-    expiry_format_time(made_at, then);
-    expiry_format_time(now_made_at, now);
+    clock_format_time(made_at, then);
+    clock_format_time(now_made_at, now);
     return cli_fail(
         cli, CLI_REPLACED,
         "%s: the stream that was read, created %s, was deleted, and another one has its "
@@ -78,7 +78,7 @@ enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t m
 static bool save_state(const struct tail *tail, const char *offset)
 {
     FILE *file = cli_file_new(tail->state_new, tail->state, 0666);
-    char made[EXPIRY_TIME_SIZE];
+    char made[CLOCK_TIME_SIZE];
     bool ok;
 
     if (!file) {
@@ -88,7 +88,7 @@ static bool save_state(const struct tail *tail, const char *offset)
     }
     ok = fprintf(file, "%s\n", offset) > 0;
     if (tail->made_at) {
-        expiry_format_time(tail->made_at, made);
+        clock_format_time(tail->made_at, made);
         ok = fprintf(file, STATE_CREATED "%s\n", made) > 0 && ok;
     }
     ok = fclose(file) == 0 && ok;
@@ -125,7 +125,7 @@ static bool load_state(struct tail *tail, const char **offset, int64_t *made_at)
     if (fgets(more, sizeof more, file) &&
         strncmp(more, STATE_CREATED, strlen(STATE_CREATED)) == 0) {
         more[strcspn(more, "\r\n")] = '\0';
-        (void)expiry_parse_time(more + strlen(STATE_CREATED), made_at);
+        (void)clock_parse_time(more + strlen(STATE_CREATED), made_at);
     }
     (void)fclose(file);
     line[strcspn(line, "\r\n")] = '\0';

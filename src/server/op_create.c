@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/digits.h"
 #include "config/config.h"
 #include "engine/stream_write.h"
@@ -38,7 +39,7 @@ static const char *parse_expiry(struct stream_create *asked, const struct http_r
         return "send Stream-TTL or Stream-Expires-At, not both";
     if (ttl && !expiry_parse_ttl(ttl, &asked->ttl_seconds))
         return "Stream-TTL must be a number of seconds";
-    if (expires && !expiry_parse_time(expires, &asked->expires_at))
+    if (expires && !clock_parse_time(expires, &asked->expires_at))
         return "Stream-Expires-At must be an RFC 3339 time";
     if (expires && asked->expires_at < 1)
         asked->expires_at = 1; /* long ago; 0 stands for never */

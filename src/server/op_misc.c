@@ -6,7 +6,6 @@
 #include "http/http_cors.h"
 #include "http/http_response.h"
 #include "live/read_head.h"
-#include "protocol/expiry.h"
 #include "server/op.h"
 #include "server/server.h"
 #include "store/store.h"
@@ -16,7 +15,7 @@ void op_head(struct ds_exchange *exchange)
 {
     struct buf *head = &exchange->head;
     struct stream stream;
-    char when[EXPIRY_TIME_SIZE];
+    char when[CLOCK_TIME_SIZE];
     enum ds_status status = store_hold(exchange->conn, exchange->arena, exchange->request.path,
                                        clock_wall_ms(), &stream);
 
@@ -33,7 +32,7 @@ void op_head(struct ds_exchange *exchange)
     if (stream.ttl_seconds >= 0) {
         http_add_int(head, "Stream-TTL", stream.ttl_seconds);
     } else if (stream.expires_at != 0) {
-        expiry_format_time(stream.expires_at, when);
+        clock_format_time(stream.expires_at, when);
         http_add(head, "Stream-Expires-At", when);
     }
     if (stream.closed_at != 0)

@@ -1,24 +1,25 @@
 /* Stream-TTL and Stream-Expires-At: what is taken can be written out again, and is the same. */
 #include "fuzz.h"
 
+#include "base/clock.h"
 #include "protocol/expiry.h"
 
 #include <inttypes.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *text = fuzz_string(data, size), back[EXPIRY_TIME_SIZE];
+    char *text = fuzz_string(data, size), back[CLOCK_TIME_SIZE];
     int64_t seconds, ms, again;
 
     if (expiry_parse_ttl(text, &seconds)) {
         (void)snprintf(back, sizeof back, "%" PRId64, seconds);
         fuzz_require(strcmp(back, text) == 0);
-        fuzz_require(!expiry_parse_time(text, &ms)); /* no text is both */
+        fuzz_require(!clock_parse_time(text, &ms)); /* no text is both */
     }
-    if (expiry_parse_time(text, &ms)) {
-        expiry_format_time(ms, back);
+    if (clock_parse_time(text, &ms)) {
+        clock_format_time(ms, back);
         fuzz_require(strlen(back) == strlen("2026-01-02T03:04:05.678Z"));
-        fuzz_require(expiry_parse_time(back, &again));
+        fuzz_require(clock_parse_time(back, &again));
         /* a zone can carry a time over the ends of what can be written, by a day at the most */
         fuzz_require(again == ms || strncmp(text, "0000-01-01", 10) == 0 ||
                      strncmp(text, "9999-12-31", 10) == 0);
@@ -26,8 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* any number at all can be written */
     if (size >= sizeof ms) {
         memcpy(&ms, data, sizeof ms);
-        expiry_format_time(ms, back);
-        fuzz_require(expiry_parse_time(back, &again));
+        clock_format_time(ms, back);
+        fuzz_require(clock_parse_time(back, &again));
     }
     free(text);
     return 0;
