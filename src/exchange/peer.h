@@ -48,10 +48,6 @@ struct outgoing {
 /* The answer takes over the caller's reference. */
 void outgoing_add(struct outgoing *out, struct chunk *chunk);
 void outgoing_clear(struct outgoing *out);
-static inline bool outgoing_is_empty(const struct outgoing *out)
-{
-    return out->chunks == 0 && !out->end;
-}
 int64_t outgoing_bytes(const struct outgoing *out); /* in memory */
 
 struct peer {

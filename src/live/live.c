@@ -231,6 +231,7 @@ bool live_park(struct live *live, struct ds_exchange *exchange, const struct liv
             goto full;
         }
         outgoing_add(&parked->out, head);
+        parked->state = PARKED_SENDING;
     }
     atomic_fetch_add(&live->exchanges->count, 1); /* it goes on, without its arena */
     exchange_free(exchange);
@@ -253,6 +254,7 @@ bool live_delay(struct live *live, struct ds_exchange *exchange, int64_t ms,
         return false;
     }
     parked->peer = exchange->peer;
+    parked->state = PARKED_DELAYED;
     parked->exchange = exchange;
     parked->resume = resume;
     parked->ends_at = clock_monotonic_ms() + ms + 1; /* not a moment less */
@@ -270,6 +272,7 @@ void live_drain(struct live *live, struct peer *peer, struct outgoing *out)
         peer->done(peer, false);
         return;
     }
+    parked->state = PARKED_DRAINING;
     parked->peer = peer;
     parked->out = *out;
     live_count_backlog(live, parked, outgoing_bytes(out));

@@ -16,12 +16,17 @@
 
 enum { EVENTS = 256, TICKS = 10 };
 
+static bool is_reader(const struct parked *parked)
+{
+    return parked->state == PARKED_WAITING || parked->state == PARKED_SENDING;
+}
+
 static void admit(struct live *live, struct parked *parked)
 {
     bool fresh = false;
 
     live_watch_socket(live, parked, false, EPOLL_CTL_ADD);
-    if (parked->reader.stream_id != 0) {
+    if (is_reader(parked)) {
         if (!live_table_add(&live->table, parked, &fresh)) {
             live_leave(live, parked, false);
             return;
@@ -33,7 +38,7 @@ static void admit(struct live *live, struct parked *parked)
             parked->reader.out_of_time = true;
         live_table_mark(&live->table, parked->watch);
     }
-    if (parked->exchange) {
+    if (parked->state == PARKED_DELAYED) {
         parked->prev = NULL;
         parked->next = live->delayed;
         if (parked->next)
@@ -44,11 +49,11 @@ static void admit(struct live *live, struct parked *parked)
         live_leave(live, parked, false);
         return;
     }
-    if (parked->exchange && live->let_go) {
+    if (parked->state == PARKED_DELAYED && live->let_go) {
         live_resume(live, parked);
         return;
     }
-    if (outgoing_is_empty(&parked->out) || live_push(live, parked))
+    if (!live_is_sending(parked) || live_push(live, parked))
         live_schedule(live, parked);
 }
 
@@ -105,9 +110,9 @@ static void handle_event(struct live *live, const struct epoll_event *event)
         live_leave(live, parked, false);
         return;
     }
-    if (event->events & EPOLLOUT && live_push(live, parked)) {
+    if (event->events & EPOLLOUT && live_is_sending(parked) && live_push(live, parked)) {
         live_schedule(live, parked);
-        if (parked->watch && outgoing_is_empty(&parked->out))
+        if (parked->state == PARKED_WAITING)
             live_table_mark(&live->table, parked->watch); /* on from its offset */
     }
 }
@@ -124,23 +129,31 @@ static void keep_alive(struct live *live, struct parked *parked)
         return;
     }
     outgoing_add(&parked->out, chunk);
+    parked->state = PARKED_SENDING;
     if (live_push(live, parked))
         live_schedule(live, parked);
 }
 
-/* Time is up for something. */
+/* What was scheduled for this exchange is due. */
 static void handle_due(struct live *live, struct parked *parked, int64_t now)
 {
-    if (!outgoing_is_empty(&parked->out)) {
-        live_leave(live, parked, false); /* it has not read for DS_IO_TIMEOUT_MS */
-    } else if (parked->exchange) {
+    switch (parked->state) {
+    case PARKED_SENDING:
+    case PARKED_DRAINING:
+        live_leave(live, parked, false); /* the socket took nothing for DS_IO_TIMEOUT_MS */
+        break;
+    case PARKED_DELAYED:
         live_resume(live, parked);
-    } else if (now >= parked->ends_at) {
+        break;
+    case PARKED_WAITING:
+        if (now < parked->ends_at) {
+            keep_alive(live, parked);
+            break;
+        }
         parked->reader.out_of_time = true;
         live_table_mark(&live->table, parked->watch);
         live_table_set_due(&live->table, parked, now + WAKE_RECHECK_MS);
-    } else {
-        keep_alive(live, parked);
+        break;
     }
 }
 

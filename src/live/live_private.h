@@ -54,7 +54,10 @@ void live_resume(struct live *live, struct parked *parked);
 /* Ends a parked exchange; the connection serves on if ok. */
 void live_leave(struct live *live, struct parked *parked, bool ok);
 
-/* Writes what can be written. False when that ended the exchange. */
+/* Does `out` hold bytes for its socket? */
+bool live_is_sending(const struct parked *parked);
+
+/* Writes what the socket takes of `out`. False when that ended the exchange. */
 bool live_push(struct live *live, struct parked *parked);
 
 /* Sets when the exchange is to be looked at next. */

@@ -4,6 +4,7 @@
  * Must hold: a stream is read once for all its readers that stand at the same place, and nobody
  * gets a second slice before the others had their turn.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,7 @@ static struct ds_exchange *take_delayed(struct live *live, struct parked *parked
 {
     struct ds_exchange *exchange = parked->exchange;
 
+    assert(parked->state == PARKED_DELAYED && exchange);
     if (parked->prev)
         parked->prev->next = parked->next;
     else
@@ -81,7 +83,7 @@ void live_leave(struct live *live, struct parked *parked, bool ok)
 {
     struct peer *peer = parked->peer;
 
-    if (parked->exchange) {
+    if (parked->state == PARKED_DELAYED) {
         exchange_drop(take_delayed(live, parked));
         return;
     }
@@ -98,16 +100,24 @@ void live_leave(struct live *live, struct parked *parked, bool ok)
     peer->done(peer, ok);
 }
 
+bool live_is_sending(const struct parked *parked)
+{
+    return parked->state == PARKED_SENDING || parked->state == PARKED_DRAINING;
+}
+
 bool live_push(struct live *live, struct parked *parked)
 {
     bool end = parked->out.end;
 
+    assert(live_is_sending(parked));
     switch (peer_send(parked->peer, &parked->out)) {
     case PEER_SENT:
         if (end) {
             live_leave(live, parked, true);
             return false;
         }
+        assert(parked->state == PARKED_SENDING); /* what drains ends with its `out` */
+        parked->state = PARKED_WAITING;
         live_count_backlog(live, parked, 0);
         if (parked->wants_writable)
             live_watch_socket(live, parked, false, EPOLL_CTL_MOD);
@@ -129,9 +139,10 @@ static int64_t next_due(const struct live *live, const struct parked *parked, in
     const struct config *config = live->engine->config;
     int64_t due = parked->ends_at;
 
-    if (!outgoing_is_empty(&parked->out))
+    if (live_is_sending(parked))
         return now + config->io_timeout_ms;
-    if (parked->watch && parked->reader.kind == LIVE_SSE && now + config->sse_keepalive_ms < due)
+    if (parked->state == PARKED_WAITING && parked->reader.kind == LIVE_SSE &&
+        now + config->sse_keepalive_ms < due)
         due = now + config->sse_keepalive_ms;
     return due;
 }
@@ -229,10 +240,11 @@ static bool serve(struct live *live, struct cache *cache, const struct stream *s
     if (answer.body)
         outgoing_add(&parked->out, answer.body);
     parked->out.end = answer.end;
+    parked->state = PARKED_SENDING;
     if (!live_push(live, parked))
         return false;
     live_schedule(live, parked);
-    return progress && answer.next < stream->tail && outgoing_is_empty(&parked->out);
+    return progress && answer.next < stream->tail && parked->state == PARKED_WAITING;
 }
 
 /* Looks at a stream once and serves all its readers. */
@@ -254,7 +266,7 @@ static void visit(struct live *live, struct watch *watch)
     watch->visiting = true; /* or it would go with its last reader */
     for (parked = watch->first; parked; parked = next) {
         next = parked->next;
-        if (outgoing_is_empty(&parked->out) && serve(live, &cache, &stream, life, parked))
+        if (parked->state == PARKED_WAITING && serve(live, &cache, &stream, life, parked))
             more = true;
     }
     watch->visiting = false;

@@ -11,13 +11,32 @@
 
 #include "live/live.h"
 
+/*
+ * What an exchange at the desk is waiting for:
+ *
+ *     live_park ──▶ WAITING ◀────────────────┐
+ *                     │ something for it      │ it is out, and more may follow (SSE)
+ *                     ▼                       │
+ *                   SENDING ──────────────────┤
+ *                                             └──▶ gone: that was the end of the answer,
+ *     live_drain ─▶ DRAINING ─────────────────────▶      or the client has left
+ *     live_delay ─▶ DELAYED ──▶ resume(), or gone
+ */
+enum parked_state {
+    PARKED_WAITING,  /* a reader that has been sent all there is; `out` is empty */
+    PARKED_SENDING,  /* a reader whose socket has not taken all of `out` yet */
+    PARKED_DRAINING, /* the rest of an answer in `out`; nobody reads the stream any more */
+    PARKED_DELAYED,  /* an exchange that goes on at ends_at; `out` is empty */
+};
+
 /* An exchange at the desk. */
 struct parked {
+    enum parked_state state;
     struct peer *peer;
-    struct watch *watch;          /* NULL: only an answer on its way */
+    struct watch *watch;          /* of a reader that was admitted, else NULL */
     struct parked *next, *prev;   /* among the readers of a watch; next: in the inbox, or delayed */
-    struct ds_exchange *exchange; /* of one that was delayed, else NULL */
-    void (*resume)(struct ds_exchange *exchange); /*   how it goes on */
+    struct ds_exchange *exchange; /* PARKED_DELAYED only, */
+    void (*resume)(struct ds_exchange *exchange); /*   and how it goes on */
     struct live_reader reader;
     struct outgoing out;
     int64_t ends_at;  /* monotonic ms: a long-poll's answer, an SSE connection's end, a delay's */
