@@ -198,7 +198,7 @@ static void save_renewals(struct upkeep *upkeep)
 }
 
 /* Any process whose commits find the log long sees to it; the second one to try finds it short. */
-static void checkpoint(struct upkeep *upkeep)
+static void checkpoint_if_long(struct upkeep *upkeep)
 {
     struct engine *engine = upkeep->engine;
     int64_t now = clock_monotonic_ms();
@@ -216,7 +216,7 @@ static void checkpoint(struct upkeep *upkeep)
 }
 
 /* Slice after slice, each a write among others: nobody waits for more than one of them. */
-static void sweep(struct upkeep *upkeep)
+static void sweep_streams(struct upkeep *upkeep)
 {
     struct sweep_write write = {
         .write = {.apply = apply_sweep, .finish = finish_sweep, .makes_room = true},
@@ -232,7 +232,7 @@ static void sweep(struct upkeep *upkeep)
     for (write.more = needed || write.orphaned; write.more && !is_stopping(upkeep);
          write.orphaned = false) {
         submit_and_wait(upkeep, &write.write);
-        checkpoint(upkeep); /* what is freed goes through the log, too */
+        checkpoint_if_long(upkeep); /* what is freed goes through the log, too */
     }
 }
 
@@ -247,7 +247,7 @@ static void round_of(struct upkeep *upkeep)
 {
     int64_t now = clock_monotonic_ms();
 
-    checkpoint(upkeep);
+    checkpoint_if_long(upkeep);
     if (now < upkeep->next_second)
         return;
     upkeep->next_second = now + SECOND_MS;
@@ -256,12 +256,12 @@ static void round_of(struct upkeep *upkeep)
     if (!wake_try_duty(store_wake(upkeep->engine->store)))
         return;
     save_renewals(upkeep);
-    sweep(upkeep);
+    sweep_streams(upkeep);
     store_mend_reserve(upkeep->conn);
 }
 
 /* A clean end: the next start has no log to read through, and a copy of the one file is whole. */
-static void leave(struct upkeep *upkeep)
+static void leave_clean(struct upkeep *upkeep)
 {
     const struct config *config = upkeep->engine->config;
 
@@ -274,7 +274,7 @@ static void leave(struct upkeep *upkeep)
         (void)store_checkpoint_anyway(upkeep->conn, !store_is_low(upkeep->engine->store));
 }
 
-static void *run(void *arg)
+static void *run_upkeep(void *arg)
 {
     struct upkeep *upkeep = arg;
     struct timespec until;
@@ -292,7 +292,7 @@ static void *run(void *arg)
             (void)pthread_cond_clockwait(&upkeep->moved, &upkeep->lock, CLOCK_MONOTONIC, &until);
         (void)pthread_mutex_unlock(&upkeep->lock);
     }
-    leave(upkeep);
+    leave_clean(upkeep);
     return NULL;
 }
 
@@ -310,7 +310,7 @@ enum ds_status upkeep_start(struct upkeep **out, struct engine *engine)
     (void)pthread_mutex_init(&upkeep->lock, NULL);
     (void)pthread_cond_init(&upkeep->moved, NULL);
     status = DS_NO_MEMORY;
-    if (pthread_create(&upkeep->thread, NULL, run, upkeep) != 0)
+    if (pthread_create(&upkeep->thread, NULL, run_upkeep, upkeep) != 0)
         goto fail;
     *out = upkeep;
     return DS_OK;

@@ -21,7 +21,7 @@ static bool is_reader(const struct parked *parked)
     return parked->state == PARKED_WAITING || parked->state == PARKED_SENDING;
 }
 
-static void admit(struct live *live, struct parked *parked)
+static void admit_parked(struct live *live, struct parked *parked)
 {
     bool fresh = false;
 
@@ -68,7 +68,7 @@ void live_empty_inbox(struct live *live)
     for (; parked; parked = next) {
         next = parked->next;
         parked->next = NULL;
-        admit(live, parked);
+        admit_parked(live, parked);
     }
 }
 
@@ -180,7 +180,7 @@ static void look_after(struct live *live, struct watch *watch, int64_t now)
  * it could wake us, streams that expire, and TTLs that readers keep from running out. In tenths,
  * so that many streams do not hold up the readers of one.
  */
-static void tick(struct live *live)
+static void tick_streams(struct live *live)
 {
     int64_t now = clock_wall_ms(), version = live->data_version;
     size_t share = live->table.count / TICKS + 1;
@@ -236,6 +236,6 @@ void live_turn(struct live *live)
     hear_changes(live);
     handle_timers(live);
     if (live->table.watches && live->now >= live->next_tick)
-        tick(live);
+        tick_streams(live);
     live_visit_marked(live);
 }

@@ -73,7 +73,7 @@ void live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
 }
 
 /* A buffer becomes a chunk of the answer. */
-static enum ds_status give(struct buf *buf, struct chunk **chunk)
+static enum ds_status give_chunk(struct buf *buf, struct chunk **chunk)
 {
     *chunk = chunk_take(buf);
     return *chunk ? DS_OK : DS_NO_MEMORY;
@@ -81,20 +81,20 @@ static enum ds_status give(struct buf *buf, struct chunk **chunk)
 
 /* --- long-poll --- */
 
-static enum ds_status refuse(const struct config *config, enum ds_status life,
-                             const struct live_reader *reader, struct live_answer *answer)
+static enum ds_status encode_refusal(const struct config *config, enum ds_status life,
+                                     const struct live_reader *reader, struct live_answer *answer)
 {
     struct ds_exchange scratch = {.config = config, .request.origin = reader->origin};
     enum ds_status status;
 
     exchange_refuse_status(&scratch, life);
     answer->end = true;
-    status = give(&scratch.head, &answer->head);
+    status = give_chunk(&scratch.head, &answer->head);
     if (status != DS_OK) {
         buf_close(&scratch.body);
         return status;
     }
-    return give(&scratch.body, &answer->body);
+    return give_chunk(&scratch.body, &answer->body);
 }
 
 static enum ds_status poll_data(const struct config *config, struct store_conn *conn,
@@ -121,9 +121,9 @@ static enum ds_status poll_data(const struct config *config, struct store_conn *
     if (status == DS_OK && !read_head_write(&head, config, &view))
         buf_clear(&body);
     if (status == DS_OK)
-        status = give(&head, &answer->head);
+        status = give_chunk(&head, &answer->head);
     if (status == DS_OK)
-        status = give(&body, &answer->body);
+        status = give_chunk(&body, &answer->body);
     buf_close(&head);
     buf_close(&body);
     answer->next = view.span.next;
@@ -144,7 +144,7 @@ static enum ds_status encode_poll(const struct config *config, struct store_conn
     read_head_write_nothing(&head, config, reader->origin, stream, reader->position,
                             live_cursor(config, reader->cursor, clock_wall_ms()));
     answer->end = true;
-    return give(&head, &answer->head);
+    return give_chunk(&head, &answer->head);
 }
 
 /* --- SSE --- */
@@ -208,7 +208,7 @@ static enum ds_status encode_sse(const struct config *config, struct store_conn 
     if (control.cursor < reader->cursor)
         control.cursor = reader->cursor;
     sse_add_control(&frame, &control);
-    return give(&frame, &answer->body);
+    return give_chunk(&frame, &answer->body);
 }
 
 enum ds_status live_encode(const struct config *config, struct store_conn *conn,
@@ -217,14 +217,15 @@ enum ds_status live_encode(const struct config *config, struct store_conn *conn,
 {
     if (life == DS_NOT_FOUND || life == DS_GONE) {
         if (reader->kind == LIVE_LONG_POLL)
-            return refuse(config, life, reader, answer);
+            return encode_refusal(config, life, reader, answer);
         answer->end = true; /* a 404 awaits the client when it comes back */
         return DS_OK;
     }
     if (life != DS_OK) { /* the database cannot be read: wait, while there is time */
         answer->end = reader->out_of_time;
-        return answer->end && reader->kind == LIVE_LONG_POLL ? refuse(config, life, reader, answer)
-                                                             : DS_OK;
+        return answer->end && reader->kind == LIVE_LONG_POLL
+                   ? encode_refusal(config, life, reader, answer)
+                   : DS_OK;
     }
     if (reader->kind == LIVE_LONG_POLL)
         return encode_poll(config, conn, stream, reader, answer);

@@ -194,9 +194,9 @@ static void cache_clear(struct cache *cache)
     cache->used = 0;
 }
 
-static enum ds_status encode(struct live *live, struct cache *cache, const struct stream *stream,
-                             enum ds_status life, const struct live_reader *reader,
-                             struct live_answer *answer)
+static enum ds_status encode_shared(struct live *live, struct cache *cache,
+                                    const struct stream *stream, enum ds_status life,
+                                    const struct live_reader *reader, struct live_answer *answer)
 {
     enum ds_status status;
 
@@ -214,8 +214,8 @@ static enum ds_status encode(struct live *live, struct cache *cache, const struc
 }
 
 /* Gives one reader what there is for it. Returns whether there is more for it at once. */
-static bool serve(struct live *live, struct cache *cache, const struct stream *stream,
-                  enum ds_status life, struct parked *parked)
+static bool serve_reader(struct live *live, struct cache *cache, const struct stream *stream,
+                         enum ds_status life, struct parked *parked)
 {
     struct live_answer answer = {.next = parked->reader.position};
     bool progress;
@@ -224,7 +224,7 @@ static bool serve(struct live *live, struct cache *cache, const struct stream *s
         parked->watch->again = true;
         return false;
     }
-    if (encode(live, cache, stream, life, &parked->reader, &answer) != DS_OK) {
+    if (encode_shared(live, cache, stream, life, &parked->reader, &answer) != DS_OK) {
         chunk_unref(answer.head);
         chunk_unref(answer.body);
         live_leave(live, parked, false); /* logged; the client comes back */
@@ -248,7 +248,7 @@ static bool serve(struct live *live, struct cache *cache, const struct stream *s
 }
 
 /* Looks at a stream once and serves all its readers. */
-static void visit(struct live *live, struct watch *watch)
+static void visit_stream(struct live *live, struct watch *watch)
 {
     struct arena *arena = arena_new();
     struct cache cache = {.used = 0};
@@ -266,7 +266,7 @@ static void visit(struct live *live, struct watch *watch)
     watch->visiting = true; /* or it would go with its last reader */
     for (parked = watch->first; parked; parked = next) {
         next = parked->next;
-        if (parked->state == PARKED_WAITING && serve(live, &cache, &stream, life, parked))
+        if (parked->state == PARKED_WAITING && serve_reader(live, &cache, &stream, life, parked))
             more = true;
     }
     watch->visiting = false;
@@ -287,7 +287,7 @@ void live_visit_marked(struct live *live)
         struct watch *next = watch->next_marked;
 
         if (watch->first)
-            visit(live, watch);
+            visit_stream(live, watch);
         else
             live_table_drop(&live->table, watch);
         watch = next;

@@ -21,7 +21,7 @@ struct append {
     struct ds_exchange *exchange;
 };
 
-static enum ds_status apply(struct batch *batch, struct commit_write *write)
+static enum ds_status apply_append(struct batch *batch, struct commit_write *write)
 {
     return stream_append(batch, &((struct append *)write)->asked);
 }
@@ -45,7 +45,7 @@ static void answer_success(struct ds_exchange *exchange, const struct stream_app
     http_end(&exchange->head, status == 200 ? 0 : -1);
 }
 
-static void answer(struct ds_exchange *exchange, const struct stream_append *asked)
+static void answer_append(struct ds_exchange *exchange, const struct stream_append *asked)
 {
     struct buf *head = &exchange->head;
 
@@ -67,13 +67,13 @@ static void answer(struct ds_exchange *exchange, const struct stream_append *ask
     exchange_refuse_end(exchange, asked->reason);
 }
 
-static void finish(struct commit_write *write, enum ds_status status)
+static void finish_append(struct commit_write *write, enum ds_status status)
 {
     struct append *append = (struct append *)write;
     struct ds_exchange *exchange = append->exchange;
 
     if (status == DS_OK)
-        answer(exchange, &append->asked);
+        answer_append(exchange, &append->asked);
     else
         exchange_refuse_status(exchange, status);
     exchange_finish(exchange); /* and with it this write */
@@ -98,8 +98,8 @@ void op_append(struct ds_exchange *exchange)
         exchange_finish(exchange);
         return;
     }
-    append->write.apply = apply;
-    append->write.finish = finish;
+    append->write.apply = apply_append;
+    append->write.finish = finish_append;
     append->write.bytes = request->body_len;
     append->write.kill_after = request->param[PARAM_TEST_KILL] != NULL;
     append->exchange = exchange;

@@ -75,8 +75,8 @@ static const char *parse_fork(struct stream_create *asked, struct ds_exchange *e
 }
 
 /* DS_OK, or what to answer and a reason. */
-static enum ds_status parse(struct stream_create *asked, struct ds_exchange *exchange,
-                            const char **reason)
+static enum ds_status parse_create(struct stream_create *asked, struct ds_exchange *exchange,
+                                   const char **reason)
 {
     const struct http_request *request = &exchange->request;
     const char *type = request->param[PARAM_CONTENT_TYPE];
@@ -115,7 +115,7 @@ static bool has_room(const struct create *create)
                                           strlen(exchange->config->base_url) + MOST_ORIGIN);
 }
 
-static enum ds_status apply(struct batch *batch, struct commit_write *write)
+static enum ds_status apply_create(struct batch *batch, struct commit_write *write)
 {
     struct create *create = (struct create *)write;
     enum ds_status status = stream_create(batch, &create->asked);
@@ -127,7 +127,7 @@ static enum ds_status apply(struct batch *batch, struct commit_write *write)
 
 /* --- the answer --- */
 
-static void answer(struct ds_exchange *exchange, const struct stream_create *asked)
+static void answer_create(struct ds_exchange *exchange, const struct stream_create *asked)
 {
     const struct http_request *request = &exchange->request;
     const struct stream *stream = &asked->stream;
@@ -151,13 +151,13 @@ static void answer(struct ds_exchange *exchange, const struct stream_create *ask
     http_end(head, 0);
 }
 
-static void finish(struct commit_write *write, enum ds_status status)
+static void finish_create(struct commit_write *write, enum ds_status status)
 {
     struct create *create = (struct create *)write;
     struct ds_exchange *exchange = create->exchange;
 
     if (status == DS_OK)
-        answer(exchange, &create->asked);
+        answer_create(exchange, &create->asked);
     else
         exchange_refuse_status(exchange, status);
     exchange_finish(exchange);
@@ -173,14 +173,14 @@ void op_create(struct ds_exchange *exchange)
         exchange_answer_no_memory(exchange);
         return;
     }
-    status = parse(&create->asked, exchange, &reason);
+    status = parse_create(&create->asked, exchange, &reason);
     if (status != DS_OK) {
         exchange_refuse(exchange, exchange_http_status(status), reason);
         exchange_finish(exchange);
         return;
     }
-    create->write.apply = apply;
-    create->write.finish = finish;
+    create->write.apply = apply_create;
+    create->write.finish = finish_create;
     create->write.bytes = exchange->request.body_len;
     create->write.kill_after = exchange->request.param[PARAM_TEST_KILL] != NULL;
     create->exchange = exchange;

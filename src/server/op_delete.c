@@ -13,12 +13,12 @@ struct deletion {
     struct ds_exchange *exchange;
 };
 
-static enum ds_status apply(struct batch *batch, struct commit_write *write)
+static enum ds_status apply_delete(struct batch *batch, struct commit_write *write)
 {
     return stream_delete(batch, &((struct deletion *)write)->asked);
 }
 
-static void finish(struct commit_write *write, enum ds_status status)
+static void finish_delete(struct commit_write *write, enum ds_status status)
 {
     struct deletion *deletion = (struct deletion *)write;
     struct ds_exchange *exchange = deletion->exchange;
@@ -43,8 +43,8 @@ void op_delete(struct ds_exchange *exchange)
         exchange_answer_no_memory(exchange);
         return;
     }
-    deletion->write.apply = apply;
-    deletion->write.finish = finish;
+    deletion->write.apply = apply_delete;
+    deletion->write.finish = finish_delete;
     deletion->write.makes_room = true;
     deletion->asked.path = exchange->request.path;
     deletion->exchange = exchange;

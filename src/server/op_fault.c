@@ -75,7 +75,7 @@ bool op_fault_meet(struct ds_exchange *exchange, void (*resume)(struct ds_exchan
     return true;
 }
 
-static void cut(struct ds_exchange *exchange)
+static void cut_connection(struct ds_exchange *exchange)
 {
     const char *server = exchange->request.param[PARAM_SERVER_SOFTWARE];
 
@@ -89,7 +89,7 @@ static void cut(struct ds_exchange *exchange)
     exchange_finish(exchange);
 }
 
-static void fail(struct ds_exchange *exchange)
+static void answer_injected(struct ds_exchange *exchange)
 {
     const struct fault *fault = exchange->fault;
     struct buf *head = &exchange->head;
@@ -114,16 +114,16 @@ bool op_fault_strike(struct ds_exchange *exchange)
     if (!fault || (!fault->drop && fault->status == 0))
         return false;
     if (fault->drop)
-        cut(exchange);
+        cut_connection(exchange);
     else
-        fail(exchange);
+        answer_injected(exchange);
     return true;
 }
 
 /* --- /_test/inject-error --- */
 
 /* 200 with the body, or what the store said. */
-static void answer(struct ds_exchange *exchange, enum ds_status status)
+static void answer_faults(struct ds_exchange *exchange, enum ds_status status)
 {
     if (status != DS_OK) {
         exchange_refuse_status(exchange, status);
@@ -136,11 +136,11 @@ static void answer(struct ds_exchange *exchange, enum ds_status status)
     exchange_finish(exchange);
 }
 
-static void answer_ok(struct ds_exchange *exchange, enum ds_status status)
+static void answer_no_content(struct ds_exchange *exchange, enum ds_status status)
 {
     if (status == DS_OK)
         buf_adds(&exchange->body, "{\"ok\":true}");
-    answer(exchange, status);
+    answer_faults(exchange, status);
 }
 
 /* The path as requests to it will have it; NULL with a reason when there can be no such request. */
@@ -173,16 +173,16 @@ void op_fault_set(struct ds_exchange *exchange)
     exchange_yield_slot(exchange);
     if (status == DS_OK)
         status = store_fault_set(exchange->conn, &fault);
-    answer_ok(exchange, status);
+    answer_no_content(exchange, status);
 }
 
 void op_fault_clear(struct ds_exchange *exchange)
 {
     exchange_yield_slot(exchange);
-    answer_ok(exchange, store_fault_clear(exchange->conn, NULL));
+    answer_no_content(exchange, store_fault_clear(exchange->conn, NULL));
 }
 
 void op_fault_list(struct ds_exchange *exchange)
 {
-    answer(exchange, store_fault_list(exchange->conn, &exchange->body));
+    answer_faults(exchange, store_fault_list(exchange->conn, &exchange->body));
 }

@@ -95,8 +95,8 @@ static const char *parse_query(struct ds_exchange *exchange, struct read_request
 }
 
 /* The last step of every live read: over to the desk. */
-static void park(struct ds_exchange *exchange, const struct stream *stream,
-                 const struct read_request *read)
+static void park_reader(struct ds_exchange *exchange, const struct stream *stream,
+                        const struct read_request *read)
 {
     const char *condition = exchange->request.param[PARAM_IF_NONE_MATCH];
     struct live_reader reader = {
@@ -124,8 +124,8 @@ static void park(struct ds_exchange *exchange, const struct stream *stream,
 }
 
 /* Answers from what there is; false when there is nothing and the reader wants to wait. */
-static enum ds_status answer(struct ds_exchange *exchange, const struct stream *stream,
-                             const struct read_request *read, int64_t now)
+static enum ds_status answer_read(struct ds_exchange *exchange, const struct stream *stream,
+                                  const struct read_request *read, int64_t now)
 {
     const struct config *config = exchange->config;
     struct read_view view = {
@@ -169,8 +169,8 @@ static enum ds_status try_read(struct store_conn *conn, const struct stream *str
 
 /* Within one read transaction, for store_end_read(). *park_it: there is nothing yet, and the reader
  * waits. */
-static enum ds_status look(struct ds_exchange *exchange, struct read_request *read,
-                           struct stream *stream, bool *park_it)
+static enum ds_status look_at_stream(struct ds_exchange *exchange, struct read_request *read,
+                                     struct stream *stream, bool *park_it)
 {
     int64_t now = clock_wall_ms();
     enum ds_status status =
@@ -191,7 +191,7 @@ static enum ds_status look(struct ds_exchange *exchange, struct read_request *re
         upkeep_renew(&exchange->server->engine, stream->id, now + stream->ttl_seconds * 1000);
     *park_it = read->mode == SSE || (read->mode == LONG_POLL && read->from == stream->tail);
     if (!*park_it)
-        return answer(exchange, stream, read, now);
+        return answer_read(exchange, stream, read, now);
     /* an EventSource that has it all would come back for ever; a 204 tells it not to */
     if (stream->closed_at != 0 && read->from == stream->tail &&
         (read->mode == LONG_POLL || read->resumed)) {
@@ -215,10 +215,10 @@ void op_read(struct ds_exchange *exchange)
         exchange_finish(exchange);
         return;
     }
-    status = look(exchange, &read, &stream, &park_it);
+    status = look_at_stream(exchange, &read, &stream, &park_it);
     store_end_read(exchange->conn);
     if (status == DS_OK && park_it) {
-        park(exchange, &stream, &read);
+        park_reader(exchange, &stream, &read);
         return;
     }
     if (status != DS_OK)

@@ -124,7 +124,7 @@ static void carry_out(struct ds_exchange *exchange)
 }
 
 /* After the wait that a fault may ask for. */
-static void resume(struct ds_exchange *exchange)
+static void resume_route(struct ds_exchange *exchange)
 {
     if (!op_fault_strike(exchange))
         carry_out(exchange);
@@ -142,7 +142,7 @@ void route(struct ds_exchange *exchange)
         exchange_finish(exchange);
     } else if (!exchange->config->test_endpoints) {
         carry_out(exchange);
-    } else if (!op_fault_meet(exchange, resume)) {
-        resume(exchange);
+    } else if (!op_fault_meet(exchange, resume_route)) {
+        resume_route(exchange);
     }
 }
