@@ -17,7 +17,10 @@ clang-format --dry-run -Werror $sources || bad=1
 
 code=$(find src -name '*.[ch]' | sort)
 
-# Layering: each outside world has one room that knows it.
+# Each floor includes from lower ones only.
+sh tests/floors.sh >&2 || bad=1
+
+# Each outside world has one floor that knows it.
 only_in() { # pattern, files that may, what it is
     found=$(grep -lE "^ *# *include *[<\"]$1[>\"]" $code | grep -vE "^src/($2)\$")
     [ -z "$found" ] || complain "$3 outside its room: $(echo "$found" | tr '\n' ' ')"

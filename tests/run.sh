@@ -4,6 +4,7 @@
 #   tests/run.sh                    everything
 #   tests/run.sh unit               the Check programs and the replay of the fuzz corpora
 #   tests/run.sh unit:wake fuzz:json    these of them: tests/unit/test_wake.c, tests/fuzz/corpus/json/
+#   tests/run.sh floors             the includes of src/ against its floors: tests/floors.sh
 #   tests/run.sh proof              the proofs of tests/proof, some seconds of each
 #   tests/run.sh system             the system tests
 #   tests/run.sh doors              the conformance suite and the gateway cases at every door
@@ -117,6 +118,21 @@ fuzz_program() {
         fi
     fi
     count "fuzz $name" $((files - bad)) $bad
+}
+
+# A script that prints a line for each thing that is wrong.
+script() {
+    sh "tests/$1.sh" >"$scratch/script" 2>&1 </dev/null
+    status=$?
+    bad=$(wc -l <"$scratch/script")
+    [ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1 && echo "ended with status $status" >"$scratch/script"
+    if [ "$bad" -ne 0 ]; then
+        sed 's/^/    /' "$scratch/script"
+        fail "$1" <"$scratch/script"
+        count "$1" 0 "$bad"
+    else
+        count "$1" 1 0
+    fi
 }
 
 # Proofs close with `N passed, N failed`; a line of what each has covered stands above.
@@ -258,6 +274,7 @@ together() {
 run_suite() {
     case $1 in
     all)
+        script floors
         unit
         proof
         rm -rf "$B/doors" "$B/doors.md"
@@ -269,6 +286,7 @@ run_suite() {
     unit) unit ;;
     unit:*) unit_program "$B/unit/test_${1#*:}" ;;
     fuzz:*) fuzz_program "$B/fuzz/${1#*:}" ;;
+    floors) script floors ;;
     proof) proof ;;
     system)
         # shellcheck disable=SC2086 # words are meant to split
