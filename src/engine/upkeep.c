@@ -18,11 +18,11 @@
 #include "store/store.h"
 
 enum {
-    ROUND_MS = 100, /* between looks at the log's size; the rest is done once a second */
+    ROUND_MS = 100, /* between checks of the log's size; everything else runs once a second */
     SECOND_MS = 1000,
-    ORPHANED_MS = 60000,        /* between looks at all deleted streams */
+    ORPHANED_MS = 60000,        /* between searches of all deleted streams */
     RENEWALS = 1024,            /* saved in one transaction */
-    CGI_WAL_BYTES = 256 * 1024, /* a CGI process that is alone reads the log once through */
+    CGI_WAL_BYTES = 256 * 1024, /* each CGI process reads the whole log at its start */
 };
 
 struct upkeep {
@@ -30,8 +30,8 @@ struct upkeep {
     struct store_conn *conn;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t moved; /* stop, or a write of ours was committed */
-    bool stopping, busy;  /* busy: such a write is under way */
+    pthread_cond_t moved; /* stopping was set, or busy was cleared */
+    bool stopping, busy;  /* busy: a write of upkeep is under way */
     int64_t next_second;
     int64_t next_checkpoint;
     int64_t next_orphaned;
@@ -45,7 +45,7 @@ struct renewal {
 
 struct renew_write {
     struct commit_write write;
-    struct upkeep *upkeep; /* NULL: nobody waits for it */
+    struct upkeep *upkeep; /* its thread waits for this write; NULL: nobody does */
     struct wake *wake;
     size_t n;
     struct renewal renewal[];
@@ -54,7 +54,7 @@ struct renew_write {
 static enum ds_status apply_renewals(struct batch *batch, struct commit_write *write)
 {
     struct renew_write *renew = (struct renew_write *)write;
-    enum ds_status status = batch_flush(batch); /* a row saved later would undo the renewal */
+    enum ds_status status = batch_flush(batch); /* else a row saved later undoes the renewal */
 
     for (size_t i = 0; status == DS_OK && i < renew->n; i++)
         status = store_renew(batch->conn, renew->renewal[i].stream_id, renew->renewal[i].until_ms,
@@ -66,7 +66,7 @@ static void set_busy(struct upkeep *upkeep, bool busy)
 {
     (void)pthread_mutex_lock(&upkeep->lock);
     upkeep->busy = busy;
-    (void)pthread_cond_signal(&upkeep->moved); /* under the lock: its end may be waited for */
+    (void)pthread_cond_signal(&upkeep->moved); /* under the lock: the waiter may free it after */
     (void)pthread_mutex_unlock(&upkeep->lock);
 }
 
@@ -75,7 +75,7 @@ static void finish_renewals(struct commit_write *write, enum ds_status status)
     struct renew_write *renew = (struct renew_write *)write;
 
     if (status != DS_OK)
-        log_warn("TTL renewals were not saved, another try follows");
+        log_warn("TTL renewals were not saved: will try again");
     for (size_t i = 0; status == DS_OK && i < renew->n; i++)
         wake_touch_saved(renew->wake, renew->renewal[i].stream_id, renew->renewal[i].until_ms);
     if (renew->upkeep)
@@ -90,7 +90,7 @@ static struct renew_write *new_renewals(struct engine *engine, struct upkeep *up
     if (renew) {
         renew->write.apply = apply_renewals;
         renew->write.finish = finish_renewals;
-        renew->write.makes_room = true; /* takes none */
+        renew->write.makes_room = true; /* needs no room, so a full disk must not refuse it */
         renew->upkeep = upkeep;
         renew->wake = store_wake(engine->store);
     }
@@ -105,7 +105,7 @@ void upkeep_renew(struct engine *engine, int64_t stream_id, int64_t until_ms)
         return;
     renew = new_renewals(engine, NULL, 1);
     if (!renew)
-        return; /* the stream lives a little shorter: out of memory has worse to offer */
+        return; /* out of memory: the stream expires a little early */
     renew->renewal[renew->n++] = (struct renewal){stream_id, until_ms};
     commit_submit(engine->commit, &renew->write);
 }
@@ -120,12 +120,12 @@ static bool collect_renewal(void *arg, int64_t stream_id, int64_t until_ms)
     return true;
 }
 
-/* --- writes of our own, one at a time --- */
+/* --- writes of upkeep, one at a time --- */
 
 struct sweep_write {
     struct commit_write write;
     struct upkeep *upkeep; /* NULL in a CGI process */
-    bool orphaned;         /* look for deleted streams that nothing reads any more */
+    bool orphaned;         /* also look for deleted streams whose forks are gone */
     bool more;
 };
 
@@ -175,7 +175,7 @@ static bool is_stopping(struct upkeep *upkeep)
     return stopping;
 }
 
-/* What is to be saved; NULL when there is nothing. */
+/* The renewals that are to be saved; NULL when there are none. */
 static struct renew_write *collect_renewals(struct engine *engine, struct upkeep *upkeep)
 {
     struct renew_write *renew = new_renewals(engine, upkeep, RENEWALS);
@@ -197,7 +197,7 @@ static void save_renewals(struct upkeep *upkeep)
         submit_and_wait(upkeep, &renew->write);
 }
 
-/* Any process whose commits find the log long sees to it; the second one to try finds it short. */
+/* Every process whose commits find the log too long tries; a second one then finds it short. */
 static void checkpoint_if_long(struct upkeep *upkeep)
 {
     struct engine *engine = upkeep->engine;
@@ -215,7 +215,7 @@ static void checkpoint_if_long(struct upkeep *upkeep)
     }
 }
 
-/* Slice after slice, each a write among others: nobody waits for more than one of them. */
+/* Sweeps in slices, each a write of its own: other writes wait for one slice at most. */
 static void sweep_streams(struct upkeep *upkeep)
 {
     struct sweep_write write = {
@@ -232,12 +232,12 @@ static void sweep_streams(struct upkeep *upkeep)
     for (write.more = needed || write.orphaned; write.more && !is_stopping(upkeep);
          write.orphaned = false) {
         submit_and_wait(upkeep, &write.write);
-        checkpoint_if_long(upkeep); /* what is freed goes through the log, too */
+        checkpoint_if_long(upkeep); /* deletions make the log grow, too */
     }
 }
 
-/* Each process for itself: it may have another file open than the others. */
-static void look_at_place(const struct engine *engine)
+/* Every process checks this for itself, since each may have another file open. */
+static void check_place(const struct engine *engine)
 {
     if (store_find_place(engine->store) == STORE_REPLACED && engine->is_restarted)
         (void)kill(getpid(), SIGTERM); /* the next process opens the file that is there now */
@@ -252,7 +252,7 @@ static void round_of(struct upkeep *upkeep)
         return;
     upkeep->next_second = now + SECOND_MS;
     wake_look(store_wake(upkeep->engine->store));
-    look_at_place(upkeep->engine);
+    check_place(upkeep->engine);
     if (!wake_try_duty(store_wake(upkeep->engine->store)))
         return;
     save_renewals(upkeep);
@@ -260,12 +260,13 @@ static void round_of(struct upkeep *upkeep)
     store_mend_reserve(upkeep->conn);
 }
 
-/* A clean end: the next start has no log to read through, and a copy of the one file is whole. */
+/* Checkpoints at a clean end: the next start need not read the log, and the one file is complete.
+ */
 static void leave_clean(struct upkeep *upkeep)
 {
     const struct config *config = upkeep->engine->config;
 
-    /* the log may be another file's, and would go into this one */
+    /* if the file was replaced, the log may belong to another one: never copy it */
     if (!wake_try_duty(store_wake(upkeep->engine->store)) ||
         store_find_place(upkeep->engine->store) != STORE_SAME)
         return;
@@ -335,7 +336,7 @@ void upkeep_stop(struct upkeep *upkeep)
     free(upkeep);
 }
 
-/* Once a second, whichever process that is: the looks alone cost as much as a read. */
+/* One CGI process a second does this: checking alone costs as much as a read. */
 static void round_once(struct engine *engine, struct store_conn *conn)
 {
     struct sweep_write write = {
@@ -348,7 +349,7 @@ static void round_once(struct engine *engine, struct store_conn *conn)
     if (store_sweep_needed(conn, clock_wall_ms(), &needed) == DS_OK && needed)
         commit_submit(engine->commit, &write.write);
     if (write.more)
-        wake_round_soon(store_wake(engine->store)); /* another slice, after the next request */
+        wake_round_soon(store_wake(engine->store)); /* the next request does the next slice */
     store_mend_reserve(conn);
 }
 
@@ -370,7 +371,7 @@ void upkeep_once(struct engine *engine, struct store_conn *conn)
         most = CGI_WAL_BYTES;
     if (bytes < most || !wake_checkpoint_is_due(wake, clock_wall_ms()))
         return;
-    /* emptied: that it was copied is forgotten with the process */
+    /* empty the log: no other process may be left to know that it was copied */
     if (store_checkpoint_anyway(conn, duty && !store_is_low(engine->store)) == DS_OK)
         wake_checkpoint_soon(wake);
 }

@@ -1,8 +1,8 @@
 /*
- * Upkeep: what nobody should wait for. Expired streams and the rows of deleted ones are
- * swept, TTL renewals are saved, the write-ahead log is checkpointed. One process of those on a
- * database has the duty (wake_try_duty); if it dies, another takes over within a second. A CGI
- * process does a bounded share of it after its answer.
+ * Upkeep: background work that no request should wait for. It sweeps expired streams and the rows
+ * of deleted ones, saves TTL renewals, keeps the reserve for a full disk, and checkpoints the
+ * write-ahead log. Of all processes that use a database, one has the duty; if it ends, another
+ * takes over within a second. A CGI process does a bounded share after its answer.
  */
 #ifndef UPKEEP_H
 #define UPKEEP_H
@@ -15,17 +15,19 @@ struct upkeep;
 struct engine;
 struct store_conn;
 
+/* Starts the thread, with a connection of its own. engine is borrowed until upkeep_stop(). */
 enum ds_status upkeep_start(struct upkeep **upkeep, struct engine *engine);
 
-/* Ends the thread. NULL is allowed. */
+/* Ends the thread, which saves and checkpoints once more before. NULL is allowed. */
 void upkeep_stop(struct upkeep *upkeep);
 
-/* A bounded share, in place, for a CGI process that has answered. */
+/* Does a bounded share on this thread, for a CGI process that has sent its answer. */
 void upkeep_once(struct engine *engine, struct store_conn *conn);
 
 /*
- * Notes that a stream with a TTL lives until until_ms at least, because somebody reads it. Costs
- * no commit of its own; any thread.
+ * Renews a stream's TTL because somebody reads it: the stream lives until until_ms (wall clock) at
+ * least. Usually only notes this in the mapped file, for upkeep to save within a second. Any
+ * thread.
  */
 void upkeep_renew(struct engine *engine, int64_t stream_id, int64_t until_ms);
 

@@ -7,7 +7,7 @@
 #include "exchange/answer.h"
 #include "exchange/exchange.h"
 
-enum { ANSWER_SIZE = 1024 }; /* most answers' head */
+enum { ANSWER_SIZE = 1024 }; /* bytes; enough for most heads */
 
 bool exchanges_open(struct exchanges *all, const struct config *config, struct server *server)
 {
@@ -29,7 +29,7 @@ struct ds_exchange *exchange_new(struct exchanges *all, struct peer *peer, struc
 
     if (!arena)
         return NULL;
-    exchange = arena_zalloc(arena, sizeof *exchange); /* fits the first block: cannot fail */
+    exchange = arena_zalloc(arena, sizeof *exchange); /* fits the arena's first block: never NULL */
     exchange->arena = arena;
     exchange->all = all;
     exchange->config = all->config;
@@ -83,10 +83,10 @@ static bool has_body(const struct ds_exchange *exchange)
     return !exchange->no_body && (exchange->body.len > 0 || buf_failed(&exchange->body));
 }
 
-/* Sends as much as the connection takes, from where it lies: that needs no memory. */
+/* Sends as much as the socket takes, straight from the buffers, which needs no memory. */
 static enum peer_sent send_in_place(struct ds_exchange *exchange, size_t *sent)
 {
-    /* the second reference keeps them from being freed */
+    /* the second reference keeps outgoing_clear() from freeing what the buffers own */
     struct chunk head = {.refs = 2, .len = exchange->head.len, .data = exchange->head.data};
     struct chunk body = {.refs = 2, .len = exchange->body.len, .data = exchange->body.data};
     struct outgoing out = {.end = true};
@@ -100,8 +100,8 @@ static enum peer_sent send_in_place(struct ds_exchange *exchange, size_t *sent)
     return result;
 }
 
-/* Head and body become chunks of an answer; false when out of memory. */
-static bool load(struct ds_exchange *exchange, struct outgoing *out)
+/* Moves head and body into chunks; false when out of memory. */
+static bool move_to_chunks(struct ds_exchange *exchange, struct outgoing *out)
 {
     bool with_body = has_body(exchange);
     struct chunk *head = chunk_take(&exchange->head);
@@ -119,8 +119,9 @@ static bool load(struct ds_exchange *exchange, struct outgoing *out)
     return true;
 }
 
-/* A 503 says that nothing was done, which may be untrue of a write: its connection is closed. */
-static void lack_memory(struct ds_exchange *exchange)
+/* A 503 says that nothing was changed. After a write that may be untrue, so the connection is
+   closed instead. */
+static void end_without_memory(struct ds_exchange *exchange)
 {
     log_error("out of memory for an answer");
     if (exchange->refused || exchange->request.method == HTTP_GET ||
@@ -137,15 +138,15 @@ void exchange_finish(struct ds_exchange *exchange)
     size_t sent;
 
     if (buf_failed(&exchange->head) || (has_body(exchange) && buf_failed(&exchange->body))) {
-        lack_memory(exchange);
+        end_without_memory(exchange);
         return;
     }
     switch (send_in_place(exchange, &sent)) {
     case PEER_SENT:
         peer->done(peer, true);
         break;
-    case PEER_AGAIN: /* a slow reader: it is not waited for here */
-        if (load(exchange, &out)) {
+    case PEER_AGAIN: /* a slow client: never wait for it here (I4) */
+        if (move_to_chunks(exchange, &out)) {
             out.sent = sent;
             peer->drain(peer, &out);
             break;

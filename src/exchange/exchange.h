@@ -1,10 +1,10 @@
 /*
- * The exchange: one request and its answer, whatever door it came in by.
+ * The exchange: one request and its answer, through whichever gateway it came.
  *
- * An exchange has exactly one owner at any moment. It is made by a gateway, which hands it to
- * route(); from there it goes to the committer (commit_submit) or the live desk (live_park), or is
- * answered at once. exchange_finish() ends it: nobody touches it afterwards. Hand-over is a call,
- * and whoever made that call looks at the exchange no more.
+ * An exchange has exactly one owner at any moment. A gateway makes it and hands it to route(). The
+ * operation answers at once, or hands it to the committer (commit_submit()) or to the live desk
+ * (live_park()). exchange_finish() ends it. Each hand-over is a function call, and the caller must
+ * not touch the exchange afterwards.
  */
 #ifndef EXCHANGE_H
 #define EXCHANGE_H
@@ -23,28 +23,28 @@ struct fault;
 struct server;
 struct store_conn;
 
-/* What all exchanges of a process share. Embedded in its server; unchanged but for the count. */
+/* What all exchanges of a process share, embedded in its server. Only the count changes. */
 struct exchanges {
     const struct config *config;
     struct server *server; /* for the operations */
-    struct buf no_memory;  /* an answer for when there is no memory to make one */
-    atomic_int count;      /* under way, for a graceful end */
+    struct buf no_memory;  /* a 503 answer, made in advance */
+    atomic_int count;      /* exchanges under way: a graceful end waits for them */
 };
 
 struct ds_exchange {
-    struct arena *arena; /* everything made for this exchange; holds the exchange too */
+    struct arena *arena; /* memory of this exchange, the struct itself included */
     struct exchanges *all;
     const struct config *config;
     struct server *server;   /* engine, live desk: for route() and the operations */
     struct peer *peer;       /* where the answer goes */
-    struct store_conn *conn; /* the worker's connection: for route() and the ops only */
+    struct store_conn *conn; /* the worker's connection: for route() and the operations only */
     struct http_request request;
     struct buf head;     /* the answer's header lines, see http_response.h */
     struct buf body;     /* the answer's body */
-    bool no_body;        /* HEAD: the answer's body stays here */
-    bool refused;        /* the answer says that nothing was done */
-    const char *allow;   /* what route() says of the path's methods */
-    struct fault *fault; /* what it was made to suffer, mostly NULL: see op_fault.h */
+    bool no_body;        /* HEAD: the answer's body is not sent */
+    bool refused;        /* the answer says that nothing was changed */
+    const char *allow;   /* the methods of this path, set by route() */
+    struct fault *fault; /* the injected fault that this request meets, usually NULL: op_fault.h */
 };
 
 /* False when out of memory. config and server are borrowed until exchanges_close(). */
@@ -55,27 +55,29 @@ void exchanges_close(struct exchanges *all);
 struct ds_exchange *exchange_new(struct exchanges *all, struct peer *peer, struct store_conn *conn);
 
 /*
- * Sends head and body and ends the exchange. Does not block: what the connection does not take at
- * once goes to peer.drain(), which writes it as the reader reads. May be called by any thread.
+ * Sends head and body and ends the exchange. Does not block: peer.drain() gets the bytes that the
+ * socket does not take at once, and writes them later. Any thread may call it.
  */
 void exchange_finish(struct ds_exchange *exchange);
 
-/* The calling thread will be busy for long with it: other requests shall not wait for that. */
+/* Call this before long work on a worker's thread: another worker may then take requests meanwhile
+   (worker slots of the FastCGI gateway). */
 void exchange_yield_slot(struct ds_exchange *exchange);
 
 /*
- * Room for the answer to a write, before it is done: what was done shall not lack an answer. `more`
- * is what may be long in it besides the path. False when out of memory.
+ * Reserves memory for the answer to a write before the write is done, so that a committed write
+ * never lacks the memory to be answered. `more` is the number of bytes besides the path and fixed
+ * lines. False when out of memory.
  */
 bool exchange_reserve(struct ds_exchange *exchange, size_t more);
 
-/* Ends the exchange with the 503 that the server keeps ready: needs no memory. */
+/* Ends the exchange with the 503 answer that was made in advance. Needs no memory. */
 void exchange_answer_no_memory(struct ds_exchange *exchange);
 
-/* Ends the exchange without an answer: the connection is closed. */
+/* Ends the exchange without an answer, and closes its connection. */
 void exchange_drop(struct ds_exchange *exchange);
 
-/* Frees the exchange but not its peer, whose answer goes on elsewhere. */
+/* Frees the exchange but not its peer, for which another owner goes on writing. */
 void exchange_free(struct ds_exchange *exchange);
 
 #endif

@@ -1,4 +1,4 @@
-/* Which pages may see an answer: see http_cors.h. */
+/* Which pages may read an answer: see http_cors.h. */
 #include "http/http_cors.h"
 
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "config/config.h"
 
-/* Everything that a browser's script needs to see, and nothing that a proxy would strip. */
+/* The answer's headers that a page's script may read. */
 #define EXPOSED                                                                                    \
     "Stream-Next-Offset, Stream-Cursor, Stream-Up-To-Date, Stream-Closed, Stream-TTL, "            \
     "Stream-Expires-At, Stream-SSE-Data-Encoding, Producer-Epoch, Producer-Seq, "                  \
@@ -15,10 +15,10 @@
     "Content-Encoding, Retry-After, Vary"
 
 /*
- * Headers that requests may have: those of the protocol, and those that tracing in browsers adds to
- * every request (W3C trace context, Sentry, Zipkin, Datadog, New Relic, Application Insights), or
- * pages with tracing could not use streams. Named one by one: any page may send a header of this
- * list, and a proxy may believe others.
+ * The headers that a page may send: the protocol's, and those that tracing libraries in browsers
+ * add to every request (W3C trace context, Sentry, Zipkin, Datadog, New Relic, Application
+ * Insights); pages with tracing could not use streams otherwise. The list names each header, since
+ * a proxy might trust others that any page could then send.
  */
 #define ALLOWED                                                                                    \
     "Content-Type, Authorization, If-None-Match, Cache-Control, Last-Event-ID, "                   \
@@ -32,14 +32,14 @@
 /* tchar of RFC 9110 section 5.6.2 */
 #define TOKEN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
 
-static bool are_several(const char *list)
+static bool has_several(const char *list)
 {
     return list[0] && list[strlen(list) + 1];
 }
 
 const char *http_cors_origin(const struct config *config, const char *asked)
 {
-    if (!asked || !are_several(config->cors_origin))
+    if (!asked || !has_several(config->cors_origin))
         return NULL;
     for (const char *one = config->cors_origin; *one; one += strlen(one) + 1)
         if (strcmp(one, asked) == 0)
@@ -49,9 +49,9 @@ const char *http_cors_origin(const struct config *config, const char *asked)
 
 void http_cors_add(struct buf *head, const struct config *config, const char *origin)
 {
-    if (are_several(config->cors_origin))
-        buf_adds(head, "Vary: Origin\r\n"); /* also where the page may not see it: a cache keeps
-                                               both answers */
+    if (has_several(config->cors_origin))
+        buf_adds(head, "Vary: Origin\r\n"); /* also if the page may not read it: a cache must keep
+                                               the two answers apart */
     else
         origin = config->cors_origin;
     if (!origin || !origin[0])
@@ -64,8 +64,8 @@ void http_cors_add(struct buf *head, const struct config *config, const char *or
 }
 
 /*
- * Whatever is asked for, as long as it is the name of a header. A `*` in the answer would not cover
- * Authorization, and mean nothing with credentials.
+ * Allows every header that the page asks for. A `*` in the answer would not cover Authorization,
+ * and browsers ignore it for requests with credentials.
  */
 static void add_wanted(struct buf *head, const char *wanted)
 {

@@ -4,11 +4,12 @@
  *     If-None-Match = "*" / [ entity-tag *( OWS "," OWS [ entity-tag ] ) ]
  *     entity-tag    = [ "W/" ] DQUOTE *etagc DQUOTE
  *
- * A tag may hold commas, so the list cannot be cut at them. A web server in front that compresses
- * our answer must give it another tag (RFC 9110 section 8.8.3.3), and hands us that one back when
- * the client asks again; were it not recognised, compressed answers would never become 304.
+ * A tag may contain commas, so the list cannot be split at them. A web server that compresses our
+ * answer must give it another tag (RFC 9110 section 8.8.3.3) and passes that tag to us when the
+ * client asks again. Without recognising it, we would never answer 304 to such a client.
  *
- * Must hold: a tag of other data never matches. A needless 200 costs a transfer, a wrong 304 data.
+ * Must hold: the tag of other data never matches. A needless 200 costs a transfer; a wrong 304
+ * hides data from the client.
  */
 #include "http/http_etag.h"
 
@@ -21,16 +22,17 @@ static const char *skip_space(const char *at)
     return at + strspn(at, " \t");
 }
 
-/* The inside of the quotes at `at`, and where the list goes on; NULL when that is no tag. */
+/* Reads the tag at `at`: its text without quotes. Returns where the list continues, or NULL if
+   there is no tag. */
 static const char *read_tag(const char *at, const char **inside, size_t *len)
 {
-    if (at[0] == 'W' && at[1] == '/') /* case-sensitive; weak comparison takes no notice of it */
+    if (at[0] == 'W' && at[1] == '/') /* case-sensitive; weak comparison ignores it */
         at += 2;
     if (*at != '"')
         return NULL;
     *inside = ++at;
     while (*at != '"') {
-        if ((unsigned char)*at <= 0x20 || *at == 0x7F) /* the final NUL as well */
+        if ((unsigned char)*at <= 0x20 || *at == 0x7F) /* includes the final NUL */
             return NULL;
         at++;
     }
@@ -55,7 +57,7 @@ bool http_etag_matches(const char *if_none_match, const char *etag)
     size_t ours_len = strlen(etag) - 2, len; /* without its quotes */
 
     assert(etag[0] == '"' && etag[1] != '\0');
-    if (*at == '*') /* any representation will do, but only where "*" is all there is */
+    if (*at == '*') /* matches every representation, if "*" is the whole value */
         return *skip_space(at + 1) == '\0';
     while (*at != '\0') {
         if (*at == ',') { /* an empty element (RFC 9110 section 5.6.1.2) */

@@ -7,9 +7,10 @@
 #include <stdbool.h>
 
 /*
- * Does If-None-Match (a list of entity tags, or "*") name etag (with its quotes)? Weak comparison;
- * and the forms that web servers make of our tag when they compress: W/"x", "x-gzip", "x-br",
- * "x-deflate", "x-zstd". A malformed list matches nothing from the malformed part on.
+ * Does If-None-Match (a list of entity tags, or "*") contain etag, which has its quotes? The
+ * comparison is weak, and accepts the forms that web servers make of our tag when they compress an
+ * answer: W/"x", "x-gzip", "x-br", "x-deflate", "x-zstd". In a malformed list, only the tags before
+ * the malformed part count.
  */
 bool http_etag_matches(const char *if_none_match, const char *etag);
 

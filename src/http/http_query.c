@@ -1,11 +1,11 @@
 /*
  * The query of a URL: see http_query.h.
  *
- * Decoded as application/x-www-form-urlencoded (WHATWG URL 5.1), since that is what clients'
- * libraries write; names too, for "off%73et" is the same parameter. Only the one value asked for
- * is copied: a request has three parameters at the most, and is read once.
+ * Names and values are decoded as application/x-www-form-urlencoded (WHATWG URL 5.1), which is what
+ * clients' libraries write: "off%73et" names the same parameter. Each call copies only the value
+ * that it returns, since a request has three parameters at most.
  *
- * Must hold: a value is never longer decoded than encoded.
+ * Must hold: a decoded value is never longer than the encoded one.
  */
 #include "http/http_query.h"
 
@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-/* The byte that stands at *at, decoded, and past it. */
+/* Decodes the byte at *at and moves *at behind it. */
 static char next_byte(const char **at, const char *end)
 {
     int byte = **at == '%' ? digits_percent(*at, end) : -1;
@@ -38,7 +38,7 @@ static bool is_named(const char *at, const char *end, const char *name)
     return *name == '\0';
 }
 
-static char *decode(struct arena *arena, const char *at, const char *end, size_t *len)
+static char *decode_value(struct arena *arena, const char *at, const char *end, size_t *len)
 {
     char *value = arena_alloc(arena, (size_t)(end - at) + 1), *to = value;
 
@@ -63,9 +63,9 @@ char *http_query_get(struct arena *arena, const char *query, const char *name, s
         const char *equals = memchr(query, '=', (size_t)(end - query));
         const char *name_end = equals ? equals : end;
 
-        /* an empty pair, as in "a=1&&b=2", is none; it is not a parameter without a name */
+        /* an empty pair, as in "a=1&&b=2", is not a parameter with an empty name */
         if (end > query && is_named(query, name_end, name) && ++*count == 1)
-            value = decode(arena, equals ? equals + 1 : end, end, len);
+            value = decode_value(arena, equals ? equals + 1 : end, end, len);
         query = end + (*end == '&');
     }
     return value;

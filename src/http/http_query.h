@@ -10,10 +10,9 @@
 struct arena;
 
 /*
- * Looks for the parameter `name` and decodes its value (%XX and '+') into the arena, NUL-ended,
- * its length in *len (a decoded NUL counts as a byte). *count says how often the name occurs; the
- * value is the first one's. NULL when absent (*count 0) or out of memory (*count > 0).
- * A malformed %XX stays as it is.
+ * Finds the parameter `name` and decodes its first value (%XX and '+') into the arena, with a final
+ * NUL; *len is its length in bytes, without that NUL. *count says how often the name occurs. NULL
+ * when absent (*count is 0) or out of memory (*count > 0). A malformed %XX stays as it is.
  */
 char *http_query_get(struct arena *arena, const char *query, const char *name, size_t *len,
                      unsigned *count);

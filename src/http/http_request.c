@@ -10,12 +10,12 @@
 #include "http/http_cors.h"
 #include "protocol/path.h"
 
-/* "/v1//v1//v1/…" has many places to look at, each as long as the path */
+/* bounds the search for a prefix: in "/v1//v1//v1/…" every "/v1/" is a candidate */
 enum { LONGEST_PREFIX = 1024, MOST_PLACES = 16 };
 
-/* The parameters that are read, by the length of their names, which tell most others apart. */
+/* The parameters that we read, indexed by the length of their names: most others differ in it. */
 static const struct name {
-    const char *text; /* NULL, in the last of each row: no more of this length */
+    const char *text; /* NULL ends the row */
     enum http_param param;
 } names[][6] = {
     [5] = {{"HTTPS", PARAM_HTTPS}},
@@ -49,10 +49,10 @@ static const struct name {
 };
 
 /*
- * Headers of which there may be one. A web server hands a second one on as another parameter, or
- * both as one with ", " in between, and then nobody can tell them from one that holds just that. So
- * both are refused, at every door: which of two was meant is not ours to guess. A comma without a
- * space is an ordinary character of Producer-Id and Stream-Seq.
+ * Headers that a request may have only once. A web server passes a second one on either as another
+ * parameter or joined to the first by ", ". The joined form looks like one value that contains
+ * ", ", so we refuse both forms at every gateway instead of guessing which value was meant. A comma
+ * without a space is an ordinary character of Producer-Id and Stream-Seq.
  */
 static const char *const single[HTTP_PARAMS] = {
     [PARAM_SENT_TYPE] = "Content-Type",
@@ -73,14 +73,14 @@ static int find_param(const char *name, size_t len)
 {
     if (len >= sizeof names / sizeof *names)
         return -1;
-    /* so many begin with "HTTP_" or "SERVER_" that the last letter says more than the first */
+    /* most names begin with "HTTP_" or "SERVER_": the last letter tells them apart sooner */
     for (const struct name *row = names[len]; row->text; row++)
         if (row->text[len - 1] == name[len - 1] && memcmp(row->text, name, len) == 0)
             return (int)row->param;
     return -1;
 }
 
-/* No header of the client; a path has a limit of its own. */
+/* These are not headers of the client, and the path has its own limit. */
 static bool is_about_path(int param)
 {
     return param == PARAM_TARGET || param == PARAM_SCRIPT_NAME || param == PARAM_PATH_INFO;
@@ -95,19 +95,19 @@ bool http_request_add(struct http_request *request, struct arena *arena,
 
     if (which < 0)
         return true;
-    if (request->param[which]) { /* of other headers that are sent twice, the first one counts */
+    if (request->param[which]) { /* if another header is sent twice, the first one counts */
         if (single[which])
             request->repeated = single[which];
         return true;
     }
     len = strlen(value);
     if (len == 0 && (which == PARAM_CONTENT_TYPE || which == PARAM_CONTENT_LENGTH))
-        return true; /* web servers send these two empty when the client sent none */
+        return true; /* web servers pass these two empty when the client sent none */
     if (len > (size_t)config->max_header_bytes && !is_about_path(which)) {
         request->too_long = true;
         return true;
     }
-    if (which == PARAM_ORIGIN) /* now: an answer may be due before the rest is understood */
+    if (which == PARAM_ORIGIN) /* now: a refusal may be sent before the request is parsed */
         request->origin = http_cors_origin(config, value);
     request->param[which] = arena_strndup(arena, value, len);
     return request->param[which] != NULL;
@@ -131,7 +131,7 @@ int64_t http_request_length(const char *text)
 {
     int64_t length = 0;
 
-    if (!text || !*text) /* web servers send it empty when the client sent none */
+    if (!text || !*text) /* web servers pass it empty when the client sent none */
         return -1;
     for (; *text; text++) {
         if (*text < '0' || *text > '9' || length > INT64_MAX / 10 - 10)
@@ -141,26 +141,26 @@ int64_t http_request_length(const char *text)
     return length;
 }
 
-/* The name of a header that came more than once, in either way; NULL: none did. */
+/* The name of a header that was sent more than once, in either form; NULL if none was. */
 static const char *find_repeated(const struct http_request *request)
 {
     if (request->repeated)
         return request->repeated;
-    /* those of the protocol; what a list is in the other ones is known where they are read */
+    /* only the protocol's headers: others may be lists, and their readers know */
     for (int i = PARAM_PRODUCER_EPOCH; i <= PARAM_STREAM_TTL; i++)
         if (request->param[i] && strstr(request->param[i], ", "))
             return single[i];
     return NULL;
 }
 
-/* The URLs that a prefix may stand before: all that a program in a folder answers to. */
+/* Can this path follow a prefix? A program in a folder answers to these paths only. */
 static bool is_own_path(const char *path, size_t len)
 {
     return strncmp(path, "/v1/", 4) == 0 || strncmp(path, "/_test/", 7) == 0 ||
            (len == 7 && strncmp(path, "/health", 7) == 0);
 }
 
-/* prefix_len if path begins with the prefix and one of our own paths follows, else 0. */
+/* prefix_len if one of our paths follows the prefix in path, else 0. */
 static size_t match_start(const char *prefix, size_t prefix_len, const char *path, size_t len)
 {
     if (prefix_len == 0 || len <= prefix_len || strncmp(path, prefix, prefix_len) != 0 ||
@@ -174,7 +174,7 @@ static size_t match_prefix(const char *prefix, const char *path, size_t len)
     return match_start(prefix, strlen(prefix), path, len);
 }
 
-/* The next character of a decoded path, with "%2f" as a slash and runs of slashes as one. */
+/* The next character of a decoded path; "%2f" counts as a slash, and several slashes as one. */
 static char next_folded(const char **at)
 {
     bool slash = false;
@@ -193,8 +193,8 @@ static char next_folded(const char **at)
 }
 
 /*
- * Are these two the same path? PATH_INFO is decoded, but one server leaves %2f as it was, another
- * decodes it too, and both merge slashes: so that much is taken for equal.
+ * Are these the same path? Web servers decode PATH_INFO and merge its slashes, but only some decode
+ * %2f, so the comparison ignores these differences.
  */
 static bool is_path_info(const char *decoded, const char *path_info)
 {
@@ -208,7 +208,7 @@ static bool is_path_info(const char *decoded, const char *path_info)
     }
 }
 
-static char *decode(struct arena *arena, const char *path, size_t len)
+static char *decode_path(struct arena *arena, const char *path, size_t len)
 {
     char *decoded = arena_alloc(arena, len + 1), *to = decoded;
     const char *end = path + len;
@@ -226,10 +226,10 @@ static char *decode(struct arena *arena, const char *path, size_t len)
 }
 
 /*
- * How much of the path is prefix. REQUEST_URI is what the client sent, so after a rewrite the
- * prefix is not SCRIPT_NAME; but PATH_INFO is always what follows it. Of several places that fit,
- * the first: slashes then belong to the stream's path. False when out of memory: any other answer
- * would name another stream.
+ * Sets *skip to the length of the path's prefix. REQUEST_URI is what the client sent, so after a
+ * rewrite the prefix in it is not SCRIPT_NAME; but PATH_INFO is always the part behind the prefix.
+ * If several places fit, the first one counts, so that repeated slashes belong to the stream's
+ * path. False when out of memory: continuing would address another stream.
  */
 static bool find_prefix(const struct http_request *request, struct arena *arena, const char *path,
                         size_t len, size_t *skip)
@@ -242,9 +242,9 @@ static bool find_prefix(const struct http_request *request, struct arena *arena,
     *skip = 0;
     if (!script || !path_info || path_info[0] != '/')
         return true;
-    if (len > LONGEST_PREFIX) /* but its end is still needed */
+    if (len > LONGEST_PREFIX) /* the comparison still needs the whole path */
         most = LONGEST_PREFIX;
-    at = decode(arena, path, len);
+    at = decode_path(arena, path, len);
     if (!at)
         return false;
     for (size_t i = 0; i < most; at++) {
@@ -260,8 +260,8 @@ static bool find_prefix(const struct http_request *request, struct arena *arena,
 }
 
 /*
- * How much of another stream's URL is prefix. A program in a folder has several: the one that this
- * request came by, its own name, and after a rewrite that of its folder.
+ * The length of the prefix in the URL of another stream. A program in a folder has several
+ * prefixes: that of this request, the program's own name, and after a rewrite the folder's.
  */
 static size_t strip_length(const struct http_request *request, const char *url_path, size_t len)
 {
@@ -349,13 +349,13 @@ int http_request_parse(struct http_request *request, struct arena *arena,
     return 0;
 }
 
-/* A part of a header's value; empty where there is no such header. */
+/* A part of a header's value; empty if there is no such header. */
 struct span {
     const char *at;
     size_t len;
 };
 
-/* The first element of a list (RFC 9110 section 5.6.1) behind `at`, which may be NULL. */
+/* The next element of a list (RFC 9110 section 5.6.1) from `at` on, which may be NULL. */
 static struct span next_element(const char *at)
 {
     struct span element = {"", 0};
@@ -374,7 +374,8 @@ static bool is_word(struct span span, const char *word)
     return span.len == strlen(word) && strncasecmp(span.at, word, span.len) == 0;
 }
 
-/* A name, IPv4 or [IPv6], with an optional port: nothing else may come into Location. */
+/* Is this a name, IPv4 address or [IPv6 address], with an optional port? Location must hold no
+   other text. */
 static bool is_host(struct span host)
 {
     static const char letters[] =
@@ -396,12 +397,12 @@ static bool is_host(struct span host)
 }
 
 /*
- * What a proxy in front says of the client's request, where it is believed. Of several proxies each
- * adds its own to the list: the first one is nearest to the client. What cannot be meant is passed
- * over.
+ * Takes scheme and host from X-Forwarded-Proto and X-Forwarded-Host. Each proxy appends its own
+ * value to the list, so the first element is the one that the client used. Values that cannot be a
+ * scheme or a host are ignored.
  */
-static void look_behind_proxies(const struct http_request *request, struct span *scheme,
-                                struct span *host)
+static void take_forwarded(const struct http_request *request, struct span *scheme,
+                           struct span *host)
 {
     struct span proto = next_element(request->param[PARAM_FORWARDED_PROTO]);
     struct span name = next_element(request->param[PARAM_FORWARDED_HOST]);
@@ -412,27 +413,27 @@ static void look_behind_proxies(const struct http_request *request, struct span 
         *host = name;
 }
 
-static struct span whole(const char *text)
+static struct span span_of(const char *text)
 {
     return text ? (struct span){text, strlen(text)} : (struct span){"", 0};
 }
 
-/* scheme://host[:port]; "" where no host is known. NULL when out of memory. */
+/* scheme://host[:port]; "" if no host is known. NULL when out of memory. */
 static const char *find_origin(const struct http_request *request, struct arena *arena,
                                const struct config *config)
 {
     const char *const *param = request->param;
-    struct span scheme = whole(param[PARAM_SCHEME]), host = whole(param[PARAM_HOST]);
+    struct span scheme = span_of(param[PARAM_SCHEME]), host = span_of(param[PARAM_HOST]);
     const char *port = param[PARAM_SERVER_PORT];
 
     if (param[PARAM_HTTPS] && strcasecmp(param[PARAM_HTTPS], "on") == 0)
-        scheme = whole("https");
+        scheme = span_of("https");
     if (config->trust_forwarded)
-        look_behind_proxies(request, &scheme, &host);
+        take_forwarded(request, &scheme, &host);
     if (is_host(host)) {
-        port = NULL; /* it stands in there */
+        port = NULL; /* Host includes it */
     } else {
-        host = whole(param[PARAM_SERVER_NAME]);
+        host = span_of(param[PARAM_SERVER_NAME]);
         if (!is_host(host))
             return "";
         if (port && strspn(port, "0123456789") == 0)

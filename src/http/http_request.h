@@ -1,6 +1,7 @@
 /*
- * A request as the gateways hand it in: CGI parameters (RFC 3875) turned into method, path, query
- * and the headers that this server reads. Everything lives in the exchange's arena.
+ * A request: the gateway's CGI parameters (RFC 3875) turned into method, path, query and the
+ * headers that this server reads. Texts live in the exchange's arena. Not for several threads at a
+ * time.
  */
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
@@ -19,10 +20,10 @@ enum http_method {
     HTTP_PUT,
     HTTP_DELETE,
     HTTP_OPTIONS,
-    HTTP_METHODS, /* how many there are; as a value: any other method */
+    HTTP_METHODS, /* their number; as a value, any other method */
 };
 
-/* What is read of a request; their CGI names are in http_request.c. */
+/* The parameters that this server reads; http_request.c has their CGI names. */
 enum http_param {
     PARAM_METHOD,
     PARAM_TARGET, /* REQUEST_URI */
@@ -32,9 +33,9 @@ enum http_param {
     PARAM_HTTPS,
     PARAM_SERVER_NAME,
     PARAM_SERVER_PORT,
-    PARAM_SERVER_SOFTWARE, /* only where the web server says it by itself: nginx does not here */
+    PARAM_SERVER_SOFTWARE, /* absent under nginx, whose shipped site does not pass it */
     PARAM_CONTENT_TYPE,
-    PARAM_SENT_TYPE, /* nginx passes it besides: tells whether there were two */
+    PARAM_SENT_TYPE, /* HTTP_CONTENT_TYPE of nginx, which shows a second Content-Type */
     PARAM_CONTENT_LENGTH,
     PARAM_CONTENT_ENCODING,
     PARAM_HOST,
@@ -44,7 +45,7 @@ enum http_param {
     PARAM_LAST_EVENT_ID,
     PARAM_FORWARDED_HOST,
     PARAM_FORWARDED_PROTO,
-    PARAM_PRODUCER_EPOCH, /* from here to PARAM_STREAM_TTL: the protocol's own, allowed once */
+    PARAM_PRODUCER_EPOCH, /* from here to PARAM_STREAM_TTL: the protocol's, each allowed once */
     PARAM_PRODUCER_ID,
     PARAM_PRODUCER_SEQ,
     PARAM_STREAM_CLOSED,
@@ -54,68 +55,65 @@ enum http_param {
     PARAM_STREAM_FORKED_FROM,
     PARAM_STREAM_SEQ,
     PARAM_STREAM_TTL,
-    PARAM_TEST_KILL, /* X-Test-Kill: read by builds with test hooks only */
+    PARAM_TEST_KILL, /* X-Test-Kill, which only builds with test hooks obey */
     HTTP_PARAMS
 };
 
 struct http_request {
     enum http_method method;
     const char *param[HTTP_PARAMS]; /* NULL: absent. An empty Content-Type counts as absent */
-    bool too_long;                  /* one of them was longer than DS_MAX_HEADER_BYTES */
-    const char *repeated; /* the name of a header that came twice and must not; NULL: none */
-    const char *origin;   /* of the page it comes from, if settings name it: see http_cors.h */
-    const char *prefix; /* of the URL, as sent, before the path; "" but for a program in a folder */
-    const char *path;   /* the stream's name, normalised; NULL before http_request_parse */
-    const char *query;  /* "" if there is none */
-    int64_t content_length; /* -1: not said */
+    bool too_long;                  /* a value was longer than DS_MAX_HEADER_BYTES */
+    const char *repeated;   /* the name of a header that was sent twice and must not be, or NULL */
+    const char *origin;     /* the page's origin, if it is one of several in the settings */
+    const char *prefix;     /* what precedes the path in the URL, as sent; "" if nothing does */
+    const char *path;       /* the stream's normalised name; NULL before http_request_parse() */
+    const char *query;      /* "" if there is none */
+    int64_t content_length; /* bytes; -1: not sent */
     char *body;             /* malloc'd by the gateway, freed with the exchange */
     size_t body_len;
-    bool body_too_large; /* more than DS_MAX_BODY_BYTES: read and thrown away */
+    bool body_too_large; /* it had more than DS_MAX_BODY_BYTES, and was read and discarded */
 };
 
-/* Takes note of one CGI parameter ("NAME", "value"), if it is one that is read. False: no memory.
- */
+/* Adds one CGI parameter, and ignores it if this server does not read it. The value is copied.
+   False when out of memory. */
 bool http_request_add(struct http_request *request, struct arena *arena,
                       const struct config *config, const char *name, size_t name_len,
                       const char *value);
 
-/* The number in CONTENT_LENGTH. -1: there is none; -2: it is not a number of digits. */
+/* The number of bytes in CONTENT_LENGTH; -1 if it is absent or empty, -2 if it is not a number. */
 int64_t http_request_length(const char *text);
 
 /*
- * Sets method, prefix, path, query and content_length from the parameters. 0, or the HTTP status to
- * answer with and a one-line *reason.
+ * Sets method, prefix, path, query and content_length from the parameters. Returns 0, or the HTTP
+ * status to answer with and a one-line *reason.
  *
- * The path is that of REQUEST_URI, less a prefix: that of DS_BASE_URL, or, where it has none,
- * what stands before PATH_INFO where the web server knows one (a program in a folder, shared
- * hosting). /~ann/streams.cgi/v1/stream/x is the stream /v1/stream/x.
+ * The path is that of REQUEST_URI without a prefix. The prefix is that of DS_BASE_URL; if that has
+ * none, it is the part before PATH_INFO when the web server passes one, as for a program in a
+ * folder on shared hosting: /~ann/streams.cgi/v1/stream/x is the stream /v1/stream/x.
  */
 int http_request_parse(struct http_request *request, struct arena *arena,
                        const struct config *config, const char **reason);
 
 /*
- * The name of another stream that a header gives as the path of its URL, in the same normal form;
- * NULL with a one-line *reason when there can be no such stream.
+ * The normalised name of another stream, whose URL path a header gives (Stream-Forked-From). NULL
+ * with a one-line *reason when no stream can have it.
  */
 const char *http_request_sibling(const struct http_request *request, struct arena *arena,
                                  const struct config *config, const char *url_path,
                                  const char **reason);
 
 /*
- * The URL of the request's stream, as the client would write it: with scheme and host where they
- * are known, else a path. NULL when out of memory.
+ * The URL of the request's stream as the client would write it: absolute if the host is known, else
+ * a path. NULL when out of memory.
  */
 const char *http_request_url(const struct http_request *request, struct arena *arena,
                              const struct config *config);
 
-/*
- * Is the body compressed, or encoded in another way (Content-Encoding)? Readers would get its bytes
- * without that header.
- */
+/* Has the body a Content-Encoding other than identity? Readers would get it without that header. */
 bool http_request_is_coded(const struct http_request *request);
 
-/* Stream-Closed: true, in any case (protocol section 4.1); anything else is as if it were absent.
- */
+/* Does Stream-Closed say "true", in upper or lower case (protocol section 4.1)? Other values count
+   as absent. */
 bool http_request_closes(const struct http_request *request);
 
 #endif

@@ -16,16 +16,18 @@ struct buf;
 struct config;
 
 /*
- * The status line and the lines that every answer has: CORS and browser security (12.7). origin is
- * that of the request, see http_cors.h.
+ * Clears the buffer and writes the status line and the lines that every answer has: CORS, and
+ * browser security (protocol section 12.7). origin is that of the request: see http_cors.h.
  */
 void http_begin(struct buf *head, const struct config *config, const char *origin, int status);
 
+/* Add a line. */
 void http_add(struct buf *head, const char *name, const char *value);
 void http_add_int(struct buf *head, const char *name, int64_t value);
 void http_add_offset(struct buf *head, int64_t position); /* Stream-Next-Offset */
 
-/* Ends the head; length < 0: no Content-Length, for answers without a body or of unknown length. */
+/* Ends the head, with a Content-Length of so many bytes; length < 0: without one, for an answer
+   that has no body, or whose length is unknown. */
 void http_end(struct buf *head, int64_t length);
 
 #endif

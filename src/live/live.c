@@ -1,8 +1,9 @@
 /*
- * The live desk: see live.h. Here: its threads, and handing over to them.
+ * The live desk (see live.h): its threads, and handing over to them.
  *
- * Everything of struct live belongs to the desk's thread, but for the inbox, which its lock guards,
- * what is atomic, and the bell thread, which turns the futex of wake.h into a descriptor for epoll.
+ * Only the desk's thread touches struct live, except for the inbox, which a lock guards, and atomic
+ * fields. The bell thread waits on the futex of wake.h and turns it into an event for the desk's
+ * epoll.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -24,11 +25,11 @@
 
 enum { SPARE_DESCRIPTORS = 128 };
 
-static void end_sleep(const struct live *live)
+static void wake_desk(const struct live *live)
 {
     uint64_t one = 1;
 
-    if (live->poke < 0) /* a CGI process before live_run() */
+    if (live->poke < 0) /* in a CGI process before live_run() */
         return;
     if (write(live->poke, &one, sizeof one) < 0 && errno != EAGAIN)
         log_error("cannot wake the live desk: %s", strerror(errno));
@@ -46,7 +47,7 @@ static void *run_bell(void *arg)
         wake_wait(wake, noted, WAKE_RECHECK_MS);
         if (wake_bell(wake) != noted) {
             noted = wake_bell(wake);
-            end_sleep(live);
+            wake_desk(live);
         }
     }
     return NULL;
@@ -54,7 +55,8 @@ static void *run_bell(void *arg)
 
 static bool start_bell(struct live *live)
 {
-    live->bell_noted = wake_bell(store_wake(live->engine->store)); /* before anybody waits for it */
+    live->bell_noted =
+        wake_bell(store_wake(live->engine->store)); /* before the thread exists: no ring is lost */
     live->bell_started = pthread_create(&live->bell, NULL, run_bell, live) == 0;
     return live->bell_started;
 }
@@ -107,13 +109,13 @@ void live_run(struct live *live)
         close_everybody(live);
         return;
     }
-    end_sleep(live);        /* the inbox was filled before there was a descriptor to tell of it */
-    (void)start_bell(live); /* without it the tick of a second must do */
+    wake_desk(live);        /* the inbox was filled before the eventfd existed */
+    (void)start_bell(live); /* without it, the tick finds changes within a second */
     while (atomic_load(&live->parked) > 0)
         live_turn(live);
 }
 
-/* DS_MAX_PARKED, but some descriptors stay for everything else. */
+/* DS_MAX_PARKED, or fewer, so that SPARE_DESCRIPTORS stay for everything else. */
 static int64_t most_parked(const struct config *config)
 {
     struct rlimit limit;
@@ -140,7 +142,7 @@ enum ds_status live_start(struct live **out, struct engine *engine, struct excha
     live->seen = wake_head(store_wake(engine->store));
     live->epoll = live->poke = -1;
     (void)pthread_mutex_init(&live->lock, NULL);
-    status = thread ? open_connection(live) : DS_OK; /* most CGI processes need none of it */
+    status = thread ? open_connection(live) : DS_OK; /* most CGI processes never need it */
     if (status == DS_OK && thread && !open_descriptors(live))
         status = DS_FAILED;
     if (status == DS_OK && thread) {
@@ -159,7 +161,7 @@ enum ds_status live_start(struct live **out, struct engine *engine, struct excha
 void live_let_go(struct live *live)
 {
     atomic_store(&live->letting_go, true);
-    end_sleep(live);
+    wake_desk(live);
 }
 
 void live_stop(struct live *live)
@@ -168,7 +170,7 @@ void live_stop(struct live *live)
         return;
     atomic_store(&live->stopping, true);
     if (live->threaded) {
-        end_sleep(live);
+        wake_desk(live);
         (void)pthread_join(live->desk, NULL);
     }
     if (live->bell_started) {
@@ -198,7 +200,7 @@ static void hand_over(struct live *live, struct parked *parked)
     live->inbox = parked;
     (void)pthread_mutex_unlock(&live->lock);
     if (first)
-        end_sleep(live);
+        wake_desk(live);
 }
 
 static int64_t time_for(const struct config *config, enum live_kind kind)
@@ -207,7 +209,7 @@ static int64_t time_for(const struct config *config, enum live_kind kind)
 
     if (kind == LIVE_LONG_POLL)
         return config->long_poll_timeout_ms;
-    /* readers that came together do not all come back together (section 10.2) */
+    /* jitter: readers that came together must not all return together (section 10.2) */
     return config->sse_lifetime_ms - tenth + (int64_t)(clock_random() % (uint64_t)(2 * tenth + 1));
 }
 
@@ -233,7 +235,7 @@ bool live_park(struct live *live, struct ds_exchange *exchange, const struct liv
         outgoing_add(&parked->out, head);
         parked->state = PARKED_SENDING;
     }
-    atomic_fetch_add(&live->exchanges->count, 1); /* it goes on, without its arena */
+    atomic_fetch_add(&live->exchanges->count, 1); /* it goes on as this struct parked */
     exchange_free(exchange);
     hand_over(live, parked);
     return true;
@@ -257,7 +259,7 @@ bool live_delay(struct live *live, struct ds_exchange *exchange, int64_t ms,
     parked->state = PARKED_DELAYED;
     parked->exchange = exchange;
     parked->resume = resume;
-    parked->ends_at = clock_monotonic_ms() + ms + 1; /* not a moment less */
+    parked->ends_at = clock_monotonic_ms() + ms + 1; /* + 1: never early */
     live_count_backlog(live, parked, (int64_t)exchange->request.body_len);
     hand_over(live, parked);
     return true;
@@ -267,7 +269,7 @@ void live_drain(struct live *live, struct peer *peer, struct outgoing *out)
 {
     struct parked *parked = live_is_backed_up(live) ? NULL : calloc(1, sizeof *parked);
 
-    if (!parked) { /* the one who would wait is the one who does not read */
+    if (!parked) { /* closes the connection of a client that does not read */
         outgoing_clear(out);
         peer->done(peer, false);
         return;

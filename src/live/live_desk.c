@@ -1,5 +1,6 @@
 /*
- * The live desk: what it wakes up for. Sockets, newcomers, changes of streams, and time.
+ * The live desk (see live.h): the loop of its thread, which wakes up for events of sockets,
+ * exchanges that are handed over, changes of streams, and time.
  */
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@ static void admit_parked(struct live *live, struct parked *parked)
             live_leave(live, parked, false);
             return;
         }
-        /* counted before the database is looked at: no wake-up is lost */
+        /* I3: the interest is counted before the desk reads the stream */
         if (fresh)
             wake_interest(store_wake(live->engine->store), parked->reader.stream_id, 1);
         if (live->let_go)
@@ -72,7 +73,7 @@ void live_empty_inbox(struct live *live)
     }
 }
 
-static void hear_changes(struct live *live)
+static void take_changes(struct live *live)
 {
     struct wake *wake = store_wake(live->engine->store);
     struct watch *watch;
@@ -101,7 +102,7 @@ static void handle_event(struct live *live, const struct epoll_event *event)
 
     if (!parked) {
         if (read(live->poke, &count, sizeof count) < 0) {
-            /* nothing was written after all */
+            /* another event has emptied it */
         }
         return;
     }
@@ -113,7 +114,7 @@ static void handle_event(struct live *live, const struct epoll_event *event)
     if (event->events & EPOLLOUT && live_is_sending(parked) && live_push(live, parked)) {
         live_schedule(live, parked);
         if (parked->state == PARKED_WAITING)
-            live_table_mark(&live->table, parked->watch); /* on from its offset */
+            live_table_mark(&live->table, parked->watch); /* reads on from its offset */
     }
 }
 
@@ -165,8 +166,8 @@ static void handle_timers(struct live *live)
         handle_due(live, parked, live->now);
 }
 
-/* What no wake-up tells, for one stream. */
-static void look_after(struct live *live, struct watch *watch, int64_t now)
+/* Finds the changes of one stream for which nobody rings the bell. */
+static void check_stream(struct live *live, struct watch *watch, int64_t now)
 {
     if (watch->ttl_seconds >= 0)
         upkeep_renew(live->engine, watch->stream_id, now + watch->ttl_seconds * 1000);
@@ -176,9 +177,10 @@ static void look_after(struct live *live, struct watch *watch, int64_t now)
 }
 
 /*
- * Once a second for every stream: a write from the sqlite3 prompt or by a process that died before
- * it could wake us, streams that expire, and TTLs that readers keep from running out. In tenths,
- * so that many streams do not hold up the readers of one.
+ * Checks every stream once a second, since some changes come without a wake-up: a write at the
+ * sqlite3 prompt, a writer that died before it rang the bell, a stream that expires. Renews TTLs,
+ * which a waiting reader keeps from running out. Each tick checks a tenth of the streams, so that
+ * readers are not delayed by many streams at a time.
  */
 static void tick_streams(struct live *live)
 {
@@ -187,16 +189,16 @@ static void tick_streams(struct live *live)
 
     (void)store_data_version(live->conn, &version);
     if (version != live->data_version)
-        live->recheck = TICKS; /* somebody has committed: once around */
+        live->recheck = TICKS; /* somebody has committed: read every stream once */
     live->data_version = version;
     for (; share > 0; share--)
-        look_after(live, live_table_next(&live->table), now);
+        check_stream(live, live_table_next(&live->table), now);
     if (live->recheck > 0)
         live->recheck--;
     live->next_tick = clock_monotonic_ms() + WAKE_RECHECK_MS / TICKS;
 }
 
-static void let_everybody_go(struct live *live)
+static void release_readers(struct live *live)
 {
     live->let_go = true;
     while (live->delayed)
@@ -215,7 +217,7 @@ static int sleep_ms(struct live *live)
     if (live->table.marked)
         return 0;
     if (until == 0)
-        return -1; /* nobody here: sleep until somebody is handed over */
+        return -1; /* no exchange: sleep until one is handed over */
     if (live->table.watches && live->next_tick < until)
         until = live->next_tick;
     return until > now ? (int)(until - now) : 0;
@@ -227,13 +229,13 @@ void live_turn(struct live *live)
     int n = epoll_wait(live->epoll, events, EVENTS, sleep_ms(live));
 
     live->now = clock_monotonic_ms();
-    /* first the sockets: later steps may end exchanges that these events name */
+    /* sockets first: later steps may free exchanges that these events point to */
     for (int i = 0; i < n; i++)
         handle_event(live, &events[i]);
     live_empty_inbox(live);
     if (atomic_load(&live->letting_go) && !live->let_go)
-        let_everybody_go(live);
-    hear_changes(live);
+        release_readers(live);
+    take_changes(live);
     handle_timers(live);
     if (live->table.watches && live->now >= live->next_tick)
         tick_streams(live);

@@ -1,21 +1,21 @@
 /*
  * Live reads (protocol sections 5.7, 5.8): what a waiting reader is sent, and when its exchange
- * is over.
+ * ends.
  *
  *     long-poll   data → 200 · closed at the tail → 204 · time is up → 204 · stream gone → 404, 410
  *     SSE         data → data and control event, on and on · closed at the tail → last control
  *                 event, end · time is up or stream gone → end
  *
- * A text stream's last bytes may be the beginning of a UTF-8 character that the next message
- * completes. SSE is text, so they are held back; the control event names the offset before them,
- * and a reader that comes back from there loses nothing.
+ * A text stream may end in the middle of a UTF-8 character that the next message completes. SSE is
+ * text, so those bytes are held back; the control event names the offset before them, and a reader
+ * that reconnects from there loses nothing.
  *
- * Nor may a CRLF become two line breaks where it is split between messages or slices. Its CR is not
- * held back, since a writer may well end each message with CR (Enter, at a terminal) and wait for
- * what the reader makes of it: it is delivered as a line break. An LF that then comes first is the
- * other half of that break, and left out. Whether there is a CR before it is asked of the database
- * and not remembered, so that a text reads the same wherever a connection began or broke; for one
- * that caught up with the CR by other means, it is the line break in any case.
+ * A CRLF that is split between two messages or slices must not become two line breaks. The CR is
+ * sent at once, as a line break, because a writer may end each message with CR (Enter at a
+ * terminal) and wait for the reader's reaction. An LF at the start of the next slice is then the
+ * second half of that line break, and is skipped. Whether a CR precedes it is read from the
+ * database and not remembered for the connection, so that a text reads the same wherever a
+ * connection began or broke.
  */
 #include "live/live_encode.h"
 
@@ -62,9 +62,9 @@ void live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
                                                         : SSE_BASE64;
     exchange_answer(exchange, 200);
     http_add(head, "Content-Type", "text/event-stream");
-    /* no-transform: in the compressor of a proxy, events would wait (RFC 9111 section 5.2.2.6) */
+    /* no-transform: a proxy that compresses would delay events (RFC 9111 section 5.2.2.6) */
     http_add(head, "Cache-Control", "no-cache, no-transform");
-    http_add(head, "X-Accel-Buffering", "no"); /* nginx would collect it */
+    http_add(head, "X-Accel-Buffering", "no"); /* nginx would buffer the answer */
     if (reader->encoding == SSE_BASE64)
         http_add(head, "Stream-SSE-Data-Encoding", "base64");
     http_end(head, -1);
@@ -72,7 +72,7 @@ void live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
         sse_add_event(head, fault->event_type, fault->event_data, strlen(fault->event_data));
 }
 
-/* A buffer becomes a chunk of the answer. */
+/* Moves a buffer into a chunk of the answer. */
 static enum ds_status give_chunk(struct buf *buf, struct chunk **chunk)
 {
     *chunk = chunk_take(buf);
@@ -149,7 +149,7 @@ static enum ds_status encode_poll(const struct config *config, struct store_conn
 
 /* --- SSE --- */
 
-/* Does this text, which begins at a position, begin with the second half of a CRLF? */
+/* Is the first byte of this text, which begins at `position`, the second half of a CRLF? */
 static bool is_after_cr(struct store_conn *conn, const struct stream *stream, int64_t position,
                         const struct buf *text)
 {
@@ -159,7 +159,7 @@ static bool is_after_cr(struct store_conn *conn, const struct stream *stream, in
            store_read_byte(conn, stream, position - 1, &before) == DS_OK && before == '\r';
 }
 
-/* Adds the data event for the next slice, if it has anything to show. */
+/* Adds the data event of the next slice, unless there is nothing to send in it. */
 static enum ds_status add_data(struct store_conn *conn, const struct stream *stream,
                                const struct live_reader *reader, struct buf *frame, int64_t *next,
                                bool *at_tail)
@@ -203,7 +203,7 @@ static enum ds_status encode_sse(const struct config *config, struct store_conn 
     control.closed = stream->closed_at != 0 && at_tail;
     answer->end = control.closed || reader->out_of_time;
     if (frame.len == 0 && reader->greeted && !control.closed && control.next == reader->position)
-        return DS_OK; /* nothing to tell; out of time: the connection ends without a word */
+        return DS_OK; /* nothing to send; when out of time, the connection just ends */
     control.cursor = live_cursor(config, -1, clock_wall_ms());
     if (control.cursor < reader->cursor)
         control.cursor = reader->cursor;
@@ -218,10 +218,10 @@ enum ds_status live_encode(const struct config *config, struct store_conn *conn,
     if (life == DS_NOT_FOUND || life == DS_GONE) {
         if (reader->kind == LIVE_LONG_POLL)
             return encode_refusal(config, life, reader, answer);
-        answer->end = true; /* a 404 awaits the client when it comes back */
+        answer->end = true; /* the client gets 404 or 410 when it reconnects */
         return DS_OK;
     }
-    if (life != DS_OK) { /* the database cannot be read: wait, while there is time */
+    if (life != DS_OK) { /* the database cannot be read now: wait until time is up */
         answer->end = reader->out_of_time;
         return answer->end && reader->kind == LIVE_LONG_POLL
                    ? encode_refusal(config, life, reader, answer)

@@ -1,6 +1,7 @@
 /*
- * What the rooms of the live desk share: live.c (threads, handing over), live_desk.c (what the desk
- * wakes up for) and live_serve.c (a stream's readers). Included by these alone.
+ * What the files of the live desk share: live.c (threads, handing over), live_desk.c (the events
+ * for which the desk wakes up) and live_serve.c (serving the readers of a stream). Only they
+ * include it.
  */
 #ifndef LIVE_PRIVATE_H
 #define LIVE_PRIVATE_H
@@ -15,43 +16,43 @@ struct live {
     struct engine *engine;
     struct exchanges *exchanges;
     struct store_conn *conn;
-    int epoll, poke; /* poke: an eventfd that ends the desk's sleep */
+    int epoll, poke; /* poke: an eventfd that wakes the desk */
     struct live_table table;
-    struct parked *delayed; /* exchanges that go on later */
+    struct parked *delayed; /* list of those in PARKED_DELAYED */
     int64_t now;            /* monotonic ms, when the desk last woke up */
-    int64_t next_tick;
-    uint64_t seen; /* changes looked at, see wake_next() */
-    int64_t data_version;
-    int recheck; /* ticks for which the streams they come by are looked at, whatever is known */
+    int64_t next_tick;      /* monotonic ms, see tick_streams() */
+    uint64_t seen;          /* how many changes the desk has looked at: see wake_next() */
+    int64_t data_version;   /* see store_data_version() */
+    int recheck;            /* ticks left in which every stream is read again */
 
     pthread_mutex_t lock; /* guards the inbox */
     struct parked *inbox;
-    atomic_int parked; /* everybody, the inbox included */
-    int64_t most;      /* of them */
+    atomic_int parked; /* all exchanges, the inbox included */
+    int64_t most;      /* their limit */
     atomic_bool letting_go, stopping;
-    _Atomic int64_t backlog; /* bytes that wait for readers, DS_MAX_QUEUED_BYTES or so at most */
-    bool let_go;             /* the desk has seen letting_go */
+    _Atomic int64_t backlog; /* bytes that wait in memory, about DS_MAX_QUEUED_BYTES at most */
+    bool let_go;             /* the desk has obeyed letting_go */
 
     bool threaded, bell_started;
-    uint32_t bell_noted; /* its value when the bell thread began */
+    uint32_t bell_noted; /* the bell's value when the bell thread started */
     pthread_t desk, bell;
 };
 
 /* --- live_serve.c: on the desk's thread --- */
 
-/* Says what is to be heard of a connection; op is one of epoll_ctl's. */
+/* Sets for which events of a connection the desk wakes up; op is one of epoll_ctl's. */
 void live_watch_socket(struct live *live, struct parked *parked, bool writable, int op);
 
-/* How many bytes wait in memory for a reader's socket. Any thread. */
+/* Sets how many bytes wait in memory for this exchange. Any thread. */
 void live_count_backlog(struct live *live, struct parked *parked, int64_t bytes);
 
-/* Do they all together exceed DS_MAX_QUEUED_BYTES? Any thread. */
+/* Do all these bytes together exceed DS_MAX_QUEUED_BYTES? Any thread. */
 bool live_is_backed_up(struct live *live);
 
-/* A delayed exchange goes on. */
+/* Resumes a delayed exchange. */
 void live_resume(struct live *live, struct parked *parked);
 
-/* Ends a parked exchange; the connection serves on if ok. */
+/* Ends a parked exchange; ok: its connection may serve another request. */
 void live_leave(struct live *live, struct parked *parked, bool ok);
 
 /* Does `out` hold bytes for its socket? */
@@ -60,7 +61,7 @@ bool live_is_sending(const struct parked *parked);
 /* Writes what the socket takes of `out`. False when that ended the exchange. */
 bool live_push(struct live *live, struct parked *parked);
 
-/* Sets when the exchange is to be looked at next. */
+/* Sets when the desk must look at the exchange next. */
 void live_schedule(struct live *live, struct parked *parked);
 
 /* Serves the readers of every marked stream. */
@@ -68,10 +69,10 @@ void live_visit_marked(struct live *live);
 
 /* --- live_desk.c: on the desk's thread --- */
 
-/* Takes everybody in who was handed over. */
+/* Admits every exchange that was handed over. */
 void live_empty_inbox(struct live *live);
 
-/* Sleeps until there is something to do, and does it. */
+/* One turn of the loop: sleeps until there is something to do, and does it. */
 void live_turn(struct live *live);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * The live desk: one parked exchange, and serving the readers of one stream.
+ * The live desk (see live.h): one parked exchange, and serving the readers of one stream.
  *
- * Must hold: a stream is read once for all its readers that stand at the same place, and nobody
- * gets a second slice before the others had their turn.
+ * Must hold: the desk reads a stream once for all its readers at the same position, and gives no
+ * reader a second slice before every other reader has had its turn.
  */
 #include <assert.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include "live/live_private.h"
 #include "store/store.h"
 
-enum { CACHED = 8 };
+enum { CACHED = 8 }; /* answers kept during one visit */
 
 /* --- one parked exchange --- */
 
@@ -29,11 +29,11 @@ void live_watch_socket(struct live *live, struct parked *parked, bool writable, 
 {
     struct epoll_event event = {.data.ptr = parked};
 
-    /* A CGI process's output is never read from: an error or a hang-up comes unasked, and what
-       looks like input may be a request's body that was shut off behind its end. */
+    /* Never wait for input on the output of a CGI process: epoll reports errors and hang-ups
+       anyway, and input there may be the rest of a request's body, if both are one socket. */
     event.events = (parked->peer->framed ? EPOLLIN | (uint32_t)EPOLLRDHUP : 0) |
                    (writable ? (uint32_t)EPOLLOUT : 0);
-    /* EPERM: the output of a CGI process is a file, which is never full and never gone */
+    /* EPERM: the output of a CGI process is a file, which always takes everything */
     if (epoll_ctl(live->epoll, op, parked->peer->fd, &event) != 0 && errno != EPERM)
         log_error("cannot watch a connection: %s", strerror(errno));
     parked->wants_writable = writable;
@@ -50,7 +50,7 @@ bool live_is_backed_up(struct live *live)
     return atomic_load(&live->backlog) > live->engine->config->max_queued_bytes;
 }
 
-/* Takes a delayed exchange from the desk. */
+/* Removes a delayed exchange from the desk. */
 static struct ds_exchange *take_delayed(struct live *live, struct parked *parked)
 {
     struct ds_exchange *exchange = parked->exchange;
@@ -154,7 +154,7 @@ void live_schedule(struct live *live, struct parked *parked)
 
 /* --- serving the readers of one stream --- */
 
-/* Answers encoded during one visit, for readers that stand at the same place. */
+/* The answers encoded during one visit, for other readers at the same position. */
 struct cache {
     struct {
         struct live_reader reader;
@@ -163,7 +163,7 @@ struct cache {
     int used;
 };
 
-/* Is the answer for others as well? */
+/* May other readers get the same answer? */
 static bool is_shared(const struct live_reader *reader)
 {
     return !reader->if_none_match && !mangle_is_any(&reader->mangle);
@@ -213,25 +213,25 @@ static enum ds_status encode_shared(struct live *live, struct cache *cache,
     return DS_OK;
 }
 
-/* Gives one reader what there is for it. Returns whether there is more for it at once. */
+/* Sends one reader the next slice, if there is one. True when another slice is ready for it. */
 static bool serve_reader(struct live *live, struct cache *cache, const struct stream *stream,
                          enum ds_status life, struct parked *parked)
 {
     struct live_answer answer = {.next = parked->reader.position};
     bool progress;
 
-    if (live_is_backed_up(live)) { /* reading on costs memory: later */
+    if (live_is_backed_up(live)) { /* too many bytes wait: no new ones now */
         parked->watch->again = true;
         return false;
     }
     if (encode_shared(live, cache, stream, life, &parked->reader, &answer) != DS_OK) {
         chunk_unref(answer.head);
         chunk_unref(answer.body);
-        live_leave(live, parked, false); /* logged; the client comes back */
+        live_leave(live, parked, false); /* logged; the client reconnects */
         return false;
     }
     if (!answer.head && !answer.body && !answer.end)
-        return false; /* nothing for it yet */
+        return false; /* nothing new for this reader */
     progress = answer.next != parked->reader.position;
     parked->reader.position = answer.next;
     parked->reader.greeted = true;
@@ -247,14 +247,14 @@ static bool serve_reader(struct live *live, struct cache *cache, const struct st
     return progress && answer.next < stream->tail && parked->state == PARKED_WAITING;
 }
 
-/* Looks at a stream once and serves all its readers. */
+/* Reads a stream's row once and serves all its readers. */
 static void visit_stream(struct live *live, struct watch *watch)
 {
     struct arena *arena = arena_new();
     struct cache cache = {.used = 0};
     struct stream stream = {0};
     struct parked *parked, *next;
-    bool more = false; /* another slice for somebody, after the others had their turn */
+    bool more = false; /* a reader needs another slice, in its next turn */
     enum ds_status life = DS_NO_MEMORY;
 
     watch->marked = false;
@@ -263,7 +263,7 @@ static void visit_stream(struct live *live, struct watch *watch)
     watch->ttl_seconds = life == DS_OK ? stream.ttl_seconds : -1;
     watch->expires_at = life == DS_OK ? stream.expires_at : 0;
     watch->again = life != DS_OK;
-    watch->visiting = true; /* or it would go with its last reader */
+    watch->visiting = true; /* keeps the watch when its last reader leaves */
     for (parked = watch->first; parked; parked = next) {
         next = parked->next;
         if (parked->state == PARKED_WAITING && serve_reader(live, &cache, &stream, life, parked))

@@ -1,6 +1,6 @@
 /*
- * Who waits for what at the live desk: readers by stream, a list of streams to look at, and a heap
- * of the times at which something is due. Plain data structures of one thread; no I/O.
+ * The data structures of the live desk: its readers by stream, the streams to look at, and a heap
+ * of times at which something is due. No I/O. Only the desk's thread uses them.
  */
 #ifndef LIVE_TABLE_H
 #define LIVE_TABLE_H
@@ -39,11 +39,11 @@ struct parked {
     void (*resume)(struct ds_exchange *exchange); /*   and how it goes on */
     struct live_reader reader;
     struct outgoing out;
-    int64_t ends_at;  /* monotonic ms: a long-poll's answer, an SSE connection's end, a delay's */
+    int64_t ends_at;  /* monotonic ms: when a long-poll, an SSE connection or a delay ends */
     int64_t due;      /* monotonic ms: when the desk looks at it next; 0: not in the heap */
-    int64_t heap_due; /* by what it stands in the heap: `due`, or an earlier one that it had */
-    int64_t backlog;  /* bytes of `out` while its socket is full; a delayed request's body */
-    size_t heap_at;   /* its place in the heap */
+    int64_t heap_due; /* its key in the heap: `due`, or an earlier value of it */
+    int64_t backlog;  /* bytes: `out` while its socket is full, or a delayed request's body */
+    size_t heap_at;   /* its index in the heap */
     bool wants_writable;
 };
 
@@ -54,26 +54,27 @@ struct watch {
     struct watch *next, *prev; /* all of them */
     struct watch *next_bucket; /* in the hash table */
     struct watch *next_marked;
-    int64_t ttl_seconds; /* -1: none; as of the last look */
-    int64_t expires_at;  /* 0: never */
-    bool again;          /* the last look could not serve everybody: another one within a second */
+    int64_t ttl_seconds; /* at the last visit; -1: none */
+    int64_t expires_at;  /* at the last visit, wall clock in ms; 0: never */
+    bool again;          /* the last visit could not serve every reader: visit again in a second */
     bool marked, visiting;
 };
 
 struct live_table {
     struct watch **bucket; /* a power of two of them */
     size_t buckets, count;
-    struct watch *watches; /* all */
-    struct watch *round;   /* where live_table_next() is; NULL: at the first one */
+    struct watch *watches; /* all of them */
+    struct watch *round;   /* the next one of live_table_next(); NULL: the first */
     struct watch *marked;
     struct parked **heap; /* the earliest first */
     size_t heap_used, heap_size;
 };
 
-/* Puts a reader to its stream; *fresh: it is the first one there. False when out of memory. */
+/* Adds a reader to its stream; *fresh: it is the stream's first one. False when out of memory. */
 bool live_table_add(struct live_table *table, struct parked *parked, bool *fresh);
 
-/* Takes a reader from its stream. True when it was the last one, and the watch is gone or going. */
+/* Removes a reader from its stream. True when it was the last one: the watch is freed, or will be
+   after the visit under way. */
 bool live_table_remove(struct live_table *table, struct parked *parked);
 
 /* Frees a watch that has no readers. */
@@ -81,26 +82,26 @@ void live_table_drop(struct live_table *table, struct watch *watch);
 
 struct watch *live_table_find(struct live_table *table, int64_t stream_id);
 
-/* Notes that a stream is to be looked at. */
+/* Marks a stream that the desk must visit. */
 void live_table_mark(struct live_table *table, struct watch *watch);
 void live_table_mark_all(struct live_table *table);
 
-/* One after the other, round and round; there must be one. */
+/* The next stream, round and round. The table must not be empty. */
 struct watch *live_table_next(struct live_table *table);
 
-/* The marked ones, linked by next_marked; the list is empty afterwards. */
+/* Removes and returns the marked streams, linked by next_marked. */
 struct watch *live_table_take_marked(struct live_table *table);
 
-/* Makes room in the heap for one more. False when out of memory. */
+/* Reserves a place in the heap for one exchange more. False when out of memory. */
 bool live_table_reserve(struct live_table *table);
 
-/* Sets when an exchange is due; 0 takes it out. Room must have been reserved. */
+/* Sets when an exchange is due, in monotonic ms; 0 removes it. A place must have been reserved. */
 void live_table_set_due(struct live_table *table, struct parked *parked, int64_t due);
 
-/* The first one that is due at `now`, or NULL. */
+/* An exchange that is due at `now`, the earliest first, or NULL. */
 struct parked *live_table_first_due(struct live_table *table, int64_t now);
 
-/* Before then nobody is due; 0: nobody ever. */
+/* A time before which nothing is due, in monotonic ms; 0: nothing will be. */
 int64_t live_table_next_due(const struct live_table *table);
 
 void live_table_close(struct live_table *table);

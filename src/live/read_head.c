@@ -1,4 +1,4 @@
-/* The head of an answer that carries data: see read_head.h. */
+/* The heads of answers to reads: see read_head.h. The ETag is made here. */
 #include "live/read_head.h"
 
 #include <string.h>
@@ -12,12 +12,13 @@
 enum { ETAG_SIZE = 112, MAX_AGE_S = 60 };
 
 /*
- * The stream's incarnation, where the data begins and ends, when the last of it was appended, and
- * closure. Id and time of creation: unlike the id alone, not even a new database repeats them; by
- * the time of creation dsctl tells which stream it reads (cli_remote_made_at()). The time of the
- * last message tells two histories of one incarnation apart, which a restored backup and appends of
- * equal length make: what came after the backup came at another time, and so did the last message
- * of every range that has any of it.
+ * The ETag: "ID-CREATED:FROM:NEXT:APPENDED", with ":c" at the end if the range ends a closed
+ * stream.
+ *
+ * Id and time of creation name the stream's incarnation: even a new database does not repeat both.
+ * (dsctl reads the time of creation from here: cli_remote_made_at().) The time at which the last
+ * message of the range was appended distinguishes two histories of one incarnation, which a
+ * restored backup followed by appends of the same length would make.
  */
 static void format_etag(char text[static ETAG_SIZE], const struct read_view *view)
 {
@@ -51,7 +52,7 @@ void read_head_add_sandbox(struct buf *head)
     http_add(head, "Content-Security-Policy", "sandbox");
 }
 
-/* So many seconds that data may be kept (section 10.1): no longer than the stream lives. */
+/* For how many seconds data may be cached (section 10.1): no longer than the stream lives. */
 static int64_t age_limit(const struct read_view *view)
 {
     int64_t left = (view->stream->expires_at - view->now) / 1000;
@@ -62,13 +63,13 @@ static int64_t age_limit(const struct read_view *view)
 }
 
 /*
- * Data stays what it is, and is kept. The news that there is nothing new must be asked for each
- * time.
+ * Data behind which more follows never changes, so caches may keep it. An empty answer must be
+ * revalidated each time.
  *
- * In between, an answer that ends at the tail of an open stream is out of date with the next
- * append, and a browser would show it to the very page that has just appended. Browsers ask again
- * each time, with the tag; caches that many share keep it. It has no stale-while-revalidate either:
- * browsers obey that, too.
+ * In between is an answer that ends at the tail of an open stream: it is out of date with the next
+ * append. A browser must not keep it, since it would show it to the very page that has just
+ * appended; it revalidates with the ETag each time. Shared caches may keep it.
+ * stale-while-revalidate is left out, because browsers obey that too.
  */
 static void add_cache_control(struct buf *head, const struct config *config,
                               const struct read_view *view)

@@ -1,6 +1,6 @@
 /*
- * The operations: one file each. Every one takes an exchange and sees to its end: it answers, or
- * hands the exchange to the committer or the live desk.
+ * The operations, one file each. Every operation owns the exchange that it is given: it answers, or
+ * hands it to the committer or the live desk. The numbers are sections of the protocol.
  */
 #ifndef OP_H
 #define OP_H
@@ -20,7 +20,7 @@ void op_fault_list(struct ds_exchange *exchange);  /* GET */
 void op_fault_set(struct ds_exchange *exchange);   /* POST */
 void op_fault_clear(struct ds_exchange *exchange); /* DELETE */
 
-/* Allow: and Access-Control-Allow-Methods: of a stream. */
+/* The methods of a stream, for Allow and Access-Control-Allow-Methods. */
 #define OP_METHODS "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 
 #endif

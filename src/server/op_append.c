@@ -1,8 +1,8 @@
 /*
  * POST: append, close, or both (protocol sections 5.2, 5.2.1, 5.3).
  *
- * What is wrong with the request alone is refused before the queue; what depends on the stream is
- * decided inside the transaction, by stream_append().
+ * A request that is wrong by itself is refused before the queue. stream_append() decides everything
+ * that depends on the stream, inside the transaction.
  */
 #include "base/arena.h"
 #include "config/config.h"
@@ -13,7 +13,7 @@
 #include "server/op.h"
 #include "server/server.h"
 
-enum { LONG_BODY = 64 * 1024 };
+enum { LONG_BODY = 64 * 1024 }; /* bytes of JSON whose check is worth yielding the slot for */
 
 struct append {
     struct commit_write write; /* first: the committer knows it by this */
@@ -76,7 +76,7 @@ static void finish_append(struct commit_write *write, enum ds_status status)
         answer_append(exchange, &append->asked);
     else
         exchange_refuse_status(exchange, status);
-    exchange_finish(exchange); /* and with it this write */
+    exchange_finish(exchange); /* frees this write too */
 }
 
 void op_append(struct ds_exchange *exchange)

@@ -1,6 +1,6 @@
 /*
- * PUT: create a stream or a fork (protocol sections 4.2, 5.1). The same PUT again answers 200. What
- * depends on what is there is decided inside the transaction, by stream_create().
+ * PUT: create a stream or a fork (protocol sections 4.2, 5.1). The same PUT again is answered 200.
+ * stream_create() decides everything that depends on existing streams, inside the transaction.
  */
 #include <string.h>
 
@@ -19,7 +19,7 @@
 
 #define SUB_OFFSET_MAX INT64_C(9007199254740991)
 
-enum { MOST_ORIGIN = 300 }; /* bytes of scheme, host and port as a request may name them */
+enum { MOST_ORIGIN = 300 }; /* bytes of scheme, host and port that a request can name */
 
 struct create {
     struct commit_write write;
@@ -74,7 +74,7 @@ static const char *parse_fork(struct stream_create *asked, struct ds_exchange *e
     return NULL;
 }
 
-/* DS_OK, or what to answer and a reason. */
+/* DS_OK, or the status to answer with and its *reason. */
 static enum ds_status parse_create(struct stream_create *asked, struct ds_exchange *exchange,
                                    const char **reason)
 {
@@ -105,8 +105,8 @@ static enum ds_status parse_create(struct stream_create *asked, struct ds_exchan
     return DS_OK;
 }
 
-/* The answer repeats the type, which may be that of a stream that is there, and the whole URL. */
-static bool has_room(const struct create *create)
+/* Reserves room for the answer, which repeats the stream's type and the whole URL. */
+static bool reserve_answer(const struct create *create)
 {
     struct ds_exchange *exchange = create->exchange;
 
@@ -120,7 +120,7 @@ static enum ds_status apply_create(struct batch *batch, struct commit_write *wri
     struct create *create = (struct create *)write;
     enum ds_status status = stream_create(batch, &create->asked);
 
-    if (status == DS_OK && create->asked.verdict == DS_OK && !has_room(create))
+    if (status == DS_OK && create->asked.verdict == DS_OK && !reserve_answer(create))
         return DS_NO_MEMORY;
     return status;
 }
@@ -139,7 +139,7 @@ static void answer_create(struct ds_exchange *exchange, const struct stream_crea
         return;
     }
     exchange_answer(exchange, asked->created ? 201 : 200);
-    if (asked->created) { /* some servers make a redirect of a 200 with Location */
+    if (asked->created) { /* some web servers turn a 200 with Location into a redirect */
         url = http_request_url(request, exchange->arena, exchange->config);
         http_add(head, "Location", url ? url : request->path);
     }

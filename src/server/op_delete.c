@@ -1,4 +1,4 @@
-/* DELETE (protocol section 5.4). */
+/* DELETE (protocol section 5.4): stream_delete() does it inside the transaction. */
 #include "base/arena.h"
 #include "engine/stream_write.h"
 #include "exchange/answer.h"

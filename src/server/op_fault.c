@@ -1,11 +1,11 @@
 /*
- * Injected faults: the operations on /_test/inject-error, and what becomes of a request that meets
- * one (fault.h has the order of things).
+ * Injected faults: the operations on /_test/inject-error, and what happens to a request that meets
+ * a fault (fault.h has the order of steps).
  *
- * How a connection is cut belongs to the web server. We can ask nginx for it, by an internal place
- * of its site (deploy/nginx/site.conf). To the others we say nothing at all and close: they would
- * answer by themselves then, 500 or 503, but for the option `faults` of their sites, which turns
- * exactly that into a cut.
+ * Only the web server can cut the client's connection. nginx does it on our request, by an internal
+ * location of its site (deploy/nginx/site.conf). For other web servers we close our connection
+ * without an answer. They would answer 500 or 503 then; the option `faults` of their shipped sites
+ * turns that into a cut.
  */
 #include "server/op_fault.h"
 
@@ -30,7 +30,7 @@ static const char *method_name(const struct http_request *request)
     return request->param[PARAM_METHOD] ? request->param[PARAM_METHOD] : "";
 }
 
-static enum ds_status look_up(struct ds_exchange *exchange)
+static enum ds_status find_fault(struct ds_exchange *exchange)
 {
     const struct http_request *request = &exchange->request;
     struct fault *fault = arena_zalloc(exchange->arena, sizeof *fault);
@@ -38,7 +38,7 @@ static enum ds_status look_up(struct ds_exchange *exchange)
 
     if (!fault)
         return DS_NO_MEMORY;
-    exchange_yield_slot(exchange); /* one that is met is counted, by a commit of this thread */
+    exchange_yield_slot(exchange); /* counting a fault commits on this thread */
     status = store_fault_meet(exchange->conn, exchange->arena, request->path, method_name(request),
                               fault_draw(), fault);
     if (status == DS_OK) {
@@ -57,7 +57,7 @@ bool op_fault_meet(struct ds_exchange *exchange, void (*resume)(struct ds_exchan
     if (exchange->request.method == HTTP_OPTIONS ||
         strcmp(exchange->request.path, OP_FAULT_PATH) == 0)
         return false;
-    status = look_up(exchange);
+    status = find_fault(exchange);
     if (status == DS_NOT_FOUND)
         return false;
     if (status != DS_OK) {
@@ -122,7 +122,7 @@ bool op_fault_strike(struct ds_exchange *exchange)
 
 /* --- /_test/inject-error --- */
 
-/* 200 with the body, or what the store said. */
+/* Answers 200 with the body, or refuses with the store's status. */
 static void answer_faults(struct ds_exchange *exchange, enum ds_status status)
 {
     if (status != DS_OK) {
@@ -136,14 +136,15 @@ static void answer_faults(struct ds_exchange *exchange, enum ds_status status)
     exchange_finish(exchange);
 }
 
-static void answer_no_content(struct ds_exchange *exchange, enum ds_status status)
+static void answer_change(struct ds_exchange *exchange, enum ds_status status)
 {
     if (status == DS_OK)
         buf_adds(&exchange->body, "{\"ok\":true}");
     answer_faults(exchange, status);
 }
 
-/* The path as requests to it will have it; NULL with a reason when there can be no such request. */
+/* Normalises the fault's path as that of a request. NULL, or the reason why no request can have it.
+ */
 static const char *name_path(struct ds_exchange *exchange, struct fault *fault)
 {
     const char *reason = NULL;
@@ -173,13 +174,13 @@ void op_fault_set(struct ds_exchange *exchange)
     exchange_yield_slot(exchange);
     if (status == DS_OK)
         status = store_fault_set(exchange->conn, &fault);
-    answer_no_content(exchange, status);
+    answer_change(exchange, status);
 }
 
 void op_fault_clear(struct ds_exchange *exchange)
 {
     exchange_yield_slot(exchange);
-    answer_no_content(exchange, store_fault_clear(exchange->conn, NULL));
+    answer_change(exchange, store_fault_clear(exchange->conn, NULL));
 }
 
 void op_fault_list(struct ds_exchange *exchange)

@@ -1,4 +1,4 @@
-/* Requests and the faults that were injected for them (fault.h), with DS_TEST_ENDPOINTS=1. */
+/* Injected faults (fault.h), which requests meet with DS_TEST_ENDPOINTS=1. */
 #ifndef OP_FAULT_H
 #define OP_FAULT_H
 
@@ -6,17 +6,18 @@
 
 struct ds_exchange;
 
-/* Where faults are set over HTTP; op.h has these operations. */
+/* The path at which clients set faults; op.h has the operations. */
 #define OP_FAULT_PATH "/_test/inject-error"
 
 /*
- * Before anything else: does the request meet a fault? Then it is counted, and exchange->fault says
- * so. True when the exchange is gone: it waits, and goes on with resume(), or could not be looked
- * up.
+ * Called before the operation: looks up and counts a fault for this request, and sets
+ * exchange->fault. True when the caller no longer owns the exchange: it waits at the live desk and
+ * continues with resume(), or was answered because of an error.
  */
 bool op_fault_meet(struct ds_exchange *exchange, void (*resume)(struct ds_exchange *exchange));
 
-/* After the wait. True when the exchange is over: it was dropped, or answered with a status. */
+/* Called after the delay. True when the fault has ended the exchange: by a cut connection, or by an
+   error status. */
 bool op_fault_strike(struct ds_exchange *exchange);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * GET (protocol sections 5.6 to 5.8, 8, 10): catch-up reads are answered here; a live read that
- * finds nothing is handed to the live desk.
+ * GET (protocol sections 5.6 to 5.8, 8, 10). A catch-up read is answered here, and so is a
+ * long-poll that finds data. A long-poll that finds none, and every SSE read, goes to the live
+ * desk.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,11 +23,11 @@
 #include "server/server.h"
 #include "store/store.h"
 
-enum { LONG_READ = 64 * 1024 };
+enum { LONG_READ = 64 * 1024 }; /* bytes that are worth yielding the worker slot for */
 
 enum mode { CATCH_UP, LONG_POLL, SSE };
 
-/* A GET, understood. */
+/* The parsed query of a GET. */
 struct read_request {
     enum mode mode;
     enum offset_kind kind; /* of the offset */
@@ -36,8 +37,8 @@ struct read_request {
 };
 
 /*
- * EventSource comes back to the URL that it was given, and says in Last-Event-ID how far it came.
- * One that is no offset is not ours, and left alone: after a 400 EventSource would give up.
+ * A browser's EventSource reconnects to its original URL, and says in Last-Event-ID how far it has
+ * read. A value that is not an offset is ignored, because EventSource would give up after a 400.
  */
 static void take_last_event_id(const struct ds_exchange *exchange, struct read_request *read)
 {
@@ -53,7 +54,7 @@ static void take_last_event_id(const struct ds_exchange *exchange, struct read_r
 
 static const char no_memory[] = "out of memory, try again";
 
-/* Reads the query; NULL, or a reason for a 400, or no_memory. */
+/* Parses the query. NULL, or the reason for a 400, or no_memory for a 503. */
 static const char *parse_query(struct ds_exchange *exchange, struct read_request *read)
 {
     struct arena *arena = exchange->arena;
@@ -94,7 +95,7 @@ static const char *parse_query(struct ds_exchange *exchange, struct read_request
     return NULL;
 }
 
-/* The last step of every live read: over to the desk. */
+/* Hands a live read over to the desk, or refuses it. */
 static void park_reader(struct ds_exchange *exchange, const struct stream *stream,
                         const struct read_request *read)
 {
@@ -123,7 +124,7 @@ static void park_reader(struct ds_exchange *exchange, const struct stream *strea
     exchange_finish(exchange);
 }
 
-/* Answers from what there is; false when there is nothing and the reader wants to wait. */
+/* Makes the answer from the data that is there. */
 static enum ds_status answer_read(struct ds_exchange *exchange, const struct stream *stream,
                                   const struct read_request *read, int64_t now)
 {
@@ -156,7 +157,7 @@ static enum ds_status answer_read(struct ds_exchange *exchange, const struct str
     return DS_OK;
 }
 
-/* Is there data to read at this place? The desk could no longer say that there is not. */
+/* Can data be read here? An SSE answer begins with 200, after which no error can be reported. */
 static enum ds_status try_read(struct store_conn *conn, const struct stream *stream, int64_t from)
 {
     struct buf data = {0};
@@ -167,8 +168,8 @@ static enum ds_status try_read(struct store_conn *conn, const struct stream *str
     return status;
 }
 
-/* Within one read transaction, for store_end_read(). *park_it: there is nothing yet, and the reader
- * waits. */
+/* Finds the stream and makes the answer, or sets *park_it for a reader that must wait. The caller
+   must call store_end_read(). */
 static enum ds_status look_at_stream(struct ds_exchange *exchange, struct read_request *read,
                                      struct stream *stream, bool *park_it)
 {
@@ -180,7 +181,7 @@ static enum ds_status look_at_stream(struct ds_exchange *exchange, struct read_r
         return status;
     if (read->kind == OFFSET_NOW)
         read->from = stream->tail;
-    if (read->from > stream->tail) /* not one of ours, but clients build such ones: see offset.h */
+    if (read->from > stream->tail) /* not an offset of ours, but clients make such: see offset.h */
         read->from = stream->tail;
     if (read->mode == SSE && read->from < stream->tail) {
         status = try_read(exchange->conn, stream, read->from);
@@ -192,7 +193,7 @@ static enum ds_status look_at_stream(struct ds_exchange *exchange, struct read_r
     *park_it = read->mode == SSE || (read->mode == LONG_POLL && read->from == stream->tail);
     if (!*park_it)
         return answer_read(exchange, stream, read, now);
-    /* an EventSource that has it all would come back for ever; a 204 tells it not to */
+    /* an EventSource that has read a closed stream reconnects for ever, unless it gets a 204 */
     if (stream->closed_at != 0 && read->from == stream->tail &&
         (read->mode == LONG_POLL || read->resumed)) {
         *park_it = false;

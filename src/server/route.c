@@ -1,17 +1,18 @@
 /*
- * From path and method to an operation.
+ * Which operation serves which path and method.
  *
- *     /health                     GET, HEAD           is the database there?
+ *     /health                     GET, HEAD           can the database be read?
  *     /v1/stream/__ds and below   none yet            reserved for subscriptions (section 6)
  *     /_test/inject-error         GET HEAD POST DELETE   injected faults, with DS_TEST_ENDPOINTS=1
  *     /_test and below            none                reserved for tests
  *     anything else               GET HEAD POST PUT DELETE OPTIONS   a stream
  *
- * With DS_TEST_ENDPOINTS=1, a request first meets the fault that its path may have (op_fault.h): it
- * waits, is dropped or fails, whatever there is at the path. OPTIONS and the faults' own path never
- * do.
+ * With DS_TEST_ENDPOINTS=1, a request first meets the fault of its path, if there is one
+ * (op_fault.h): it is delayed, refused, or its connection is cut, whatever is at the path. OPTIONS
+ * requests and those to the faults' own path are exempt.
  *
- * To add an operation: its row above and in the table, its line in op.h, its file.
+ * To add an operation, add a row here and in the table, a line in op.h, and a file; CONTRIBUTING.md
+ * has the whole checklist.
  */
 #include "server/route.h"
 
@@ -30,15 +31,15 @@
 
 typedef void operation(struct ds_exchange *exchange);
 
-struct place {
+struct route {
     const char *path;
-    bool prefix;                 /* and everything below it */
-    bool testing;                /* there with DS_TEST_ENDPOINTS=1 only */
-    const char *allow;           /* the methods that there are, for Allow */
-    operation *op[HTTP_METHODS]; /* NULL: 405, or 404 where allow is NULL */
+    bool prefix;                 /* also every path below it */
+    bool testing;                /* only with DS_TEST_ENDPOINTS=1 */
+    const char *allow;           /* its methods, for Allow; NULL: every request is answered 404 */
+    operation *op[HTTP_METHODS]; /* NULL: the method is answered 405 */
 };
 
-static const struct place places[] = {
+static const struct route routes[] = {
     {"/health",
      false,
      false,
@@ -67,27 +68,27 @@ static const struct place places[] = {
       [HTTP_OPTIONS] = op_options}},
 };
 
-static const struct place *find_place(const struct config *config, const char *path)
+static const struct route *find_route(const struct config *config, const char *path)
 {
-    for (size_t i = 0;; i++) { /* the last one takes every path */
-        size_t len = strlen(places[i].path);
+    for (size_t i = 0;; i++) { /* the last row matches every path */
+        size_t len = strlen(routes[i].path);
 
-        if (strncmp(path, places[i].path, len) == 0 &&
-            (!places[i].testing || config->test_endpoints) &&
-            (path[len] == '\0' || (places[i].prefix && (path[len] == '/' || len == 0))))
-            return &places[i];
+        if (strncmp(path, routes[i].path, len) == 0 &&
+            (!routes[i].testing || config->test_endpoints) &&
+            (path[len] == '\0' || (routes[i].prefix && (path[len] == '/' || len == 0))))
+            return &routes[i];
     }
 }
 
-static void refuse_method(struct ds_exchange *exchange, const struct place *place)
+static void refuse_method(struct ds_exchange *exchange, const struct route *row)
 {
     exchange_refuse_begin(exchange, 405);
-    http_add(&exchange->head, "Allow", place->allow);
+    http_add(&exchange->head, "Allow", row->allow);
     exchange_refuse_end(exchange, "this method is not allowed here");
     exchange_finish(exchange);
 }
 
-/* RFC 9110 section 12.5.3: the answer says what would be taken. */
+/* RFC 9110 section 12.5.3: Accept-Encoding says which coding would be accepted. */
 static void refuse_coding(struct ds_exchange *exchange)
 {
     exchange_refuse_begin(exchange, 415);
@@ -102,32 +103,32 @@ static bool is_write(const struct http_request *request)
     return request->method == HTTP_PUT || request->method == HTTP_POST;
 }
 
-static void carry_out(struct ds_exchange *exchange)
+static void run_operation(struct ds_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
-    const struct place *place = find_place(exchange->config, request->path);
+    const struct route *row = find_route(exchange->config, request->path);
 
-    exchange->allow = place->allow;
-    if (!place->allow) {
+    exchange->allow = row->allow;
+    if (!row->allow) {
         exchange_refuse(exchange, 404, "this path is reserved");
         exchange_finish(exchange);
-    } else if (request->method == HTTP_METHODS || !place->op[request->method]) {
-        refuse_method(exchange, place);
+    } else if (request->method == HTTP_METHODS || !row->op[request->method]) {
+        refuse_method(exchange, row);
     } else if (is_write(request) && http_request_is_coded(request)) {
         refuse_coding(exchange);
     } else if (request->body_too_large) {
         exchange_refuse_status(exchange, DS_TOO_LARGE);
         exchange_finish(exchange);
     } else {
-        place->op[request->method](exchange);
+        row->op[request->method](exchange);
     }
 }
 
-/* After the wait that a fault may ask for. */
+/* After the delay of a fault. */
 static void resume_route(struct ds_exchange *exchange)
 {
     if (!op_fault_strike(exchange))
-        carry_out(exchange);
+        run_operation(exchange);
 }
 
 void route(struct ds_exchange *exchange)
@@ -141,7 +142,7 @@ void route(struct ds_exchange *exchange)
         exchange_refuse(exchange, status, reason);
         exchange_finish(exchange);
     } else if (!exchange->config->test_endpoints) {
-        carry_out(exchange);
+        run_operation(exchange);
     } else if (!op_fault_meet(exchange, resume_route)) {
         resume_route(exchange);
     }

@@ -1,10 +1,11 @@
-/* From an exchange to its operation: the table of paths and methods. */
+/* Finds the operation for a request: the table of paths and methods. */
 #ifndef ROUTE_H
 #define ROUTE_H
 
 struct ds_exchange;
 
-/* Takes an exchange whose request is complete (parameters and body), and sees it through. */
+/* Takes over an exchange whose request is complete (parameters and body). The gateway must not
+   touch it afterwards. Any worker's thread. */
 void route(struct ds_exchange *exchange);
 
 #endif

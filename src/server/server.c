@@ -1,4 +1,4 @@
-/* Starting and ending what a process is made of: see server.h. */
+/* Starting and ending a server process: see server.h. */
 #include "server/server.h"
 
 #include <string.h>
@@ -20,10 +20,10 @@ static int64_t stop_by(struct server *server)
 
 void server_close(struct server *server)
 {
-    /* answers of the committer may go to the desk, renewals of the desk to the committer: both
-       take what they are given until both have ended */
+    /* the committer hands answers to the desk, and the desk renewals to the committer: each accepts
+       them until both have ended */
     engine_stop(&server->engine);
-    hook_stop(server->hook, stop_by(server)); /* nothing begins or ends any more */
+    hook_stop(server->hook, stop_by(server)); /* after the committer, which makes its events */
     live_stop(server->live);
     engine_close(&server->engine);
     exchanges_close(&server->exchanges);
@@ -61,12 +61,12 @@ enum ds_status server_start(struct server *server, const struct config *config, 
 
 void server_drain(struct server *server)
 {
-    int64_t until = stop_by(server); /* one deadline for all steps of the end */
+    int64_t until = stop_by(server); /* one deadline for all steps */
     const struct timespec moment = {0, 2 * 1000000};
 
     live_let_go(server->live);
     while (atomic_load(&server->exchanges.count) > 0 && clock_monotonic_ms() < until)
         (void)nanosleep(&moment, NULL);
     if (atomic_load(&server->exchanges.count) > 0)
-        log_warn("%d exchanges were not over in time", atomic_load(&server->exchanges.count));
+        log_warn("%d requests were not answered in time", atomic_load(&server->exchanges.count));
 }

@@ -1,5 +1,6 @@
 /*
- * What every room of a running process shares. Made once by server_start(), then read only.
+ * A server process: everything that its operations and its gateway share. server_start() makes it;
+ * afterwards it is read only, except for atomic fields and what its parts guard themselves.
  */
 #ifndef SERVER_H
 #define SERVER_H
@@ -19,23 +20,24 @@ struct server {
     struct exchanges exchanges;
     struct live *live;
     struct hook *hook;    /* NULL: DS_HOOK is not set */
-    int64_t stop_by;      /* monotonic ms: when a graceful end must be over; 0: not asked for yet */
-    atomic_bool stopping; /* connections are closed after their answer, nobody is parked */
+    int64_t stop_by;      /* monotonic ms: when a graceful end must be over; 0: none has begun */
+    atomic_bool stopping; /* close connections after their answer, and park no reader */
 };
 
 /*
- * Opens the store and starts the threads (committer, upkeep, live desk); a CGI process does
- * the same work without threads. On failure everything is closed again.
+ * Opens the store and starts the threads (committer, upkeep, live desk). threads: false in a CGI
+ * process, which does the same work in its one thread. config is borrowed until server_close(). On
+ * failure everything is closed again.
  */
 enum ds_status server_start(struct server *server, const struct config *config, bool threads);
 
-/* Lets live readers go and waits until every exchange is over, DS_STOP_TIMEOUT_MS at most. */
+/* Answers the live readers and waits until every exchange has ended, DS_STOP_TIMEOUT_MS at most. */
 void server_drain(struct server *server);
 
-/* All that outlives a CGI process is done; what it has goes with it. */
+/* For a CGI process before it exits: waits for its hooks. The rest ends with the process. */
 void server_leave(struct server *server);
 
-/* Ends the threads and closes the store. Nobody hands anything over any more. */
+/* Ends the threads and closes the store. The gateway must have stopped before. */
 void server_close(struct server *server);
 
 #endif
