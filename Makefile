@@ -270,7 +270,7 @@ check: $(UNIT) $(FUZZ)
 	$(Q)B=$B sh tests/run.sh unit
 
 # what has threads: unit tests, and the whole server
-THREADED = unit:commit unit:wake unit:live_table unit:seats unit:store_hold fuzz:fcgi wire:nginx
+THREADED = unit:commit unit:hints unit:wake unit:renewal unit:write_lock unit:live_table unit:seats unit:store_hold fuzz:fcgi wire:nginx
 check-threads:
 	@sh deploy/packages.sh test
 	@$(MAKE) --no-print-directory SANITIZE=thread all $(patsubst %,build/thread/%,$(subst :,/,$(subst \

@@ -4,7 +4,7 @@
  *     streams.db        the database; made by root, it belongs to whoever owns its folder
  *     streams.db-wal    SQLite's: mode of the database, and its owner when root makes them
  *     streams.db-shm
- *     streams.db-wake   ours (wake.h): owner and group of the database, for those who may write it
+ *     streams.db-wake   ours (hints.h): owner and group of the database, for those who may write it
  *     streams.db-reserve  ours (store_reserve.c): owner, group and mode of the database
  *
  * SQLite and we derive those names from the database's own, so all processes must use the same one:

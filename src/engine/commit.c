@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "hints/duty.h"
 #include "hints/wake.h"
 #include "protocol/path.h"
 
@@ -32,7 +33,7 @@ struct batch_streams {
 struct commit {
     const struct config *config;
     struct store *store;
-    struct wake *wake;
+    struct hints *hints;
     struct store_conn *conn;
     struct store_conn *lent; /* a CGI process's only one, of the gateway */
     bool threaded;
@@ -200,7 +201,7 @@ static enum ds_status transact(struct commit *commit, struct store_conn *conn,
         store_rollback(conn); /* the write lock may have been taken beforehand */
     if (status == DS_OK) {
         test_hook(first);
-        wake_publish(commit->wake, batch.streams->changed, batch.streams->changes);
+        wake_publish(commit->hints, batch.streams->changed, batch.streams->changes);
     }
     if (batch.streams)
         forget_all(batch.streams);
@@ -214,7 +215,7 @@ static bool may_rescue(struct commit *commit)
     int64_t now = clock_monotonic_ms();
 
     if (!commit->threaded)
-        return wake_checkpoint_is_due(commit->wake, clock_wall_ms());
+        return duty_checkpoint_is_due(commit->hints, clock_wall_ms());
     if (now < commit->next_rescue)
         return false;
     commit->next_rescue = now + RESCUE_MS;
@@ -416,7 +417,7 @@ enum ds_status commit_start(struct commit **out, struct store *store, const stru
         return DS_NO_MEMORY;
     commit->config = config;
     commit->store = store;
-    commit->wake = store_wake(store);
+    commit->hints = store_hints(store);
     commit->last = &commit->first;
     status = thread ? store_connect(&commit->conn, store) : DS_OK;
     if (status != DS_OK)

@@ -14,7 +14,9 @@
 #include "config/config.h"
 #include "engine/commit.h"
 #include "engine/engine.h"
-#include "hints/wake.h"
+#include "hints/duty.h"
+#include "hints/hints.h"
+#include "hints/renewal.h"
 #include "store/store.h"
 
 enum {
@@ -46,7 +48,7 @@ struct renewal {
 struct renew_write {
     struct commit_write write;
     struct upkeep *upkeep; /* its thread waits for this write; NULL: nobody does */
-    struct wake *wake;
+    struct hints *hints;
     size_t n;
     struct renewal renewal[];
 };
@@ -77,7 +79,7 @@ static void finish_renewals(struct commit_write *write, enum ds_status status)
     if (status != DS_OK)
         log_warn("TTL renewals were not saved: will try again");
     for (size_t i = 0; status == DS_OK && i < renew->n; i++)
-        wake_touch_saved(renew->wake, renew->renewal[i].stream_id, renew->renewal[i].until_ms);
+        renewal_mark_saved(renew->hints, renew->renewal[i].stream_id, renew->renewal[i].until_ms);
     if (renew->upkeep)
         set_busy(renew->upkeep, false);
     free(renew);
@@ -92,7 +94,7 @@ static struct renew_write *new_renewals(struct engine *engine, struct upkeep *up
         renew->write.finish = finish_renewals;
         renew->write.makes_room = true; /* needs no room, so a full disk must not refuse it */
         renew->upkeep = upkeep;
-        renew->wake = store_wake(engine->store);
+        renew->hints = store_hints(engine->store);
     }
     return renew;
 }
@@ -101,7 +103,7 @@ void upkeep_renew(struct engine *engine, int64_t stream_id, int64_t until_ms)
 {
     struct renew_write *renew;
 
-    if (wake_touch(store_wake(engine->store), stream_id, until_ms))
+    if (renewal_note(store_hints(engine->store), stream_id, until_ms))
         return;
     renew = new_renewals(engine, NULL, 1);
     if (!renew)
@@ -182,7 +184,7 @@ static struct renew_write *collect_renewals(struct engine *engine, struct upkeep
 
     if (!renew)
         return NULL;
-    wake_touch_sweep(store_wake(engine->store), collect_renewal, renew);
+    renewal_collect(store_hints(engine->store), collect_renewal, renew);
     if (renew->n > 0)
         return renew;
     free(renew);
@@ -251,9 +253,9 @@ static void round_of(struct upkeep *upkeep)
     if (now < upkeep->next_second)
         return;
     upkeep->next_second = now + SECOND_MS;
-    wake_look(store_wake(upkeep->engine->store));
+    hints_mend(store_hints(upkeep->engine->store));
     check_place(upkeep->engine);
-    if (!wake_try_duty(store_wake(upkeep->engine->store)))
+    if (!duty_try_upkeep(store_hints(upkeep->engine->store)))
         return;
     save_renewals(upkeep);
     sweep_streams(upkeep);
@@ -267,7 +269,7 @@ static void leave_clean(struct upkeep *upkeep)
     const struct config *config = upkeep->engine->config;
 
     /* if the file was replaced, the log may belong to another one: never copy it */
-    if (!wake_try_duty(store_wake(upkeep->engine->store)) ||
+    if (!duty_try_upkeep(store_hints(upkeep->engine->store)) ||
         store_find_place(upkeep->engine->store) != STORE_SAME)
         return;
     save_renewals(upkeep); /* the last second's */
@@ -349,29 +351,29 @@ static void round_once(struct engine *engine, struct store_conn *conn)
     if (store_sweep_needed(conn, clock_wall_ms(), &needed) == DS_OK && needed)
         commit_submit(engine->commit, &write.write);
     if (write.more)
-        wake_round_soon(store_wake(engine->store)); /* the next request does the next slice */
+        duty_round_soon(store_hints(engine->store)); /* the next request does the next slice */
     store_mend_reserve(conn);
 }
 
 void upkeep_once(struct engine *engine, struct store_conn *conn)
 {
     const struct config *config = engine->config;
-    struct wake *wake = store_wake(engine->store);
-    bool due = wake_round_is_due(wake, clock_wall_ms()), duty;
+    struct hints *hints = store_hints(engine->store);
+    bool due = duty_round_is_due(hints, clock_wall_ms()), duty;
     int64_t bytes = config->checkpoint ? commit_wal_bytes(engine->commit) : 0;
     int64_t most = config->wal_bytes;
 
     if (!due && bytes < CGI_WAL_BYTES && bytes < most)
         return;
-    duty = wake_try_duty(wake);
+    duty = duty_try_upkeep(hints);
     if (due && duty)
         round_once(engine, conn);
     /* one that stays looks at the log only after commits of its own */
     if (duty && most > CGI_WAL_BYTES)
         most = CGI_WAL_BYTES;
-    if (bytes < most || !wake_checkpoint_is_due(wake, clock_wall_ms()))
+    if (bytes < most || !duty_checkpoint_is_due(hints, clock_wall_ms()))
         return;
     /* empty the log: no other process may be left to know that it was copied */
     if (store_checkpoint_anyway(conn, duty && !store_is_low(engine->store)) == DS_OK)
-        wake_checkpoint_soon(wake);
+        duty_checkpoint_soon(hints);
 }

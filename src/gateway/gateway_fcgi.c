@@ -54,7 +54,7 @@
 #include "exchange/exchange.h"
 #include "gateway/seats.h"
 #include "gateway/spool.h"
-#include "hints/wake.h"
+#include "hints/acceptor.h"
 #include "live/live.h"
 #include "server/route.h"
 #include "server/server.h"
@@ -316,21 +316,21 @@ static void accept_some(struct gateway_fcgi *gateway)
 static bool answers_door(struct gateway_fcgi *gateway)
 {
     if (!atomic_load(&gateway->answers) && !atomic_load(&gateway->server->stopping))
-        atomic_store(&gateway->answers, wake_try_door(store_wake(gateway->server->engine.store),
-                                                      gateway->door, gateway->places));
+        atomic_store(&gateway->answers, acceptor_try(store_hints(gateway->server->engine.store),
+                                                     gateway->door, gateway->places));
     return atomic_load(&gateway->answers);
 }
 
 /* Until nobody has answered it for a moment, though somebody may be out there. */
-static void wait_at_door(struct wake *wake)
+static void wait_at_door(struct hints *hints)
 {
     const struct timespec moment = {0, MOMENT_NS};
     uint32_t before;
 
     for (int i = 0; i < MOMENTS; i++) {
-        before = wake_doors_counted(wake);
+        before = acceptor_announced(hints);
         (void)nanosleep(&moment, NULL);
-        if (wake_doors_counted(wake) == before)
+        if (acceptor_announced(hints) == before)
             break;
     }
 }
@@ -338,17 +338,17 @@ static void wait_at_door(struct wake *wake)
 static void answer_door(struct worker *worker)
 {
     struct gateway_fcgi *gateway = worker->gateway;
-    struct wake *wake = store_wake(gateway->server->engine.store);
+    struct hints *hints = store_hints(gateway->server->engine.store);
 
     if (!gateway->places) {
         accept_some(gateway);
         return;
     }
     if (answers_door(gateway)) {
-        wake_count_door(wake);
+        acceptor_announce(hints);
     } else {
         get_up(worker);
-        wait_at_door(wake);
+        wait_at_door(hints);
     }
     accept_some(gateway);
     if (!atomic_load(&gateway->door_shut))
@@ -654,7 +654,7 @@ void gateway_fcgi_close_door(struct gateway_fcgi *gateway)
     atomic_store(&gateway->server->stopping, true);
     shut_door(gateway);
     if (gateway->places)
-        wake_leave_door(store_wake(gateway->server->engine.store));
+        acceptor_leave(store_hints(gateway->server->engine.store));
     if (nothing < 0)
         return;
     /* a successor cannot listen on the address while we still hold the socket */

@@ -2,14 +2,13 @@
 #include "hints/write_lock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/log.h"
+#include "hints/byte_lock.h"
 
 void write_lock_init(struct write_lock *lock, int fd, struct write_hint *hint)
 {
@@ -47,12 +46,9 @@ static int lock_mutex(pthread_mutex_t *mutex, int64_t timeout_ms)
 }
 
 /* DS_BUSY: another process has it. */
-static enum ds_status set_byte(const struct write_lock *lock, short type)
+static enum ds_status try_byte(const struct write_lock *lock)
 {
-    struct flock byte = {
-        .l_type = type, .l_whence = SEEK_SET, .l_start = WRITE_LOCK_BYTE, .l_len = 1};
-
-    if (fcntl(lock->fd, F_OFD_SETLK, &byte) == 0)
+    if (byte_lock_try(lock->fd, BYTE_WRITE))
         return DS_OK;
     if (errno == EAGAIN || errno == EACCES)
         return DS_BUSY;
@@ -71,7 +67,7 @@ static enum ds_status wait_for_byte(struct write_lock *lock, int64_t timeout_ms)
         int64_t left;
 
         atomic_store(&lock->hint->wanted, 1);
-        status = set_byte(lock, F_WRLCK);
+        status = try_byte(lock);
         left = until - clock_monotonic_ms();
         if (status != DS_BUSY || left <= 0)
             return status;
@@ -90,7 +86,7 @@ enum ds_status write_lock_take(struct write_lock *lock, int64_t timeout_ms)
             return DS_BUSY;
         timeout_ms = until - clock_monotonic_ms(); /* the rest is for the byte; 0 or less: a try */
     }
-    status = set_byte(lock, F_WRLCK);
+    status = try_byte(lock);
     if (status == DS_BUSY)
         status = wait_for_byte(lock, timeout_ms);
     if (status != DS_OK)
@@ -100,7 +96,7 @@ enum ds_status write_lock_take(struct write_lock *lock, int64_t timeout_ms)
 
 void write_lock_leave(struct write_lock *lock)
 {
-    (void)set_byte(lock, F_UNLCK);
+    byte_lock_release(lock->fd, BYTE_WRITE, 1);
     if (atomic_exchange(&lock->hint->wanted, 0) != 0) {
         atomic_fetch_add(&lock->hint->turn, 1);
         futex_wake(&lock->hint->turn, 1);

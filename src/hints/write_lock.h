@@ -40,7 +40,6 @@
 #include "protocol/status.h"
 
 enum {
-    WRITE_LOCK_BYTE = 2, /* of the file; wake.c lists the others */
     WRITE_LOCK_LOOK_MS = 20,
 };
 

@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#include "hints/wake.h"
+#include "hints/hints.h"
 #include "lib/lib.h"
 #include "store/store.h"
 
@@ -35,7 +35,7 @@ static void abandon_stores(void)
 
     for (store = open_stores; store; store = next) {
         next = store->next;
-        wake_abandon(store_wake(store->engine.store));
+        hints_abandon(store_hints(store->engine.store));
         store->next = inherited;
         inherited = store;
     }

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "engine/upkeep.h"
+#include "hints/hints.h"
 #include "hints/wake.h"
 #include "lib/lib.h"
 #include "protocol/offset.h"
@@ -122,7 +123,7 @@ void ds_read_free(struct ds_read_result *result)
 
 struct wait {
     struct ds_store *store;
-    struct wake *wake;
+    struct hints *hints;
     struct place place;
     int64_t stream_id; /* 0 before it was found */
     int64_t recheck_ms;
@@ -150,8 +151,8 @@ static enum ds_status look(struct wait *wait)
         return DS_NOT_FOUND; /* it ended, and another one took its path */
     wait->stream_id = stream.id;
     /* a TTL of a second must not run out between two looks */
-    wait->recheck_ms =
-        stream.ttl_seconds >= 0 && stream.ttl_seconds <= 2 ? WAKE_RECHECK_MS / 5 : WAKE_RECHECK_MS;
+    wait->recheck_ms = stream.ttl_seconds >= 0 && stream.ttl_seconds <= 2 ? HINTS_RECHECK_MS / 5
+                                                                          : HINTS_RECHECK_MS;
     return stream.tail > wait->place.from || stream.closed_at != 0 ? DS_OK : DS_TIMEOUT;
 }
 
@@ -161,7 +162,7 @@ static bool has_changed(struct wait *wait)
     int64_t stream_id;
 
     for (;;) {
-        switch (wake_next(wait->wake, &wait->seen, &stream_id)) {
+        switch (wake_next(wait->hints, &wait->seen, &stream_id)) {
         case WAKE_NONE:
             return false;
         case WAKE_LOST:
@@ -181,11 +182,11 @@ static bool sleep_on(struct wait *wait)
     if (recheck > wait->until)
         recheck = wait->until;
     for (; now < recheck; now = clock_monotonic_ms()) {
-        uint32_t bell = wake_bell(wait->wake);
+        uint32_t bell = wake_bell(wait->hints);
 
         if (has_changed(wait))
             return true;
-        wake_wait(wait->wake, bell, recheck - now);
+        wake_wait(wait->hints, bell, recheck - now);
     }
     return now < wait->until;
 }
@@ -196,13 +197,13 @@ static enum ds_status wait_for(struct wait *wait)
 
     if (status != DS_TIMEOUT || clock_monotonic_ms() >= wait->until)
         return status;
-    wake_interest(wait->wake, wait->stream_id, 1);
+    wake_interest(wait->hints, wait->stream_id, 1);
     do
         status = look(wait); /* the first time: what came before the interest was counted */
     while (status == DS_TIMEOUT && sleep_on(wait));
     if (status == DS_TIMEOUT) /* a last time: not every writer rings the bell */
         status = look(wait);
-    wake_interest(wait->wake, wait->stream_id, -1);
+    wake_interest(wait->hints, wait->stream_id, -1);
     return status;
 }
 
@@ -212,14 +213,14 @@ enum ds_status ds_wait(struct ds_store *store, const char *path, const char *off
     struct arena *arena = arena_new();
     struct wait wait = {
         .store = store,
-        .wake = store_wake(store->engine.store),
+        .hints = store_hints(store->engine.store),
         .until = clock_monotonic_ms(),
     };
     enum ds_status status = DS_NO_MEMORY;
 
     if (timeout_ms > 0 && __builtin_add_overflow(wait.until, timeout_ms, &wait.until))
         wait.until = INT64_MAX;
-    wait.seen = wake_head(wait.wake);
+    wait.seen = wake_head(wait.hints);
     if (arena)
         status = offset ? parse_place(store, arena, path, offset, &wait.place) : DS_INVALID;
     if (status == DS_OK)

@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "engine/engine.h"
 #include "exchange/exchange.h"
+#include "hints/hints.h"
 #include "hints/wake.h"
 #include "live/live_private.h"
 #include "store/store.h"
@@ -40,13 +41,13 @@ static void wake_desk(const struct live *live)
 static void *run_bell(void *arg)
 {
     struct live *live = arg;
-    struct wake *wake = store_wake(live->engine->store);
+    struct hints *hints = store_hints(live->engine->store);
     uint32_t noted = live->bell_noted;
 
     while (!atomic_load(&live->stopping)) {
-        wake_wait(wake, noted, WAKE_RECHECK_MS);
-        if (wake_bell(wake) != noted) {
-            noted = wake_bell(wake);
+        wake_wait(hints, noted, HINTS_RECHECK_MS);
+        if (wake_bell(hints) != noted) {
+            noted = wake_bell(hints);
             wake_desk(live);
         }
     }
@@ -56,7 +57,7 @@ static void *run_bell(void *arg)
 static bool start_bell(struct live *live)
 {
     live->bell_noted =
-        wake_bell(store_wake(live->engine->store)); /* before the thread exists: no ring is lost */
+        wake_bell(store_hints(live->engine->store)); /* before the thread exists: no ring is lost */
     live->bell_started = pthread_create(&live->bell, NULL, run_bell, live) == 0;
     return live->bell_started;
 }
@@ -139,7 +140,7 @@ enum ds_status live_start(struct live **out, struct engine *engine, struct excha
     live->engine = engine;
     live->exchanges = exchanges;
     live->most = most_parked(engine->config);
-    live->seen = wake_head(store_wake(engine->store));
+    live->seen = wake_head(store_hints(engine->store));
     live->epoll = live->poke = -1;
     (void)pthread_mutex_init(&live->lock, NULL);
     status = thread ? open_connection(live) : DS_OK; /* most CGI processes never need it */
@@ -174,7 +175,7 @@ void live_stop(struct live *live)
         (void)pthread_join(live->desk, NULL);
     }
     if (live->bell_started) {
-        wake_ring(store_wake(live->engine->store));
+        wake_ring(store_hints(live->engine->store));
         (void)pthread_join(live->bell, NULL);
     }
     close_everybody(live);

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "engine/engine.h"
 #include "engine/upkeep.h"
+#include "hints/hints.h"
 #include "hints/wake.h"
 #include "live/live_private.h"
 #include "protocol/sse.h"
@@ -34,7 +35,7 @@ static void admit_parked(struct live *live, struct parked *parked)
         }
         /* I3: the interest is counted before the desk reads the stream */
         if (fresh)
-            wake_interest(store_wake(live->engine->store), parked->reader.stream_id, 1);
+            wake_interest(store_hints(live->engine->store), parked->reader.stream_id, 1);
         if (live->let_go)
             parked->reader.out_of_time = true;
         live_table_mark(&live->table, parked->watch);
@@ -75,12 +76,12 @@ void live_empty_inbox(struct live *live)
 
 static void take_changes(struct live *live)
 {
-    struct wake *wake = store_wake(live->engine->store);
+    struct hints *hints = store_hints(live->engine->store);
     struct watch *watch;
     int64_t stream_id;
 
     for (;;) {
-        switch (wake_next(wake, &live->seen, &stream_id)) {
+        switch (wake_next(hints, &live->seen, &stream_id)) {
         case WAKE_NONE:
             return;
         case WAKE_LOST:
@@ -153,7 +154,7 @@ static void handle_due(struct live *live, struct parked *parked, int64_t now)
         }
         parked->reader.out_of_time = true;
         live_table_mark(&live->table, parked->watch);
-        live_table_set_due(&live->table, parked, now + WAKE_RECHECK_MS);
+        live_table_set_due(&live->table, parked, now + HINTS_RECHECK_MS);
         break;
     }
 }
@@ -195,7 +196,7 @@ static void tick_streams(struct live *live)
         check_stream(live, live_table_next(&live->table), now);
     if (live->recheck > 0)
         live->recheck--;
-    live->next_tick = clock_monotonic_ms() + WAKE_RECHECK_MS / TICKS;
+    live->next_tick = clock_monotonic_ms() + HINTS_RECHECK_MS / TICKS;
 }
 
 static void release_readers(struct live *live)

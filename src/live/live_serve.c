@@ -92,7 +92,7 @@ void live_leave(struct live *live, struct parked *parked, bool ok)
     outgoing_clear(&parked->out);
     free(parked->reader.if_none_match);
     if (parked->watch && live_table_remove(&live->table, parked))
-        wake_interest(store_wake(live->engine->store), parked->reader.stream_id, -1);
+        wake_interest(store_hints(live->engine->store), parked->reader.stream_id, -1);
     live_table_set_due(&live->table, parked, 0);
     free(parked);
     atomic_fetch_sub(&live->parked, 1);

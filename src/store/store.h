@@ -23,7 +23,7 @@ struct config;
 struct fault;
 struct store;
 struct store_conn;
-struct wake;
+struct hints;
 
 /* What a row lacks of what happened to its stream. */
 enum stream_change {
@@ -45,7 +45,7 @@ struct stream {
     const char *closed_producer; /* NULL, or who closed it, with epoch and seq */
     int64_t closed_epoch, closed_seq;
     int64_t ttl_seconds;  /* -1: none */
-    int64_t expires_at;   /* 0: never; TTL renewals not yet saved are in the wake file */
+    int64_t expires_at;   /* 0: never; TTL renewals not yet saved are in the hints file */
     const char *last_seq; /* NULL: no Stream-Seq yet */
     size_t last_seq_len;
     int64_t source_id; /* 0: not a fork */
@@ -76,7 +76,7 @@ void store_close(struct store *store, bool lasting);
 /* Before any store is opened, in a process that will never use SQLite in more than one thread. */
 void store_use_one_thread(void);
 
-struct wake *store_wake(struct store *store);
+struct hints *store_hints(struct store *store);
 
 /*
  * Who is told which streams began and ended, by store_tell(). Once, before the store is used by

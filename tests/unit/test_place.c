@@ -7,7 +7,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/place.h"
-#include "hints/wake.h"
+#include "hints/hints.h"
 #include "unit.h"
 
 enum { STRANGER = 12345, GROUP = 54321 };
@@ -91,10 +91,10 @@ static void check_file(const char *name, uid_t user, gid_t group, mode_t mode)
 
 static void use_wake(const char *path)
 {
-    struct wake *wake;
+    struct hints *hints;
 
-    ck_assert_int_eq(wake_open(&wake, path, NULL, NULL), DS_OK);
-    wake_close(wake, NULL, NULL);
+    ck_assert_int_eq(hints_open(&hints, path, NULL, NULL), DS_OK);
+    hints_close(hints, NULL, NULL);
 }
 
 START_TEST(gives_files_to_whoever_has_the_database)

@@ -4,7 +4,8 @@
 #include <sys/wait.h>
 
 #include "failing_memory.h"
-#include "hints/wake.h"
+#include "hints/hints.h"
+#include "hints/renewal.h"
 #include "store/sqlite/store_private.h"
 #include "store_unit.h"
 
@@ -646,8 +647,8 @@ START_TEST(believes_no_renewal_that_reaches_beyond_the_ttl)
         {T, false},
         {T + 1, true},
         {T + 60000, true},
-        {T + 60000 + WAKE_SLACK_MS, true},
-        {T + 62000 + WAKE_SLACK_MS, false},
+        {T + 60000 + HINTS_SLACK_MS, true},
+        {T + 62000 + HINTS_SLACK_MS, false},
         {INT64_MAX, false},
         {-1, false},
         {INT64_MIN + 1, false},
@@ -668,7 +669,7 @@ START_TEST(believes_no_renewal_that_reaches_beyond_the_ttl)
         open_fixture(&f);
         ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
         ck_assert_int_eq(store_insert(f.conn, &stream), DS_OK);
-        (void)wake_touch(store_wake(f.store), stream.id, table[i].until);
+        (void)renewal_note(store_hints(f.store), stream.id, table[i].until);
         ck_assert_msg((store_find(f.conn, f.arena, "/ttl", T, &found) == DS_OK) == table[i].lives,
                       "row %zu", i);
         ck_assert_int_eq(store_renew(f.conn, stream.id, table[i].until, T), DS_OK);

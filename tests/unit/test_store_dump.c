@@ -1,6 +1,7 @@
 /* Export and import: nothing is lost, nothing half imported, nothing believed. */
 #include "store/tools/store_dump.h"
 
+#include "hints/renewal.h"
 #include "hints/wake.h"
 #include "store_fill.h"
 
@@ -208,7 +209,7 @@ START_TEST(saves_renewals_that_the_database_has_not_seen)
     open_fixture(&f);
     stream = grow(&f, (struct stream){.path = "/ttl", .ttl_seconds = 86400, .expires_at = 5}, "a/b",
                   1, 10);
-    ck_assert(wake_touch(store_wake(f.store), stream.id, until));
+    ck_assert(renewal_note(store_hints(f.store), stream.id, until));
     text = export_text(&f, NULL);
     (void)snprintf(expected, sizeof expected, "\"expires_at\":%lld}", (long long)until);
     ck_assert_ptr_nonnull(strstr(text, expected));
@@ -425,9 +426,9 @@ START_TEST(wakes_readers)
     open_fixture(&b);
     (void)grow(&a, (struct stream){.path = "/x"}, "a/b", 3, 10);
     text = export_text(&a, NULL);
-    seen = wake_head(store_wake(b.store));
+    seen = wake_head(store_hints(b.store));
     ck_assert_int_eq(import_text(&b, text, false, &dump), DS_OK);
-    ck_assert_int_eq(wake_next(store_wake(b.store), &seen, &id), WAKE_STREAM);
+    ck_assert_int_eq(wake_next(store_hints(b.store), &seen, &id), WAKE_STREAM);
     ck_assert_int_eq(id, count(&b, "SELECT id FROM stream"));
     free(text);
     close_fixture(&a);
@@ -502,14 +503,14 @@ START_TEST(tells_a_registry_of_what_is_imported)
     fill(&a);
     appoint(&b, "/registry");
     text = export_text(&a, NULL);
-    seen = wake_head(store_wake(b.store));
+    seen = wake_head(store_hints(b.store));
     ck_assert_msg(import_text(&b, text, false, &dump) == DS_OK, "%s", dump.reason);
     ck_assert(dump.kept_registry);
     ck_assert_int_eq(dump.streams, 9);
     /* not of the two that are deleted and only read by forks */
     ck_assert_int_eq(events(&b, "insert"), 7);
     ck_assert_int_eq(events(&b, ""), 7);
-    while (wake_next(store_wake(b.store), &seen, &id) == WAKE_STREAM)
+    while (wake_next(store_hints(b.store), &seen, &id) == WAKE_STREAM)
         registry_woken += id == 1;
     ck_assert_int_gt(registry_woken, 0);
     free(text);

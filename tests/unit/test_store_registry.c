@@ -442,22 +442,22 @@ END_TEST
 START_TEST(wakes_readers_of_the_registry)
 {
     struct fixture f;
-    struct wake *wake;
+    struct hints *hints;
     struct stream registry;
     uint64_t seen;
     int64_t id = 0;
 
     open_with(&f, REGISTRY);
-    wake = store_wake(f.store);
+    hints = store_hints(f.store);
     ck_assert_int_eq(store_find(f.conn, f.arena, REGISTRY, T, &registry), DS_OK);
-    seen = wake_head(wake);
+    seen = wake_head(hints);
     (void)make_stream(&f, "/v1/stream/a", "a/b");
-    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_STREAM);
+    ck_assert_int_eq(wake_next(hints, &seen, &id), WAKE_STREAM);
     ck_assert_int_eq(id, registry.id);
     delete_stream(&f, "/v1/stream/a");
-    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_STREAM);
+    ck_assert_int_eq(wake_next(hints, &seen, &id), WAKE_STREAM);
     ck_assert_int_eq(id, registry.id);
-    ck_assert_int_eq(wake_next(wake, &seen, &id), WAKE_NONE);
+    ck_assert_int_eq(wake_next(hints, &seen, &id), WAKE_NONE);
     close_fixture(&f);
 }
 END_TEST

@@ -1,5 +1,5 @@
 /* Which state of the log is known to be synced, from one process to the next. */
-#include "hints/wake.h"
+#include "hints/hints.h"
 #include "store/sqlite/store_private.h"
 
 #include "store_unit.h"
@@ -19,7 +19,7 @@ static bool is_noted(struct fixture *f)
     uint64_t state = known_log_state(f->conn);
 
     ck_assert_uint_ne(state, 0);
-    return wake_synced(store_wake(f->store)) == state;
+    return hints_wal_synced(store_hints(f->store)) == state;
 }
 
 /* At the prompt, say. */
@@ -64,13 +64,13 @@ START_TEST(does_not_know_the_log_that_others_have_written)
     open_fixture(&f);
     open_again(&f, DURABILITY_FULL);
     (void)make_stream(&f, "/a", "text/plain");
-    noted = wake_synced(store_wake(f.store));
+    noted = hints_wal_synced(store_hints(f.store));
     write_elsewhere(&f);
     open_again(&f, DURABILITY_NORMAL); /* who syncs nothing knows nothing */
     ck_assert(!is_noted(&f));
     (void)make_stream(&f, "/b", "text/plain");
     ck_assert(!is_noted(&f));
-    ck_assert_uint_eq(wake_synced(store_wake(f.store)), noted);
+    ck_assert_uint_eq(hints_wal_synced(store_hints(f.store)), noted);
     open_again(&f, DURABILITY_FULL); /* which has synced it by now */
     ck_assert(is_noted(&f));
     close_fixture(&f);

@@ -15,7 +15,7 @@
 
 #include "base/log.h"
 #include "base/place.h"
-#include "hints/wake.h"
+#include "hints/hints.h"
 #include "store/sqlite/schema.h"
 #include "store/sqlite/store_private.h"
 
@@ -168,15 +168,15 @@ static enum ds_status make_schema(struct store_conn *conn)
 /* One after the other: of two that try at once, each would find the other one in its way. */
 static enum ds_status switch_to_wal(struct store_conn *conn)
 {
-    struct wake *wake = conn->store->wake;
-    enum ds_status locked = wake_lock(wake, conn->store->config->busy_timeout_ms);
+    struct hints *hints = conn->store->hints;
+    enum ds_status locked = hints_lock_writers(hints, conn->store->config->busy_timeout_ms);
     int code;
 
     if (locked == DS_BUSY)
         return locked;
     code = sqlite3_exec(conn->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
     if (locked == DS_OK)
-        wake_unlock(wake);
+        hints_unlock_writers(hints);
     return store_status(conn, code, "switching to WAL");
 }
 
@@ -281,8 +281,8 @@ static enum ds_status try_to_open(struct store **out, const struct config *confi
     status = DS_FAILED;
     if (!place_prepare(config->database, config->durability == DURABILITY_MEMORY))
         goto fail;
-    status =
-        wake_open(&store->wake, wake_path, lasting ? begin_alone : NULL, (void *)(uintptr_t)config);
+    status = hints_open(&store->hints, wake_path, lasting ? begin_alone : NULL,
+                        (void *)(uintptr_t)config);
     if (status != DS_OK)
         goto fail;
     status = store_connect(&conn, store);
@@ -322,13 +322,13 @@ void store_close(struct store *store, bool lasting)
     if (!store)
         return;
     store_disconnect(store->first);
-    wake_close(store->wake, lasting ? end_alone : NULL, (void *)(uintptr_t)store->config);
+    hints_close(store->hints, lasting ? end_alone : NULL, (void *)(uintptr_t)store->config);
     free(store);
 }
 
-struct wake *store_wake(struct store *store)
+struct hints *store_hints(struct store *store)
 {
-    return store->wake;
+    return store->hints;
 }
 
 /* --- transactions --- */
@@ -351,7 +351,8 @@ void store_end_read(struct store_conn *conn)
 
 enum ds_status store_lock_write(struct store_conn *conn)
 {
-    enum ds_status status = wake_lock(conn->store->wake, conn->store->config->busy_timeout_ms);
+    enum ds_status status =
+        hints_lock_writers(conn->store->hints, conn->store->config->busy_timeout_ms);
 
     conn->writing = status == DS_OK;
     return status;
@@ -376,7 +377,7 @@ enum ds_status store_begin_write(struct store_conn *conn)
 static void end_write(struct store_conn *conn)
 {
     if (conn->writing)
-        wake_unlock(conn->store->wake);
+        hints_unlock_writers(conn->store->hints);
     conn->writing = false;
 }
 

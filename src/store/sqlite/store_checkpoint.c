@@ -32,7 +32,7 @@
  * and two things that we do:
  *
  *   1. One checkpoint at a time, over all processes: each holds the checkpoint lock of the hints
- *      file (wake.h) from before step 2 until SQLite's call has returned, and does not go over to
+ *      file (duty.h) from before step 2 until SQLite's call has returned, and does not go over to
  *      another file meanwhile. Where somebody has just removed that file, whose name then stands
  *      for another one, there is no checkpoint until this process has gone over to it.
  *   2. Right before SQLite's call, a commit of our own writes a row (upkeep). Its frames lie behind
@@ -51,7 +51,8 @@
  * Litestream) on an SQLite with the fault; deploy/backup.md says which of them are safe.
  * tests/unit/test_store_checkpoint.c forces the interleaving.
  */
-#include "hints/wake.h"
+#include "hints/duty.h"
+#include "hints/hints.h"
 #include "store/sqlite/store_private.h"
 
 enum {
@@ -95,7 +96,7 @@ static enum ds_status call(struct store_conn *conn, int mode)
 {
     int code;
 
-    if (!wake_is_current(conn->store->wake))
+    if (!hints_is_current(conn->store->hints))
         return DS_BUSY;
     code = sqlite3_wal_checkpoint_v2(conn->db, NULL, mode, NULL, NULL);
     return (code & 0xff) == SQLITE_BUSY ? DS_BUSY : store_status(conn, code, "checkpointing");
@@ -126,14 +127,14 @@ static enum ds_status restart(struct store_conn *conn, bool leaving)
 {
     enum ds_status status, locked;
 
-    locked = wake_lock(conn->store->wake, conn->store->config->busy_timeout_ms);
+    locked = hints_lock_writers(conn->store->hints, conn->store->config->busy_timeout_ms);
     if (locked == DS_BUSY)
         return locked;
     (void)sqlite3_busy_timeout(conn->db, READER_PATIENCE_MS);
     status = call(conn, leaving ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART);
     (void)sqlite3_busy_timeout(conn->db, (int)conn->store->config->busy_timeout_ms);
     if (locked == DS_OK)
-        wake_unlock(conn->store->wake);
+        hints_unlock_writers(conn->store->hints);
     return status;
 }
 
@@ -153,12 +154,12 @@ static enum ds_status checkpoint(struct store_conn *conn, bool leaving)
 
 enum ds_status store_checkpoint(struct store_conn *conn, bool leaving)
 {
-    struct wake *wake = conn->store->wake;
+    struct hints *hints = conn->store->hints;
     enum ds_status status;
 
-    if (!wake_try_checkpoint(wake)) /* step 1; another one's does as well */
+    if (!duty_try_checkpoint(hints)) /* step 1; another one's does as well */
         return DS_BUSY;
     status = checkpoint(conn, leaving);
-    wake_end_checkpoint(wake);
+    duty_end_checkpoint(hints);
     return status;
 }

@@ -67,7 +67,7 @@ void life_committed(struct store_conn *conn, int64_t registry_id)
         return;
     conn->lives_changed = false;
     if (registry_id != 0)
-        wake_publish(conn->store->wake, &registry_id, 1);
+        wake_publish(conn->store->hints, &registry_id, 1);
     while (*end)
         end = &(*end)->next;
     *end = conn->noted;

@@ -79,7 +79,7 @@ struct store {
     struct store_file file, log_file, index_file; /* that are open, see store_identify.c */
     enum store_place place;                       /* of upkeep, as it was last found */
     atomic_bool displaced;                        /* it was not STORE_SAME */
-    struct wake *wake;
+    struct hints *hints;
     struct store_conn *first; /* from looking at the schema: not given away yet */
     atomic_bool no_reserve;   /* there can be none, see store_reserve.c */
     ds_event_fn *listener;    /* NULL: nobody wants to know of lives that begin and end */

@@ -22,7 +22,9 @@
 
 #include "base/arena.h"
 #include "base/log.h"
-#include "hints/wake.h"
+#include "hints/duty.h"
+#include "hints/hints.h"
+#include "hints/renewal.h"
 #include "protocol/offset.h"
 #include "store/sqlite/store_private.h"
 
@@ -212,11 +214,11 @@ static enum ds_status has_forks(struct store_conn *conn, int64_t id, bool *has)
 
 int64_t store_renewed(struct store_conn *conn, const struct stream *stream, int64_t now)
 {
-    int64_t until = stream->ttl_seconds < 0 ? 0 : wake_touched(conn->store->wake, stream->id);
+    int64_t until = stream->ttl_seconds < 0 ? 0 : renewal_find(conn->store->hints, stream->id);
 
     /* a read in the past cannot have renewed it for longer than one of now would: that is damage */
-    return until > now && (until - now - WAKE_SLACK_MS + 999) / 1000 > stream->ttl_seconds ? 0
-                                                                                           : until;
+    return until > now && (until - now - HINTS_SLACK_MS + 999) / 1000 > stream->ttl_seconds ? 0
+                                                                                            : until;
 }
 
 static bool has_expired(struct store_conn *conn, const struct stream *stream, int64_t now)
@@ -388,7 +390,7 @@ enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_
         return status;
     (void)sqlite3_bind_int64(stmt, 1, id);
     (void)sqlite3_bind_int64(stmt, 2, expires_at);
-    (void)sqlite3_bind_int64(stmt, 3, now + WAKE_SLACK_MS);
+    (void)sqlite3_bind_int64(stmt, 3, now + HINTS_SLACK_MS);
     return stmt_run(conn, stmt);
 }
 
@@ -421,7 +423,7 @@ enum ds_status store_delete(struct store_conn *conn, const struct stream *stream
                        : stmt_run_ids(conn, STMT_STREAM_DELETE, stream->id, 0);
     if (status == DS_OK && stream->deleted_at == 0) /* else it was told then */
         life_note(conn, DS_EVENT_DELETED, stream, now);
-    wake_round_soon(conn->store->wake); /* its messages are to be cleared away */
+    duty_round_soon(conn->store->hints); /* its messages are to be cleared away */
     if (forks)
         return status;
     if (status != DS_OK || stream->source_id == 0)

@@ -4,7 +4,6 @@
  */
 #include <string.h>
 
-#include "hints/wake.h"
 #include "store/sqlite/store_private.h"
 
 /* Expired streams end as if they had been deleted at this moment. */

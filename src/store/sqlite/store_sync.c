@@ -26,7 +26,7 @@
 
 #include "base/descriptors.h"
 #include "base/log.h"
-#include "hints/wake.h"
+#include "hints/hints.h"
 #include "store/sqlite/store_private.h"
 
 /* SQLite locks the database and its index, not these files: closing one of these loses no lock. */
@@ -71,15 +71,15 @@ static enum ds_status sync_both(const struct config *config)
 
 enum ds_status store_sync_log(struct store_conn *conn)
 {
-    struct wake *wake = conn->store->wake;
+    struct hints *hints = conn->store->hints;
     uint64_t state = known_log_state(conn);
     enum ds_status status = DS_OK;
 
-    if (state == 0 || state != wake_synced(wake)) {
+    if (state == 0 || state != hints_wal_synced(hints)) {
         status = sync_both(conn->store->config);
         /* somebody may have committed meanwhile, and not have synced yet */
         if (status == DS_OK && known_log_state(conn) == state)
-            wake_note_synced(wake, state);
+            hints_note_wal_synced(hints, state);
     }
     return status;
 }
@@ -87,5 +87,5 @@ enum ds_status store_sync_log(struct store_conn *conn)
 void store_note_synced(struct store_conn *conn)
 {
     if (conn->store->config->durability == DURABILITY_FULL)
-        wake_note_synced(conn->store->wake, known_log_state(conn));
+        hints_note_wal_synced(conn->store->hints, known_log_state(conn));
 }

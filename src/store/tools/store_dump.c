@@ -12,7 +12,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "dump/dump_line.h"
-#include "hints/wake.h"
 #include "store/sqlite/store_private.h"
 
 enum { PROGRESS_ROWS = 256 }; /* progress is told after so many */

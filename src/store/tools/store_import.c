@@ -124,7 +124,7 @@ static enum ds_status commit(struct import *import)
         store_rollback(import->conn);
     if (status != DS_OK)
         return status;
-    wake_publish(import->conn->store->wake, (const int64_t *)(const void *)import->changed.data,
+    wake_publish(import->conn->store->hints, (const int64_t *)(const void *)import->changed.data,
                  import->changed.len / sizeof(int64_t));
     buf_clear(&import->changed);
     dump->streams += import->open_streams;

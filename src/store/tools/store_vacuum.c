@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "hints/wake.h"
+#include "hints/hints.h"
 #include "store/sqlite/store_private.h"
 
 static int64_t size_of(const char *name)
@@ -44,12 +44,12 @@ enum ds_status store_vacuum(struct store_conn *conn, struct store_vacuum *vacuum
 
     vacuum->before = vacuum->after = size_with_log(config->database);
     vacuum->emptied_log = false;
-    locked = wake_lock(conn->store->wake, config->busy_timeout_ms);
+    locked = hints_lock_writers(conn->store->hints, config->busy_timeout_ms);
     if (locked == DS_BUSY)
         return locked;
     status = rewrite(conn);
     if (locked == DS_OK) /* a broken lock is no reason to fail: SQLite has its own */
-        wake_unlock(conn->store->wake);
+        hints_unlock_writers(conn->store->hints);
     if (status == DS_OK && config->checkpoint)
         vacuum->emptied_log = store_checkpoint(conn, true) == DS_OK;
     vacuum->after = size_with_log(config->database);

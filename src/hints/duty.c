@@ -1,0 +1,59 @@
+/* Upkeep and checkpoints: see duty.h. */
+#include "hints/duty.h"
+
+#include "hints/byte_lock.h"
+#include "hints/hints.h"
+#include "hints/hints_layout.h"
+
+bool duty_try_upkeep(struct hints *hints)
+{
+    return byte_lock_try(hints->fd, BYTE_DUTY);
+}
+
+bool duty_try_checkpoint(struct hints *hints)
+{
+    if (atomic_exchange(&hints->checkpoints, true))
+        return false;
+    if (byte_lock_try(hints->fd, BYTE_CHECKPOINT))
+        return true;
+    atomic_store(&hints->checkpoints, false);
+    return false;
+}
+
+void duty_end_checkpoint(struct hints *hints)
+{
+    byte_lock_release(hints->fd, BYTE_CHECKPOINT, 1);
+    atomic_store(&hints->checkpoints, false);
+}
+
+/*
+ * True, and *last becomes now_ms, if *last is more than a second away; also if it lies in the
+ * future, because the clock was put back or the file is damaged.
+ */
+static bool is_due(_Atomic int64_t *last, int64_t now_ms)
+{
+    int64_t at = atomic_load(last);
+
+    return (at > now_ms || at <= now_ms - HINTS_RECHECK_MS) &&
+           atomic_compare_exchange_strong(last, &at, now_ms);
+}
+
+bool duty_round_is_due(struct hints *hints, int64_t now_ms)
+{
+    return is_due(&hints->shared->round_at, now_ms);
+}
+
+void duty_round_soon(struct hints *hints)
+{
+    atomic_store(&hints->shared->round_at, 0);
+}
+
+bool duty_checkpoint_is_due(struct hints *hints, int64_t now_ms)
+{
+    return is_due(&hints->shared->tried_at, now_ms);
+}
+
+void duty_checkpoint_soon(struct hints *hints)
+{
+    atomic_store(&hints->shared->tried_at, 0);
+}

@@ -1,0 +1,321 @@
+/*
+ * The hints: see hints.h.
+ *
+ * Other programs may write to the file's folder, so nothing in the file is believed:
+ *
+ *     not a regular file, or a stranger's  refused (place.h): root must not write through a link
+ *     another magic or version             hints_mend() of a running process resets the content
+ *                                          within a second, else the next process that opens the
+ *                                          file does. The file of another version of this program
+ *                                          is left alone
+ *     interest[] below our own share, or   hints_mend() sets it to our own share
+ *       impossibly high
+ *     ring[], head, bell, accepts          these numbers are only compared; readers read the
+ *                                          database every HINTS_RECHECK_MS anyway
+ *     wal_synced                           64 mixed bits: a wrong number is the state of no log, so
+ *                                          the log is synced then (store_sync.c)
+ *     renewal[] in a wrong slot, or        not believed, replaced by the next renewal, and never
+ *       beyond the stream's TTL            saved (renewal.c, store_renewed(), store_renew())
+ *     write_hint                           see write_lock.h
+ *     too short                            extended; a process that touches the missing part before
+ *                                          that dies, as with SQLite's -shm
+ *     removed or replaced                  hints_mend() changes to the file that has the name now
+ */
+#include "hints/hints.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "hints/hints_file.h"
+#include "hints/hints_layout.h"
+
+#define HINTS_SUFFIX "-wake"
+
+enum {
+    HINTS_VERSION = 3,
+    HINTS_MAGIC = 0x44735761,
+    MOST_INTEREST = 1 << 24, /* in a slot */
+    MOST_VERSIONS = 1000,    /* a higher number is not a version of ours */
+    CHANGE_AGAIN_MS = 60000,
+};
+
+/* What the kernel calls this run of the machine; empty where it does not say. */
+static void read_boot_id(char id[static HINTS_BOOT_ID])
+{
+    int fd = descriptor_high(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    ssize_t n = fd < 0 ? 0 : read(fd, id, HINTS_BOOT_ID - 1);
+
+    memset(id + (n > 0 ? n : 0), 0, HINTS_BOOT_ID - (size_t)(n > 0 ? n : 0));
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* All bytes are zero if the first one is, and each is like the one before it. */
+static bool is_zero(const char *bytes, size_t n)
+{
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0;
+}
+
+static bool is_ours(struct hints_shared *shared)
+{
+    return atomic_load(&shared->magic) == HINTS_MAGIC &&
+           atomic_load(&shared->version) == HINTS_VERSION;
+}
+
+/* Other processes may be at it. */
+static void clear(struct hints_shared *shared)
+{
+    for (int i = 0; i < HINTS_INTEREST; i++)
+        atomic_store(&shared->interest[i], 0);
+    for (int i = 0; i < HINTS_RING; i++)
+        atomic_store(&shared->ring[i].number, 0);
+    for (int i = 0; i < HINTS_RENEWALS; i++) {
+        atomic_store(&shared->renewal[i].stream_id, 0);
+        atomic_store(&shared->renewal[i].until_ms, 0);
+        atomic_store(&shared->renewal[i].saved_ms, 0);
+    }
+    atomic_store(&shared->round_at, 0);
+    atomic_store(&shared->wal_synced, 0);
+    atomic_store(&shared->tried_at, 0);
+    atomic_store(&shared->head, 0);
+    atomic_store(&shared->version, HINTS_VERSION);
+    atomic_store(&shared->magic, HINTS_MAGIC);
+}
+
+/*
+ * For a process that is alone: nobody is interested. TTL renewals stay, for a CGI process is alone
+ * most of the time; after a restart of the machine nothing does. A page that is as it should be is
+ * not written.
+ */
+static void begin_anew(struct hints_shared *shared)
+{
+    char boot[HINTS_BOOT_ID];
+
+    read_boot_id(boot);
+    if (!is_ours(shared) || memcmp(shared->boot, boot, HINTS_BOOT_ID) != 0) {
+        clear(shared);
+        memcpy(shared->boot, boot, HINTS_BOOT_ID);
+    }
+    if (!is_zero((const char *)shared->interest, sizeof shared->interest))
+        memset((void *)shared->interest, 0, sizeof shared->interest);
+}
+
+/*
+ * Other processes have the file open. If its header is not of this version, it is damaged, and one
+ * of them mends it within a second; or they are of another version: then the file is theirs, and
+ * we do not touch it. False in that case.
+ */
+static bool settle_with_others(struct hints_shared *shared)
+{
+    const struct timespec moment = {0, 10 * 1000000};
+    int64_t until = clock_monotonic_ms() + 2 * HINTS_RECHECK_MS;
+    uint32_t version;
+
+    while (!is_ours(shared) && atomic_load(&shared->magic) != 0 && clock_monotonic_ms() < until)
+        (void)nanosleep(&moment, NULL);
+    version = atomic_load(&shared->version);
+    if (atomic_load(&shared->magic) == HINTS_MAGIC && version != HINTS_VERSION &&
+        version < MOST_VERSIONS)
+        return false;
+    if (!is_ours(shared))
+        clear(shared);
+    return true;
+}
+
+/* The database of streams.db-wake is streams.db. */
+static bool name_files(struct hints *hints, const char *path)
+{
+    size_t len = strlen(path), end = strlen(HINTS_SUFFIX);
+
+    if (len > end && strcmp(path + len - end, HINTS_SUFFIX) == 0)
+        len -= end;
+    hints->path = strdup(path);
+    hints->database = strndup(path, len);
+    return hints->path && hints->database;
+}
+
+/* --- while it is in use --- */
+
+/* Changes to the file that has the name now; the addresses stay, for other threads use them. */
+static bool change_file(struct hints *hints)
+{
+    bool first = false, ok;
+    int fd = hints_file_open(hints->path, hints->database, &first);
+    struct hints_shared *shared = fd < 0 ? NULL : hints_file_map(fd, first);
+
+    if (shared && first)
+        begin_anew(shared);
+    ok = shared && (first || settle_with_others(shared)) &&
+         mremap(shared, sizeof *shared, sizeof *shared, MREMAP_MAYMOVE | MREMAP_FIXED,
+                hints->shared) != MAP_FAILED;
+    if (ok) {
+        (void)dup3(fd, hints->fd, O_CLOEXEC); /* our locks go with the old one */
+        (void)flock(hints->fd, LOCK_SH);
+    } else if (shared) {
+        (void)munmap(shared, sizeof *shared);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return ok;
+}
+
+/* No count can be below our own share, or impossibly high. Without readers it does not matter. */
+static bool is_interest_sound(struct hints *hints)
+{
+    if (atomic_load(&hints->interests) == 0)
+        return true;
+    for (int i = 0; i < HINTS_INTEREST; i++)
+        if (atomic_load(&hints->shared->interest[i]) - atomic_load(&hints->counted[i]) >
+            MOST_INTEREST)
+            return false;
+    return true;
+}
+
+/* Only our own share is certain then; other processes see to theirs. */
+static void mend_interest(struct hints *hints)
+{
+    for (int i = 0; i < HINTS_INTEREST; i++)
+        atomic_store(&hints->shared->interest[i], atomic_load(&hints->counted[i]));
+}
+
+/* Where the new file cannot be used, the log says so once a minute. */
+static void follow(struct hints *hints, int64_t now)
+{
+    if (hints_lock_writers(hints, HINTS_RECHECK_MS) != DS_OK)
+        return;
+    if (change_file(hints)) {
+        log_warn("%s was removed or replaced while in use: going on with the new one", hints->path);
+    } else {
+        log_warn("%s was removed or replaced while in use: processes that start now do not hear of "
+                 "changes at once",
+                 hints->path);
+        hints->change_at = now + CHANGE_AGAIN_MS;
+    }
+    hints_unlock_writers(hints);
+}
+
+static void follow_name(struct hints *hints)
+{
+    int64_t now = clock_monotonic_ms();
+
+    /* without a database, as of a store in memory, nobody will come for the file */
+    if (hints_file_is_current(hints->fd, hints->path) || now < hints->change_at ||
+        access(hints->database, F_OK) != 0)
+        return;
+    if (atomic_exchange(&hints->checkpoints, true))
+        return; /* another thread's lock must not go: in a second, then */
+    follow(hints, now);
+    atomic_store(&hints->checkpoints, false);
+}
+
+bool hints_is_current(const struct hints *hints)
+{
+    return hints_file_is_current(hints->fd, hints->path) || access(hints->database, F_OK) != 0;
+}
+
+void hints_mend(struct hints *hints)
+{
+    follow_name(hints);
+    (void)hints_file_allocate(hints->fd, false); /* somebody may have cut it off */
+    if (!is_ours(hints->shared)) {
+        log_warn("%s was damaged: it is made anew", hints->path);
+        clear(hints->shared);
+    }
+    if (!is_interest_sound(hints))
+        mend_interest(hints);
+}
+
+enum ds_status hints_lock_writers(struct hints *hints, int64_t timeout_ms)
+{
+    return write_lock_take(&hints->write_lock, timeout_ms);
+}
+
+void hints_unlock_writers(struct hints *hints)
+{
+    write_lock_leave(&hints->write_lock);
+}
+
+uint64_t hints_wal_synced(struct hints *hints)
+{
+    return hints->shared->boot[0] ? atomic_load(&hints->shared->wal_synced) : 0;
+}
+
+void hints_note_wal_synced(struct hints *hints, uint64_t state)
+{
+    atomic_store(&hints->shared->wal_synced, state);
+}
+
+/* --- opening and closing --- */
+
+enum ds_status hints_open(struct hints **out, const char *path, void (*alone)(void *), void *arg)
+{
+    struct hints *hints = calloc(1, sizeof *hints);
+    enum ds_status status = DS_NO_MEMORY;
+    bool first = false;
+
+    if (!hints)
+        return DS_NO_MEMORY;
+    hints->fd = -1;
+    if (!name_files(hints, path))
+        goto fail;
+    status = DS_FAILED;
+    hints->fd = hints_file_open(path, hints->database, &first);
+    if (hints->fd < 0)
+        goto fail;
+    hints->shared = hints_file_map(hints->fd, first);
+    if (!hints->shared) {
+        log_error("cannot use %s: %s", path, strerror(errno));
+        goto fail;
+    }
+    write_lock_init(&hints->write_lock, hints->fd, &hints->shared->write_hint);
+    if (first) {
+        begin_anew(hints->shared);
+        if (alone)
+            alone(arg);
+        (void)flock(hints->fd, LOCK_SH);
+    } else if (!settle_with_others(hints->shared)) {
+        log_error("%s belongs to another version that is still running", path);
+        goto fail;
+    }
+    *out = hints;
+    return DS_OK;
+fail:
+    hints_close(hints, NULL, NULL);
+    return status;
+}
+
+void hints_close(struct hints *hints, void (*alone)(void *), void *arg)
+{
+    if (!hints)
+        return;
+    if (alone && flock(hints->fd, LOCK_EX | LOCK_NB) == 0)
+        alone(arg);
+    if (hints->shared) {
+        write_lock_close(&hints->write_lock);
+        (void)munmap(hints->shared, sizeof *hints->shared);
+    }
+    if (hints->fd >= 0) {
+        hints_file_unlock(hints->fd);
+        (void)close(hints->fd);
+    }
+    free(hints->path);
+    free(hints->database);
+    free(hints);
+}
+
+void hints_abandon(struct hints *hints)
+{
+    (void)munmap(hints->shared, sizeof *hints->shared); /* it holds on to the file, too */
+    (void)close(hints->fd);
+    hints->shared = NULL;
+    hints->fd = -1;
+}
