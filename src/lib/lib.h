@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "config/config.h"
@@ -34,8 +35,8 @@ struct ds_store {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t given;
     struct store_conn *idle[LIB_CONNECTIONS];
-    int idles, connections; /* waiting in idle; all that there are */
-    struct ds_store *next;  /* of lib_fork.c, as are these two: which file it is */
+    int idles, connections;    /* waiting in idle; all that there are */
+    LIST_ENTRY(ds_store) link; /* of lib_fork.c, as are these two: which file it is */
     dev_t device;
     ino_t inode;
 };

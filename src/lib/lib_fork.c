@@ -16,8 +16,8 @@
 #include "store/store.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct ds_store *open_stores; /* of this process */
-static struct ds_store *inherited;   /* of its parent; their memory stays */
+static LIST_HEAD(, ds_store) open_stores; /* of this process */
+static LIST_HEAD(, ds_store) inherited;   /* of its parent; their memory stays */
 
 static void lock_stores(void)
 {
@@ -31,15 +31,13 @@ static void unlock_stores(void)
 
 static void abandon_stores(void)
 {
-    struct ds_store *store, *next;
+    struct ds_store *store;
 
-    for (store = open_stores; store; store = next) {
-        next = store->next;
+    while ((store = LIST_FIRST(&open_stores))) {
         hints_abandon(store_hints(store->engine.store));
-        store->next = inherited;
-        inherited = store;
+        LIST_REMOVE(store, link);
+        LIST_INSERT_HEAD(&inherited, store, link);
     }
-    open_stores = NULL;
     unlock_stores();
 }
 
@@ -57,33 +55,35 @@ void lib_fork_add(struct ds_store *store)
         store->inode = info.st_ino;
     }
     lock_stores();
-    store->next = open_stores;
-    open_stores = store;
+    LIST_INSERT_HEAD(&open_stores, store, link);
     unlock_stores();
 }
 
 void lib_fork_remove(struct ds_store *store)
 {
-    struct ds_store **at = &open_stores;
+    struct ds_store *at;
 
     lock_stores();
-    while (*at && *at != store)
-        at = &(*at)->next;
-    if (*at)
-        *at = store->next;
+    LIST_FOREACH(at, &open_stores, link) {
+        if (at == store) { /* it is not in the list if it could not be opened */
+            LIST_REMOVE(store, link);
+            break;
+        }
+    }
     unlock_stores();
 }
 
 bool lib_fork_has(const char *database)
 {
+    const struct ds_store *store;
     struct stat info;
     bool has = false;
 
     if (stat(database, &info) != 0)
         return false;
     lock_stores();
-    for (const struct ds_store *store = inherited; store && !has; store = store->next)
-        has = store->device == info.st_dev && store->inode == info.st_ino;
+    LIST_FOREACH(store, &inherited, link)
+        has = has || (store->device == info.st_dev && store->inode == info.st_ino);
     unlock_stores();
     return has;
 }
