@@ -196,9 +196,8 @@ static void hand_over(struct live *live, struct parked *parked)
     bool first;
 
     (void)pthread_mutex_lock(&live->lock);
-    first = !live->inbox;
-    parked->next = live->inbox;
-    live->inbox = parked;
+    first = LIST_EMPTY(&live->inbox);
+    LIST_INSERT_HEAD(&live->inbox, parked, link);
     (void)pthread_mutex_unlock(&live->lock);
     if (first)
         wake_desk(live);

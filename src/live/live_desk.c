@@ -40,13 +40,8 @@ static void admit_parked(struct live *live, struct parked *parked)
             parked->reader.out_of_time = true;
         live_table_mark(&live->table, parked->watch);
     }
-    if (parked->state == PARKED_DELAYED) {
-        parked->prev = NULL;
-        parked->next = live->delayed;
-        if (parked->next)
-            parked->next->prev = parked;
-        live->delayed = parked;
-    }
+    if (parked->state == PARKED_DELAYED)
+        LIST_INSERT_HEAD(&live->delayed, parked, link);
     if (!live_table_reserve(&live->table)) {
         live_leave(live, parked, false);
         return;
@@ -64,12 +59,11 @@ void live_empty_inbox(struct live *live)
     struct parked *parked, *next;
 
     (void)pthread_mutex_lock(&live->lock);
-    parked = live->inbox;
-    live->inbox = NULL;
+    parked = LIST_FIRST(&live->inbox);
+    LIST_INIT(&live->inbox);
     (void)pthread_mutex_unlock(&live->lock);
     for (; parked; parked = next) {
-        next = parked->next;
-        parked->next = NULL;
+        next = LIST_NEXT(parked, link);
         admit_parked(live, parked);
     }
 }
@@ -201,11 +195,14 @@ static void tick_streams(struct live *live)
 
 static void release_readers(struct live *live)
 {
+    struct watch *watch;
+    struct parked *parked;
+
     live->let_go = true;
-    while (live->delayed)
-        live_resume(live, live->delayed);
-    for (struct watch *watch = live->table.watches; watch; watch = watch->next) {
-        for (struct parked *parked = watch->first; parked; parked = parked->next)
+    while (!LIST_EMPTY(&live->delayed))
+        live_resume(live, LIST_FIRST(&live->delayed));
+    LIST_FOREACH(watch, &live->table.watches, in_table) {
+        LIST_FOREACH(parked, &watch->readers, link)
             parked->reader.out_of_time = true;
         live_table_mark(&live->table, watch);
     }
@@ -215,11 +212,11 @@ static int sleep_ms(struct live *live)
 {
     int64_t until = live_table_next_due(&live->table), now = clock_monotonic_ms();
 
-    if (live->table.marked)
+    if (!SLIST_EMPTY(&live->table.marked))
         return 0;
     if (until == 0)
         return -1; /* no exchange: sleep until one is handed over */
-    if (live->table.watches && live->next_tick < until)
+    if (!LIST_EMPTY(&live->table.watches) && live->next_tick < until)
         until = live->next_tick;
     return until > now ? (int)(until - now) : 0;
 }
@@ -238,7 +235,7 @@ void live_turn(struct live *live)
         release_readers(live);
     take_changes(live);
     handle_timers(live);
-    if (live->table.watches && live->now >= live->next_tick)
+    if (!LIST_EMPTY(&live->table.watches) && live->now >= live->next_tick)
         tick_streams(live);
     live_visit_marked(live);
 }

@@ -18,15 +18,15 @@ struct live {
     struct store_conn *conn;
     int epoll, poke; /* poke: an eventfd that wakes the desk */
     struct live_table table;
-    struct parked *delayed; /* list of those in PARKED_DELAYED */
-    int64_t now;            /* monotonic ms, when the desk last woke up */
-    int64_t next_tick;      /* monotonic ms, see tick_streams() */
-    uint64_t seen;          /* how many changes the desk has looked at: see wake_next() */
-    int64_t data_version;   /* see store_data_version() */
-    int recheck;            /* ticks left in which every stream is read again */
+    struct parked_list delayed; /* those in PARKED_DELAYED */
+    int64_t now;                /* monotonic ms, when the desk last woke up */
+    int64_t next_tick;          /* monotonic ms, see tick_streams() */
+    uint64_t seen;              /* how many changes the desk has looked at: see wake_next() */
+    int64_t data_version;       /* see store_data_version() */
+    int recheck;                /* ticks left in which every stream is read again */
 
     pthread_mutex_t lock; /* guards the inbox */
-    struct parked *inbox;
+    struct parked_list inbox;
     atomic_int parked; /* all exchanges, the inbox included */
     int64_t most;      /* their limit */
     atomic_bool letting_go, stopping;

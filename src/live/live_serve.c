@@ -56,12 +56,7 @@ static struct ds_exchange *take_delayed(struct live *live, struct parked *parked
     struct ds_exchange *exchange = parked->exchange;
 
     assert(parked->state == PARKED_DELAYED && exchange);
-    if (parked->prev)
-        parked->prev->next = parked->next;
-    else
-        live->delayed = parked->next;
-    if (parked->next)
-        parked->next->prev = parked->prev;
+    LIST_REMOVE(parked, link);
     live_count_backlog(live, parked, 0);
     live_table_set_due(&live->table, parked, 0);
     (void)epoll_ctl(live->epoll, EPOLL_CTL_DEL, parked->peer->fd, NULL);
@@ -264,8 +259,8 @@ static void visit_stream(struct live *live, struct watch *watch)
     watch->expires_at = life == DS_OK ? stream.expires_at : 0;
     watch->again = life != DS_OK;
     watch->visiting = true; /* keeps the watch when its last reader leaves */
-    for (parked = watch->first; parked; parked = next) {
-        next = parked->next;
+    for (parked = LIST_FIRST(&watch->readers); parked; parked = next) {
+        next = LIST_NEXT(parked, link);
         if (parked->state == PARKED_WAITING && serve_reader(live, &cache, &stream, life, parked))
             more = true;
     }
@@ -273,7 +268,7 @@ static void visit_stream(struct live *live, struct watch *watch)
     store_end_read(live->conn);
     cache_clear(&cache);
     arena_free(arena);
-    if (!watch->first)
+    if (LIST_EMPTY(&watch->readers))
         live_table_drop(&live->table, watch);
     else if (more)
         live_table_mark(&live->table, watch);
@@ -284,12 +279,12 @@ void live_visit_marked(struct live *live)
     struct watch *watch = live_table_take_marked(&live->table);
 
     while (watch) {
-        struct watch *next = watch->next_marked;
+        struct watch *next = SLIST_NEXT(watch, in_marked);
 
-        if (watch->first)
-            visit_stream(live, watch);
-        else
+        if (LIST_EMPTY(&watch->readers))
             live_table_drop(&live->table, watch);
+        else
+            visit_stream(live, watch);
         watch = next;
     }
 }

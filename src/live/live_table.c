@@ -12,7 +12,7 @@ enum { FIRST_BUCKETS = 64, FIRST_HEAP = 64 };
 
 /* --- readers by stream --- */
 
-static struct watch **bucket_of(const struct live_table *table, int64_t stream_id)
+static struct watch_list *bucket_of(const struct live_table *table, int64_t stream_id)
 {
     return &table->bucket[(uint64_t)stream_id & (table->buckets - 1)];
 }
@@ -21,37 +21,37 @@ static struct watch **bucket_of(const struct live_table *table, int64_t stream_i
 static bool grow(struct live_table *table)
 {
     size_t buckets = table->buckets ? table->buckets * 2 : FIRST_BUCKETS;
-    struct watch **bucket;
+    struct watch_list *bucket;
+    struct watch *watch;
 
     if (table->count < table->buckets)
         return true;
-    bucket = calloc(buckets, sizeof(struct watch *));
+    bucket = calloc(buckets, sizeof *bucket);
     if (!bucket)
         return table->buckets != 0;
     free(table->bucket);
     table->bucket = bucket;
     table->buckets = buckets;
-    for (struct watch *watch = table->watches; watch; watch = watch->next) {
-        struct watch **slot = bucket_of(table, watch->stream_id);
-
-        watch->next_bucket = *slot;
-        *slot = watch;
-    }
+    LIST_FOREACH(watch, &table->watches, in_table)
+        LIST_INSERT_HEAD(bucket_of(table, watch->stream_id), watch, in_bucket);
     return true;
 }
 
 struct watch *live_table_find(struct live_table *table, int64_t stream_id)
 {
-    struct watch *watch = table->buckets ? *bucket_of(table, stream_id) : NULL;
+    struct watch *watch;
 
-    while (watch && watch->stream_id != stream_id)
-        watch = watch->next_bucket;
+    if (table->buckets == 0)
+        return NULL;
+    LIST_FOREACH(watch, bucket_of(table, stream_id), in_bucket)
+        if (watch->stream_id == stream_id)
+            break;
     return watch;
 }
 
 static struct watch *new_watch(struct live_table *table, int64_t stream_id)
 {
-    struct watch *watch, **slot;
+    struct watch *watch;
 
     if (!grow(table))
         return NULL;
@@ -60,13 +60,8 @@ static struct watch *new_watch(struct live_table *table, int64_t stream_id)
         return NULL;
     watch->stream_id = stream_id;
     watch->ttl_seconds = -1;
-    slot = bucket_of(table, stream_id);
-    watch->next_bucket = *slot;
-    *slot = watch;
-    watch->next = table->watches;
-    if (watch->next)
-        watch->next->prev = watch;
-    table->watches = watch;
+    LIST_INSERT_HEAD(bucket_of(table, stream_id), watch, in_bucket);
+    LIST_INSERT_HEAD(&table->watches, watch, in_table);
     table->count++;
     return watch;
 }
@@ -79,31 +74,18 @@ bool live_table_add(struct live_table *table, struct parked *parked, bool *fresh
         watch = new_watch(table, parked->reader.stream_id);
     if (!watch)
         return false;
-    *fresh = !watch->first;
+    *fresh = LIST_EMPTY(&watch->readers);
     parked->watch = watch;
-    parked->prev = NULL;
-    parked->next = watch->first;
-    if (parked->next)
-        parked->next->prev = parked;
-    watch->first = parked;
+    LIST_INSERT_HEAD(&watch->readers, parked, link);
     return true;
 }
 
 void live_table_drop(struct live_table *table, struct watch *watch)
 {
-    struct watch **slot = bucket_of(table, watch->stream_id);
-
     if (table->round == watch)
-        table->round = watch->next;
-    while (*slot != watch)
-        slot = &(*slot)->next_bucket;
-    *slot = watch->next_bucket;
-    if (watch->prev)
-        watch->prev->next = watch->next;
-    else
-        table->watches = watch->next;
-    if (watch->next)
-        watch->next->prev = watch->prev;
+        table->round = LIST_NEXT(watch, in_table);
+    LIST_REMOVE(watch, in_bucket);
+    LIST_REMOVE(watch, in_table);
     table->count--;
     free(watch);
 }
@@ -112,14 +94,9 @@ bool live_table_remove(struct live_table *table, struct parked *parked)
 {
     struct watch *watch = parked->watch;
 
-    if (parked->prev)
-        parked->prev->next = parked->next;
-    else
-        watch->first = parked->next;
-    if (parked->next)
-        parked->next->prev = parked->prev;
+    LIST_REMOVE(parked, link);
     parked->watch = NULL;
-    if (watch->first)
+    if (!LIST_EMPTY(&watch->readers))
         return false;
     if (!watch->marked && !watch->visiting)
         live_table_drop(table, watch);
@@ -133,29 +110,30 @@ void live_table_mark(struct live_table *table, struct watch *watch)
     if (watch->marked)
         return;
     watch->marked = true;
-    watch->next_marked = table->marked;
-    table->marked = watch;
+    SLIST_INSERT_HEAD(&table->marked, watch, in_marked);
 }
 
 void live_table_mark_all(struct live_table *table)
 {
-    for (struct watch *watch = table->watches; watch; watch = watch->next)
+    struct watch *watch;
+
+    LIST_FOREACH(watch, &table->watches, in_table)
         live_table_mark(table, watch);
 }
 
 struct watch *live_table_next(struct live_table *table)
 {
-    struct watch *watch = table->round ? table->round : table->watches;
+    struct watch *watch = table->round ? table->round : LIST_FIRST(&table->watches);
 
-    table->round = watch->next;
+    table->round = LIST_NEXT(watch, in_table);
     return watch;
 }
 
 struct watch *live_table_take_marked(struct live_table *table)
 {
-    struct watch *marked = table->marked;
+    struct watch *marked = SLIST_FIRST(&table->marked);
 
-    table->marked = NULL;
+    SLIST_INIT(&table->marked);
     return marked;
 }
 
@@ -244,8 +222,8 @@ int64_t live_table_next_due(const struct live_table *table)
 
 void live_table_close(struct live_table *table)
 {
-    while (table->watches)
-        live_table_drop(table, table->watches);
+    while (!LIST_EMPTY(&table->watches))
+        live_table_drop(table, LIST_FIRST(&table->watches));
     free(table->bucket);
     free(table->heap);
     *table = (struct live_table){0};

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "live/live.h"
 
@@ -34,7 +35,7 @@ struct parked {
     enum parked_state state;
     struct peer *peer;
     struct watch *watch;          /* of a reader that was admitted, else NULL */
-    struct parked *next, *prev;   /* among the readers of a watch; next: in the inbox, or delayed */
+    LIST_ENTRY(parked) link;      /* of the inbox, the readers of a watch, or those delayed */
     struct ds_exchange *exchange; /* PARKED_DELAYED only, */
     void (*resume)(struct ds_exchange *exchange); /*   and how it goes on */
     struct live_reader reader;
@@ -47,25 +48,29 @@ struct parked {
     bool wants_writable;
 };
 
+LIST_HEAD(parked_list, parked);
+
 /* A stream with readers. */
 struct watch {
     int64_t stream_id;
-    struct parked *first;
-    struct watch *next, *prev; /* all of them */
-    struct watch *next_bucket; /* in the hash table */
-    struct watch *next_marked;
-    int64_t ttl_seconds; /* at the last visit; -1: none */
-    int64_t expires_at;  /* at the last visit, wall clock in ms; 0: never */
-    bool again;          /* the last visit could not serve every reader: visit again in a second */
+    struct parked_list readers;
+    LIST_ENTRY(watch) in_table;
+    LIST_ENTRY(watch) in_bucket;
+    SLIST_ENTRY(watch) in_marked; /* while it is marked, and until it is visited */
+    int64_t ttl_seconds;          /* at the last visit; -1: none */
+    int64_t expires_at;           /* at the last visit, wall clock in ms; 0: never */
+    bool again; /* the last visit could not serve every reader: visit again in a second */
     bool marked, visiting;
 };
 
+LIST_HEAD(watch_list, watch);
+
 struct live_table {
-    struct watch **bucket; /* a power of two of them */
+    struct watch_list *bucket; /* a power of two of them */
     size_t buckets, count;
-    struct watch *watches; /* all of them */
-    struct watch *round;   /* the next one of live_table_next(); NULL: the first */
-    struct watch *marked;
+    struct watch_list watches; /* all of them */
+    struct watch *round;       /* the next one of live_table_next(); NULL: the first */
+    SLIST_HEAD(, watch) marked;
     struct parked **heap; /* the earliest first */
     size_t heap_used, heap_size;
 };
@@ -89,7 +94,7 @@ void live_table_mark_all(struct live_table *table);
 /* The next stream, round and round. The table must not be empty. */
 struct watch *live_table_next(struct live_table *table);
 
-/* Removes and returns the marked streams, linked by next_marked. */
+/* Removes and returns the marked streams, linked by in_marked. */
 struct watch *live_table_take_marked(struct live_table *table);
 
 /* Reserves a place in the heap for one exchange more. False when out of memory. */

@@ -79,7 +79,7 @@ START_TEST(keeps_a_marked_stream_without_readers_until_it_is_looked_at)
     ck_assert(live_table_add(&table, &parked[1], &fresh));
     ck_assert(fresh); /* interest was counted out with the last one */
     ck_assert_ptr_eq(live_table_take_marked(&table), watch);
-    ck_assert_ptr_null(watch->next_marked);
+    ck_assert_ptr_null(SLIST_NEXT(watch, in_marked));
     ck_assert_ptr_null(live_table_take_marked(&table));
     watch->marked = false;
     ck_assert(live_table_remove(&table, &parked[1]));
