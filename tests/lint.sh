@@ -29,7 +29,7 @@ only_in '(fcgiapp|fcgi_stdio|fastcgi|fcgi_config)\.h' 'gateway/[a-z_]*\.c' 'libf
 only_in 'sqlite3\.h' 'store/(sqlite|tools)/[a-z_]*\.[ch]' 'SQLite'
 only_in 'curl/curl\.h' 'cli/cli_http\.c' 'libcurl'
 
-found=$(grep -lwE 'environ|getenv|secure_getenv' $code | grep -vE '^src/(gateway/gateway_[a-z_]*|config/config|cli/cli)\.c$')
+found=$(grep -lwE 'environ|getenv|secure_getenv' $code | grep -vE '^src/(gateway/gateway_[a-z_]*|config/[a-z_]*|cli/cli)\.[ch]$')
 [ -z "$found" ] || complain "only gateways, configuration and cli.c read the environment: $(echo "$found" | tr '\n' ' ')"
 
 # No SQL by printf: statements are prepared from constants.

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/descriptors.h"
-#include "config/config.h"
+#include "config/config_environment.h"
 
 enum { PASSED_FD = 3, TRIES = 20, PAUSE_MS = 50 };
 

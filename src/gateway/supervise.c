@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "config/config_environment.h"
 #include "gateway/listen.h"
 #include "store/store.h"
 

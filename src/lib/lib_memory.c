@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config/config_environment.h"
 #include "lib/lib.h"
 
 static char *make_folder(const char *parent)

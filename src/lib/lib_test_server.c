@@ -31,7 +31,7 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/log.h"
-#include "config/config.h"
+#include "config/config_environment.h"
 #include "durable_streams.h"
 #include "lib/paths.h"
 

@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "config/config.h"
+#include "config/config_environment.h"
 #include "protocol/json_string.h"
 
 enum {
