@@ -327,6 +327,10 @@ $B/dist/$(DIST):
 		while read -r file; do [ ! -f "$$file" ] || echo "$$file"; done | \
 		tar -cf - -T - | tar -xf - -C $@
 
+# the settings in the manual page, from the table in src/config/config.c
+man-settings: $B/$(PROGRAM)
+	$(Q)sh deploy/man/settings.sh update $<
+
 # a tarball that builds by itself
 dist:
 	$(Q)rm -rf $B/dist/$(DIST)
@@ -388,10 +392,11 @@ help:
 	@echo '  make install    DESTDIR= and prefix= as usual; uninstall takes it away'
 	@echo '  make deb        a Debian package into build/deb/'
 	@echo '  make test-package   that package in a clean Debian root, as root'
+	@echo '  make man-settings   the settings in the manual page, after a change of src/config/config.c'
 	@echo '  make dist       a tarball into build/'
 	@echo '  make clean      delete build/'
 
-.PHONY: always check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale callgrind check check-threads clang fuzz fuzzers coverage lint install uninstall dist deb test-package clean help
+.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale callgrind check check-threads clang fuzz fuzzers coverage lint install uninstall dist deb test-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

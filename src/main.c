@@ -164,6 +164,10 @@ int main(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
+    if (argc > 1 && strcmp(argv[1], "--help=man") == 0) {
+        config_print_man(stdout);
+        return 0;
+    }
     if (!config_load(&config, error, sizeof error))
         return end_unset(argc, argv, error);
     log_set_least((enum log_level)config.log_level);

@@ -1,8 +1,8 @@
 /*
  * The settings: see config.h.
  *
- * To add one: a field in struct config, a row below, the table in README.md, an entry in
- * deploy/man/durable-streams.fcgi.8.
+ * To add one: a field in struct config and a row below; then `make man-settings`, which writes the
+ * rows into deploy/man/durable-streams.fcgi.8.
  */
 #include "config/config.h"
 
@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/place.h"
+#include "config/config_private.h"
 #include "protocol/cursor.h"
 #include "protocol/path.h"
 
@@ -22,115 +23,142 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
-enum kind { NUMBER, CHOICE, TEXT, LIST };
-
-struct row {
-    const char *name;
-    enum kind kind;
-    size_t field;        /* offset in struct config */
-    const char *preset;  /* default of a TEXT or LIST; the choices of a CHOICE, '|' between them */
-    int64_t number;      /* default of a NUMBER or CHOICE */
-    int64_t least, most; /* of a NUMBER */
-    const char *help;
-};
+#define MS    "milliseconds"
+#define BYTES "bytes"
 
 #define FIELD(member) offsetof(struct config, member)
 
-static const struct row table[] = {
-    {"DS_DATABASE", TEXT, FIELD(database), "data/streams.db", 0, 0, 0,
-     "path of the database file; its folder must exist"},
-    {"DS_DURABILITY", CHOICE, FIELD(durability), "full|normal|memory", DURABILITY_FULL, 0, 0,
-     "full: answers wait for the disk; normal: a power cut may undo the last moments; memory: on "
-     "tmpfs, gone at stop"},
-    {"DS_BUSY_TIMEOUT_MS", NUMBER, FIELD(busy_timeout_ms), NULL, 5000, 0, 600000,
-     "how long a write waits for a database that another program has locked, then 503"},
-    {"DS_LONG_POLL_TIMEOUT_MS", NUMBER, FIELD(long_poll_timeout_ms), NULL, 30000, 100, 3600000,
-     "how long a long-poll waits for data"},
-    {"DS_SSE_LIFETIME_MS", NUMBER, FIELD(sse_lifetime_ms), NULL, 60000, 100, 86400000,
-     "an SSE connection is ended after this, give or take a tenth"},
-    {"DS_SSE_KEEPALIVE_MS", NUMBER, FIELD(sse_keepalive_ms), NULL, 15000, 100, 3600000,
-     "a silent SSE connection gets a comment line this often"},
-    {"DS_READ_CHUNK_BYTES", NUMBER, FIELD(read_chunk_bytes), NULL, 1 * MIB, 1024, 1 * GIB,
-     "most payload bytes of one answer; a larger message is sent by itself, outside JSON streams "
-     "one of more than 256 KiB in parts of that size"},
-    {"DS_MAX_BODY_BYTES", NUMBER, FIELD(max_body_bytes), NULL, 64 * MIB, 1, 900 * MIB,
-     "largest request body, else 413"},
-    {"DS_MAX_MESSAGES", NUMBER, FIELD(max_messages), NULL, 65536, 1, 100000000,
-     "most messages in one JSON body, else 413: others wait while they are stored"},
-    {"DS_MAX_PATH_BYTES", NUMBER, FIELD(max_path_bytes), NULL, 2048, 16, 65536,
-     "longest path of a stream, else 414"},
-    {"DS_MAX_HEADER_BYTES", NUMBER, FIELD(max_header_bytes), NULL, 8192, 256, 65536,
-     "longest value of one request header, else 431"},
-    {"DS_MAX_PARKED", NUMBER, FIELD(max_parked), NULL, 50000, 1, 10000000,
-     "most waiting readers of one process, else 503"},
-    {"DS_MAX_QUEUED", NUMBER, FIELD(max_queued), NULL, 16384, 1, 10000000,
-     "most writes waiting for their commit in one process, else 503"},
-    {"DS_MAX_QUEUED_BYTES", NUMBER, FIELD(max_queued_bytes), NULL, 256 * MIB, 1 * MIB, 64 * GIB,
-     "most bytes of such writes, and of requests that are still coming in, else 503"},
-    {"DS_IO_TIMEOUT_MS", NUMBER, FIELD(io_timeout_ms), NULL, 30000, 100, 3600000,
-     "how long the web server may take no bytes in the middle of an answer, then the connection is "
-     "closed"},
-    {"DS_UPLOAD_TIMEOUT_MS", NUMBER, FIELD(upload_timeout_ms), NULL, 60000, 100, 3600000,
-     "how long a request that is coming in may pause, then 408"},
-    {"DS_STOP_TIMEOUT_MS", NUMBER, FIELD(stop_timeout_ms), NULL, 10000, 0, 600000,
-     "how long a graceful end may take"},
-    {"DS_CURSOR_INTERVAL_SECONDS", NUMBER, FIELD(cursor_interval_s), NULL,
-     DS_CURSOR_DEFAULT_INTERVAL_SECONDS, 1, 86400, "length of a cursor interval"},
-    {"DS_CURSOR_EPOCH", NUMBER, FIELD(cursor_epoch_s), NULL, DS_CURSOR_DEFAULT_EPOCH, 0,
-     INT64_C(253402300799), "start of the cursor intervals, in Unix seconds"},
-    {"DS_CORS_ORIGIN", LIST, FIELD(cors_origin), "*", 0, 0, 0,
-     "the origins whose pages may see answers (Access-Control-Allow-Origin): *, or some, such as "
-     "https://app.example with spaces between them; empty: no CORS headers"},
-    {"DS_CORS_CREDENTIALS", NUMBER, FIELD(cors_credentials), NULL, 0, 0, 1,
-     "1: such pages may send cookies and passwords; not with *"},
-    {"DS_CORS_HEADERS", LIST, FIELD(cors_headers), "", 0, 0, 0,
-     "request headers that such pages may send besides those of the protocol and of tracing, or *"},
-    {"DS_CACHE", CHOICE, FIELD(cache), "public|private|off", CACHE_PUBLIC, 0, 0,
-     "who may cache catch-up reads for a minute"},
-    {"DS_BASE_URL", TEXT, FIELD(base_url), "", 0, 0, 0,
-     "scheme://host[:port][/prefix] of absolute URLs, the prefix in front of every stream's path; "
-     "empty: from the request"},
-    {"DS_TRUST_FORWARDED", NUMBER, FIELD(trust_forwarded), NULL, 0, 0, 1,
-     "1: X-Forwarded-Proto and X-Forwarded-Host are believed; of a list, the first element"},
-    {"DS_WORKERS", NUMBER, FIELD(workers), NULL, 4, 1, 256,
-     "threads that read requests; waiting readers need none"},
-    {"DS_PROCESSES", NUMBER, FIELD(processes), NULL, 1, 1, 64, "responder processes with --listen"},
-    {"DS_REGISTRY", TEXT, FIELD(registry), "", 0, 0, 0,
-     "path of a stream that says which streams there are, /v1/stream/__registry__ for example; "
-     "off; empty: as the database has it"},
-    {"DS_HOOK", TEXT, FIELD(hook), "", 0, 0, 0,
-     "absolute path of a program that is run, with the event as JSON on its input, after a stream "
-     "was made or deleted"},
-    {"DS_HOOK_PROCESSES", NUMBER, FIELD(hook_processes), NULL, 4, 1, 64,
-     "how many of it a process runs at once; 1: in order"},
-    {"DS_HOOK_TIMEOUT_MS", NUMBER, FIELD(hook_timeout_ms), NULL, 10000, 10, 3600000,
-     "how long it may take, then it is killed"},
-    {"DS_CHECKPOINT", CHOICE, FIELD(checkpoint), "off|on", 1, 0, 0,
-     "off: another program, such as Litestream, checkpoints the write-ahead log"},
-    {"DS_WAL_BYTES", NUMBER, FIELD(wal_bytes), NULL, 16 * MIB, 64 * KIB, 64 * GIB,
-     "the write-ahead log is checkpointed when it has grown to this"},
-    {"DS_RESERVE_BYTES", NUMBER, FIELD(reserve_bytes), NULL, 4 * MIB, 0, 64 * GIB,
-     "room kept for deletions on a full disk, in a file beside the database (twice as much, more "
-     "while the log is long); 0: a full disk refuses deletions, too"},
-    {"DS_TEST_ENDPOINTS", NUMBER, FIELD(test_endpoints), NULL, 0, 0, 1,
-     "1: faults of the table `faults` are injected; anybody can set them at /_test/inject-error"},
-    {"DS_LOG_LEVEL", CHOICE, FIELD(log_level), "error|warn|info|debug", LOG_INFO_, 0, 0,
-     "least level that is logged"},
+const struct config_row config_table[] = {
+    {"DS_DATABASE", TEXT, GROUP_STORAGE, FIELD(database), "data/streams.db", 0, 0, 0, NULL,
+     "Path of the database file. Its folder must exist."},
+    {"DS_DURABILITY", CHOICE, GROUP_STORAGE, FIELD(durability), "full|normal|memory",
+     DURABILITY_FULL, 0, 0, NULL,
+     "full: an answer waits until its data is on the disk. normal: a power cut may undo the last "
+     "moments; a crash of the program cannot. memory: the database lies in /dev/shm and is "
+     "deleted when the server stops."},
+    {"DS_BUSY_TIMEOUT_MS", NUMBER, GROUP_STORAGE, FIELD(busy_timeout_ms), NULL, 5000, 0, 600000, MS,
+     "How long a write waits for a database that another program has locked. After that, the "
+     "answer is 503."},
+    {"DS_CHECKPOINT", CHOICE, GROUP_STORAGE, FIELD(checkpoint), "off|on", 1, 0, 0, NULL,
+     "on: the server checkpoints the write-ahead log. off: another program, such as Litestream, "
+     "must do all checkpoints, because otherwise the log grows without end."},
+    {"DS_WAL_BYTES", NUMBER, GROUP_STORAGE, FIELD(wal_bytes), NULL, 16 * MIB, 64 * KIB, 64 * GIB,
+     BYTES, "Size at which the server checkpoints the write-ahead log."},
+    {"DS_RESERVE_BYTES", NUMBER, GROUP_STORAGE, FIELD(reserve_bytes), NULL, 4 * MIB, 0, 64 * GIB,
+     BYTES,
+     "Space kept for deletions on a full disk, in a file beside the database. The file is twice "
+     "as large, and larger while the write-ahead log is long. With 0, a full disk also refuses "
+     "deletions."},
+
+    {"DS_MAX_BODY_BYTES", NUMBER, GROUP_LIMITS, FIELD(max_body_bytes), NULL, 64 * MIB, 1, 900 * MIB,
+     BYTES, "Largest request body. A larger one is answered with 413."},
+    {"DS_MAX_MESSAGES", NUMBER, GROUP_LIMITS, FIELD(max_messages), NULL, 65536, 1, 100000000,
+     "messages",
+     "Most messages in one JSON body. A body with more is answered with 413, because other writes"
+     " wait while it is stored."},
+    {"DS_MAX_PATH_BYTES", NUMBER, GROUP_LIMITS, FIELD(max_path_bytes), NULL, 2048, 16, 65536, BYTES,
+     "Longest path of a stream. A longer one is answered with 414."},
+    {"DS_MAX_HEADER_BYTES", NUMBER, GROUP_LIMITS, FIELD(max_header_bytes), NULL, 8192, 256, 65536,
+     BYTES, "Longest value of one request header. A longer one is answered with 431."},
+    {"DS_MAX_PARKED", NUMBER, GROUP_LIMITS, FIELD(max_parked), NULL, 50000, 1, 10000000, "readers",
+     "Most readers that wait in one process, by long-poll or SSE. Another one is answered with "
+     "503."},
+    {"DS_MAX_QUEUED", NUMBER, GROUP_LIMITS, FIELD(max_queued), NULL, 16384, 1, 10000000, "writes",
+     "Most writes that wait for their commit in one process. Another one is answered with 503."},
+    {"DS_MAX_QUEUED_BYTES", NUMBER, GROUP_LIMITS, FIELD(max_queued_bytes), NULL, 256 * MIB, 1 * MIB,
+     64 * GIB, BYTES,
+     "Most bytes that waiting writes and incoming requests hold in one process. A request that "
+     "needs more is answered with 503."},
+
+    {"DS_IO_TIMEOUT_MS", NUMBER, GROUP_TIMEOUTS, FIELD(io_timeout_ms), NULL, 30000, 100, 3600000,
+     MS,
+     "How long the web server may accept no bytes in the middle of an answer. Then the connection"
+     " is closed."},
+    {"DS_UPLOAD_TIMEOUT_MS", NUMBER, GROUP_TIMEOUTS, FIELD(upload_timeout_ms), NULL, 60000, 100,
+     3600000, MS, "How long an incoming request may pause. Then it is answered with 408."},
+    {"DS_STOP_TIMEOUT_MS", NUMBER, GROUP_TIMEOUTS, FIELD(stop_timeout_ms), NULL, 10000, 0, 600000,
+     MS, "How long a graceful stop may take."},
+
+    {"DS_READ_CHUNK_BYTES", NUMBER, GROUP_READS, FIELD(read_chunk_bytes), NULL, 1 * MIB, 1024,
+     1 * GIB, BYTES,
+     "Most payload bytes in one answer. A larger message is sent in an answer of its own; in a "
+     "byte stream, a message of more than 256 KiB is sent in parts of 256 KiB."},
+    {"DS_LONG_POLL_TIMEOUT_MS", NUMBER, GROUP_READS, FIELD(long_poll_timeout_ms), NULL, 30000, 100,
+     3600000, MS, "How long a long-poll waits for data."},
+    {"DS_SSE_LIFETIME_MS", NUMBER, GROUP_READS, FIELD(sse_lifetime_ms), NULL, 60000, 100, 86400000,
+     MS,
+     "How long an SSE connection stays open, give or take a tenth. Then the client connects "
+     "again."},
+    {"DS_SSE_KEEPALIVE_MS", NUMBER, GROUP_READS, FIELD(sse_keepalive_ms), NULL, 15000, 100, 3600000,
+     MS, "How long an SSE connection stays silent before the server sends a comment line."},
+    {"DS_CURSOR_INTERVAL_SECONDS", NUMBER, GROUP_READS, FIELD(cursor_interval_s), NULL,
+     DS_CURSOR_DEFAULT_INTERVAL_SECONDS, 1, 86400, "seconds",
+     "Length of the intervals that the cursors of live reads count."},
+    {"DS_CURSOR_EPOCH", NUMBER, GROUP_READS, FIELD(cursor_epoch_s), NULL, DS_CURSOR_DEFAULT_EPOCH,
+     0, INT64_C(253402300799), "seconds since 1970", "Start of the first cursor interval."},
+
+    {"DS_CACHE", CHOICE, GROUP_CACHING, FIELD(cache), "public|private|off", CACHE_PUBLIC, 0, 0,
+     NULL,
+     "Who may keep the answer to a catch-up read for a minute. public: browsers and shared "
+     "caches. private: browsers only. off: nobody."},
+    {"DS_CORS_ORIGIN", LIST, GROUP_CACHING, FIELD(cors_origin), "*", 0, 0, 0, NULL,
+     "Origins whose pages may read answers (Access-Control-Allow-Origin): * for all, or a list "
+     "such as https://app.example,https://admin.example with spaces or commas between them. Of a "
+     "list, an answer names only the origin that asks. Empty: no CORS headers are sent."},
+    {"DS_CORS_CREDENTIALS", NUMBER, GROUP_CACHING, FIELD(cors_credentials), NULL, 0, 0, 1, NULL,
+     "1: pages of those origins may send cookies and passwords. Not allowed with "
+     "DS_CORS_ORIGIN=*."},
+    {"DS_CORS_HEADERS", LIST, GROUP_CACHING, FIELD(cors_headers), "", 0, 0, 0, NULL,
+     "Further request headers that those pages may send, with spaces or commas between them, or *"
+     " for any. The headers of the protocol and of browser tracing, Authorization and X-API-Key "
+     "are always allowed."},
+
+    {"DS_BASE_URL", TEXT, GROUP_WEB_SERVER, FIELD(base_url), "", 0, 0, 0, NULL,
+     "scheme://host[:port][/prefix] of absolute URLs, as in Location. The prefix is taken off the"
+     " path of each request. Empty: scheme and host are those of the request."},
+    {"DS_TRUST_FORWARDED", NUMBER, GROUP_WEB_SERVER, FIELD(trust_forwarded), NULL, 0, 0, 1, NULL,
+     "1: scheme and host of the request are taken from X-Forwarded-Proto and X-Forwarded-Host, "
+     "the first element of a list. Only for a server behind a proxy that sets both headers."},
+    {"DS_WORKERS", NUMBER, GROUP_WEB_SERVER, FIELD(workers), NULL, 4, 1, 256, "threads",
+     "Threads of one process that read requests. Waiting readers need none."},
+    {"DS_PROCESSES", NUMBER, GROUP_WEB_SERVER, FIELD(processes), NULL, 1, 1, 64, "processes",
+     "Responder processes that --listen starts. At most half as many as there are CPUs take "
+     "connections at once; the others take those that still wait ten milliseconds later."},
+
+    {"DS_REGISTRY", TEXT, GROUP_REGISTRY, FIELD(registry), "", 0, 0, 0, NULL,
+     "Path of a stream that lists all streams, /v1/stream/__registry__ for example. off: that "
+     "stream becomes an ordinary one. Empty: the database keeps the registry that it has; a new "
+     "database has none."},
+    {"DS_HOOK", TEXT, GROUP_REGISTRY, FIELD(hook), "", 0, 0, 0, NULL,
+     "Absolute path of a program that is run after a stream was created or deleted, with the "
+     "event as a line of JSON on its standard input. No request waits for it; its output and its "
+     "failures are logged. Empty: none."},
+    {"DS_HOOK_PROCESSES", NUMBER, GROUP_REGISTRY, FIELD(hook_processes), NULL, 4, 1, 64,
+     "processes",
+     "How many hooks one process runs at once. With 1, the hook gets the events in order."},
+    {"DS_HOOK_TIMEOUT_MS", NUMBER, GROUP_REGISTRY, FIELD(hook_timeout_ms), NULL, 10000, 10, 3600000,
+     MS, "How long one run of the hook may take. Then it is killed."},
+
+    {"DS_LOG_LEVEL", CHOICE, GROUP_OPERATION, FIELD(log_level), "error|warn|info|debug", LOG_INFO_,
+     0, 0, NULL, "Least severe level that is logged."},
+    {"DS_TEST_ENDPOINTS", NUMBER, GROUP_OPERATION, FIELD(test_endpoints), NULL, 0, 0, 1, NULL,
+     "1: for tests of clients, the faults in the table named faults are injected into requests, "
+     "and anybody can set them at /_test/inject-error. Never for a server that people use."},
 };
 
-enum { ROWS = sizeof table / sizeof table[0] };
+const size_t config_table_rows = sizeof config_table / sizeof config_table[0];
 
-static int64_t *number_field(struct config *config, const struct row *row)
+static int64_t *number_field(struct config *config, const struct config_row *row)
 {
     return (int64_t *)(void *)((char *)config + row->field);
 }
 
-static char **text_field(struct config *config, const struct row *row)
+static char **text_field(struct config *config, const struct config_row *row)
 {
     return (char **)(void *)((char *)config + row->field);
 }
 
-static bool parse_number(const struct row *row, const char *value, int64_t *number)
+static bool parse_number(const struct config_row *row, const char *value, int64_t *number)
 {
     char *end;
     long long parsed;
@@ -142,7 +170,7 @@ static bool parse_number(const struct row *row, const char *value, int64_t *numb
            parsed <= row->most;
 }
 
-static bool parse_choice(const struct row *row, const char *value, int64_t *number)
+static bool parse_choice(const struct config_row *row, const char *value, int64_t *number)
 {
     size_t len = strlen(value);
     const char *at = row->preset;
@@ -208,9 +236,11 @@ static bool settle_database(struct config *config)
 }
 
 /* value NULL: the default. */
-static bool load_row(struct config *config, const struct row *row, const char *value, char *error,
-                     size_t size)
+static bool load_row(struct config *config, const struct config_row *row, const char *value,
+                     char *error, size_t size)
 {
+    char words[100];
+
     switch (row->kind) {
     case TEXT:
         *text_field(config, row) = strdup(value ? value : row->preset);
@@ -222,14 +252,16 @@ static bool load_row(struct config *config, const struct row *row, const char *v
         *number_field(config, row) = row->number;
         if (!value || parse_number(row, value, number_field(config, row)))
             return true;
-        (void)snprintf(error, size, "%s must be a whole number from %lld to %lld", row->name,
-                       (long long)row->least, (long long)row->most);
+        (void)snprintf(error, size, "%s must be %s%lld %s %lld", row->name,
+                       config_is_switch(row) ? "" : "a whole number from ", (long long)row->least,
+                       config_is_switch(row) ? "or" : "to", (long long)row->most);
         return false;
     case CHOICE:
         *number_field(config, row) = row->number;
         if (!value || parse_choice(row, value, number_field(config, row)))
             return true;
-        (void)snprintf(error, size, "%s must be one of %s", row->name, row->preset);
+        config_list_words(row, words, sizeof words);
+        (void)snprintf(error, size, "%s must be %s", row->name, words);
         return false;
     }
     return false;
@@ -314,8 +346,8 @@ bool config_load(struct config *config, char *error, size_t size)
 
     memset(config, 0, sizeof *config);
     (void)snprintf(error, size, "out of memory");
-    for (int i = 0; i < ROWS; i++)
-        if (!load_row(config, &table[i], getenv(table[i].name), error, size))
+    for (size_t i = 0; i < config_table_rows; i++)
+        if (!load_row(config, &config_table[i], getenv(config_table[i].name), error, size))
             goto fail;
     if (!is_header_safe(config->base_url)) {
         (void)snprintf(error, size, "DS_BASE_URL must be printable ASCII");
@@ -361,45 +393,13 @@ void config_close(struct config *config)
     config->registry = config->hook = NULL;
 }
 
-/* The default of a CHOICE within its list. */
-static const char *choice_text(const struct row *row)
-{
-    const char *at = row->preset;
-
-    for (int64_t i = 0; i < row->number; i++)
-        at += strcspn(at, "|") + 1;
-    return at;
-}
-
-static int choice_len(const struct row *row)
-{
-    return (int)strcspn(choice_text(row), "|");
-}
-
-void config_print_help(FILE *out)
-{
-    for (int i = 0; i < ROWS; i++) {
-        const struct row *row = &table[i];
-
-        if (row->kind == NUMBER)
-            (void)fprintf(out, "  %s=%lld  (%lld to %lld)\n", row->name, (long long)row->number,
-                          (long long)row->least, (long long)row->most);
-        else if (row->kind == CHOICE)
-            (void)fprintf(out, "  %s=%.*s  (%s)\n", row->name, choice_len(row), choice_text(row),
-                          row->preset);
-        else
-            (void)fprintf(out, "  %s=%s\n", row->name, row->preset);
-        (void)fprintf(out, "      %s\n", row->help);
-    }
-}
-
 bool config_init(struct config *config, const char *database)
 {
     char unused[1];
 
     memset(config, 0, sizeof *config);
-    for (int i = 0; i < ROWS; i++)
-        if (!load_row(config, &table[i], NULL, unused, sizeof unused))
+    for (size_t i = 0; i < config_table_rows; i++)
+        if (!load_row(config, &config_table[i], NULL, unused, sizeof unused))
             goto fail;
     config->base_path = "";
     free(config->database);

@@ -72,7 +72,8 @@ bool config_init(struct config *config, const char *database);
 
 void config_close(struct config *config);
 
-/* The table as --help prints it. */
+/* Prints the table of settings by groups: for a terminal, and as mdoc for the manual page. */
 void config_print_help(FILE *out);
+void config_print_man(FILE *out);
 
 #endif

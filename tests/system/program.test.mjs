@@ -60,6 +60,15 @@ describe("command line", () => {
       expect(stdout).toContain(name)
   })
 
+  test("the manual page has the settings of --help=man", () => {
+    const script = path.join(root, "deploy/man/settings.sh")
+    const { status, stdout, stderr } = spawnSync("sh", [script, "check", program], {
+      encoding: "utf8",
+    })
+    expect(stdout + stderr).toBe("")
+    expect(status).toBe(0)
+  })
+
   test("--version prints the version", () => {
     const { status, stdout } = run(["--version"])
     expect(status).toBe(0)
