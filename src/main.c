@@ -94,6 +94,7 @@ static int run_fcgi(const struct config *config, const sigset_t *signals)
     struct gateway_fcgi *gateway;
     int signal, result = 1;
 
+    config_warn_unknown();
     raise_descriptor_limit();
     interrupt_nobody();
     if (server_start(&server, config, true) != DS_OK)

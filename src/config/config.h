@@ -72,6 +72,13 @@ bool config_init(struct config *config, const char *database);
 
 void config_close(struct config *config);
 
+/*
+ * Logs a warning for each variable DS_* of the environment that is not a setting, with the setting
+ * that was probably meant. For a server that stays: a CGI process would repeat it at each request.
+ * Responders of a supervisor that has called this are silent. Before there are threads.
+ */
+void config_warn_unknown(void);
+
 /* Prints the table of settings by groups: for a terminal, and as mdoc for the manual page. */
 void config_print_help(FILE *out);
 void config_print_man(FILE *out);

@@ -221,6 +221,7 @@ int supervise(const struct config *config, const char *address)
     sigset_t signals;
     int listening = -1, result = 1;
 
+    config_warn_unknown();
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGCHLD);
     (void)sigaddset(&signals, SIGTERM);

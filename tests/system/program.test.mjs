@@ -366,7 +366,8 @@ describe("other ways to start it", () => {
 
   test("as CGI it answers one request and ends", () => {
     const database = path.join(folder(), "streams.db")
-    const health = cgi(database, "GET", "/health")
+    // a misspelt setting is nothing to complain about at each request
+    const health = cgi(database, "GET", "/health", { DS_WORKER: "3" })
     expect(health.stderr).toBe("")
     expect(health.status).toBe(0)
     expect(health.stdout).toMatch(/^Status: 200 OK\r\n/)
@@ -489,6 +490,17 @@ describe("settings", () => {
     await api.append(path, "text/plain", "x")
     expect((await waiting).status).toBe(200)
     for (const reader of readers) reader.close()
+  })
+
+  test("a misspelt setting is named once, by a server of several processes", async () => {
+    const one = await server({ processes: 2, env: { DS_WORKER: "3", DS_DATABASES: "secret" } })
+    await client(one.url).create(fresh())
+    const warnings = one.logs().match(/DS_\w+ is not a setting.*/g).sort()
+    expect(warnings).toEqual([
+      "DS_DATABASES is not a setting; did you mean DS_DATABASE?",
+      "DS_WORKER is not a setting; did you mean DS_WORKERS?",
+    ])
+    expect(one.logs()).not.toContain("secret")
   })
 
   test("logs tell events, never a payload", async () => {

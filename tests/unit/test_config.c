@@ -1,5 +1,6 @@
 /* config.c and config_help.c: the table of settings, what it accepts, and how it is printed. */
 #include <ctype.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "config/config.h"
@@ -216,7 +217,82 @@ START_TEST(the_manual_page_is_clean_mdoc)
 }
 END_TEST
 
+/* What config_warn_unknown() logs with these variables, "NAME=value", and no other DS_*. */
+static char *warnings(char *const *variables, size_t n)
+{
+    char *text = calloc(1, 4000);
+    int fds[2];
+
+    ck_assert_ptr_nonnull(text);
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+    (void)close(fds[1]);
+    log_open(LOG_WARN_);
+    ck_assert_int_eq(clearenv(), 0);
+    for (size_t i = 0; i < n; i++)
+        (void)putenv(variables[i]);
+    config_warn_unknown();
+    config_warn_unknown(); /* as a responder that inherits the environment does */
+    (void)close(STDERR_FILENO);
+    for (ssize_t len = 0, got; (got = read(fds[0], text + len, 3999 - (size_t)len)) > 0;)
+        len += got;
+    (void)close(fds[0]);
+    return text;
+}
+
+START_TEST(a_misspelt_setting_is_named_once_with_the_one_that_was_meant)
+{
+    char *set[] = {"DS_WORKER=3", "DS_DATABSE=secret", "DS_LOG=debug",   "DS_TEST_ENDPOINT=1",
+                   "DS_=x",       "DS_SOMETHING_=x",   "DS_WORKERS=2",   "DS_URL=http://x",
+                   "DS_DB=x",     "DS_LIBEXECDIR=x",   "DS_TEST_KEEP=1", "DSX=1",
+                   "XDS_WORKER=1"};
+    char *text = warnings(set, COUNT(set));
+
+    ck_assert_int_eq(count_of(text, "\n"), 6);
+    ck_assert_int_eq(
+        count_of(text, "warning: DS_WORKER is not a setting; did you mean DS_WORKERS?\n"), 1);
+    ck_assert_int_eq(count_of(text, "DS_DATABSE is not a setting; did you mean DS_DATABASE?\n"), 1);
+    ck_assert_int_eq(count_of(text, "DS_LOG is not a setting; did you mean DS_LOG_LEVEL?\n"), 1);
+    ck_assert_int_eq(
+        count_of(text, "DS_TEST_ENDPOINT is not a setting; did you mean DS_TEST_ENDPOINTS?\n"), 1);
+    ck_assert_int_eq(count_of(text, "DS_ is not a setting\n"), 1);
+    ck_assert_int_eq(count_of(text, "DS_SOMETHING_ is not a setting\n"), 1);
+    ck_assert_ptr_null(strstr(text, "secret"));
+    free(text);
+}
+END_TEST
+
+START_TEST(variables_of_a_hook_are_its_own_unless_they_look_misspelt)
+{
+    char *set[] = {"DS_HOOK=/usr/bin/true", "DS_OUT=/x", "DS_HOOK_TIMEOUT=5"};
+    char *text = warnings(set, COUNT(set));
+
+    ck_assert_int_eq(count_of(text, "\n"), 1);
+    ck_assert_ptr_nonnull(
+        strstr(text, "DS_HOOK_TIMEOUT is not a setting; did you mean DS_HOOK_TIMEOUT_MS?\n"));
+    free(text);
+}
+END_TEST
+
+START_TEST(a_very_long_variable_is_cut)
+{
+    char *variable = malloc(100001), *set[1] = {variable}, *text;
+
+    ck_assert_ptr_nonnull(variable);
+    memset(variable, 'X', 100000);
+    memcpy(variable, "DS_", 3);
+    memcpy(variable + 99998, "=x", 3);
+    text = warnings(set, 1);
+    ck_assert_ptr_nonnull(strstr(text, "XXX is not a setting\n"));
+    ck_assert_uint_lt(strlen(text), 300);
+    free(text);
+    free(variable);
+}
+END_TEST
+
 UNIT_MAIN(config, every_row_is_complete_and_stands_with_its_group,
           a_number_is_whole_and_within_its_bounds, a_choice_is_one_of_its_words,
           a_list_takes_spaces_and_commas, texts_that_make_no_sense_are_refused,
-          the_help_has_every_setting_with_its_values, the_manual_page_is_clean_mdoc)
+          the_help_has_every_setting_with_its_values, the_manual_page_is_clean_mdoc,
+          a_misspelt_setting_is_named_once_with_the_one_that_was_meant,
+          variables_of_a_hook_are_its_own_unless_they_look_misspelt, a_very_long_variable_is_cut)
