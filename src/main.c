@@ -16,6 +16,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "config/config_environment.h"
 #include "gateway/gateway_cgi.h"
 #include "gateway/gateway_fcgi.h"
 #include "gateway/supervise.h"
@@ -155,6 +156,7 @@ int main(int argc, char **argv)
     int result = 2;
 
     log_open(LOG_INFO_);
+    log_detect_journal(config_journal_stream());
     descriptors_occupy(false);
     ignore_signals();
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {

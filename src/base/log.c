@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -14,15 +15,37 @@
 
 enum { LINE_MAX_BYTES = 1024, QUIET_MS = 1000 };
 
+static const struct {
+    const char *name;
+    int priority; /* of syslog(3) */
+} levels[] = {
+    [LOG_ERR_] = {"error", LOG_ERR},
+    [LOG_WARN_] = {"warning", LOG_WARNING},
+    [LOG_INFO_] = {"info", LOG_INFO},
+    [LOG_DEBUG_] = {"debug", LOG_DEBUG},
+};
+
 static enum log_level least_level = LOG_INFO_;
-static bool to_syslog;
+static enum { TO_ERROR, TO_JOURNAL, TO_SYSLOG } destination;
 
 void log_open(enum log_level least)
 {
     least_level = least;
-    to_syslog = fcntl(STDERR_FILENO, F_GETFD) < 0;
-    if (to_syslog)
+    destination = fcntl(STDERR_FILENO, F_GETFD) < 0 ? TO_SYSLOG : TO_ERROR;
+    if (destination == TO_SYSLOG)
         openlog("durable-streams", LOG_PID, LOG_DAEMON);
+}
+
+void log_detect_journal(const char *stream)
+{
+    char error[64]; /* as JOURNAL_STREAM would name it: device and inode */
+    struct stat info;
+
+    if (destination != TO_ERROR || !stream || fstat(STDERR_FILENO, &info) != 0)
+        return;
+    (void)snprintf(error, sizeof error, "%ju:%ju", (uintmax_t)info.st_dev, (uintmax_t)info.st_ino);
+    if (strcmp(stream, error) == 0)
+        destination = TO_JOURNAL;
 }
 
 void log_set_least(enum log_level least)
@@ -33,7 +56,7 @@ void log_set_least(enum log_level least)
 void log_open_quietly(void)
 {
     least_level = LOG_ERR_;
-    to_syslog = false;
+    destination = TO_ERROR;
 }
 
 bool log_is_due(_Atomic int64_t *next)
@@ -43,32 +66,44 @@ bool log_is_due(_Atomic int64_t *next)
     return now >= was && atomic_compare_exchange_strong(next, &was, now + QUIET_MS);
 }
 
+/* Writes what stands in front of the message, and returns its length. */
+static size_t begin_line(char *line, size_t size, enum log_level level)
+{
+    char when[CLOCK_TIME_SIZE];
+
+    switch (destination) {
+    case TO_SYSLOG: /* adds all of it */
+        return 0;
+    case TO_JOURNAL: /* adds time, name and process, and takes the priority off the line */
+        return (size_t)snprintf(line, size, "<%d>", levels[level].priority);
+    case TO_ERROR:
+        break;
+    }
+    clock_format_time(clock_wall_ms(), when);
+    return (size_t)snprintf(line, size, "%s durable-streams[%d] %s: ", when, (int)getpid(),
+                            levels[level].name);
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
-    static const char *const names[] = {"error", "warning", "info", "debug"};
-    static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
-    char line[LINE_MAX_BYTES], when[CLOCK_TIME_SIZE];
+    char line[LINE_MAX_BYTES];
     va_list args;
-    size_t len, room;
+    size_t len;
     int n;
 
     if (level > least_level)
         return;
-    clock_format_time(clock_wall_ms(), when);
-    n = snprintf(line, sizeof line, "%s durable-streams[%d] %s: ", when, (int)getpid(),
-                 names[level]);
-    len = (size_t)n;
-    room = sizeof line - len - 1; /* keeps one byte for the newline */
+    len = begin_line(line, sizeof line, level);
     va_start(args, format);
-    n = vsnprintf(line + len, room, format, args);
+    n = vsnprintf(line + len, sizeof line - len - 1, format, args); /* a byte for the newline */
     va_end(args);
     if (n < 0)
         return;
     for (char *c = line + len; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?';
-    if (to_syslog) {
-        syslog(priorities[level], "%s", line + len);
+    if (destination == TO_SYSLOG) {
+        syslog(levels[level].priority, "%s", line);
         return;
     }
     len = strlen(line);

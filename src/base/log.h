@@ -1,10 +1,16 @@
 /*
- * The log: one line an event, to stderr, or to syslog where stderr is closed.
+ * The log: one line for each event, to one of three places.
  *
- *     2026-01-02T03:04:05.678Z durable-streams[123] error: …
+ *     standard error    2026-01-02T03:04:05.678Z durable-streams[123] error: ...
+ *     the journal       <3>...
+ *     syslog(3)         ...
  *
- * Never a payload. Control characters of client data are shown as '?'. Thread-safe: a line is one
- * write().
+ * systemd says with JOURNAL_STREAM that standard error is a stream of its journal
+ * (systemd.exec(5)), which adds time, name and process, and takes the priority off the line
+ * (sd-daemon(3)). syslog(3) is for a program that was started with standard error closed.
+ *
+ * Payloads are never logged. Control characters in data of clients are shown as '?'. Every function
+ * that logs may be called by any thread: a line is one write().
  */
 #ifndef LOG_H
 #define LOG_H
@@ -14,19 +20,26 @@
 
 enum log_level { LOG_ERR_, LOG_WARN_, LOG_INFO_, LOG_DEBUG_ };
 
-/* Where lines go, and from which level on. Call once at start, before descriptors_occupy(). */
+/*
+ * The three below are called at start, before there are threads. log_open() chooses standard error
+ * or syslog, so it comes before descriptors_occupy(), which opens what is closed. `least` is the
+ * least severe level that is logged.
+ */
 void log_open(enum log_level least);
 
-/* Sets the level from now on. To be called before there are threads. */
+/* After log_open(), with the value of JOURNAL_STREAM, or NULL: chooses the journal if that variable
+   names the file that standard error is. */
+void log_detect_journal(const char *stream);
+
 void log_set_least(enum log_level least);
 
-/* For the library: errors alone, and nowhere but to stderr. Syslog is its user's. */
+/* For the library: only errors, and only to standard error; syslog belongs to the program. */
 void log_open_quietly(void);
 
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* For what may happen a thousand times a second: true once a second. `next` is the caller's own and
-   begins with 0. */
+/* For events that may happen a thousand times a second: true at most once a second. `next` belongs
+   to the caller and is 0 at first. */
 bool log_is_due(_Atomic int64_t *next);
 
 #define log_error(...) log_line(LOG_ERR_, __VA_ARGS__)

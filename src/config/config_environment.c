@@ -78,6 +78,11 @@ const char *config_notify_socket(void)
     return getenv("NOTIFY_SOCKET");
 }
 
+const char *config_journal_stream(void)
+{
+    return getenv("JOURNAL_STREAM");
+}
+
 void config_forget_service_manager(void)
 {
     static const char *const names[] = {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",

@@ -32,6 +32,9 @@ int config_passed_sockets(void);
 const char *config_notify_socket(void);
 void config_forget_service_manager(void);
 
+/* JOURNAL_STREAM, for log_detect_journal(); NULL when it is not set. */
+const char *config_journal_stream(void);
+
 /*
  * The environment of the hook: where programs and homes are, and our settings; nothing of the
  * request that a CGI process has there. NULL when out of memory.

@@ -492,6 +492,21 @@ describe("settings", () => {
     for (const reader of readers) reader.close()
   })
 
+  test("under systemd, lines have a priority instead of time and name", () => {
+    const dir = folder()
+    // as systemd starts it: JOURNAL_STREAM names what standard error is, here a pipe
+    const start = 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) "$0" --listen "$1"'
+    const { stdout } = spawnSync("sh", ["-c", `{ ${start}; } 2>&1 | cat`, program, "unix:/no/such/folder/x"], {
+      cwd: dir,
+      env: cleanEnv({ DS_DATABASE: path.join(dir, "streams.db"), DS_WORKER: "3" }),
+      encoding: "utf8",
+    })
+    expect(stdout).toBe(
+      "<4>DS_WORKER is not a setting; did you mean DS_WORKERS?\n" +
+        "<3>cannot listen on unix:/no/such/folder/x: No such file or directory\n"
+    )
+  })
+
   test("a misspelt setting is named once, by a server of several processes", async () => {
     const one = await server({ processes: 2, env: { DS_WORKER: "3", DS_DATABASES: "secret" } })
     await client(one.url).create(fresh())

@@ -1,8 +1,9 @@
-/* Where lines of the log go: to standard error, or to syslog where that is closed. */
+/* log.c: lines go to standard error, to the journal, or to syslog when standard error is closed. */
 #undef _FORTIFY_SOURCE /* with it, syslog() may be a macro */
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -74,6 +75,60 @@ START_TEST(lines_go_to_standard_error_where_it_is_open)
 }
 END_TEST
 
+/* "device:inode" of a descriptor, as JOURNAL_STREAM names standard error; plus is added to inode.
+ */
+static const char *stream_of(int fd, unsigned plus)
+{
+    static char text[64];
+    struct stat info;
+
+    ck_assert_int_eq(fstat(fd, &info), 0);
+    (void)snprintf(text, sizeof text, "%llu:%llu", (unsigned long long)info.st_dev,
+                   (unsigned long long)info.st_ino + plus);
+    return text;
+}
+
+START_TEST(lines_for_the_journal_have_a_priority_and_nothing_else)
+{
+    char text[300] = "";
+    int fds[2];
+
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+    log_open(LOG_DEBUG_);
+    log_detect_journal(stream_of(STDERR_FILENO, 0));
+    log_error("one\n%d", 1);
+    log_warn("two");
+    log_info("three");
+    log_debug("four");
+    ck_assert_int_gt(read(fds[0], text, sizeof text - 1), 0);
+    ck_assert_str_eq(text, "<3>one?1\n<4>two\n<6>three\n<7>four\n");
+}
+END_TEST
+
+START_TEST(another_stream_is_not_the_journal)
+{
+    const char *others[] = {NULL, "", ":", "1:2", "x", NULL, NULL};
+    char text[1000] = "", longer[100];
+    int fds[2];
+
+    ck_assert_int_eq(pipe(fds), 0);
+    ck_assert_int_eq(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+    (void)snprintf(longer, sizeof longer, "%sx", stream_of(STDERR_FILENO, 0));
+    others[5] = longer;
+    others[6] = stream_of(STDERR_FILENO, 1);
+    for (size_t i = 0; i < COUNT(others); i++) {
+        log_open(LOG_INFO_);
+        log_detect_journal(others[i]);
+        log_info("x");
+        memset(text, 0, sizeof text);
+        ck_assert_int_gt(read(fds[0], text, sizeof text - 1), 0);
+        ck_assert_msg(strstr(text, "Z durable-streams[") && strstr(text, "] info: x\n"), "%s",
+                      text);
+    }
+}
+END_TEST
+
 START_TEST(lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
 {
     int fd;
@@ -84,7 +139,13 @@ START_TEST(lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
     descriptors_occupy(false);
     log_error("what a %s", "pity");
     ck_assert_str_eq(opened_as, "durable-streams");
-    ck_assert_str_eq(in_syslog, "<3>what a pity");
+    log_detect_journal("1:2");
+    log_warn("and");
+    log_info("more");
+    log_debug("not this");
+    log_set_least(LOG_DEBUG_);
+    log_debug("but this");
+    ck_assert_str_eq(in_syslog, "<3>what a pity<4>and<6>more<7>but this");
     /* taken, of no use, and closed again for whoever is started */
     ck_assert(!descriptors_has_error());
     ck_assert_int_eq(fcntl(STDERR_FILENO, F_GETFD), FD_CLOEXEC);
@@ -114,4 +175,5 @@ END_TEST
 
 UNIT_MAIN(log, what_happens_all_the_time_is_told_once_a_second,
           lines_go_to_standard_error_where_it_is_open,
+          lines_for_the_journal_have_a_priority_and_nothing_else, another_stream_is_not_the_journal,
           lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
