@@ -27,17 +27,17 @@ static void print_help(FILE *out)
 {
     (void)fprintf(
         out,
-        "durable-streams.fcgi " DS_VERSION ": Durable Streams over FastCGI and CGI, on SQLite\n"
+        "durable-streams.fcgi " DS_VERSION ": a Durable Streams server for FastCGI and CGI\n"
         "\n"
-        "  durable-streams.fcgi --listen unix:/run/streams.sock   listen for a web server\n"
-        "  durable-streams.fcgi --listen 127.0.0.1:9000           the same over TCP\n"
-        "  durable-streams.fcgi --listen systemd                  on the socket that it has "
-        "passed\n"
-        "  durable-streams.fcgi --database                        print where the database lies\n"
+        "  durable-streams.fcgi --listen unix:/run/streams.sock   serve on a unix socket\n"
+        "  durable-streams.fcgi --listen 127.0.0.1:9000           serve on a TCP port\n"
+        "  durable-streams.fcgi --listen systemd                  serve on the socket of systemd\n"
+        "  durable-streams.fcgi --database                        print the database's path\n"
         "  durable-streams.fcgi --help | --version\n"
         "\n"
-        "Started by a web server, it speaks FastCGI (descriptor 0 is a listening socket) or CGI.\n"
-        "SIGTERM and SIGUSR1 end it gracefully. Settings come from the environment:\n"
+        "A web server starts it without arguments, as FastCGI responder (descriptor 0 is a\n"
+        "listening socket) or as CGI program. SIGTERM and SIGUSR1 stop it gracefully. The\n"
+        "settings are environment variables:\n"
         "\n");
     config_print_help(out);
 }

@@ -188,12 +188,12 @@ static bool parse_choice(const struct config_row *row, const char *value, int64_
 }
 
 /*
- * Memory mode: the file lies on tmpfs, under a name that is the same for every process of it, in a
- * folder of this user only (place.h).
+ * In memory mode the file lies on tmpfs, in a folder that only this user may enter (place.h). Its
+ * name is made from the path of the database, so that all processes find the same file.
  */
 static char *memory_path(const char *database)
 {
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a: short and stable is all it must be */
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a: short, and the same everywhere */
     char *path;
 
     for (const char *c = database; *c; c++)
@@ -204,7 +204,7 @@ static char *memory_path(const char *database)
     return path;
 }
 
-/* The words of a text, which spaces and commas separate. NULL when out of memory. */
+/* Splits a text at spaces and commas into a list (config.h). NULL when out of memory. */
 static char *split_list(const char *text)
 {
     char *list = calloc(1, strlen(text) + 2), *to = list;
@@ -217,7 +217,7 @@ static char *split_list(const char *text)
     return list;
 }
 
-/* Replaces the name that was given by the real name of the file. */
+/* Replaces the path that was given by the real path of the file. */
 static bool settle_database(struct config *config)
 {
     char *path = place_real(config->database);
@@ -235,7 +235,7 @@ static bool settle_database(struct config *config)
     return true;
 }
 
-/* value NULL: the default. */
+/* Sets one field from the value of its variable; NULL stands for the default. */
 static bool load_row(struct config *config, const struct config_row *row, const char *value,
                      char *error, size_t size)
 {
@@ -267,7 +267,7 @@ static bool load_row(struct config *config, const struct config_row *row, const 
     return false;
 }
 
-/* A text that becomes a part of header lines. */
+/* May the text become part of a header line? */
 static bool is_header_safe(const char *text)
 {
     for (; *text; text++)
@@ -292,7 +292,7 @@ static bool split_base_url(struct config *config)
     return true;
 }
 
-/* scheme://host[:port] as browsers write it: in small letters, and without a path. */
+/* Is it scheme://host[:port] as browsers write it, in lower case and without a path? */
 static bool is_origin(const char *origin)
 {
     const char *host = strstr(origin, "://");
@@ -302,13 +302,13 @@ static bool is_origin(const char *origin)
            host[3 + strspn(host + 3, "abcdefghijklmnopqrstuvwxyz0123456789-._~:[]")] == '\0';
 }
 
-/* A list of nothing but "*". */
+/* Is "*" the only word of the list? */
 static bool is_star(const char *list)
 {
     return strcmp(list, "*") == 0 && list[2] == '\0';
 }
 
-/* NULL, or what is wrong. */
+/* Returns a message when the settings of CORS are wrong, else NULL. */
 static const char *check_cors(const struct config *config)
 {
     const char *origins = config->cors_origin, *headers = config->cors_headers;
@@ -316,17 +316,17 @@ static const char *check_cors(const struct config *config)
 
     for (const char *one = origins; *one && !any; one += strlen(one) + 1)
         if (!is_origin(one))
-            return "DS_CORS_ORIGIN must be only *, or origins such as https://app.example";
+            return "DS_CORS_ORIGIN must be *, or origins such as https://app.example";
     if (config->cors_credentials && (any || !*origins))
-        return "DS_CORS_CREDENTIALS=1 wants origins by name in DS_CORS_ORIGIN: with *, any page "
-               "could act as whoever looks at it";
+        return "DS_CORS_CREDENTIALS=1 needs a list of origins in DS_CORS_ORIGIN: otherwise every "
+               "page could act in the name of its visitor";
     for (const char *one = headers; *one && !is_star(headers); one += strlen(one) + 1)
         if (!is_header_safe(one) || strpbrk(one, "*\"():;<=>?@[\\]{}/"))
-            return "DS_CORS_HEADERS must be only *, or names of headers";
+            return "DS_CORS_HEADERS must be *, or names of request headers";
     return NULL;
 }
 
-/* A path in the form that requests get: else it would name a stream that nobody can ask for. */
+/* Is the path in its normal form? Requests are normalized, so no request could name another one. */
 static bool is_path(const char *path)
 {
     struct arena *arena = arena_new();
@@ -350,7 +350,7 @@ bool config_load(struct config *config, char *error, size_t size)
         if (!load_row(config, &config_table[i], getenv(config_table[i].name), error, size))
             goto fail;
     if (!is_header_safe(config->base_url)) {
-        (void)snprintf(error, size, "DS_BASE_URL must be printable ASCII");
+        (void)snprintf(error, size, "DS_BASE_URL must be printable ASCII without spaces");
         goto fail;
     }
     wrong = check_cors(config);
@@ -359,13 +359,16 @@ bool config_load(struct config *config, char *error, size_t size)
         goto fail;
     }
     for (size_t len = strlen(config->base_url); len > 0 && config->base_url[len - 1] == '/'; len--)
-        config->base_url[len - 1] = '\0'; /* a path follows it */
+        config->base_url[len - 1] = '\0'; /* a path, which begins with a slash, follows it */
     if (!split_base_url(config)) {
-        (void)snprintf(error, size, "DS_BASE_URL must be http[s]://host[:port][/prefix]");
+        (void)snprintf(
+            error, size,
+            "DS_BASE_URL must be http://host[:port][/prefix] or https://host[:port][/prefix]");
         goto fail;
     }
     if (config->registry[0] && strcmp(config->registry, "off") != 0 && !is_path(config->registry)) {
-        (void)snprintf(error, size, "DS_REGISTRY must be off or the path of a stream");
+        (void)snprintf(error, size,
+                       "DS_REGISTRY must be off or the path of a stream in its normal form");
         goto fail;
     }
     if (config->hook[0] && config->hook[0] != '/') {

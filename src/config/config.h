@@ -1,6 +1,6 @@
 /*
- * The settings: one table of name, default, least, most and help. They come from the environment
- * (DS_*), are read once at start, and do not change afterwards, so every thread may read them.
+ * The settings. They come from the environment (DS_*), are read once at start and do not change
+ * afterwards, so every thread may read them. The table in config.c describes each of them.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
@@ -12,20 +12,20 @@
 enum durability {
     DURABILITY_FULL,   /* an answer leaves after its commit has reached the disk */
     DURABILITY_NORMAL, /* a power cut may undo the last commits; a crash of the program cannot */
-    DURABILITY_MEMORY, /* a database on tmpfs, gone at stop */
+    DURABILITY_MEMORY, /* the database lies on tmpfs and is deleted at stop */
 };
 
 enum cache_scope { CACHE_PUBLIC, CACHE_PRIVATE, CACHE_OFF };
 
-/* A list is words with a NUL behind each, and one more at the end. */
+/* A list is a sequence of words, each with a NUL behind it; another NUL ends the list. */
 struct config {
-    char *database; /* the real path of its file (place.h); in memory mode, where it really lies */
-    char *base_url; /* scheme://host[:port][/prefix] for Location; empty: from the request */
-    const char *base_path; /* the prefix in base_url, "" if there is none */
-    char *registry;        /* path of the registry, "off", or empty: as the database has it */
-    char *hook;            /* program to run when streams begin and end; empty: none */
-    char *cors_origin;     /* list: "*", or origins; empty: no CORS headers */
-    char *cors_headers;    /* list: further request headers of other origins' pages, or "*" */
+    char *database; /* real path of its file (place.h), also in memory mode */
+    char *base_url; /* scheme://host[:port][/prefix] of absolute URLs; empty: from the request */
+    const char *base_path; /* the prefix within base_url, "" if it has none */
+    char *registry;        /* path of the registry, "off", or empty: keep that of the database */
+    char *hook;            /* program that is run when a stream was created or deleted; or empty */
+    char *cors_origin;     /* list: "*", or origins; empty: no CORS headers are sent */
+    char *cors_headers;    /* list: further request headers that pages may send, or "*" */
     int64_t durability;
     int64_t cache;
     int64_t busy_timeout_ms;
@@ -48,34 +48,35 @@ struct config {
     int64_t trust_forwarded;
     int64_t workers;
     int64_t processes;
-    int64_t checkpoint; /* 0: another program does it, 1: we do */
+    int64_t checkpoint; /* 1: we do it; 0: another program does */
     int64_t wal_bytes;
-    int64_t reserve_bytes;    /* kept free for deletions; 0: none */
-    int64_t cors_credentials; /* 1: such pages may send cookies and passwords */
-    int64_t test_endpoints;   /* 1: faults are injected, and can be set over HTTP */
+    int64_t reserve_bytes;    /* kept for deletions on a full disk; 0: none */
+    int64_t cors_credentials; /* 1: pages of cors_origin may send cookies and passwords */
+    int64_t test_endpoints;   /* 1: faults are injected and can be set over HTTP */
     int64_t hook_processes;
     int64_t hook_timeout_ms;
     int64_t log_level;
 };
 
 /*
- * Reads the environment. False with a one-line reason in error when a setting is not what its row
- * of the table allows; nothing is to be closed then.
+ * Reads the environment. Returns false, with a line for people in error, when a value is not
+ * allowed or there is no memory; then there is nothing to close.
  */
 bool config_load(struct config *config, char *error, size_t size);
 
 /*
- * The defaults, whatever the environment says, for a database of the library. Its path is made
- * the real one: connections are opened later too. False when out of memory.
+ * Sets the defaults for a database of the library, which does not read the environment. The path is
+ * replaced by the real one, because connections are opened later, perhaps from another working
+ * directory. Returns false when out of memory.
  */
 bool config_init(struct config *config, const char *database);
 
 void config_close(struct config *config);
 
 /*
- * Logs a warning for each variable DS_* of the environment that is not a setting, with the setting
- * that was probably meant. For a server that stays: a CGI process would repeat it at each request.
- * Responders of a supervisor that has called this are silent. Before there are threads.
+ * Logs a warning for each DS_* variable that is not a setting, with the setting that was probably
+ * meant. CGI processes do not call it, because they would log at each request. Responders of a
+ * supervisor that has called it log nothing. It must be called before there are threads.
  */
 void config_warn_unknown(void);
 

@@ -25,7 +25,7 @@ const char *config_libexec_folder(void)
     return folder && folder[0] ? folder : NULL;
 }
 
-/* Is it one of the settings of a server, or of the script that starts it? */
+/* Is it a setting of a server, or of the script that starts one (deploy/run.sh)? */
 static bool is_setting(const char *entry)
 {
     static const char *const names[] = {"DS_", "HOST=", "PORT=", "DATA="};
@@ -70,7 +70,7 @@ int config_passed_sockets(void)
 
     if (!count || !pid || strtol(pid, NULL, 10) != getpid())
         return 0;
-    return strcmp(count, "1") == 0 ? 1 : 2; /* one is what we can use */
+    return strcmp(count, "1") == 0 ? 1 : 2;
 }
 
 const char *config_notify_socket(void)
@@ -119,5 +119,5 @@ char **config_environment_for_hook(void)
 
 void config_free_environment(char **environment)
 {
-    free(environment); /* the entries are the process's */
+    free(environment);
 }

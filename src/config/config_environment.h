@@ -9,35 +9,39 @@
 
 struct arena;
 
-/* TMPDIR, or the system's. */
+/* TMPDIR, or /tmp. */
 const char *config_temporary_folder(void);
 
-/* DS_LIBEXECDIR: where the library's test server finds what it starts, if not where it was
-   installed. NULL when it is not set. */
+/* DS_LIBEXECDIR: the folder of the programs that the library's test server starts, if they are not
+   where they were installed. NULL when it is not set. */
 const char *config_libexec_folder(void);
 
 /*
- * The environment for a server that is a child process: this one's, but for DS_*, HOST, PORT and
- * DATA, with the settings ("NAME=value"; of one name the last one counts). In the arena; NULL when
- * out of memory.
+ * The environment for a server that is started as a child process: that of this process without
+ * DS_*, HOST, PORT and DATA, which would be settings of that server, and with the n settings that
+ * are given ("NAME=value"; the last one of a name counts). In the arena; NULL when out of memory.
  */
 char **config_child_environment(struct arena *arena, const char *const *settings, size_t n);
 
 /*
- * What a service manager has put into the environment: how many sockets are meant for this very
- * process (LISTEN_FDS, LISTEN_PID; 2 stands for more than one, or nonsense), where it wants to be
- * told things (NOTIFY_SOCKET, or NULL), and how to keep all that from a child process.
+ * The number of sockets that the service manager has passed to this very process (LISTEN_FDS and
+ * LISTEN_PID, see sd_listen_fds(3)): 0, 1, or 2 for more than one.
  */
 int config_passed_sockets(void);
+
+/* NOTIFY_SOCKET: the address to which sd_notify(3) writes; NULL when it is not set. */
 const char *config_notify_socket(void);
+
+/* Takes these variables away, so that a child process does not think that it was meant. */
 void config_forget_service_manager(void);
 
 /* JOURNAL_STREAM, for log_detect_journal(); NULL when it is not set. */
 const char *config_journal_stream(void);
 
 /*
- * The environment of the hook: where programs and homes are, and our settings; nothing of the
- * request that a CGI process has there. NULL when out of memory.
+ * The environment of the hook: PATH, HOME, USER, LANG, TZ, TMPDIR and DS_*. A CGI process has the
+ * whole request in its environment, which the hook must not see. NULL when out of memory. The
+ * entries belong to the process, so config_free_environment() frees only the list of them.
  */
 char **config_environment_for_hook(void);
 void config_free_environment(char **environment);
