@@ -82,7 +82,7 @@ static void tell_death(const struct child *child, int status, int64_t lived)
     char again[40] = "";
 
     if (child->quick_deaths > 1)
-        (void)snprintf(again, sizeof again, ", time %d in a row", child->quick_deaths);
+        (void)snprintf(again, sizeof again, ", death %d in a row", child->quick_deaths);
     if (WIFSIGNALED(status))
         log_warn("responder %d was ended by signal %d (%s) after %lld ms%s: starting it again",
                  (int)child->pid, WTERMSIG(status), strsignal(WTERMSIG(status)), (long long)lived,
@@ -175,7 +175,7 @@ static void end_children(struct child *children, int64_t n, const struct config 
     await_ends(children, n, clock_monotonic_ms() + patience);
     for (int64_t i = 0; i < n; i++)
         if (children[i].pid > 0 && waitpid(children[i].pid, NULL, WNOHANG) == 0) {
-            log_error("responder %d hangs: it did not end within %lld ms, and is killed",
+            log_error("responder %d hangs: killing it, because it did not stop within %lld ms",
                       (int)children[i].pid, (long long)patience);
             (void)kill(children[i].pid, SIGKILL);
         }
@@ -199,7 +199,7 @@ static int watch(struct child *children, int64_t n, int listening, const sigset_
         if (failure == 0)
             start_missing(children, n, listening);
     }
-    log_error("no responder can start, for the reason that each has given: ending with status %d",
+    log_error("no responder can start, for the reason in the lines above: exiting with status %d",
               failure);
     return failure;
 }
@@ -234,7 +234,7 @@ int supervise(const struct config *config, const char *address)
     listening = listen_on(address);
     if (listening < 0) {
         if (errno == ENOTCONN)
-            log_error("the service manager has passed no socket, or more than one");
+            log_error("the service manager passed no socket, or more than one");
         else
             log_error("cannot listen on %s: %s", address, strerror(errno));
         goto end;
