@@ -557,6 +557,45 @@ describe("settings", () => {
   })
 })
 
+describe("durable-streams.fcgi(8)", () => {
+  const sources = (dir) =>
+    fs.readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
+      const name = path.join(dir, entry.name)
+      return entry.isDirectory() ? sources(name) : /\.[ch]$/.test(name) ? [name] : []
+    })
+
+  /** The strings with which a call of log_warn() or log_error() begins, as C joins them. */
+  const messages = (text) =>
+    [...text.matchAll(/\blog_(?:warn|error)\(\s*((?:"(?:[^"\\]|\\.)*"|PRI\w+|\s)+)/g)].map(([, format]) =>
+      [...format.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, part]) => part).join("")
+    )
+
+  test("every warning and error that the server may log is in its DIAGNOSTICS", () => {
+    const words = (text) => text.replace(/[^\w/=]+/g, " ").trim()
+    const [, section] = fs
+      .readFileSync(path.join(root, "deploy/man/durable-streams.fcgi.8"), "utf8")
+      .match(/^\.Sh DIAGNOSTICS\n([^]*?)^\.Sh /m)
+    const page = words(section.replace(/^\.[A-Z][a-z]\b|\b(?:Ar|No|Ns|Po|Pc)\b/gm, " "))
+    const src = path.join(root, "src")
+    const formats = ["base", "protocol", "config", "hints", "store", "engine", "http", "exchange"]
+      .concat("live", "server", "gateway")
+      .flatMap((floor) => sources(path.join(src, floor)))
+      .concat(path.join(src, "main.c"))
+      .flatMap((file) => messages(fs.readFileSync(file, "utf8")))
+    // of each message the longest part between two values, such as "was damaged: it is made anew"
+    const parts = formats
+      .map((format) =>
+        format
+          .split(/%(?:ll?)?[a-z]?/)
+          .map(words)
+          .reduce((longest, part) => (part.length > longest.length ? part : longest), "")
+      )
+      .filter((part) => part.length > 8)
+    expect(parts.length).toBeGreaterThan(60)
+    expect(parts.filter((part) => !page.includes(part))).toEqual([])
+  })
+})
+
 describe("README", () => {
   test("every proof that its table of features names is there", () => {
     const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
