@@ -83,17 +83,16 @@ SCHEMA  := $B/schema.o $(EMBEDDED)
 objects = $(patsubst src/%.c,$B/%.o,$(sort $(wildcard $(patsubst %,src/%/*.c,$(1)))))
 SERVER  := $(call objects,$(FLOORS) $(OUTSIDE)) $B/main.o $(SCHEMA)
 LIB     := $(call objects,$(FLOORS) lib) $B/paths.o $(SCHEMA)
-CLI     := $(call objects,$(TOOLS) cli)
-# what unit tests are linked with: all but the two programs' own
+CLIENT  := $(call objects,cli)
+DSCTL   := $(LIB) $(call objects,$(TOOLS)) $(CLIENT) $B/dsctl.o
+# what tests are linked with: all but main() of both programs; those of dsctl with CLIENT as well
 LIBRARY := $(call objects,$(FLOORS) $(OUTSIDE) $(TOOLS) lib) $B/paths.o $(SCHEMA)
-OBJECTS := $(sort $(SERVER) $(LIB) $(CLI))
+OBJECTS := $(sort $(SERVER) $(DSCTL))
 # the same program with the hooks that let a test kill it at a chosen moment
 HOOKED  := $(patsubst $B/%,$B/hooked/%,$(call objects,$(FLOORS) $(OUTSIDE)) $B/main.o) $(SCHEMA)
 UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 # parsers of foreign input over the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-# rooms of dsctl without I/O
-PARSERS := $(addprefix $B/cli/,cli_args.o cli_json.o cli_lines.o cli_sse.o cli_terminal.o cli_value.o)
 # see tests/proof/README.md: programs, and what is preloaded into others to watch them
 PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut power crash library record.so)
 
@@ -103,7 +102,7 @@ $B/$(PROGRAM): $(SERVER)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DS_LDLIBS)
 
-$B/dsctl: $(CLI) $(LIB)
+$B/dsctl: $(DSCTL)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LDLIBS)
 
@@ -166,12 +165,12 @@ $B/unit/test_lib_%: tests/unit/test_lib_%.c $B/libdurablestreams.a
 		$(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $B/libdurablestreams.a \
 		-lcheck -lsubunit -lm -lrt $(LIB_LDLIBS)
 
-# rooms of dsctl, without the one that has main()
-$B/unit/test_cli_%: tests/unit/test_cli_%.c $(CLI) $(LIBRARY)
+# with all of dsctl, which needs an HTTP client
+$B/unit/test_cli_%: tests/unit/test_cli_%.c $(CLIENT) $(LIBRARY)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
-		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(PARSERS) $(LIBRARY) -lcheck -lsubunit -lm -lrt $(DS_LDLIBS) -lmd
+		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(CLIENT) $(LIBRARY) -lcheck -lsubunit -lrt -lfcgi $(CLI_LDLIBS)
 
 $B/unit/%: tests/unit/%.c $(LIBRARY)
 	$(Q)echo "  CC    $<"
@@ -183,12 +182,14 @@ $B/unit/%: tests/unit/%.c $(LIBRARY)
 FUZZ_MAIN = $(if $(FUZZER),-fsanitize=fuzzer,tests/fuzz/replay.c)
 # the door of CGI leaves its connection to the end of the process
 $B/fuzz/cgi: LDFLAGS += -Wl,--wrap=store_connect
+$B/fuzz/cli: $(CLIENT)
+$B/fuzz/cli: LDLIBS += -lcurl
 
-$B/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY) $(PARSERS)
+$B/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) \
-		$(LIBRARY) $(PARSERS) $(DS_LDLIBS) -lmd
+		$(filter %.o,$^) $(LDLIBS) $(DS_LDLIBS) -lmd
 
 # they look into the store; the other proofs use what its users have
 $B/proof/vfs_%: $B/proof/obj/vfs_%.o $B/proof/obj/proof.o $B/proof/obj/shim.o $(LIBRARY)

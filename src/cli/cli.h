@@ -1,7 +1,9 @@
 /*
  * dsctl: what its commands share.
  *
- *     cli.c           the table of commands, global options, help
+ *     cli.c           from the command line to a command, settings
+ *     cli_table.c     the commands, the options of all      cli_help.c   the help
+ *     cli_output.c    what is printed            cli_option.c   values of options, paths
  *     cli_args.c      the command line            cli_json.c     fields of small JSON texts
  *     cli_lines.c     input in lines, batches     cli_sse.c      events of an SSE answer
  *     cli_value.c     the beginning of a JSON     cli_terminal.c text that a terminal must not obey
@@ -10,7 +12,7 @@
  *     cli_remote*.c   the operations over HTTP, by cli_http.c (libcurl)
  *     cli_local.c     the same on a database file, by the public library
  *
- * A new command is a function, its options, and a row in cli.c's table. Help, the shell completion
+ * A new command is a function, its options, and a row in cli_table.c. Help, the shell completion
  * and the test of both follow the table; deploy/man/dsctl.1 and the README are written by hand.
  *
  * Standard output is for results alone, standard error for everything else.
@@ -73,6 +75,9 @@ struct cli {
     bool error_color;  /* standard error is one */
     bool is_connected; /* the server has answered once */
 };
+
+/* main() of dsctl: answers its exit status. */
+int cli_main(int argc, char **argv);
 
 /* One line on standard error, behind the name of the command; answers exit. */
 enum cli_exit cli_fail(const struct cli *cli, enum cli_exit exit, const char *format, ...)

@@ -1,4 +1,4 @@
-/* The commands of dsctl and their options, for the table in cli.c. */
+/* The commands of dsctl and their options, for cli_table.c. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 

@@ -1,0 +1,58 @@
+/* The help of dsctl: see cli_help.h. */
+#include "cli/cli_help.h"
+
+#include <stdio.h>
+
+#include "cli/cli_table.h"
+
+static void print_options(const struct cli_option *options)
+{
+    for (const struct cli_option *option = options; option && option->name; option++) {
+        char left[64];
+
+        (void)snprintf(left, sizeof left, "%s%c%s --%s%s%s", option->letter ? "-" : " ",
+                       option->letter ? option->letter : ' ', option->letter ? "," : " ",
+                       option->name, option->value ? " " : "", option->value ? option->value : "");
+        (void)printf("  %-26s %s\n", left, option->help);
+    }
+}
+
+void cli_help_print(void)
+{
+    (void)printf("dsctl " DS_VERSION ": durable streams from the shell\n"
+                 "\n"
+                 "usage: dsctl [OPTION ...] COMMAND [ARGUMENT ...]\n"
+                 "\n");
+    for (size_t i = 0; i < cli_n_commands; i++)
+        (void)printf("  %-12s %s\n", cli_commands[i].name, cli_commands[i].summary);
+    (void)printf("\ndsctl COMMAND --help has options and examples of each. For all of them:\n\n");
+    print_options(cli_globals);
+    (void)printf("\n"
+                 "STREAM is a path, /v1/stream/x, or x for short.\n"
+                 "\n"
+                 "exit status: 0 done, 1 failed, 2 wrong command line, 3 no such stream,\n"
+                 "4 conflict (closed, or other than asked for), 5 nobody answers,\n"
+                 "6 tail: the stream was deleted, and another one has its name\n"
+                 "\n"
+                 "examples:\n"
+                 "  dsctl serve &\n"
+                 "  dsctl create hello --content-type text/plain\n"
+                 "  echo 'hello, world' | dsctl append hello\n"
+                 "  dsctl tail -f hello\n");
+}
+
+void cli_help_print_command(const struct cli_command *command)
+{
+    (void)printf("dsctl %s: %s\n\nusage: dsctl %s%s%s%s\n", command->name, command->summary,
+                 command->name, command->options ? " [OPTION ...]" : "",
+                 command->operands[0] ? " " : "", command->operands);
+    if (command->about)
+        (void)printf("\n%s", command->about);
+    if (command->options) {
+        (void)printf("\noptions:\n");
+        print_options(command->options);
+    }
+    (void)printf("\noptions of every command:\n");
+    print_options(cli_globals);
+    (void)printf("\nexamples:\n%s", command->examples);
+}

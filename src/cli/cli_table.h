@@ -1,0 +1,17 @@
+/* The tables that the command line, the help and the completions of dsctl follow. */
+#ifndef CLI_TABLE_H
+#define CLI_TABLE_H
+
+#include <stddef.h>
+
+#include "cli/cli.h"
+
+#define CLI_DEFAULT_URL "http://127.0.0.1:4437"
+
+extern const struct cli_command cli_commands[];
+extern const size_t cli_n_commands;
+
+/* Options that every command takes. */
+extern const struct cli_option cli_globals[];
+
+#endif
