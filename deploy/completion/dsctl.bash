@@ -103,7 +103,7 @@ _dsctl() {
         _dsctl_match "$cur" < <(_dsctl_words "${command[@]}")
     elif [[ ${#command[@]} -eq 0 ]]; then
         _dsctl_match "$cur" < <(dsctl --help 2>/dev/null |
-            sed -n '/^usage/,/^dsctl COMMAND/s/^  \([a-z]*\) .*/\1/p' | sort -u)
+            sed -n '/^usage/,/^dsctl help/s/^  \([a-z]*\) .*/\1/p' | sort -u)
     elif [[ ${command[*]} == fault ]]; then
         _dsctl_match "$cur" < <(printf '%s\n' add ls clear)
     elif [[ ${command[*]} == import ]]; then

@@ -14,39 +14,21 @@
 #include "base/arena.h"
 #include "base/descriptors.h"
 #include "cli/cli_backend.h"
+#include "cli/cli_commands.h"
 #include "cli/cli_help.h"
 #include "cli/cli_table.h"
 
-/* Takes its words off the operands: "fault", "add", ... */
-static const struct cli_command *find_command(struct cli *cli)
+/* Takes the words of its name off the operands. */
+static const struct cli_command *take_command(struct cli *cli)
 {
-    for (size_t i = 0; i < cli_n_commands; i++) {
-        const char *name = cli_commands[i].name, *space = strchr(name, ' ');
-        size_t len = space ? (size_t)(space - name) : strlen(name);
-        const char *word = cli_operand(cli, 0), *second = cli_operand(cli, 1);
+    const struct cli_command *command = cli_command_find(cli_operand(cli, 0), cli_operand(cli, 1));
+    int words = command && strchr(command->name, ' ') ? 2 : 1;
 
-        if (strlen(word) != len || memcmp(word, name, len) != 0)
-            continue;
-        if (space && (!second || strcmp(second, space + 1) != 0))
-            continue;
-        cli->args.operand += space ? 2 : 1;
-        cli->args.n_operands -= space ? 2 : 1;
-        return &cli_commands[i];
+    if (command) {
+        cli->args.operand += words;
+        cli->args.n_operands -= words;
     }
-    return NULL;
-}
-
-/* "dsctl fault", or something that is no command. */
-static enum cli_exit unknown_command(const struct cli *cli)
-{
-    const char *word = cli_operand(cli, 0);
-    size_t len = strlen(word);
-
-    for (size_t i = 0; i < cli_n_commands; i++)
-        if (strncmp(cli_commands[i].name, word, len) == 0 && cli_commands[i].name[len] == ' ')
-            return cli_fail(cli, CLI_USAGE, "%s what? As in: dsctl %s; see dsctl --help", word,
-                            cli_commands[i].name);
-    return cli_fail(cli, CLI_USAGE, "there is no command %s: see dsctl --help", word);
+    return command;
 }
 
 static bool load_settings(struct cli *cli)
@@ -107,31 +89,30 @@ static enum cli_exit parse_and_run(struct cli *cli, int argc, char **argv)
 
     if (!cli_args_parse(&cli->args, cli_globals, NULL, true, argc - 1, argv + 1, error,
                         sizeof error))
-        return cli_fail(cli, CLI_USAGE, "%s: see dsctl --help", error);
-    if (cli_has(cli, "version")) {
-        (void)puts("dsctl " DS_VERSION);
-        return CLI_DONE;
-    }
+        return cli_fail(cli, CLI_USAGE, "%s: see dsctl help", error);
+    if (cli_has(cli, "version"))
+        return cli_version(cli);
     if (cli->args.n_operands == 0) {
         if (!cli_has(cli, "help"))
-            return cli_fail(cli, CLI_USAGE, "which command? See dsctl --help");
+            return cli_fail(cli, CLI_USAGE, "which command? See dsctl help");
         cli_help_print();
         return CLI_DONE;
     }
-    cli->command = find_command(cli);
+    cli->command = take_command(cli);
     if (!cli->command)
-        return unknown_command(cli);
+        return cli_command_unknown(cli, cli_operand(cli, 0), cli_operand(cli, 1));
     if (!cli_args_parse(&cli->args, cli_globals, cli->command->options, false, cli->args.n_operands,
                         cli->args.operand, error, sizeof error))
-        return cli_fail(cli, CLI_USAGE, "%s: see dsctl %s --help", error, cli->command->name);
+        return cli_fail(cli, CLI_USAGE, "%s: see dsctl help %s", error, cli->command->name);
     if (cli_has(cli, "help")) {
         cli_help_print_command(cli->command);
         return CLI_DONE;
     }
     n = cli->args.n_operands;
     if (n < cli->command->least || (cli->command->most >= 0 && n > cli->command->most))
-        return cli_fail(cli, CLI_USAGE, "usage: dsctl %s%s%s; see --help", cli->command->name,
-                        cli->command->operands[0] ? " " : "", cli->command->operands);
+        return cli_fail(cli, CLI_USAGE, "usage: dsctl %s%s%s; see dsctl help %s",
+                        cli->command->name, cli->command->operands[0] ? " " : "",
+                        cli->command->operands, cli->command->name);
     return load_settings(cli) ? run(cli) : CLI_USAGE;
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
+
 struct parse {
     struct cli_args *args;
     const struct cli_option *tables[2];
@@ -47,13 +49,36 @@ static bool add_next_word(struct parse *parse, const struct cli_option *option)
     return add(parse, option, parse->argv[++parse->at]);
 }
 
+/* Says that there is no option of that name, and which one was probably meant. */
+static void refuse_name(const struct parse *parse, const char *name, size_t len)
+{
+    const char *names[64], *nearest = NULL;
+    char word[NEAREST_LONGEST + 1];
+    size_t n = 0;
+
+    for (size_t i = 0; i < 2; i++)
+        for (const struct cli_option *option = parse->tables[i]; option && option->name; option++)
+            if (n < sizeof names / sizeof names[0])
+                names[n++] = option->name;
+    if (len < sizeof word) {
+        memcpy(word, name, len);
+        word[len] = '\0';
+        nearest = nearest_name(word, names, n);
+    }
+    if (nearest)
+        (void)snprintf(parse->error, parse->size, "unknown option --%.*s (did you mean --%s?)",
+                       (int)len, name, nearest);
+    else
+        (void)snprintf(parse->error, parse->size, "unknown option --%.*s", (int)len, name);
+}
+
 static bool parse_long(struct parse *parse, const char *word)
 {
     size_t len = strcspn(word, "=");
     const struct cli_option *option = find(parse, word, len, 0);
 
     if (!option) {
-        (void)snprintf(parse->error, parse->size, "unknown option --%.*s", (int)len, word);
+        refuse_name(parse, word, len);
         return false;
     }
     if (!option->value && word[len] == '=') {

@@ -38,6 +38,9 @@ enum cli_exit cli_export(struct cli *cli);
 enum cli_exit cli_import(struct cli *cli);
 extern const struct cli_option cli_check_options[], cli_export_options[], cli_import_options[];
 
+enum cli_exit cli_help(struct cli *cli);
+enum cli_exit cli_version(struct cli *cli);
+
 /* One line of JSON, for show and ls; what is not known is left out. */
 bool cli_state_print_json(const struct cli *cli, const struct ds_stream *stream);
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "cli/cli_commands.h"
 #include "cli/cli_table.h"
 
 static void print_options(const struct cli_option *options)
@@ -25,7 +26,8 @@ void cli_help_print(void)
                  "\n");
     for (size_t i = 0; i < cli_n_commands; i++)
         (void)printf("  %-12s %s\n", cli_commands[i].name, cli_commands[i].summary);
-    (void)printf("\ndsctl COMMAND --help has options and examples of each. For all of them:\n\n");
+    (void)printf("\ndsctl help COMMAND shows the options and examples of a command. Options of "
+                 "every command:\n\n");
     print_options(cli_globals);
     (void)printf("\n"
                  "STREAM is a path, /v1/stream/x, or x for short.\n"
@@ -55,4 +57,27 @@ void cli_help_print_command(const struct cli_command *command)
     (void)printf("\noptions of every command:\n");
     print_options(cli_globals);
     (void)printf("\nexamples:\n%s", command->examples);
+}
+
+enum cli_exit cli_help(struct cli *cli)
+{
+    const char *first = cli_operand(cli, 0), *second = cli_operand(cli, 1);
+    const struct cli_command *command;
+
+    if (!first) {
+        cli_help_print();
+        return CLI_DONE;
+    }
+    command = cli_command_find(first, second);
+    if (!command)
+        return cli_command_unknown(cli, first, second);
+    cli_help_print_command(command);
+    return CLI_DONE;
+}
+
+enum cli_exit cli_version(struct cli *cli)
+{
+    (void)cli;
+    (void)puts("dsctl " DS_VERSION);
+    return CLI_DONE;
 }

@@ -2,6 +2,11 @@
  */
 #include "cli/cli_table.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/nearest.h"
 #include "cli/cli_commands.h"
 
 const struct cli_command cli_commands[] = {
@@ -92,6 +97,12 @@ const struct cli_command cli_commands[] = {
     {"vacuum", "", "give the space of deleted messages back",
      "Servers go on reading; writes wait meanwhile. Needs room for two copies of the database.\n",
      "  dsctl --db data/streams.db vacuum\n", NULL, CLI_DATABASE, 0, 0, cli_vacuum},
+    {"help", "[COMMAND]", "explain dsctl, or one command", NULL,
+     "  dsctl help\n"
+     "  dsctl help tail\n",
+     NULL, CLI_NOTHING, 0, 2, cli_help},
+    {"version", "", "print the version", NULL, "  dsctl version\n", NULL, CLI_NOTHING, 0, 0,
+     cli_version},
 };
 
 const size_t cli_n_commands = sizeof cli_commands / sizeof cli_commands[0];
@@ -108,3 +119,66 @@ const struct cli_option cli_globals[] = {
     {"version", 'V', NULL, "print the version"},
     {0},
 };
+
+/* ---------------------------------------------------------------------------------- names -- */
+
+const struct cli_command *cli_command_find(const char *first, const char *second)
+{
+    size_t len = strlen(first);
+
+    for (size_t i = 0; i < cli_n_commands; i++) {
+        const char *name = cli_commands[i].name;
+
+        if (strncmp(name, first, len) != 0)
+            continue;
+        if (!name[len] || (name[len] == ' ' && second && strcmp(name + len + 1, second) == 0))
+            return &cli_commands[i];
+    }
+    return NULL;
+}
+
+/* The commands whose first word this is: "fault add, fault ls, fault clear". */
+static void add_commands_of(struct buf *buf, const char *first)
+{
+    size_t len = strlen(first);
+
+    for (size_t i = 0; i < cli_n_commands; i++)
+        if (strncmp(cli_commands[i].name, first, len) == 0 && cli_commands[i].name[len] == ' ')
+            buf_printf(buf, "%s%s", buf->len > 0 ? ", " : "", cli_commands[i].name);
+    buf_addc(buf, '\0');
+}
+
+static const char *nearest_command(const char *word)
+{
+    const char *names[64];
+    size_t n = 0;
+
+    for (; n < cli_n_commands && n < sizeof names / sizeof names[0]; n++)
+        names[n] = cli_commands[n].name;
+    return nearest_name(word, names, n);
+}
+
+enum cli_exit cli_command_unknown(const struct cli *cli, const char *first, const char *second)
+{
+    struct buf group = {0};
+    char words[NEAREST_LONGEST + 2];
+    const char *nearest;
+    enum cli_exit exit;
+
+    (void)snprintf(words, sizeof words, "%s%s%s", first, second ? " " : "", second ? second : "");
+    nearest = nearest_command(words);
+    if (!nearest)
+        nearest = nearest_command(first);
+    add_commands_of(&group, first);
+    if (buf_failed(&group))
+        exit = cli_no_memory(cli);
+    else if (group.len > 1 && !(second && nearest))
+        exit = cli_fail(cli, CLI_USAGE, "which one: %s? See dsctl help", group.data);
+    else if (nearest)
+        exit = cli_fail(cli, CLI_USAGE, "there is no command %s; did you mean %s? See dsctl help",
+                        group.len > 1 ? words : first, nearest);
+    else
+        exit = cli_fail(cli, CLI_USAGE, "there is no command %s; see dsctl help", first);
+    buf_close(&group);
+    return exit;
+}

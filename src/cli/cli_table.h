@@ -11,6 +11,13 @@
 extern const struct cli_command cli_commands[];
 extern const size_t cli_n_commands;
 
+/* The command of that name: one word, or two; what else the line has is not looked at. NULL: none.
+ */
+const struct cli_command *cli_command_find(const char *first, const char *second);
+
+/* Says that there is no such command, and which one was probably meant; answers CLI_USAGE. */
+enum cli_exit cli_command_unknown(const struct cli *cli, const char *first, const char *second);
+
 /* Options that every command takes. */
 extern const struct cli_option cli_globals[];
 

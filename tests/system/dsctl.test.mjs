@@ -181,6 +181,13 @@ describe("help", () => {
     await ok(["rm", option, ...names])
   })
 
+  test("help and version are commands as well", async () => {
+    expect(await ok(["help"])).toBe(await ok(["--help"]))
+    expect(await ok(["help", "tail"])).toBe(await ok(["tail", "--help"]))
+    expect(await ok(["help", "fault", "add"])).toBe(await ok(["fault", "add", "--help"]))
+    expect(await ok(["version"])).toBe(await ok(["--version"]))
+  })
+
   test("--version is the server's", async () => {
     const { stdout } = spawnSync(path.join(build, "durable-streams.fcgi"), ["--version"], {
       encoding: "utf8",
@@ -191,12 +198,17 @@ describe("help", () => {
 
 test.each([
   [[], /which command/],
-  [["nope"], /no command nope/],
-  [["fault"], /fault what/],
+  [["nope-nope"], /no command nope-nope; see dsctl help$/m],
+  [["tial", "x"], /no command tial; did you mean tail\?/],
+  [["fault"], /which one: fault add, fault ls, fault clear\?/],
+  [["fault", "celar"], /no command fault celar; did you mean fault clear\?/],
+  [["help", "crate"], /no command crate; did you mean create\?/],
+  [["version", "x"], /usage: dsctl version;/],
   [["show"], /usage: dsctl show STREAM/],
   [["show", "a", "b"], /usage: dsctl show STREAM/],
   [["fork", "a"], /usage/],
-  [["show", "a", "--nope"], /unknown option --nope/],
+  [["show", "a", "--nope"], /unknown option --nope: see dsctl help show$/m],
+  [["tail", "a", "--offest", "1"], /unknown option --offest \(did you mean --offset\?\)/],
   [["create", "a", "--ttl", "-5"], /--ttl takes a whole number/],
   [["create", "a", "--expires-at", "tomorrow"], /--expires-at/],
   [["append", "a", "--epoch", "1"], /belong to a --producer/],
