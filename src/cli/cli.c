@@ -59,7 +59,7 @@ static bool load_settings(struct cli *cli)
     cli->url = copy;
     cli->db = db;
     cli->quiet = cli_has(cli, "quiet");
-    if (!cli_number(cli, "retry", 0, 86400, &retry))
+    if (!cli_duration(cli, "retry", 0, 86400, &retry))
         return false;
     cli->retry_ms = retry < 0 ? -1 : retry * 1000;
     return true;

@@ -97,6 +97,10 @@ bool cli_has(const struct cli *cli, const char *option);
 bool cli_number(const struct cli *cli, const char *option, int64_t least, int64_t most,
                 int64_t *value);
 
+/* The same for a time span, in seconds: see cli_duration.h. */
+bool cli_duration(const struct cli *cli, const char *option, int64_t least, int64_t most,
+                  int64_t *seconds);
+
 /*
  * The path of a stream: "/any/path" as it is, "x" short for "/v1/stream/x", and of a URL below
  * cli->url what follows that. Characters that no path may have are written as %XX. In the arena;

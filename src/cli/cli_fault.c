@@ -12,7 +12,7 @@
 
 const struct cli_option cli_fault_add_options[] = {
     {"status", 's', "CODE", "answer with this status, and carry nothing out"},
-    {"retry-after", 0, "SECONDS", "with a Retry-After header"},
+    {"retry-after", 0, "DURATION", "with a Retry-After header"},
     {"count", 'n', "N", "so many requests (default 1)"},
     {"delay-ms", 0, "N", "wait first"},
     {"jitter-ms", 0, "N", "and up to this much longer, at random"},
@@ -87,7 +87,7 @@ static bool read_fault(const struct cli *cli, struct ds_fault *fault)
 
     if (!cli_number(cli, "status", 200, 599, &status) ||
         !cli_number(cli, "count", 1, NUMBER_MAX, &fault->count) ||
-        !cli_number(cli, "retry-after", 0, NUMBER_MAX, &fault->retry_after) ||
+        !cli_duration(cli, "retry-after", 0, NUMBER_MAX, &fault->retry_after) ||
         !cli_number(cli, "delay-ms", 0, NUMBER_MAX, &fault->delay_ms) ||
         !cli_number(cli, "jitter-ms", 0, NUMBER_MAX, &fault->jitter_ms) ||
         !cli_number(cli, "truncate", 0, NUMBER_MAX, &fault->truncate_body_bytes) ||

@@ -71,7 +71,7 @@ struct cli_http *cli_http_new(struct cli *cli)
     http->curl = curl_easy_init();
     if (!http->curl)
         (void)cli_no_memory(cli);
-    if (!http->curl || !cli_number(cli, "timeout", 1, 86400, &timeout)) {
+    if (!http->curl || !cli_duration(cli, "timeout", 1, 86400, &timeout)) {
         cli_http_free(http);
         return NULL;
     }

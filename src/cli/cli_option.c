@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/digits.h"
 #include "cli/cli.h"
+#include "cli/cli_duration.h"
 
 const char *cli_operand(const struct cli *cli, int n)
 {
@@ -35,6 +36,25 @@ bool cli_number(const struct cli *cli, const char *option, int64_t least, int64_
         return false;
     }
     *value = number;
+    return true;
+}
+
+bool cli_duration(const struct cli *cli, const char *option, int64_t least, int64_t most,
+                  int64_t *seconds)
+{
+    const char *text = cli_value(cli, option);
+    int64_t given;
+
+    if (!text)
+        return true;
+    if (!cli_duration_parse(text, most, &given) || given < least) {
+        (void)cli_fail(cli, CLI_USAGE,
+                       "--%s takes a duration: seconds, or a number with a unit as in 90s, 15m, "
+                       "5h, 7d or 2w, from %lld to %lld seconds",
+                       option, (long long)least, (long long)most);
+        return false;
+    }
+    *seconds = given;
     return true;
 }
 

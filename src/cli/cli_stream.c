@@ -13,7 +13,7 @@
 #include "protocol/producer.h"
 
 #define LIFETIME                                                                                   \
-    {"ttl", 0, "SECONDS", "delete it when nobody read or wrote for so long"},                      \
+    {"ttl", 0, "DURATION", "delete it when nobody has read or written it for so long, as in 5h"},  \
     {                                                                                              \
         "expires-at", 0, "TIME", "delete it then, as in 2026-12-31T23:59:59Z"                      \
     }
@@ -51,7 +51,7 @@ static bool read_lifetime(const struct cli *cli, struct ds_create_options *optio
     const char *expires = cli_value(cli, "expires-at");
 
     options->has_ttl = cli_has(cli, "ttl");
-    if (!cli_number(cli, "ttl", 0, PRODUCER_NUMBER_MAX, &options->ttl_seconds))
+    if (!cli_duration(cli, "ttl", 0, PRODUCER_NUMBER_MAX, &options->ttl_seconds))
         return false;
     if (expires && !clock_parse_time(expires, &options->expires_at)) {
         (void)cli_fail(cli, CLI_USAGE, "--expires-at takes a time as in 2026-12-31T23:59:59Z");

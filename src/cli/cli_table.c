@@ -20,7 +20,7 @@ const struct cli_command cli_commands[] = {
     {"create", "STREAM", "create a stream",
      "Succeeds as well when it is there already, just like this. Standard input is its first\n"
      "content with --data -.\n",
-     "  dsctl create events --content-type application/json --ttl 86400\n"
+     "  dsctl create events --content-type application/json --ttl 7d\n"
      "  dsctl create greeting --content-type text/plain --data 'hello' --closed\n"
      "  dsctl create photo --content-type image/png --data - <photo.png\n",
      cli_create_options, CLI_EITHER, 1, 1, cli_create},
@@ -112,8 +112,9 @@ const struct cli_option cli_globals[] = {
     {"db", 'D', "FILE", "work on this database file, without a server; else DS_DB"},
     {"header", 'H', "TEXT", "send this header, as in 'Authorization: Bearer ...'; repeatable"},
     {"cacert", 0, "FILE", "certificates to trust, in place of the system's"},
-    {"retry", 0, "SECONDS", "how long to try again what failed (default 10; 0: not at all)"},
-    {"timeout", 0, "SECONDS", "give an answer up when nothing comes for so long (default 60)"},
+    {"retry", 0, "DURATION", "how long to try again what failed (default 10s; 0: not at all)"},
+    {"timeout", 0, "DURATION",
+     "give up an answer of which nothing arrives for so long (default 60s)"},
     {"quiet", 'q', NULL, "print results and errors alone"},
     {"help", 'h', NULL, "this text"},
     {"version", 'V', NULL, "print the version"},

@@ -209,7 +209,9 @@ test.each([
   [["fork", "a"], /usage/],
   [["show", "a", "--nope"], /unknown option --nope: see dsctl help show$/m],
   [["tail", "a", "--offest", "1"], /unknown option --offest \(did you mean --offset\?\)/],
-  [["create", "a", "--ttl", "-5"], /--ttl takes a whole number/],
+  [["create", "a", "--ttl", "-5"], /--ttl takes a duration: [^\n]*5h/],
+  [["create", "a", "--ttl", "1.5h"], /--ttl takes a duration/],
+  [["show", "a", "--timeout", "2d"], /--timeout takes a duration: .* from 1 to 86400 seconds/],
   [["create", "a", "--expires-at", "tomorrow"], /--expires-at/],
   [["append", "a", "--epoch", "1"], /belong to a --producer/],
   [["append", "a", "--json", "--lines"], /exclude/],
@@ -339,12 +341,12 @@ describe("the life of a stream", () => {
     const offset = (await api.head(source)).headers["stream-next-offset"]
     await api.append(source, "application/json", "[3,4]")
     await ok(["fork", source, forks[0]])
-    await ok(["fork", source, forks[1], "--offset", offset, "--ttl", "50"])
+    await ok(["fork", source, forks[1], "--offset", offset, "--ttl", "2h"])
     await ok(["fork", source, forks[2], "-o", "-1", "--sub-offset", "3"])
     expect(await ok(["tail", forks[0]])).toBe("1\n2\n3\n4")
     expect(await ok(["tail", forks[1]])).toBe("1\n2")
     expect(await ok(["tail", forks[2]])).toBe("1\n2\n3")
-    expect(JSON.parse(await ok(["show", "--json", forks[1]])).ttlSeconds).toBe(50)
+    expect(JSON.parse(await ok(["show", "--json", forks[1]])).ttlSeconds).toBe(7200)
     expect((await ds(["fork", fresh("none"), forks[3]])).code).toBe(NOT_FOUND)
     await ok(["rm", source])
     expect((await ds(["show", source])).err).toContain("410")
@@ -603,7 +605,7 @@ describe("when the server fails", () => {
     const name = fresh()
     const where = { path: name }
     for (const [options, fields] of [
-      ["--status 503 --retry-after 7 --count 9", { status: 503, retryAfter: 7, count: 9 }],
+      ["--status 503 --retry-after 7s --count 9", { status: 503, retryAfter: 7, count: 9 }],
       ["--delay-ms 5 --jitter-ms 6 -m POST", { delayMs: 5, jitterMs: 6, method: "POST", count: 1 }],
       ["--jitter-ms 6", { delayMs: 0, jitterMs: 6, count: 1 }],
       ["--drop --probability 0.25", { dropConnection: true, probability: 0.25, count: 1 }],
