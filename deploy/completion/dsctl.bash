@@ -65,7 +65,7 @@ _dsctl() {
         word=${words[i]}
         case $word in
             -u | --url | -D | --db) where=("$word" "${words[++i]}") ;;
-            -H | --header | --cacert | --retry | --timeout) ((i++)) ;;
+            --user | -H | --header | --cacert | --retry | --timeout) ((i++)) ;;
             -*) ;;
             fault) command=(fault) ;;
             *)

@@ -54,6 +54,7 @@ static bool load_settings(struct cli *cli)
         (void)cli_no_memory(cli);
         return false;
     }
+    cli->login.userinfo = cli_login_take_userinfo(cli, copy);
     for (size_t len = strlen(copy); len > 0 && copy[len - 1] == '/'; len--)
         copy[len - 1] = '\0';
     cli->url = copy;
@@ -73,6 +74,8 @@ static enum cli_exit run(struct cli *cli)
         return cli_fail(cli, CLI_USAGE, "works on a database file: name it with --db FILE");
     if (cli->command->needs != CLI_EITHER)
         return cli->command->run(cli);
+    if (!cli->db && !cli_login_read(cli, getenv("DS_USER"), getenv("DS_HEADER")))
+        return CLI_USAGE;
     cli->backend = cli->db ? &cli_local : &cli_remote;
     exit = cli->backend->open(cli);
     if (exit != CLI_DONE)
@@ -104,6 +107,8 @@ static enum cli_exit parse_and_run(struct cli *cli, int argc, char **argv)
     if (!cli_args_parse(&cli->args, cli_globals, cli->command->options, false, cli->args.n_operands,
                         cli->args.operand, error, sizeof error))
         return cli_fail(cli, CLI_USAGE, "%s: see dsctl help %s", error, cli->command->name);
+    if (!cli_login_hide(cli))
+        return CLI_FAILED;
     if (cli_has(cli, "help")) {
         cli_help_print_command(cli->command);
         return CLI_DONE;

@@ -9,8 +9,9 @@
  *     cli_value.c     the beginning of a JSON     cli_terminal.c text that a terminal must not obey
  *     cli_stream.c    create show close rm fork   cli_append.c   cli_tail.c   cli_ls.c
  *     cli_fault.c     fault add|ls|clear          cli_serve.c
- *     cli_remote*.c   the operations over HTTP, by cli_http.c (libcurl)
- *     cli_local.c     the same on a database file, by the public library
+ *     cli_login.c     names, passwords and headers of requests    cli_prompt.c   asks for a
+ * password cli_remote*.c   the operations over HTTP, by cli_http.c (libcurl) cli_local.c     the
+ * same on a database file, by the public library
  *
  * A new command is a function, its options, and a row in cli_table.c. Help, the shell completion
  * and the test of both follow the table; deploy/man/dsctl.1 and the README are written by hand.
@@ -25,6 +26,7 @@
 #include <stdint.h>
 
 #include "cli/cli_args.h"
+#include "cli/cli_login.h"
 
 struct arena;
 struct cli_backend;
@@ -64,9 +66,10 @@ struct cli_command {
 struct cli {
     const struct cli_command *command;
     struct cli_args args;
-    struct arena *arena; /* dies with the command */
-    const char *url;     /* of the server, without a slash at its end */
-    const char *db;      /* the database file; NULL: over HTTP */
+    struct arena *arena;    /* dies with the command */
+    const char *url;        /* of the server, without a slash at its end, or a password */
+    struct cli_login login; /* over HTTP */
+    const char *db;         /* the database file; NULL: over HTTP */
     const struct cli_backend *backend;
     void *link;        /* the backend's own */
     int64_t retry_ms;  /* how long what fails is tried again; -1: not said */

@@ -37,7 +37,7 @@ struct cli_http {
 /* What becomes a header of a request is one: a line break would begin another. */
 static bool check_headers(const struct cli *cli)
 {
-    static const char *const names[] = {"header", "content-type", "producer", "seq", "offset"};
+    static const char *const names[] = {"content-type", "producer", "seq", "offset"};
     const char *value;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -46,11 +46,6 @@ static bool check_headers(const struct cli *cli)
                 (void)cli_fail(cli, CLI_USAGE, "--%s is one line", names[i]);
                 return false;
             }
-    for (size_t at = 0; (value = cli_args_next(&cli->args, "header", &at));)
-        if (!strpbrk(value, ":;")) { /* libcurl would leave it out */
-            (void)cli_fail(cli, CLI_USAGE, "--header takes 'Name: value'");
-            return false;
-        }
     return true;
 }
 
@@ -184,11 +179,8 @@ static bool is_local(const char *url)
 {
     static const char *const hosts[] = {"localhost", "127.", "[::1]"};
     const char *host = strstr(url, "://");
-    const char *at = host ? strpbrk(host + 3, "@/") : NULL;
 
     host = host ? host + 3 : url;
-    if (at && *at == '@')
-        host = at + 1;
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
         if (strncmp(host, hosts[i], strlen(hosts[i])) == 0)
             return true;
@@ -206,14 +198,13 @@ static bool add_line(struct curl_slist **list, const char *line)
 
 static bool make_headers(const struct cli_http *http, struct curl_slist **list)
 {
-    const char *value;
-    size_t at = 0;
+    const struct cli_login *login = &http->cli->login;
     bool ok = add_line(list, "Expect:"); /* no 100 Continue: a refused body costs little */
 
     for (size_t i = 0; ok && http->request->headers[i]; i++)
         ok = add_line(list, http->request->headers[i]);
-    while (ok && (value = cli_args_next(&http->cli->args, "header", &at)))
-        ok = add_line(list, value);
+    for (size_t i = 0; ok && i < login->n_headers; i++)
+        ok = add_line(list, login->headers[i]);
     return ok;
 }
 
@@ -221,6 +212,7 @@ static void set_options(struct cli_http *http, struct curl_slist *headers)
 {
     const struct cli_request *request = http->request;
     const char *cacert = cli_value(http->cli, "cacert");
+    const struct cli_login *login = &http->cli->login;
     CURL *curl = http->curl;
 
     curl_easy_reset(curl); /* keeps the connection */
@@ -250,6 +242,15 @@ static void set_options(struct cli_http *http, struct curl_slist *headers)
         (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     if (cacert)
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, cacert);
+    if (cli_has(http->cli, "insecure")) {
+        (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+        (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    if (login->user) {
+        (void)curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+        (void)curl_easy_setopt(curl, CURLOPT_USERNAME, login->user);
+        (void)curl_easy_setopt(curl, CURLOPT_PASSWORD, login->password);
+    }
     if (request->has_body) {
         (void)curl_easy_setopt(curl, CURLOPT_POST, 1L);
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->len);

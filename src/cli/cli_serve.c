@@ -82,6 +82,15 @@ static bool set_environment(const struct cli *cli)
            set("DS_LOG_LEVEL", cli_has(cli, "quiet") ? "warn" : NULL);
 }
 
+/* Those are dsctl's: a server has no use for passwords. */
+static void forget_settings(void)
+{
+    static const char *const names[] = {"DS_URL", "DS_DB", "DS_USER", "DS_HEADER"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        (void)unsetenv(names[i]);
+}
+
 enum cli_exit cli_serve(struct cli *cli)
 {
     const char *script = find_script(cli), *program = find_program(cli);
@@ -103,6 +112,7 @@ enum cli_exit cli_serve(struct cli *cli)
         argv[n++] = "--program";
         argv[n++] = program;
     }
+    forget_settings();
     if (!set_environment(cli))
         return cli_no_memory(cli);
     (void)execv("/bin/sh", (char *const *)argv);

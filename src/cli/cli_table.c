@@ -110,8 +110,11 @@ const size_t cli_n_commands = sizeof cli_commands / sizeof cli_commands[0];
 const struct cli_option cli_globals[] = {
     {"url", 'u', "URL", "the server; else DS_URL, else " CLI_DEFAULT_URL},
     {"db", 'D', "FILE", "work on this database file, without a server; else DS_DB"},
-    {"header", 'H', "TEXT", "send this header, as in 'Authorization: Bearer ...'; repeatable"},
+    {"user", 0, "NAME[:PASSWORD]", "send these, or those in @FILE; else the URL's, else DS_USER"},
+    {"header", 'H', "TEXT", "send 'Name: value', or the lines of @FILE; repeatable; see DS_HEADER"},
     {"cacert", 0, "FILE", "certificates to trust, in place of the system's"},
+    {"insecure", 'k', NULL,
+     "accept any certificate: whoever is on the way can read and change all"},
     {"retry", 0, "DURATION", "how long to try again what failed (default 10s; 0: not at all)"},
     {"timeout", 0, "DURATION",
      "give up an answer of which nothing arrives for so long (default 60s)"},

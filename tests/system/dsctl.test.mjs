@@ -6,6 +6,7 @@ import { spawn, spawnSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import fs from "node:fs"
 import http from "node:http"
+import https from "node:https"
 import path from "node:path"
 import {
   build,
@@ -263,6 +264,130 @@ test("sends headers with every request, to this machine by no proxy; follows no 
     expect([code, text]).toEqual([FAILED, ""])
   }
   expect(seen).toEqual(["DELETE", "POST", "HEAD"].map((method) => `${method} Bearer x y`))
+})
+
+/** A server that notes the credentials and X-More headers of each request; `hang`: it never answers a GET. */
+async function noting(seen, { tls, hang } = {}) {
+  const handler = (request, answer) => {
+    const [, basic] = /^Basic (.*)$/.exec(request.headers.authorization ?? "") ?? []
+    seen.push(basic ? Buffer.from(basic, "base64").toString() : (request.headers["x-more"] ?? null))
+    if (hang && request.method === "GET") return
+    answer.writeHead(200, { "content-type": "text/plain", "stream-next-offset": "0" })
+    answer.end()
+  }
+  const odd = tls ? https.createServer(tls, handler) : http.createServer(handler)
+  await new Promise((resolve) => odd.listen(0, "127.0.0.1", resolve))
+  undo.push(() => {
+    odd.closeAllConnections()
+    return new Promise((resolve) => odd.close(resolve))
+  })
+  return `127.0.0.1:${odd.address().port}`
+}
+
+test("names, passwords and headers: from options, the URL, files and the environment", async () => {
+  const seen = []
+  const host = await noting(seen)
+  const dir = folder()
+  const file = (name, text) => {
+    fs.writeFileSync(path.join(dir, name), text)
+    return `@${path.join(dir, name)}`
+  }
+  const user = file("user", "me:from a: file\r\nmore\n")
+  const headers = file("headers", "X-Other: 1\n\nX-More: from a file\n")
+  const plain = ["--url", `http://${host}`]
+  const inUrl = ["--url", `http://m%40e:a%3Ab@${host}/`]
+  for (const [args, env, expected] of [
+    [plain, {}, null],
+    [[...plain, "--user", "me:a:b"], { DS_USER: "you:x" }, "me:a:b"],
+    [[...plain, "--user=me:"], {}, "me:"],
+    [[...plain, "--user", user], {}, "me:from a: file"],
+    [plain, { DS_USER: "me:env" }, "me:env"],
+    [plain, { DS_USER: user }, "me:from a: file"],
+    [inUrl, { DS_USER: "you:x" }, "m@e:a:b"],
+    [[], { DS_URL: inUrl[1] }, "m@e:a:b"],
+    [["--url", `http://key@${host}`], {}, "key:"],
+    [[...inUrl, "--user", "me:x"], {}, "me:x"],
+    [[...plain, "-H", headers], {}, "from a file"],
+    [plain, { DS_HEADER: "X-Other: 1\nX-More: env" }, "env"],
+    [plain, { DS_HEADER: headers }, "from a file"],
+  ]) {
+    seen.length = 0
+    const { code, err } = await ds(["show", "x", ...args], { env })
+    expect([code, err, ...seen], `${args} ${JSON.stringify(env)}`).toEqual([DONE, "", expected])
+  }
+  // a password in the name of a stream is the server's own, and none is shown
+  expect((await ds(["show", `http://me:pw@${host}/v1/stream/x`, ...inUrl])).code).toBe(DONE)
+  for (const args of [
+    ["show", "http://me:secret@elsewhere/x", ...inUrl],
+    ["show", "x", "--url", `http://me:secret@127.0.0.1:${await freePort()}`],
+    ["show", "x", ...plain, "--user", "@/none/secret-less"],
+    ["show", "x", ...plain, "--user", file("empty", "")],
+    ["show", "x", ...plain, "--header", file("bad", "my secret")],
+    ["show", "x", ...plain, "--user", "me"], // no terminal
+  ]) {
+    const { code, err } = await ds(args)
+    expect(code, args.join(" ")).not.toBe(DONE)
+    expect(err).toMatch(/^dsctl show: [^\n]*\n$/)
+    expect(err).not.toMatch(/secret(?!-less)/)
+  }
+})
+
+test("secrets of the command line do not stay in the list of processes", async () => {
+  const seen = []
+  const host = await noting(seen, { hang: true })
+  const url = `http://me:hidden1@${host}`
+  const tail = start(["tail", `${url}/v1/stream/x`, "--url", url, "--user", "me:hidden2", "--header=X: hidden3"])
+  await until(() => seen.length === 2, tail.said)
+  const line = fs.readFileSync(`/proc/${tail.child.pid}/cmdline`, "utf8")
+  expect(line).toContain(`http://${host}/v1/stream/x`)
+  expect(line).toContain("--user")
+  expect(line).not.toContain("hidden")
+  expect(seen).toEqual(["me:hidden2", "me:hidden2"])
+})
+
+test("asks for a password that is missing, without echo", async () => {
+  const seen = []
+  const url = `http://${await noting(seen)}`
+  const run = (...args) => {
+    const words = [dsctl, "show", "x", "--url", url, ...args].join(" ")
+    const child = spawn("script", ["-qec", words, "/dev/null"], { env: cleanEnv(), stdio: "pipe" })
+    const said = { text: "", done: new Promise((resolve) => child.once("close", resolve)) }
+    child.stdout.on("data", (data) => (said.text += data))
+    child.stdin.on("error", () => {})
+    undo.push(() => child.kill("SIGKILL"))
+    return { child, said }
+  }
+  const { child, said } = run("--user", "me")
+  await until(() => said.text.includes(`Password of me at ${url}: `), () => said.text)
+  child.stdin.write("pass word\n")
+  expect(await said.done).toBe(DONE)
+  expect(said.text).not.toContain("pass word")
+  expect(seen).toEqual(["me:pass word"])
+
+  const other = run("--user", "me")
+  await until(() => other.said.text.includes("Password"), () => other.said.text)
+  other.child.stdin.write("\x03") // Ctrl-C
+  await other.said.done
+  expect(seen.length).toBe(1)
+})
+
+test("--insecure accepts a certificate that nobody vouches for; --cacert one that is named", async () => {
+  const dir = folder()
+  const made = spawnSync(
+    "openssl",
+    ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key", "-out", "cert", "-days", "2",
+      "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1"],
+    { cwd: dir, encoding: "utf8" }
+  )
+  expect(made.status, made.stderr).toBe(0)
+  const read = (name) => fs.readFileSync(path.join(dir, name))
+  const url = `https://${await noting([], { tls: { key: read("key"), cert: read("cert") } })}`
+  const show = (...args) => ds(["show", "x", "--url", url, ...args])
+  const { code, err } = await show()
+  expect([code, err]).toEqual([UNREACHABLE, expect.stringMatching(/certificate/)])
+  expect((await show("--insecure")).code).toBe(DONE)
+  expect((await show("-k")).code).toBe(DONE)
+  expect((await show("--cacert", path.join(dir, "cert"))).code).toBe(DONE)
 })
 
 test("takes no 200 of another server for done, nor the same answer for ever", async () => {
