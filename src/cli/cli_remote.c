@@ -190,7 +190,7 @@ static void read_state(const struct cli *cli, const char *path, const struct cli
         stream->content_type = "";
     (void)snprintf(stream->tail, sizeof stream->tail, "%s", tail ? tail : "");
     stream->closed = cli_http_is_true(answer, "Stream-Closed");
-    state->made_at = cli_remote_made_at(answer);
+    state->made_at = stream->created_at = cli_remote_made_at(answer);
     stream->ttl_seconds = -1;
     if (ttl)
         (void)expiry_parse_ttl(ttl, &stream->ttl_seconds);

@@ -35,7 +35,7 @@ const struct cli_option cli_fork_options[] = {
 };
 
 const struct cli_option cli_show_options[] = {
-    {"json", 'j', NULL, "as one JSON object on one line"},
+    {"json", 'j', NULL, "one JSON object on one line, without what is unknown"},
     {0},
 };
 
@@ -245,18 +245,27 @@ static void print_time(const struct cli *cli, const char *name, int64_t ms)
     print_row(cli, name, "%s", text);
 }
 
+/* The protocol has no words for counts; the database has them. */
+static void print_count(const struct cli *cli, const char *name, int64_t count)
+{
+    if (count >= 0)
+        print_row(cli, name, "%lld", (long long)count);
+    else
+        print_row(cli, name, "unknown over HTTP: see --db");
+}
+
 static void print_state(const struct cli *cli, const struct ds_stream *stream)
 {
     print_row(cli, "path", "%s%s%s", cli_bold(cli), cli_shown(cli, stream->path), cli_plain(cli));
     print_row(cli, "content type", "%s", cli_shown(cli, stream->content_type));
-    print_row(cli, "tail", "%s", cli_shown(cli, stream->tail));
+    print_row(cli, "next offset", "%s", cli_shown(cli, stream->tail));
     print_row(cli, "closed", "%s", stream->closed ? "yes" : "no");
-    if (stream->messages >= 0)
-        print_row(cli, "messages", "%lld", (long long)stream->messages);
-    if (stream->bytes >= 0)
-        print_row(cli, "bytes", "%lld", (long long)stream->bytes);
+    print_count(cli, "messages", stream->messages);
+    print_count(cli, "bytes", stream->bytes);
     if (stream->created_at)
         print_time(cli, "created", stream->created_at);
+    else
+        print_row(cli, "created", "unknown: this server does not tell");
     if (stream->ttl_seconds >= 0)
         print_row(cli, "ttl", "%lld s", (long long)stream->ttl_seconds);
     if (stream->expires_at)

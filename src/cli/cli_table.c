@@ -48,11 +48,18 @@ const struct cli_command cli_commands[] = {
      "  dsctl ls --sort created --reverse --json\n"
      "  dsctl --db data/streams.db ls --sort bytes /v1/stream/logs/\n",
      cli_ls_options, CLI_EITHER, 0, 1, cli_ls},
-    {"show", "STREAM", "what a stream is", NULL,
+    {"show", "STREAM", "describe a stream",
+     "Its content type, its next offset (where the next message will begin), whether it is "
+     "closed,\n"
+     "when it was created, and when it expires. With --db also how many messages and bytes it "
+     "has,\n"
+     "which the protocol does not tell: of a fork, its own messages, but inherited bytes as "
+     "well.\n",
      "  dsctl show events\n"
      "  offset=$(dsctl show events --json | jq -r .nextOffset)\n",
      cli_show_options, CLI_EITHER, 1, 1, cli_show},
-    {"close", "STREAM", "end a stream: readers see the end", NULL,
+    {"close", "STREAM", "end a stream: readers see the end",
+     "Prints the next offset, which is final.\n",
      "  dsctl close events\n"
      "  dsctl close greeting --data 'bye'\n",
      cli_close_options, CLI_EITHER, 1, 1, cli_close},

@@ -32,7 +32,7 @@ const struct cli_option cli_tail_options[] = {
     {"follow", 'f', NULL, "wait for what comes, until the stream is closed"},
     {"offset", 'o', "OFFSET", "begin there: an offset, -1 (the beginning, default) or now"},
     {"state", 's', "FILE", "go on at the offset in this file, and keep it up to date"},
-    {"show-offsets", 0, NULL, "behind each piece a line: # and the offset to go on from"},
+    {"show-offsets", 0, NULL, "after each piece, print a line with # and the next offset"},
     {"raw", 'r', NULL,
      "the bytes of the answers as they are: JSON in arrays, binary to a terminal"},
     {"long-poll", 0, NULL, "follow by long-poll instead of SSE (as it always is for text)"},

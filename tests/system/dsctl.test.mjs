@@ -426,7 +426,8 @@ describe("the life of a stream", () => {
     expect(await ok(["tail", name, "--offset", tail])).toBe("and more")
     expect(await ok(["tail", name, "--offset", "now"])).toBe("")
 
-    const shown = JSON.parse(await ok(["show", name, "--json"]))
+    const { createdAt, ...shown } = JSON.parse(await ok(["show", name, "--json"]))
+    expect(createdAt).toMatch(/^20\d\d-\S+Z$/)
     expect(shown).toEqual({
       path: name,
       contentType: "text/plain",
@@ -434,7 +435,14 @@ describe("the life of a stream", () => {
       closed: false,
       ttlSeconds: 1000,
     })
-    expect(await ok(["show", name])).toMatch(/^closed +no$/m)
+    const { "stream-next-offset": next } = (await api.head(name)).headers
+    const over = await ok(["show", name])
+    expect(over).toMatch(new RegExp(`^next offset +${next}$`, "m"))
+    expect(over).toMatch(/^closed +no$/m)
+    expect(over).toMatch(/^messages +unknown over HTTP: see --db\nbytes +unknown over HTTP/m)
+    expect(over).toMatch(new RegExp(`^created +${createdAt}$`, "m"))
+    const local = await ok(["--db", server.database, "show", name])
+    expect(local).toMatch(new RegExp(`^messages +2\nbytes +21\ncreated +${createdAt}$`, "m"))
 
     await ok(["close", name, "--data", ", bye"])
     expect(await ok(["show", name])).toMatch(/^closed +yes$/m)
