@@ -25,6 +25,8 @@ libdir     ?= $(prefix)/lib
 pkgconfigdir ?= $(libdir)/pkgconfig
 mandir     ?= $(prefix)/share/man
 completiondir ?= $(prefix)/share/bash-completion/completions
+fishdir    ?= $(prefix)/share/fish/vendor_completions.d
+zshdir     ?= $(prefix)/share/zsh/$(if $(filter /usr,$(prefix)),vendor-completions,site-functions)
 docdir     ?= $(prefix)/share/doc/durable-streams
 # what belongs to the distribution has its settings in /etc
 sysconfdir ?= $(if $(filter /usr,$(prefix)),/etc,$(prefix)/etc)
@@ -33,7 +35,7 @@ unitdir    ?= $(prefix)/lib/systemd/system
 
 INSTALLATION = program='$B/$(PROGRAM)' dsctl='$(if $(STATIC),,$B/dsctl)' library='$B/libdurablestreams' soname='$(SONAME)' \
                sofile='$(SOFILE)' version='$(VERSION)' DESTDIR='$(DESTDIR)' prefix='$(prefix)' \
-               bindir='$(bindir)' completiondir='$(completiondir)' \
+               bindir='$(bindir)' completiondir='$(completiondir)' fishdir='$(fishdir)' zshdir='$(zshdir)' \
                includedir='$(includedir)' libdir='$(libdir)' pkgconfigdir='$(pkgconfigdir)' \
                libexecdir='$(libexecdir)' mandir='$(mandir)' docdir='$(docdir)' \
                sysconfdir='$(sysconfdir)' unitdir='$(unitdir)'

@@ -4,7 +4,7 @@
 #   deploy/install.sh install|uninstall
 #
 # From the environment: program, dsctl (empty: without it), library (its files without their
-# endings), soname, sofile, version, DESTDIR, prefix, bindir, completiondir, includedir, libdir,
+# endings), soname, sofile, version, DESTDIR, prefix, bindir, completiondir, fishdir, zshdir, includedir, libdir,
 # pkgconfigdir, libexecdir, sysconfdir, mandir, docdir, unitdir, as in the Makefile. The files of
 # deploy/ name the places of a distribution's package (/usr/lib/durable-streams,
 # /etc/durable-streams, /etc/default/durable-streams); on their way they get those of this
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 action=$1
 : "${library:?}" "${soname:?}" "${sofile:?}" "${version:?}" "${prefix?}"
 : "${includedir:?}" "${libdir:?}" "${pkgconfigdir:?}"
-: "${dsctl?}" "${bindir:?}" "${completiondir:?}"
+: "${dsctl?}" "${bindir:?}" "${completiondir:?}" "${fishdir:?}" "${zshdir:?}"
 : "${program:?}" "${DESTDIR?}" "${libexecdir:?}" "${sysconfdir:?}" "${mandir:?}" "${docdir:?}" "${unitdir:?}"
 # they end up in units, site files and flags of compilers, which have as many ways of quoting
 case "$prefix$bindir$libexecdir$sysconfdir$mandir$docdir$unitdir$includedir$libdir" in
@@ -92,6 +92,8 @@ if [ -n "$dsctl" ] || [ "$action" = uninstall ]; then
     one 755 "$dsctl" "$bindir/dsctl"
     one 644 deploy/man/dsctl.1 "$mandir/man1/dsctl.1"
     one 644 deploy/completion/dsctl.bash "$completiondir/dsctl"
+    one 644 deploy/completion/dsctl.fish "$fishdir/dsctl.fish"
+    one 644 deploy/completion/_dsctl "$zshdir/_dsctl"
 fi
 for unit in durable-streams.service durable-streams.socket; do
     one 644 "deploy/systemd/$unit" "$unitdir/$unit"

@@ -171,7 +171,8 @@ has_files() {
     done
     dpkg-deb -c "build/deb/dsctl_${deb#*_}" | awk '{ print $6 }' >"$scratch/list-dsctl"
     for file in ./usr/bin/dsctl ./usr/share/man/man1/dsctl.1.gz \
-        ./usr/share/bash-completion/completions/dsctl; do
+        ./usr/share/bash-completion/completions/dsctl \
+        ./usr/share/fish/vendor_completions.d/dsctl.fish ./usr/share/zsh/vendor-completions/_dsctl; do
         grep -qxF "$file" "$scratch/list-dsctl" || { echo "missing: $file" && return 1; }
     done
     dpkg-deb -c "build/deb/libdurablestreams0_${deb#*_}" | awk '{ print $6 }' >"$scratch/list-lib"

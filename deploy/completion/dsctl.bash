@@ -1,15 +1,20 @@
-# bash completion of dsctl. Commands and options are those that its help names; streams are asked
-# from the server or database that the line names, for a second at most.
+# bash completion of dsctl. Commands and options are those of `dsctl help`; the names of streams come
+# from the server or database that the command line names, within a second at most.
 #
-# Anybody who may create a stream chooses its name, and a name may hold $(...), quotes and asterisks.
-# So names are only data here: compgen -W, which expands its words, is not used, and names are quoted
+# Anyone who may create a stream chooses its name, and a name may hold $(...), quotes and asterisks.
+# Here names are only data: compgen -W, which expands its words, is not used, and names are quoted
 # before they get into the command line.
 
-_dsctl_words() { # what the help of "$@" names with two dashes
-    dsctl "$@" --help 2>/dev/null | sed -n 's/^  \(-[A-Za-z0-9],\|   \) \(--[a-z-]*\).*/\2/p'
+# The options in the help of the command "$@".
+_dsctl_options() {
+    dsctl help "$@" 2>/dev/null | sed -n 's/^  \(-[A-Za-z0-9],\|   \) \(--[a-z-]*\).*/\2/p'
 }
 
-# Of the words on standard input, a line each, those that begin with $1.
+_dsctl_commands() {
+    dsctl help 2>/dev/null | sed -n '/^usage/,/^dsctl help/s/^  \([a-z]*\) .*/\1/p' | sort -u
+}
+
+# Offers the words on standard input, one a line, that begin with $1.
 _dsctl_match() {
     local word
     while IFS= read -r word; do
@@ -18,7 +23,7 @@ _dsctl_match() {
     return 0
 }
 
-# Of the names of streams on standard input those that begin with $1, which is as it was typed.
+# Offers the names of streams on standard input that begin with $1, as it was typed.
 _dsctl_streams() {
     local typed=$1 name short LC_ALL=C
     local plain='^[A-Za-z0-9/._~%+,@:=-]+$' # means itself, with and without quotes
@@ -27,7 +32,7 @@ _dsctl_streams() {
         quote=${typed:0:1} typed=${typed:1}
     fi
     while IFS= read -r name; do
-        # not ours: no server of durable streams has such names
+        # a server of another kind might print anything
         [[ $name == /* && $name != *[![:graph:]]* ]] || continue
         if [[ $typed != /* ]]; then
             short=${name#/v1/stream/}
@@ -52,22 +57,25 @@ _dsctl_files() {
 _dsctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cword=$COMP_CWORD
     local -a words=("${COMP_WORDS[@]}") where=() command=()
-    local i word
+    local i word is_help=
 
-    # a URL is one word, though readline cuts at colons
+    # a URL is one word, although readline cuts it at colons
     if declare -F _get_comp_words_by_ref >/dev/null; then
         _get_comp_words_by_ref -n : cur prev words cword
     fi
 
     COMPREPLY=()
-    # the command before the cursor, and which server or database the line names
+    # the command before the cursor, and the options that say which server or database
     for ((i = 1; i < cword; i++)); do
         word=${words[i]}
         case $word in
-            -u | --url | -D | --db) where=("$word" "${words[++i]}") ;;
-            --user | -H | --header | --cacert | --retry | --timeout) ((i++)) ;;
+            -u | --url | -D | --db | --user | -H | --header | --cacert)
+                where+=("$word" "${words[++i]}")
+                ;;
+            -k | --insecure) where+=("$word") ;;
+            --retry | --timeout) ((++i)) ;;
             -*) ;;
-            fault) command=(fault) ;;
+            help) if [[ ${#command[@]} -eq 0 ]]; then is_help=yes; else command+=(help); fi ;;
             *)
                 if [[ ${#command[@]} -eq 0 || (${command[*]} == fault && $word == @(add|ls|clear)) ]]; then
                     command+=("$word")
@@ -97,21 +105,24 @@ _dsctl() {
             _dsctl_match "$cur" < <(printf '%s\n' GET POST PUT HEAD DELETE)
             return
             ;;
+        -u | --url | --user | -H | --header | --retry | --timeout) return ;;
     esac
 
     if [[ $cur == -* ]]; then
-        _dsctl_match "$cur" < <(_dsctl_words "${command[@]}")
+        [[ -n $is_help ]] && command=(help)
+        _dsctl_match "$cur" < <(_dsctl_options "${command[@]}")
     elif [[ ${#command[@]} -eq 0 ]]; then
-        _dsctl_match "$cur" < <(dsctl --help 2>/dev/null |
-            sed -n '/^usage/,/^dsctl help/s/^  \([a-z]*\) .*/\1/p' | sort -u)
+        _dsctl_match "$cur" < <(_dsctl_commands)
     elif [[ ${command[*]} == fault ]]; then
         _dsctl_match "$cur" < <(printf '%s\n' add ls clear)
+    elif [[ -n $is_help ]]; then
+        return
     elif [[ ${command[*]} == import ]]; then
         _dsctl_files "$cur"
-    elif [[ ${command[*]} != @(serve|fault ls|fault clear|check|vacuum) ]]; then
-        _dsctl_streams "$cur" < <(timeout 1 dsctl "${where[@]}" ls --names 2>/dev/null)
+    elif [[ ${command[*]} != @(serve|fault ls|fault clear|check|vacuum|version) ]]; then
+        _dsctl_streams "$cur" < <(timeout 1 dsctl "${where[@]}" ls --names 2>/dev/null </dev/null)
     fi
-    # readline puts what is offered behind the last colon of what was typed
+    # readline inserts a word behind the last colon that was typed
     if declare -F __ltrim_colon_completions >/dev/null; then
         __ltrim_colon_completions "$cur"
     fi

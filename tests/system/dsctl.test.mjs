@@ -99,26 +99,45 @@ const commands = spawnSync(dsctl, ["--help"], { encoding: "utf8" })
   .map((line) => line.trim().split(/ {2,}/)[0])
 const optionsOf = (help) => [...help.matchAll(/^ {2}(?:-\w,| {3}) (--[a-z-]+)/gm)].map(([, o]) => o)
 
-/** What the completion offers for the last of these words. */
-const complete = (...words) => {
-  const { stdout, stderr } = spawnSync(
-    "bash",
-    [
-      "--norc",
-      "-euc",
-      `. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _dsctl; echo "\${COMPREPLY[*]}"`,
-      path.join(root, "deploy/completion/dsctl.bash"),
-      "dsctl",
-      ...words,
+const completions = path.join(root, "deploy/completion")
+const zsh = `emulate -R zsh
+  compadd() {
+    while [[ $1 == -* && $1 != -- ]]; do
+      if [[ $1 == -a ]]; then print -rl -- "\${(@P)2}"; return; fi
+      shift
+    done
+    [[ $1 == -- ]] && shift
+    print -rl -- "$@"
+  }
+  _describe() { local array=\${argv[-1]}; print -rl -- \${\${(P)array}%%:*} }
+  _files() { print -r -- FILES }
+  words=(dsctl "$@") CURRENT=$#words PREFIX=\${words[-1]}
+  . ${completions}/_dsctl`
+
+/** What a shell offers for the last of these words: as it would be inserted by bash, else as it is. */
+const complete = (shell, ...words) => {
+  const [args, env] = {
+    bash: [
+      ["--norc", "-euc", `. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _dsctl; printf '%s\n' "\${COMPREPLY[@]}"`,
+        `${completions}/dsctl.bash`, "dsctl", ...words],
     ],
-    {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "pipe"],
-      env: cleanEnv({ PATH: `${build}:${process.env.PATH}`, DS_URL: server.url }),
-    }
-  )
+    fish: [
+      ["--no-config", "-c", `source ${completions}/dsctl.fish; complete -C "$LINE"`],
+      { LINE: ["dsctl", ...words].join(" "), HOME: folder() },
+    ],
+    // zsh itself drops the words that begin otherwise
+    zsh: [["-f", "-c", zsh, "zsh", ...words]],
+  }[shell]
+  const { stdout, stderr } = spawnSync(shell, args, {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    env: cleanEnv({ PATH: `${build}:${process.env.PATH}`, DS_URL: server.url, ...env }),
+  })
   expect(stderr).toBe("")
-  return stdout.trim().split(" ")
+  return stdout
+    .split("\n")
+    .map((line) => line.split("\t")[0])
+    .filter((word) => word && (shell !== "zsh" || word.startsWith(words.at(-1))))
 }
 
 describe("help", () => {
@@ -141,7 +160,7 @@ describe("help", () => {
       for (const [option] of line.matchAll(/(?<= )--[a-z-]+/g)) expect(known, line).toContain(option)
   })
 
-  test("the manual and the completion know every command and option", async () => {
+  test("the manual knows every command and option", async () => {
     const manual = fs.readFileSync(path.join(root, "deploy/man/dsctl.1"), "utf8")
     const said = new Set([...manual.matchAll(/Fl Fl ([a-z-]+)/g)].map(([, name]) => `--${name}`))
     for (const name of commands) {
@@ -149,37 +168,55 @@ describe("help", () => {
       for (const option of optionsOf(await ok([...name.split(" "), "--help"])))
         expect(said, `${name} ${option}`).toContain(option)
     }
-    expect(complete("")).toEqual([...new Set(commands.map((name) => name.split(" ")[0]))].sort())
-    expect(complete("fault", "").sort()).toEqual(["add", "clear", "ls"])
-    expect(complete("fault", "add", "--sse")).toEqual(["--sse-event", "--sse-data"])
-    expect(complete("append", "x", "--prod")).toEqual(["--producer"])
-    const name = fresh("complete").slice("/v1/stream/".length)
-    await ok(["create", name])
-    expect(complete("tail", name.slice(0, -3))).toEqual([name])
-    expect(complete("tail", `/v1/stream/${name.slice(0, -3)}`)).toEqual([`/v1/stream/${name}`])
   })
 
-  test("completion takes names for words: none is run, none is an option, all mean themselves", async () => {
-    const prefix = fresh("complete")
-    const short = prefix.slice("/v1/stream/".length)
-    const mark = path.join(folder(), "ran")
-    const names = [`$(touch$IFS${mark})`, "a;b", "it's", "*", "x:y", "!!", "&$HOME", "plain"].map(
-      (end) => `${prefix}${end}`
-    )
-    const option = "/v1/stream/--state=" + short
-    for (const name of [...names, option]) await ok(["create", name])
-    const offered = complete("tail", short)
-    expect(offered).toContain(`${short}plain`)
-    // what the shell makes of them
-    const { stdout } = spawnSync("bash", ["--norc", "-c", `printf '%s\n' ${offered.join(" ")}`], {
-      encoding: "utf8",
+  describe.each(["bash", "fish", "zsh"])("completion in %s", (shell) => {
+    test("knows every command and option, and what the options before a command are", async () => {
+      const first = [...new Set(commands.map((name) => name.split(" ")[0]))].sort()
+      expect(complete(shell, "").sort()).toEqual(first)
+      expect(complete(shell, "help", "").sort()).toEqual(first)
+      expect(complete(shell, "ta")).toEqual(["tail"])
+      for (const words of [["fault"], ["help", "fault"]])
+        expect(complete(shell, ...words, "").sort()).toEqual(["add", "clear", "ls"])
+      for (const name of ["", ...commands]) {
+        const words = name.split(" ").filter(Boolean)
+        const options = optionsOf(await ok([...words, "--help"])).sort()
+        expect(complete(shell, ...words, "--").sort(), name).toEqual(options)
+      }
+      expect(complete(shell, "fault", "add", "--sse-")).toHaveLength(2)
+      expect(complete(shell, "ls", "--sort", "m")).toEqual(["messages"])
+      for (const [, letter, name, value] of (await ok(["help"])).matchAll(/^ {2}(-\w)?,? *(--[a-z-]+)( [A-Z]\S*)?/gm))
+        for (const option of [letter, name].filter(Boolean))
+          expect(complete(shell, option, ...(value ? ["x"] : []), "vacu"), option).toEqual(["vacuum"])
     })
-    expect(stdout.trim().split("\n").sort()).toEqual(names.map((name) => name.slice(11)).sort())
-    expect(complete("tail", `'${short}`)).toEqual([`${short}plain`, `${short}x:y`])
-    expect(complete("tail", "")).toContain(option)
-    for (const words of complete("tail", "")) expect(words).not.toMatch(/^-/)
-    expect(fs.existsSync(mark)).toBe(false)
-    await ok(["rm", option, ...names])
+
+    test("takes names for words: none is run, none is an option", async () => {
+      const prefix = fresh("complete")
+      const short = prefix.slice("/v1/stream/".length)
+      const mark = path.join(folder(), "ran")
+      const names = [`$(touch$IFS${mark})`, `(touch ${mark})`, "a;b", "it's", "*", "x:y", "!!", "&$HOME", "plain"].map(
+        (end) => `${prefix}${end.replace(" ", "%20")}`
+      )
+      const option = "/v1/stream/--state=" + short
+      for (const name of [...names, option]) await ok(["create", name])
+      const offered = complete(shell, "tail", short)
+      expect(offered).toContain(`${short}plain`)
+      // what the shell makes of them
+      const words =
+        shell === "bash"
+          ? spawnSync("bash", ["--norc", "-c", `printf '%s\n' ${offered.join(" ")}`], { encoding: "utf8" })
+              .stdout.trim()
+              .split("\n")
+          : offered
+      expect(words.sort()).toEqual(names.map((name) => name.slice(11)).sort())
+      expect(complete(shell, "tail", prefix)).toContain(`${prefix}plain`)
+      if (shell === "bash") expect(complete(shell, "tail", `'${short}`)).toEqual([`${short}plain`, `${short}x:y`])
+      expect(complete(shell, "tail", "")).toContain(option)
+      for (const word of complete(shell, "tail", "")) expect(word).not.toMatch(/^-/)
+      expect(complete(shell, "--db", server.database, "tail", short)).toContain(`${short}plain`)
+      expect(fs.existsSync(mark)).toBe(false)
+      await ok(["rm", option, ...names])
+    })
   })
 
   test("help and version are commands as well", async () => {
