@@ -66,7 +66,7 @@ static bool load_settings(struct cli *cli)
     return true;
 }
 
-static enum cli_exit run(struct cli *cli)
+static enum cli_exit run_command(struct cli *cli)
 {
     enum cli_exit exit;
 
@@ -118,7 +118,7 @@ static enum cli_exit parse_and_run(struct cli *cli, int argc, char **argv)
         return cli_fail(cli, CLI_USAGE, "usage: dsctl %s%s%s; see dsctl help %s",
                         cli->command->name, cli->command->operands[0] ? " " : "",
                         cli->command->operands, cli->command->name);
-    return load_settings(cli) ? run(cli) : CLI_USAGE;
+    return load_settings(cli) ? run_command(cli) : CLI_USAGE;
 }
 
 static bool shows_colors(int descriptor)

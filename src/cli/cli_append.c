@@ -64,7 +64,7 @@ struct append {
     int64_t line;           /* of value, in FIRST and ONE */
 };
 
-static enum cli_exit send(struct append *append, const char *data, size_t len)
+static enum cli_exit send_payload(struct append *append, const char *data, size_t len)
 {
     enum cli_exit exit = CLI_DONE;
 
@@ -92,7 +92,7 @@ static enum cli_exit send_batch(struct append *append)
         buf_addc(&append->batch, ']');
     if (buf_failed(&append->batch))
         return cli_no_memory(append->cli);
-    exit = send(append, append->batch.data, append->batch.len);
+    exit = send_payload(append, append->batch.data, append->batch.len);
     buf_clear(&append->batch);
     append->count = 0;
     return exit;
@@ -303,7 +303,7 @@ static enum cli_exit append_whole(struct append *append)
         if (exit == CLI_DONE)
             exit = send_batch(append);
     } else if (exit == CLI_DONE) {
-        exit = send(append, input.data, input.len);
+        exit = send_payload(append, input.data, input.len);
     }
     buf_close(&input);
     return exit;
@@ -401,7 +401,7 @@ enum cli_exit cli_append(struct cli *cli)
     exit = batches ? append_lines(&append) : append_whole(&append);
     if (exit == CLI_DONE && batches && cli_has(cli, "close")) {
         append.options.close = true;
-        exit = send(&append, NULL, 0);
+        exit = send_payload(&append, NULL, 0);
     }
     buf_close(&append.batch);
     if (append.skipped > 0)

@@ -15,8 +15,8 @@ struct parse {
     size_t size;
 };
 
-static const struct cli_option *find(const struct parse *parse, const char *name, size_t len,
-                                     char letter)
+static const struct cli_option *find_option(const struct parse *parse, const char *name, size_t len,
+                                            char letter)
 {
     for (size_t i = 0; i < 2; i++)
         for (const struct cli_option *option = parse->tables[i]; option && option->name; option++)
@@ -26,7 +26,7 @@ static const struct cli_option *find(const struct parse *parse, const char *name
     return NULL;
 }
 
-static bool add(struct parse *parse, const struct cli_option *option, const char *value)
+static bool add_given(struct parse *parse, const struct cli_option *option, const char *value)
 {
     struct cli_args *args = parse->args;
 
@@ -46,7 +46,7 @@ static bool add_next_word(struct parse *parse, const struct cli_option *option)
                        option->value);
         return false;
     }
-    return add(parse, option, parse->argv[++parse->at]);
+    return add_given(parse, option, parse->argv[++parse->at]);
 }
 
 /* Says that there is no option of that name, and which one was probably meant. */
@@ -75,7 +75,7 @@ static void refuse_name(const struct parse *parse, const char *name, size_t len)
 static bool parse_long(struct parse *parse, const char *word)
 {
     size_t len = strcspn(word, "=");
-    const struct cli_option *option = find(parse, word, len, 0);
+    const struct cli_option *option = find_option(parse, word, len, 0);
 
     if (!option) {
         refuse_name(parse, word, len);
@@ -87,21 +87,21 @@ static bool parse_long(struct parse *parse, const char *word)
     }
     if (option->value && !word[len])
         return add_next_word(parse, option);
-    return add(parse, option, option->value ? word + len + 1 : NULL);
+    return add_given(parse, option, option->value ? word + len + 1 : NULL);
 }
 
 static bool parse_short(struct parse *parse, const char *word)
 {
     for (; *word; word++) {
-        const struct cli_option *option = find(parse, NULL, 0, *word);
+        const struct cli_option *option = find_option(parse, NULL, 0, *word);
 
         if (!option) {
             (void)snprintf(parse->error, parse->size, "unknown option -%c", *word);
             return false;
         }
         if (option->value)
-            return word[1] ? add(parse, option, word + 1) : add_next_word(parse, option);
-        if (!add(parse, option, NULL))
+            return word[1] ? add_given(parse, option, word + 1) : add_next_word(parse, option);
+        if (!add_given(parse, option, NULL))
             return false;
     }
     return true;

@@ -31,7 +31,7 @@ struct bar {
     int64_t drawn_at; /* 0: not yet */
 };
 
-static void draw(void *arg, int64_t done, int64_t total)
+static void draw_bar(void *arg, int64_t done, int64_t total)
 {
     static const char full[] = "########################################";
     struct bar *bar = arg;
@@ -49,7 +49,7 @@ static void draw(void *arg, int64_t done, int64_t total)
     (void)fflush(stderr);
 }
 
-static void erase(const struct bar *bar)
+static void erase_bar(const struct bar *bar)
 {
     if (bar->drawn_at != 0)
         (void)fputs("\r\033[K", stderr);
@@ -60,12 +60,12 @@ static void show_progress(const struct cli *cli, struct store_dump *dump, struct
 {
     if (cli->quiet || !isatty(STDERR_FILENO) || isatty(fileno(dump->file)))
         return;
-    dump->progress = draw;
+    dump->progress = draw_bar;
     dump->progress_arg = bar;
 }
 
-static enum cli_exit refuse(const struct cli *cli, const struct store_dump *dump,
-                            enum ds_status status)
+static enum cli_exit refuse_dump(const struct cli *cli, const struct store_dump *dump,
+                                 enum ds_status status)
 {
     enum cli_exit exit = CLI_FAILED;
 
@@ -125,10 +125,10 @@ static enum cli_exit export_to(const struct cli *cli, struct store_dump *dump)
         return exit;
     show_progress(cli, dump, &bar);
     status = store_export(database.conn, dump);
-    erase(&bar);
+    erase_bar(&bar);
     cli_database_close(&database);
     if (status != DS_OK)
-        return refuse(cli, dump, status);
+        return refuse_dump(cli, dump, status);
     cli_note(cli, "%lld streams, %lld rows of messages, %lld producers", (long long)dump->streams,
              (long long)dump->rows, (long long)dump->producers);
     return CLI_DONE;
@@ -184,13 +184,13 @@ static enum cli_exit import_from(const struct cli *cli, struct store_dump *dump)
         return exit;
     show_progress(cli, dump, &bar);
     status = store_import(database.conn, dump);
-    erase(&bar);
+    erase_bar(&bar);
     cli_database_close(&database);
     if (status == DS_OK) {
         tell_imported(cli, dump);
         return CLI_DONE;
     }
-    exit = refuse(cli, dump, status);
+    exit = refuse_dump(cli, dump, status);
     if (dump->streams > 0)
         cli_note(cli, "%lld streams before that were imported and stay: go on with --skip-existing",
                  (long long)dump->streams);

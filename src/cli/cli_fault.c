@@ -81,7 +81,7 @@ static bool read_probability(const struct cli *cli, struct ds_fault *fault)
     return false;
 }
 
-static bool read_fault(const struct cli *cli, struct ds_fault *fault)
+static bool read_fault_options(const struct cli *cli, struct ds_fault *fault)
 {
     int64_t status = 0;
 
@@ -117,7 +117,7 @@ enum cli_exit cli_fault_add(struct cli *cli)
     const char *path = cli_path(cli, cli_operand(cli, 0));
     struct ds_fault fault = {0};
 
-    if (!path || !read_fault(cli, &fault))
+    if (!path || !read_fault_options(cli, &fault))
         return CLI_USAGE;
     return cli->backend->fault_set(cli, path, &fault);
 }

@@ -272,7 +272,7 @@ enum outcome {
     HOPELESS,  /* the URL, TLS, memory: no try will help */
 };
 
-static enum outcome judge(const struct cli_http *http, CURLcode code)
+static enum outcome judge_answer(const struct cli_http *http, CURLcode code)
 {
     long status = http->answer->status;
 
@@ -339,7 +339,7 @@ static enum outcome try_once(struct cli_http *http)
         name_error(http, code);
     if (answer->status > 0)
         http->cli->is_connected = true;
-    return judge(http, code);
+    return judge_answer(http, code);
 }
 
 static bool may_repeat(const struct cli_http *http, enum outcome outcome, int64_t deadline)

@@ -34,8 +34,8 @@ static void close_store(struct cli *cli)
 }
 
 /* Says why, and what that means for a script. */
-static enum cli_exit refuse(const struct cli *cli, const char *path, enum ds_status status,
-                            const char *reason)
+static enum cli_exit refuse_status(const struct cli *cli, const char *path, enum ds_status status,
+                                   const char *reason)
 {
     enum cli_exit exit = CLI_FAILED;
 
@@ -48,7 +48,8 @@ static enum cli_exit refuse(const struct cli *cli, const char *path, enum ds_sta
 }
 
 /* A copy in the arena. */
-static enum cli_exit keep(const struct cli *cli, struct ds_stream *stream, struct cli_state *state)
+static enum cli_exit keep_stream(const struct cli *cli, struct ds_stream *stream,
+                                 struct cli_state *state)
 {
     struct ds_stream *to = &state->stream;
 
@@ -64,35 +65,38 @@ static enum cli_exit keep(const struct cli *cli, struct ds_stream *stream, struc
     return to->path && to->content_type ? CLI_DONE : cli_no_memory(cli);
 }
 
-static enum cli_exit create(struct cli *cli, const char *path,
-                            const struct ds_create_options *options, bool *created,
-                            struct cli_state *state)
+static enum cli_exit local_create(struct cli *cli, const char *path,
+                                  const struct ds_create_options *options, bool *created,
+                                  struct cli_state *state)
 {
     struct ds_stream *stream = NULL;
     enum ds_status status = ds_create(cli->link, path, options, created, &stream);
 
     if (status == DS_NOT_FOUND)
-        return refuse(cli, options->fork_of, status, NULL);
-    return status == DS_OK ? keep(cli, stream, state) : refuse(cli, path, status, NULL);
+        return refuse_status(cli, options->fork_of, status, NULL);
+    return status == DS_OK ? keep_stream(cli, stream, state)
+                           : refuse_status(cli, path, status, NULL);
 }
 
-static enum cli_exit get(struct cli *cli, const char *path, struct cli_state *state)
+static enum cli_exit local_get(struct cli *cli, const char *path, struct cli_state *state)
 {
     struct ds_stream *stream = NULL;
     enum ds_status status = ds_get(cli->link, path, &stream);
 
-    return status == DS_OK ? keep(cli, stream, state) : refuse(cli, path, status, NULL);
+    return status == DS_OK ? keep_stream(cli, stream, state)
+                           : refuse_status(cli, path, status, NULL);
 }
 
-static enum cli_exit remove_stream(struct cli *cli, const char *path)
+static enum cli_exit local_remove(struct cli *cli, const char *path)
 {
     enum ds_status status = ds_delete(cli->link, path);
 
-    return status == DS_OK ? CLI_DONE : refuse(cli, path, status, NULL);
+    return status == DS_OK ? CLI_DONE : refuse_status(cli, path, status, NULL);
 }
 
-static enum cli_exit append(struct cli *cli, const char *path, const void *data, size_t len,
-                            const struct ds_append_options *options, struct cli_appended *appended)
+static enum cli_exit local_append(struct cli *cli, const char *path, const void *data, size_t len,
+                                  const struct ds_append_options *options,
+                                  struct cli_appended *appended)
 {
     struct ds_append_result result = {0};
     enum ds_status status = ds_append(cli->link, path, data, len, options, &result);
@@ -101,7 +105,7 @@ static enum cli_exit append(struct cli *cli, const char *path, const void *data,
         return cli_fail(cli, CLI_CONFLICT, "%s: the producer writes in epoch %lld by now", path,
                         (long long)result.producer_epoch);
     if (status != DS_OK)
-        return refuse(cli, path, status, result.reason);
+        return refuse_status(cli, path, status, result.reason);
     (void)snprintf(appended->tail, sizeof appended->tail, "%s", result.next_offset);
     appended->closed = result.closed;
     appended->duplicate = result.duplicate;
@@ -110,8 +114,8 @@ static enum cli_exit append(struct cli *cli, const char *path, const void *data,
 
 /* As over HTTP: one with the last sequence of all is refused, and the refusal says which one is
    expected. */
-static enum cli_exit expected(struct cli *cli, const char *path, const char *type,
-                              const struct ds_append_options *options, int64_t *seq)
+static enum cli_exit local_expected(struct cli *cli, const char *path, const char *type,
+                                    const struct ds_append_options *options, int64_t *seq)
 {
     struct ds_append_options probe = {.content_type = type,
                                       .producer_id = options->producer_id,
@@ -131,12 +135,12 @@ static enum cli_exit expected(struct cli *cli, const char *path, const char *typ
         return cli_fail(cli, CLI_CONFLICT, "%s: the producer writes in epoch %lld by now", path,
                         (long long)result.producer_epoch);
     default:
-        return refuse(cli, path, status, result.reason);
+        return refuse_status(cli, path, status, result.reason);
     }
 }
 
 /* Behind a read: when it is the same stream still, it was then. */
-static enum cli_exit look_again(struct cli *cli, const char *path, int64_t made_at)
+static enum cli_exit check_still_same(struct cli *cli, const char *path, int64_t made_at)
 {
     struct ds_stream *stream = NULL;
     enum cli_exit exit = CLI_DONE;
@@ -154,7 +158,7 @@ static enum cli_exit read_once(struct cli *cli, const char *path, const struct c
 {
     struct ds_read_result result = {0};
     enum ds_status status = ds_read(cli->link, path, offset, &result);
-    enum cli_exit exit = look_again(cli, path, reading->made_at);
+    enum cli_exit exit = check_still_same(cli, path, reading->made_at);
     bool go_on;
 
     if (exit != CLI_DONE) {
@@ -163,8 +167,8 @@ static enum cli_exit read_once(struct cli *cli, const char *path, const struct c
         return exit;
     }
     if (status != DS_OK)
-        return refuse(cli, path, status,
-                      status == DS_INVALID ? "this is not an offset of this stream" : NULL);
+        return refuse_status(cli, path, status,
+                             status == DS_INVALID ? "this is not an offset of this stream" : NULL);
     go_on = fn(arg, result.data, result.len, result.next_offset);
     (void)snprintf(offset, size, "%s", result.next_offset);
     *is_done = result.closed || (!reading->follow && result.up_to_date);
@@ -172,8 +176,8 @@ static enum cli_exit read_once(struct cli *cli, const char *path, const struct c
     return go_on ? CLI_DONE : CLI_FAILED;
 }
 
-static enum cli_exit read_stream(struct cli *cli, const struct cli_state *state,
-                                 const struct cli_reading *reading, cli_read_fn *fn, void *arg)
+static enum cli_exit local_read(struct cli *cli, const struct cli_state *state,
+                                const struct cli_reading *reading, cli_read_fn *fn, void *arg)
 {
     const char *path = state->stream.path;
     char offset[DS_OFFSET_SIZE * 4];
@@ -187,9 +191,9 @@ static enum cli_exit read_stream(struct cli *cli, const struct cli_state *state,
             enum ds_status status = ds_wait(cli->link, path, offset, WAIT_MS);
 
             if (status != DS_OK && status != DS_TIMEOUT)
-                exit = look_again(cli, path, reading->made_at);
+                exit = check_still_same(cli, path, reading->made_at);
             if (exit == CLI_DONE && status != DS_OK && status != DS_TIMEOUT)
-                exit = refuse(cli, path, status, NULL);
+                exit = refuse_status(cli, path, status, NULL);
         }
     }
     return exit;
@@ -201,7 +205,7 @@ struct listing {
     bool go_on;
 };
 
-static bool take_stream(void *arg, const struct ds_stream *stream)
+static bool take_listed(void *arg, const struct ds_stream *stream)
 {
     struct listing *listing = arg;
     struct cli_state state = {.stream = *stream};
@@ -210,48 +214,49 @@ static bool take_stream(void *arg, const struct ds_stream *stream)
     return listing->go_on;
 }
 
-static enum cli_exit list(struct cli *cli, cli_list_fn *fn, void *arg)
+static enum cli_exit local_list(struct cli *cli, cli_list_fn *fn, void *arg)
 {
     struct listing listing = {fn, arg, true};
-    enum ds_status status = ds_list(cli->link, NULL, take_stream, &listing);
+    enum ds_status status = ds_list(cli->link, NULL, take_listed, &listing);
 
     if (status != DS_OK)
-        return refuse(cli, cli->db, status, NULL);
+        return refuse_status(cli, cli->db, status, NULL);
     return listing.go_on ? CLI_DONE : CLI_FAILED;
 }
 
-static enum cli_exit fault_set(struct cli *cli, const char *path, const struct ds_fault *fault)
+static enum cli_exit local_fault_set(struct cli *cli, const char *path,
+                                     const struct ds_fault *fault)
 {
     enum ds_status status = ds_fault_set(cli->link, path, fault);
 
-    return status == DS_OK ? CLI_DONE : refuse(cli, path, status, NULL);
+    return status == DS_OK ? CLI_DONE : refuse_status(cli, path, status, NULL);
 }
 
-static enum cli_exit fault_clear(struct cli *cli, const char *path)
+static enum cli_exit local_fault_clear(struct cli *cli, const char *path)
 {
     enum ds_status status = ds_fault_clear(cli->link, path);
 
-    return status == DS_OK ? CLI_DONE : refuse(cli, path ? path : cli->db, status, NULL);
+    return status == DS_OK ? CLI_DONE : refuse_status(cli, path ? path : cli->db, status, NULL);
 }
 
-static enum cli_exit fault_list(struct cli *cli, cli_fault_fn *fn, void *arg)
+static enum cli_exit local_fault_list(struct cli *cli, cli_fault_fn *fn, void *arg)
 {
     enum ds_status status = ds_fault_list(cli->link, fn, arg);
 
-    return status == DS_OK ? CLI_DONE : refuse(cli, cli->db, status, NULL);
+    return status == DS_OK ? CLI_DONE : refuse_status(cli, cli->db, status, NULL);
 }
 
 const struct cli_backend cli_local = {
     .open = open_store,
     .close = close_store,
-    .create = create,
-    .append = append,
-    .expected = expected,
-    .get = get,
-    .remove = remove_stream,
-    .read = read_stream,
-    .list = list,
-    .fault_set = fault_set,
-    .fault_clear = fault_clear,
-    .fault_list = fault_list,
+    .create = local_create,
+    .append = local_append,
+    .expected = local_expected,
+    .get = local_get,
+    .remove = local_remove,
+    .read = local_read,
+    .list = local_list,
+    .fault_set = local_fault_set,
+    .fault_clear = local_fault_clear,
+    .fault_list = local_fault_list,
 };

@@ -26,14 +26,14 @@ struct list {
     size_t n, size;
 };
 
-static const struct ds_stream *one(const void *item)
+static const struct ds_stream *stream_of(const void *item)
 {
     return item;
 }
 
 static int by_path(const void *a, const void *b)
 {
-    return strcmp(one(a)->path, one(b)->path);
+    return strcmp(stream_of(a)->path, stream_of(b)->path);
 }
 
 /* Equal ones in the order of their paths. */
@@ -44,22 +44,22 @@ static int by_number(int64_t left, int64_t right, const void *a, const void *b)
 
 static int by_created(const void *a, const void *b)
 {
-    return by_number(one(a)->created_at, one(b)->created_at, a, b);
+    return by_number(stream_of(a)->created_at, stream_of(b)->created_at, a, b);
 }
 
 static int by_messages(const void *a, const void *b)
 {
-    return by_number(one(a)->messages, one(b)->messages, a, b);
+    return by_number(stream_of(a)->messages, stream_of(b)->messages, a, b);
 }
 
 static int by_bytes(const void *a, const void *b)
 {
-    return by_number(one(a)->bytes, one(b)->bytes, a, b);
+    return by_number(stream_of(a)->bytes, stream_of(b)->bytes, a, b);
 }
 
 static int by_type(const void *a, const void *b)
 {
-    int order = strcmp(one(a)->content_type, one(b)->content_type);
+    int order = strcmp(stream_of(a)->content_type, stream_of(b)->content_type);
 
     return order ? order : by_path(a, b);
 }
@@ -87,7 +87,7 @@ static compare_fn *find_order(const struct cli *cli)
     return NULL;
 }
 
-static bool take(void *arg, const struct cli_state *state)
+static bool take_stream(void *arg, const struct cli_state *state)
 {
     struct list *list = arg;
     struct ds_stream *stream;
@@ -179,7 +179,7 @@ static bool print_list(const struct list *list)
     return true;
 }
 
-static void reverse(struct list *list)
+static void reverse_list(struct list *list)
 {
     for (size_t i = 0; i < list->n / 2; i++) {
         struct ds_stream other = list->streams[i];
@@ -202,12 +202,12 @@ enum cli_exit cli_ls(struct cli *cli)
         if (!list.prefix)
             return CLI_USAGE;
     }
-    exit = cli->backend->list(cli, take, &list);
+    exit = cli->backend->list(cli, take_stream, &list);
     if (exit == CLI_DONE) {
         if (list.n > 0)
             qsort(list.streams, list.n, sizeof *list.streams, order);
         if (cli_has(cli, "reverse"))
-            reverse(&list);
+            reverse_list(&list);
         if (!print_list(&list))
             exit = CLI_FAILED;
     }

@@ -110,8 +110,8 @@ static bool add_header(const struct cli *cli, struct cli_request *request, const
     return request->headers[n] != NULL;
 }
 
-static bool add_number(const struct cli *cli, struct cli_request *request, const char *name,
-                       int64_t value)
+static bool add_number_header(const struct cli *cli, struct cli_request *request, const char *name,
+                              int64_t value)
 {
     char text[24];
 
@@ -120,7 +120,7 @@ static bool add_number(const struct cli *cli, struct cli_request *request, const
 }
 
 /* libcurl would send a type of its own. */
-static bool add_type(const struct cli *cli, struct cli_request *request, const char *type)
+static bool add_type_header(const struct cli *cli, struct cli_request *request, const char *type)
 {
     size_t n = 0;
 
@@ -132,8 +132,8 @@ static bool add_type(const struct cli *cli, struct cli_request *request, const c
     return true;
 }
 
-static bool add_time(const struct cli *cli, struct cli_request *request, const char *name,
-                     int64_t ms)
+static bool add_time_header(const struct cli *cli, struct cli_request *request, const char *name,
+                            int64_t ms)
 {
     char text[CLOCK_TIME_SIZE];
 
@@ -141,7 +141,7 @@ static bool add_time(const struct cli *cli, struct cli_request *request, const c
     return add_header(cli, request, name, text);
 }
 
-static const char *keep(const struct cli *cli, const char *text)
+static const char *keep_text(const struct cli *cli, const char *text)
 {
     return text ? arena_strndup(cli->arena, text, strlen(text)) : NULL;
 }
@@ -185,7 +185,7 @@ static void read_state(const struct cli *cli, const char *path, const struct cli
     struct ds_stream *stream = &state->stream;
 
     *state = (struct cli_state){.stream = {.path = path, .bytes = -1, .messages = -1}};
-    stream->content_type = keep(cli, cli_http_header(answer, "Content-Type"));
+    stream->content_type = keep_text(cli, cli_http_header(answer, "Content-Type"));
     if (!stream->content_type)
         stream->content_type = "";
     (void)snprintf(stream->tail, sizeof stream->tail, "%s", tail ? tail : "");
@@ -198,9 +198,9 @@ static void read_state(const struct cli *cli, const char *path, const struct cli
         (void)clock_parse_time(expires, &stream->expires_at);
 }
 
-static enum cli_exit create(struct cli *cli, const char *path,
-                            const struct ds_create_options *options, bool *created,
-                            struct cli_state *state)
+static enum cli_exit remote_create(struct cli *cli, const char *path,
+                                   const struct ds_create_options *options, bool *created,
+                                   struct cli_state *state)
 {
     struct cli_request request = {.method = "PUT",
                                   .url = cli_remote_url(cli, path, ""),
@@ -210,17 +210,18 @@ static enum cli_exit create(struct cli *cli, const char *path,
                                   .is_safe = true};
     struct cli_answer answer = {0};
     enum cli_exit exit = CLI_FAILED;
-    bool ok = request.url != NULL && add_type(cli, &request, options->content_type);
+    bool ok = request.url != NULL && add_type_header(cli, &request, options->content_type);
 
     if (options->has_ttl)
-        ok = ok && add_number(cli, &request, "Stream-TTL", options->ttl_seconds);
+        ok = ok && add_number_header(cli, &request, "Stream-TTL", options->ttl_seconds);
     if (options->expires_at)
-        ok = ok && add_time(cli, &request, "Stream-Expires-At", options->expires_at);
+        ok = ok && add_time_header(cli, &request, "Stream-Expires-At", options->expires_at);
     ok = ok && add_header(cli, &request, "Stream-Closed", options->closed ? "true" : NULL) &&
          add_header(cli, &request, "Stream-Forked-From", options->fork_of) &&
          add_header(cli, &request, "Stream-Fork-Offset", options->fork_offset);
     if (options->fork_sub_offset)
-        ok = ok && add_number(cli, &request, "Stream-Fork-Sub-Offset", options->fork_sub_offset);
+        ok = ok &&
+             add_number_header(cli, &request, "Stream-Fork-Sub-Offset", options->fork_sub_offset);
     if (!ok)
         return cli_no_memory(cli);
     exit = cli_http_send(cli->link, &request, &answer);
@@ -236,7 +237,7 @@ static enum cli_exit create(struct cli *cli, const char *path,
     return exit;
 }
 
-static enum cli_exit get(struct cli *cli, const char *path, struct cli_state *state)
+static enum cli_exit remote_get(struct cli *cli, const char *path, struct cli_state *state)
 {
     struct cli_request request = {
         .method = "HEAD", .url = cli_remote_url(cli, path, ""), .is_safe = true};
@@ -260,7 +261,7 @@ static enum cli_exit get(struct cli *cli, const char *path, struct cli_state *st
     return exit;
 }
 
-static enum cli_exit remove_stream(struct cli *cli, const char *path)
+static enum cli_exit remote_remove(struct cli *cli, const char *path)
 {
     struct cli_request request = {
         .method = "DELETE", .url = cli_remote_url(cli, path, ""), .is_safe = true};
@@ -282,21 +283,23 @@ static enum cli_exit remove_stream(struct cli *cli, const char *path)
 static bool fill_append(const struct cli *cli, struct cli_request *request,
                         const struct ds_append_options *options)
 {
-    bool ok = request->url && add_type(cli, request, request->len ? options->content_type : NULL) &&
+    bool ok = request->url &&
+              add_type_header(cli, request, request->len ? options->content_type : NULL) &&
               add_header(cli, request, "Stream-Seq", options->seq) &&
               add_header(cli, request, "Stream-Closed", options->close ? "true" : NULL);
 
     if (options->producer_id) {
         request->is_safe = true;
         ok = ok && add_header(cli, request, "Producer-Id", options->producer_id) &&
-             add_number(cli, request, "Producer-Epoch", options->producer_epoch) &&
-             add_number(cli, request, "Producer-Seq", options->producer_seq);
+             add_number_header(cli, request, "Producer-Epoch", options->producer_epoch) &&
+             add_number_header(cli, request, "Producer-Seq", options->producer_seq);
     }
     return ok;
 }
 
-static enum cli_exit append(struct cli *cli, const char *path, const void *data, size_t len,
-                            const struct ds_append_options *options, struct cli_appended *appended)
+static enum cli_exit remote_append(struct cli *cli, const char *path, const void *data, size_t len,
+                                   const struct ds_append_options *options,
+                                   struct cli_appended *appended)
 {
     struct cli_request request = {.method = "POST",
                                   .url = cli_remote_url(cli, path, ""),
@@ -330,8 +333,8 @@ static enum cli_exit append(struct cli *cli, const char *path, const void *data,
  * There is no request for a producer's state. One with the last sequence of all is refused, and the
  * refusal says which one is expected: 409 in this epoch, 400 where a new epoch has to begin at 0.
  */
-static enum cli_exit expected(struct cli *cli, const char *path, const char *type,
-                              const struct ds_append_options *options, int64_t *seq)
+static enum cli_exit remote_expected(struct cli *cli, const char *path, const char *type,
+                                     const struct ds_append_options *options, int64_t *seq)
 {
     struct ds_append_options probe = {.content_type = type,
                                       .producer_id = options->producer_id,
@@ -364,11 +367,11 @@ static enum cli_exit expected(struct cli *cli, const char *path, const char *typ
 const struct cli_backend cli_remote = {
     .open = open_link,
     .close = close_link,
-    .create = create,
-    .append = append,
-    .expected = expected,
-    .get = get,
-    .remove = remove_stream,
+    .create = remote_create,
+    .append = remote_append,
+    .expected = remote_expected,
+    .get = remote_get,
+    .remove = remote_remove,
     .read = cli_remote_read,
     .list = cli_remote_list,
     .fault_set = cli_remote_fault_set,

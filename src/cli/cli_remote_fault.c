@@ -12,8 +12,8 @@
 #define ENDPOINT "/_test/inject-error"
 
 /* Any of the three, with the answer when it was a 200. */
-static enum cli_exit call(struct cli *cli, const char *method, const struct buf *body,
-                          struct cli_answer *answer)
+static enum cli_exit call_endpoint(struct cli *cli, const char *method, const struct buf *body,
+                                   struct cli_answer *answer)
 {
     struct cli_request request = {.method = method,
                                   .url = cli_remote_url(cli, ENDPOINT, ""),
@@ -45,7 +45,7 @@ enum cli_exit cli_remote_fault_set(struct cli *cli, const char *path, const stru
     enum cli_exit exit;
 
     cli_fault_add_json(&body, path, fault);
-    exit = buf_failed(&body) ? cli_no_memory(cli) : call(cli, "POST", &body, &answer);
+    exit = buf_failed(&body) ? cli_no_memory(cli) : call_endpoint(cli, "POST", &body, &answer);
     buf_close(&body);
     cli_http_drop(&answer);
     return exit;
@@ -58,13 +58,13 @@ enum cli_exit cli_remote_fault_clear(struct cli *cli, const char *path)
 
     if (path)
         return cli_fail(cli, CLI_USAGE, "over HTTP, all faults are cleared at once");
-    exit = call(cli, "DELETE", NULL, &answer);
+    exit = call_endpoint(cli, "DELETE", NULL, &answer);
     cli_http_drop(&answer);
     return exit;
 }
 
 /* A member that is a number; false when it is none. */
-static bool number(struct cli_json object, const char *name, int64_t *value)
+static bool read_number(struct cli_json object, const char *name, int64_t *value)
 {
     return cli_json_integer(cli_json_get(object, name), value);
 }
@@ -76,14 +76,14 @@ static void read_fault(struct arena *arena, struct cli_json object, struct ds_fa
     int64_t status = 0;
 
     *fault = (struct ds_fault){0};
-    (void)number(object, "status", &status);
+    (void)read_number(object, "status", &status);
     fault->status = (int)status;
-    (void)number(object, "count", &fault->count);
-    fault->has_retry_after = number(object, "retryAfter", &fault->retry_after);
-    (void)number(object, "delayMs", &fault->delay_ms);
-    (void)number(object, "jitterMs", &fault->jitter_ms);
+    (void)read_number(object, "count", &fault->count);
+    fault->has_retry_after = read_number(object, "retryAfter", &fault->retry_after);
+    (void)read_number(object, "delayMs", &fault->delay_ms);
+    (void)read_number(object, "jitterMs", &fault->jitter_ms);
     fault->drop_connection = cli_json_is_true(cli_json_get(object, "dropConnection"));
-    fault->has_truncate = number(object, "truncateBodyBytes", &fault->truncate_body_bytes);
+    fault->has_truncate = read_number(object, "truncateBodyBytes", &fault->truncate_body_bytes);
     fault->has_probability = cli_json_number(probability, &fault->probability);
     fault->method = cli_json_text(arena, cli_json_get(object, "method"));
     fault->corrupt_body = cli_json_is_true(cli_json_get(object, "corruptBody"));
@@ -96,7 +96,7 @@ enum cli_exit cli_remote_fault_list(struct cli *cli, cli_fault_fn *fn, void *arg
     struct cli_answer answer = {0};
     struct json_split split;
     struct cli_json fault;
-    enum cli_exit exit = call(cli, "GET", NULL, &answer);
+    enum cli_exit exit = call_endpoint(cli, "GET", NULL, &answer);
     const char *text = answer.body.data;
     bool go_on = true;
 

@@ -107,7 +107,7 @@ static int by_key(const void *a, const void *b)
     return order ? order : left->number < right->number ? -1 : 1;
 }
 
-static bool hand_over(struct registry *registry, cli_list_fn *fn, void *arg)
+static bool hand_over_streams(struct registry *registry, cli_list_fn *fn, void *arg)
 {
     const struct event *events = registry->events;
 
@@ -152,7 +152,7 @@ enum cli_exit cli_remote_list(struct cli *cli, cli_list_fn *fn, void *arg)
     cli_http_drop(&answer);
     if (exit == CLI_DONE)
         exit = cli_remote_read(cli, &state, &reading, take_events, &registry);
-    if (exit == CLI_DONE && !hand_over(&registry, fn, arg))
+    if (exit == CLI_DONE && !hand_over_streams(&registry, fn, arg))
         exit = CLI_FAILED;
     free(registry.events);
     return exit;

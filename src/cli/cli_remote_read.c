@@ -45,7 +45,7 @@ struct reader {
     bool looked_at_head;
 };
 
-static void set(struct buf *buf, const char *text)
+static void set_text(struct buf *buf, const char *text)
 {
     buf_clear(buf);
     buf_adds(buf, text);
@@ -59,7 +59,7 @@ static bool is_intact(const struct reader *reader, const char *data, size_t len)
 }
 
 /* Is it still the same stream? A missing answer or a refusal does not count. */
-static enum cli_exit look_again(const struct reader *reader)
+static enum cli_exit check_still_same(const struct reader *reader)
 {
     struct cli *cli = reader->cli;
     struct cli_request request = {.method = "HEAD", .is_safe = true, .once = true};
@@ -79,9 +79,9 @@ static enum cli_exit look_again(const struct reader *reader)
 }
 
 /* A refusal may mean that another stream is there now, which has no such offset. */
-static enum cli_exit refuse(const struct reader *reader, const struct cli_answer *answer)
+static enum cli_exit refuse_read(const struct reader *reader, const struct cli_answer *answer)
 {
-    enum cli_exit exit = answer->status == 400 ? look_again(reader) : CLI_DONE;
+    enum cli_exit exit = answer->status == 400 ? check_still_same(reader) : CLI_DONE;
 
     return exit == CLI_DONE ? cli_remote_refuse(reader->cli, reader->path, answer) : exit;
 }
@@ -97,7 +97,7 @@ static bool deliver(struct reader *reader, const char *data, size_t len, const c
         return false;
     }
     reader->had_data = true;
-    set(&reader->offset, next);
+    set_text(&reader->offset, next);
     return !buf_failed(&reader->offset);
 }
 
@@ -143,7 +143,7 @@ static bool take_answer(struct reader *reader, const struct cli_answer *answer, 
         return false;
     ok = deliver(reader, answer->body.data, answer->body.len, next);
     if (cursor)
-        set(&reader->cursor, cursor);
+        set_text(&reader->cursor, cursor);
     reader->is_done = is_end;
     return ok;
 }
@@ -171,7 +171,7 @@ static enum cli_exit poll_stream(struct reader *reader, bool follow)
         if (exit != CLI_DONE)
             break;
         if (answer.status != 200 && answer.status != 204) {
-            exit = refuse(reader, &answer);
+            exit = refuse_read(reader, &answer);
         } else if ((exit = cli_same_stream(cli, reader->path, reader->made_at,
                                            cli_remote_made_at(&answer))) != CLI_DONE) {
             break;
@@ -182,7 +182,7 @@ static enum cli_exit poll_stream(struct reader *reader, bool follow)
             if (follow && answer.body.len == 0 && clock_monotonic_ms() - began < QUICK_MS)
                 cli_http_pause(&pause_ms);
             if (follow && answer.body.len == 0 && !reader->is_done)
-                exit = look_again(reader);
+                exit = check_still_same(reader);
         } else if (!reader->was_stopped) {
             if (++broken > 5)
                 exit = cli_fail(cli, CLI_FAILED, "%s: the answer is damaged", reader->path);
@@ -233,7 +233,7 @@ static bool take_control(struct reader *reader, const char *data, size_t len)
         ok = next && is_intact(reader, reader->held.data, reader->held.len) &&
              deliver(reader, reader->held.data, reader->held.len, next);
         if (cursor)
-            set(&reader->cursor, cursor);
+            set_text(&reader->cursor, cursor);
         reader->is_done = ok && cli_json_is_true(cli_json_get(control, "streamClosed"));
     }
     arena_free(arena);
@@ -307,7 +307,7 @@ static enum cli_exit follow_events(struct reader *reader)
     bool said = false, is_first = true;
 
     while (exit == CLI_DONE) {
-        if (!is_first && (exit = look_again(reader)) != CLI_DONE)
+        if (!is_first && (exit = check_still_same(reader)) != CLI_DONE)
             break;
         is_first = false;
         if (!make_url(reader, "sse", &url)) {
@@ -319,7 +319,7 @@ static enum cli_exit follow_events(struct reader *reader)
         if (exit != CLI_DONE || reader->is_done || reader->was_stopped)
             break;
         if (!may_pass(answer.status)) {
-            exit = refuse(reader, &answer);
+            exit = refuse_read(reader, &answer);
             break;
         }
         if (reader->had_data) { /* it went well for a while */
@@ -360,7 +360,7 @@ enum cli_exit cli_remote_read(struct cli *cli, const struct cli_state *state,
     bool is_text = http_type_kind(type) == HTTP_TYPE_TEXT;
     enum cli_exit exit;
 
-    set(&reader.offset, reading->offset);
+    set_text(&reader.offset, reading->offset);
     if (buf_failed(&reader.offset))
         exit = cli_no_memory(cli);
     else if (reading->follow && !reading->long_poll && (reading->sse || !is_text))

@@ -52,7 +52,7 @@ static const char *find_script(const struct cli *cli)
     return script;
 }
 
-static bool set(const char *name, const char *value)
+static bool set_variable(const char *name, const char *value)
 {
     return !value || setenv(name, value, 1) == 0;
 }
@@ -74,12 +74,13 @@ static bool set_environment(const struct cli *cli)
 {
     const char *host = cli_value(cli, "host"), *port = cli_value(cli, "port");
 
-    return set("HOST", host ? host : "127.0.0.1") && set("PORT", port ? port : "4437") &&
-           set("DATA", "data") && set("DS_DATABASE", cli_value(cli, "database")) &&
-           set("DS_DURABILITY", cli_has(cli, "memory") ? "memory" : NULL) &&
-           set("DS_TEST_ENDPOINTS", cli_has(cli, "test-endpoints") ? "1" : NULL) &&
-           set("DS_REGISTRY", cli_has(cli, "no-registry") ? "off" : NULL) &&
-           set("DS_LOG_LEVEL", cli_has(cli, "quiet") ? "warn" : NULL);
+    return set_variable("HOST", host ? host : "127.0.0.1") &&
+           set_variable("PORT", port ? port : "4437") && set_variable("DATA", "data") &&
+           set_variable("DS_DATABASE", cli_value(cli, "database")) &&
+           set_variable("DS_DURABILITY", cli_has(cli, "memory") ? "memory" : NULL) &&
+           set_variable("DS_TEST_ENDPOINTS", cli_has(cli, "test-endpoints") ? "1" : NULL) &&
+           set_variable("DS_REGISTRY", cli_has(cli, "no-registry") ? "off" : NULL) &&
+           set_variable("DS_LOG_LEVEL", cli_has(cli, "quiet") ? "warn" : NULL);
 }
 
 /* Those are dsctl's: a server has no use for passwords. */

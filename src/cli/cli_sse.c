@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static bool hand_over(struct cli_sse *sse)
+static bool hand_over_event(struct cli_sse *sse)
 {
     const char *type = "message";
     bool go_on = true;
@@ -41,7 +41,7 @@ static bool take_line(struct cli_sse *sse)
     }
     sse->not_at_start = true;
     if (len == 0)
-        return hand_over(sse);
+        return hand_over_event(sse);
     end = line + len;
     value = memchr(line, ':', len);
     value = value ? value + 1 : end;

@@ -75,8 +75,8 @@ static bool read_data(const struct cli *cli, struct buf *buf, bool *given)
     return !buf_failed(buf);
 }
 
-static enum cli_exit make(struct cli *cli, const char *path,
-                          const struct ds_create_options *options)
+static enum cli_exit create_stream(struct cli *cli, const char *path,
+                                   const struct ds_create_options *options)
 {
     struct cli_state state;
     bool created = false;
@@ -105,7 +105,7 @@ enum cli_exit cli_create(struct cli *cli)
     if (read_data(cli, &data, &given)) {
         options.data = data.data;
         options.len = data.len;
-        exit = make(cli, path, &options);
+        exit = create_stream(cli, path, &options);
     }
     buf_close(&data);
     return exit;
@@ -124,7 +124,7 @@ enum cli_exit cli_fork(struct cli *cli)
         options.fork_offset = "0000000000000000_0000000000000000"; /* as clients write the start */
     else if (options.fork_offset && strcmp(options.fork_offset, DS_NOW) == 0)
         options.fork_offset = NULL;
-    return make(cli, path, &options);
+    return create_stream(cli, path, &options);
 }
 
 enum cli_exit cli_close(struct cli *cli)

@@ -208,7 +208,7 @@ static bool print_bytes(struct tail *tail, const char *data, size_t len)
 }
 
 /* One piece: see cli_read_fn. */
-static bool take(void *arg, const char *data, size_t len, const char *next)
+static bool take_piece(void *arg, const char *data, size_t len, const char *next)
 {
     struct tail *tail = arg;
     bool moved = strcmp(next, tail->last) != 0;
@@ -290,6 +290,6 @@ enum cli_exit cli_tail(struct cli *cli)
     exit = find_offset(&tail, &state, &reading.offset);
     if (exit != CLI_DONE)
         return exit;
-    exit = cli->backend->read(cli, &state, &reading, take, &tail);
+    exit = cli->backend->read(cli, &state, &reading, take_piece, &tail);
     return print_cut(&tail) || exit != CLI_DONE ? exit : CLI_FAILED;
 }

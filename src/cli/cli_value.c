@@ -192,7 +192,7 @@ static int take_token(struct cli_value *value, char c)
     }
 }
 
-static int take(struct cli_value *value, char c)
+static int take_byte(struct cli_value *value, char c)
 {
     switch (value->at) {
     case WRONG:
@@ -223,7 +223,7 @@ size_t cli_value_feed(struct cli_value *value, const char *data, size_t len)
     size_t i = 0;
 
     while (i < len && value->at != WRONG)
-        value->at = take(value, data[i++]);
+        value->at = take_byte(value, data[i++]);
     return i;
 }
 
