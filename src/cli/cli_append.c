@@ -338,7 +338,7 @@ static bool read_options(struct append *append)
 static enum cli_exit look_at_stream(struct append *append)
 {
     struct cli *cli = append->cli;
-    struct cli_state state;
+    struct ds_stream state;
     enum cli_exit exit;
     bool is_json;
 
@@ -346,10 +346,10 @@ static enum cli_exit look_at_stream(struct append *append)
         exit = cli->backend->get(cli, append->path, &state);
         if (exit != CLI_DONE)
             return exit;
-        if (state.stream.closed && !(append->resume && cli_has(cli, "close")))
+        if (state.closed && !(append->resume && cli_has(cli, "close")))
             return cli_fail(cli, CLI_CONFLICT, "%s: the stream is closed", append->path);
-        append->is_closed = state.stream.closed;
-        append->options.content_type = state.stream.content_type;
+        append->is_closed = state.closed;
+        append->options.content_type = state.content_type;
     }
     is_json = http_type_kind(append->options.content_type) == HTTP_TYPE_JSON;
     if (append->is_json && !is_json)

@@ -11,13 +11,11 @@
 #include "cli/cli.h"
 #include "durable_streams.h"
 
-/* What is known of a stream. Over HTTP, bytes and messages (-1) are not, nor forked_from; the
-   registry knows created_at, HEAD the rest. */
-struct cli_state {
-    struct ds_stream stream;
-    int64_t made_at; /* when it was made, in milliseconds; 0: not known. A stream that was deleted
-                        and made again is another one, whose offsets mean something else. */
-};
+/*
+ * Streams are described by struct ds_stream. Over HTTP, bytes and messages are unknown (-1), and so
+ * is forked_from; created_at is 0 where the server does not tell it. A stream that was deleted and
+ * created again is another one, whose offsets mean something else: created_at tells them apart.
+ */
 
 struct cli_appended {
     char tail[DS_OFFSET_SIZE * 2];
@@ -28,10 +26,10 @@ struct cli_appended {
 struct cli_reading {
     const char *offset; /* where to begin */
     bool follow;
-    bool long_poll;  /* rather than SSE */
-    bool sse;        /* rather than long-poll, where the server may change bytes of text */
-    int64_t made_at; /* of the one that is read, as in cli_state: data of another one is not
-                        handed on, but ends the reading with CLI_REPLACED */
+    bool long_poll; /* rather than SSE */
+    bool sse;       /* rather than long-poll, where the server may change bytes of text */
+    /* of the stream that is read: data of another one ends the reading with CLI_REPLACED */
+    int64_t created_at;
 };
 
 /*
@@ -40,7 +38,7 @@ struct cli_reading {
  */
 typedef bool cli_read_fn(void *arg, const char *data, size_t len, const char *next);
 
-typedef bool cli_list_fn(void *arg, const struct cli_state *state);
+typedef bool cli_list_fn(void *arg, const struct ds_stream *state);
 typedef bool cli_fault_fn(void *arg, const char *path, const struct ds_fault *fault);
 
 struct cli_backend {
@@ -48,15 +46,15 @@ struct cli_backend {
     void (*close)(struct cli *cli);
     enum cli_exit (*create)(struct cli *cli, const char *path,
                             const struct ds_create_options *options, bool *created,
-                            struct cli_state *state);
+                            struct ds_stream *state);
     enum cli_exit (*append)(struct cli *cli, const char *path, const void *data, size_t len,
                             const struct ds_append_options *options, struct cli_appended *appended);
     /* the sequence that the store expects next of this producer in this epoch */
     enum cli_exit (*expected)(struct cli *cli, const char *path, const char *type,
                               const struct ds_append_options *options, int64_t *seq);
-    enum cli_exit (*get)(struct cli *cli, const char *path, struct cli_state *state);
+    enum cli_exit (*get)(struct cli *cli, const char *path, struct ds_stream *state);
     enum cli_exit (*remove)(struct cli *cli, const char *path);
-    enum cli_exit (*read)(struct cli *cli, const struct cli_state *state,
+    enum cli_exit (*read)(struct cli *cli, const struct ds_stream *state,
                           const struct cli_reading *reading, cli_read_fn *fn, void *arg);
     enum cli_exit (*list)(struct cli *cli, cli_list_fn *fn, void *arg);
     enum cli_exit (*fault_set)(struct cli *cli, const char *path, const struct ds_fault *fault);
@@ -65,8 +63,8 @@ struct cli_backend {
 };
 
 /* Says so, when what is there now was made at another time than what is read; else CLI_DONE. */
-enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t made_at,
-                              int64_t now_made_at);
+enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t created_at,
+                              int64_t now_created_at);
 
 extern const struct cli_backend cli_remote;
 extern const struct cli_backend cli_local;

@@ -49,12 +49,9 @@ static enum cli_exit refuse_status(const struct cli *cli, const char *path, enum
 
 /* A copy in the arena. */
 static enum cli_exit keep_stream(const struct cli *cli, struct ds_stream *stream,
-                                 struct cli_state *state)
+                                 struct ds_stream *to)
 {
-    struct ds_stream *to = &state->stream;
-
     *to = *stream;
-    state->made_at = stream->created_at;
     to->path = arena_strndup(cli->arena, stream->path, strlen(stream->path));
     to->content_type =
         arena_strndup(cli->arena, stream->content_type, strlen(stream->content_type));
@@ -67,7 +64,7 @@ static enum cli_exit keep_stream(const struct cli *cli, struct ds_stream *stream
 
 static enum cli_exit local_create(struct cli *cli, const char *path,
                                   const struct ds_create_options *options, bool *created,
-                                  struct cli_state *state)
+                                  struct ds_stream *state)
 {
     struct ds_stream *stream = NULL;
     enum ds_status status = ds_create(cli->link, path, options, created, &stream);
@@ -78,7 +75,7 @@ static enum cli_exit local_create(struct cli *cli, const char *path,
                            : refuse_status(cli, path, status, NULL);
 }
 
-static enum cli_exit local_get(struct cli *cli, const char *path, struct cli_state *state)
+static enum cli_exit local_get(struct cli *cli, const char *path, struct ds_stream *state)
 {
     struct ds_stream *stream = NULL;
     enum ds_status status = ds_get(cli->link, path, &stream);
@@ -140,14 +137,14 @@ static enum cli_exit local_expected(struct cli *cli, const char *path, const cha
 }
 
 /* Behind a read: when it is the same stream still, it was then. */
-static enum cli_exit check_still_same(struct cli *cli, const char *path, int64_t made_at)
+static enum cli_exit check_still_same(struct cli *cli, const char *path, int64_t created_at)
 {
     struct ds_stream *stream = NULL;
     enum cli_exit exit = CLI_DONE;
 
     if (ds_get(cli->link, path, &stream) != DS_OK)
         return CLI_DONE; /* gone: the next read says so */
-    exit = cli_same_stream(cli, path, made_at, stream->created_at);
+    exit = cli_same_stream(cli, path, created_at, stream->created_at);
     ds_stream_free(stream);
     return exit;
 }
@@ -158,7 +155,7 @@ static enum cli_exit read_once(struct cli *cli, const char *path, const struct c
 {
     struct ds_read_result result = {0};
     enum ds_status status = ds_read(cli->link, path, offset, &result);
-    enum cli_exit exit = check_still_same(cli, path, reading->made_at);
+    enum cli_exit exit = check_still_same(cli, path, reading->created_at);
     bool go_on;
 
     if (exit != CLI_DONE) {
@@ -176,10 +173,10 @@ static enum cli_exit read_once(struct cli *cli, const char *path, const struct c
     return go_on ? CLI_DONE : CLI_FAILED;
 }
 
-static enum cli_exit local_read(struct cli *cli, const struct cli_state *state,
+static enum cli_exit local_read(struct cli *cli, const struct ds_stream *state,
                                 const struct cli_reading *reading, cli_read_fn *fn, void *arg)
 {
-    const char *path = state->stream.path;
+    const char *path = state->path;
     char offset[DS_OFFSET_SIZE * 4];
     enum cli_exit exit = CLI_DONE;
     bool is_done = false;
@@ -191,7 +188,7 @@ static enum cli_exit local_read(struct cli *cli, const struct cli_state *state,
             enum ds_status status = ds_wait(cli->link, path, offset, WAIT_MS);
 
             if (status != DS_OK && status != DS_TIMEOUT)
-                exit = check_still_same(cli, path, reading->made_at);
+                exit = check_still_same(cli, path, reading->created_at);
             if (exit == CLI_DONE && status != DS_OK && status != DS_TIMEOUT)
                 exit = refuse_status(cli, path, status, NULL);
         }
@@ -208,9 +205,8 @@ struct listing {
 static bool take_listed(void *arg, const struct ds_stream *stream)
 {
     struct listing *listing = arg;
-    struct cli_state state = {.stream = *stream};
 
-    listing->go_on = listing->fn(listing->arg, &state);
+    listing->go_on = listing->fn(listing->arg, stream);
     return listing->go_on;
 }
 

@@ -87,13 +87,13 @@ static compare_fn *find_order(const struct cli *cli)
     return NULL;
 }
 
-static bool take_stream(void *arg, const struct cli_state *state)
+static bool take_stream(void *arg, const struct ds_stream *state)
 {
     struct list *list = arg;
     struct ds_stream *stream;
     struct arena *arena = list->cli->arena;
 
-    if (list->prefix && strncmp(state->stream.path, list->prefix, strlen(list->prefix)) != 0)
+    if (list->prefix && strncmp(state->path, list->prefix, strlen(list->prefix)) != 0)
         return true;
     if (list->n == list->size) {
         size_t size = list->size ? list->size * 2 : 256;
@@ -107,7 +107,7 @@ static bool take_stream(void *arg, const struct cli_state *state)
         list->size = size;
     }
     stream = &list->streams[list->n++];
-    *stream = state->stream;
+    *stream = *state;
     stream->path = cli_path_word(list->cli, stream->path);
     stream->content_type = arena_strndup(arena, stream->content_type, strlen(stream->content_type));
     if (stream->forked_from)

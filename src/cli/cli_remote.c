@@ -151,7 +151,7 @@ static const char *keep_text(const struct cli *cli, const char *text)
  * "1f-19ac91e2b4a:0:35" (format_etag() of op_read.c). Tags of other servers may mean anything, so
  * the number must look like a time between 2001 and 2286.
  */
-int64_t cli_remote_made_at(const struct cli_answer *answer)
+int64_t cli_remote_created_at(const struct cli_answer *answer)
 {
     static const char hex[] = "0123456789abcdef";
     const char *tag = cli_http_header(answer, "ETag");
@@ -177,20 +177,19 @@ int64_t cli_remote_made_at(const struct cli_answer *answer)
 
 /* What the headers of an answer say about a stream. */
 static void read_state(const struct cli *cli, const char *path, const struct cli_answer *answer,
-                       struct cli_state *state)
+                       struct ds_stream *stream)
 {
     const char *tail = cli_http_header(answer, "Stream-Next-Offset");
     const char *ttl = cli_http_header(answer, "Stream-TTL");
     const char *expires = cli_http_header(answer, "Stream-Expires-At");
-    struct ds_stream *stream = &state->stream;
 
-    *state = (struct cli_state){.stream = {.path = path, .bytes = -1, .messages = -1}};
+    *stream = (struct ds_stream){.path = path, .bytes = -1, .messages = -1};
     stream->content_type = keep_text(cli, cli_http_header(answer, "Content-Type"));
     if (!stream->content_type)
         stream->content_type = "";
     (void)snprintf(stream->tail, sizeof stream->tail, "%s", tail ? tail : "");
     stream->closed = cli_http_is_true(answer, "Stream-Closed");
-    state->made_at = stream->created_at = cli_remote_made_at(answer);
+    stream->created_at = cli_remote_created_at(answer);
     stream->ttl_seconds = -1;
     if (ttl)
         (void)expiry_parse_ttl(ttl, &stream->ttl_seconds);
@@ -200,7 +199,7 @@ static void read_state(const struct cli *cli, const char *path, const struct cli
 
 static enum cli_exit remote_create(struct cli *cli, const char *path,
                                    const struct ds_create_options *options, bool *created,
-                                   struct cli_state *state)
+                                   struct ds_stream *state)
 {
     struct cli_request request = {.method = "PUT",
                                   .url = cli_remote_url(cli, path, ""),
@@ -237,7 +236,7 @@ static enum cli_exit remote_create(struct cli *cli, const char *path,
     return exit;
 }
 
-static enum cli_exit remote_get(struct cli *cli, const char *path, struct cli_state *state)
+static enum cli_exit remote_get(struct cli *cli, const char *path, struct ds_stream *state)
 {
     struct cli_request request = {
         .method = "HEAD", .url = cli_remote_url(cli, path, ""), .is_safe = true};

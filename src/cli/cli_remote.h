@@ -8,14 +8,14 @@
 /* The URL of a stream with a query ("" or "?..."), in the arena; NULL after saying why. */
 const char *cli_remote_url(const struct cli *cli, const char *path, const char *query);
 
-/* When the stream of an answer was made, in milliseconds; 0: the answer does not tell. */
-int64_t cli_remote_made_at(const struct cli_answer *answer);
+/* When the stream of an answer was created, in milliseconds; 0: the answer does not tell. */
+int64_t cli_remote_created_at(const struct cli_answer *answer);
 
 /* Says why the server refused, in its own words, and what that means for a script. */
 enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,
                                 const struct cli_answer *answer);
 
-enum cli_exit cli_remote_read(struct cli *cli, const struct cli_state *state,
+enum cli_exit cli_remote_read(struct cli *cli, const struct ds_stream *state,
                               const struct cli_reading *reading, cli_read_fn *fn, void *arg);
 enum cli_exit cli_remote_list(struct cli *cli, cli_list_fn *fn, void *arg);
 enum cli_exit cli_remote_fault_set(struct cli *cli, const char *path, const struct ds_fault *fault);

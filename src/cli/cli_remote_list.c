@@ -115,12 +115,12 @@ static bool hand_over_streams(struct registry *registry, cli_list_fn *fn, void *
         qsort(registry->events, registry->n, sizeof *events, by_key);
     for (size_t i = 0; i < registry->n; i++) {
         bool is_last = i + 1 == registry->n || strcmp(events[i].key, events[i + 1].key) != 0;
-        struct cli_state state = {.stream = {.path = events[i].path,
-                                             .content_type = events[i].type,
-                                             .created_at = events[i].created_at,
-                                             .bytes = -1,
-                                             .messages = -1,
-                                             .ttl_seconds = -1}};
+        struct ds_stream state = {.path = events[i].path,
+                                  .content_type = events[i].type,
+                                  .created_at = events[i].created_at,
+                                  .bytes = -1,
+                                  .messages = -1,
+                                  .ttl_seconds = -1};
 
         if (is_last && !events[i].is_deleted && !fn(arg, &state))
             return false;
@@ -132,7 +132,7 @@ enum cli_exit cli_remote_list(struct cli *cli, cli_list_fn *fn, void *arg)
 {
     const char *name = cli_value(cli, "registry"), *path = cli_path(cli, name ? name : REGISTRY);
     struct cli_reading reading = {.offset = DS_START};
-    struct cli_state state = {.stream = {.path = path, .content_type = "application/json"}};
+    struct ds_stream state = {.path = path, .content_type = "application/json"};
     struct registry registry = {.cli = cli};
     struct cli_request request = {.method = "HEAD", .is_safe = true};
     struct cli_answer answer = {0};

@@ -30,7 +30,7 @@ struct reader {
     struct cli *cli;
     const char *path;
     bool is_json;
-    int64_t made_at; /* see cli_reading */
+    int64_t created_at; /* see cli_reading */
     cli_read_fn *fn;
     void *arg;
     struct buf offset; /* NUL-ended */
@@ -66,14 +66,15 @@ static enum cli_exit check_still_same(const struct reader *reader)
     struct cli_answer answer = {0};
     enum cli_exit exit = CLI_DONE;
 
-    if (reader->made_at == 0)
+    if (reader->created_at == 0)
         return CLI_DONE;
     request.url = cli_remote_url(cli, reader->path, "");
     if (!request.url)
         return CLI_FAILED;
     exit = cli_http_send(cli->link, &request, &answer);
     if (exit == CLI_DONE && answer.status == 200)
-        exit = cli_same_stream(cli, reader->path, reader->made_at, cli_remote_made_at(&answer));
+        exit =
+            cli_same_stream(cli, reader->path, reader->created_at, cli_remote_created_at(&answer));
     cli_http_drop(&answer);
     return exit;
 }
@@ -172,8 +173,8 @@ static enum cli_exit poll_stream(struct reader *reader, bool follow)
             break;
         if (answer.status != 200 && answer.status != 204) {
             exit = refuse_read(reader, &answer);
-        } else if ((exit = cli_same_stream(cli, reader->path, reader->made_at,
-                                           cli_remote_made_at(&answer))) != CLI_DONE) {
+        } else if ((exit = cli_same_stream(cli, reader->path, reader->created_at,
+                                           cli_remote_created_at(&answer))) != CLI_DONE) {
             break;
         } else if (take_answer(reader, &answer, follow)) {
             broken = 0;
@@ -347,14 +348,14 @@ static enum cli_exit follow_events(struct reader *reader)
     return exit;
 }
 
-enum cli_exit cli_remote_read(struct cli *cli, const struct cli_state *state,
+enum cli_exit cli_remote_read(struct cli *cli, const struct ds_stream *state,
                               const struct cli_reading *reading, cli_read_fn *fn, void *arg)
 {
-    const char *type = state->stream.content_type;
+    const char *type = state->content_type;
     struct reader reader = {.cli = cli,
-                            .path = state->stream.path,
+                            .path = state->path,
                             .is_json = http_type_kind(type) == HTTP_TYPE_JSON,
-                            .made_at = reading->made_at,
+                            .created_at = reading->created_at,
                             .fn = fn,
                             .arg = arg};
     bool is_text = http_type_kind(type) == HTTP_TYPE_TEXT;

@@ -78,7 +78,7 @@ static bool read_data(const struct cli *cli, struct buf *buf, bool *given)
 static enum cli_exit create_stream(struct cli *cli, const char *path,
                                    const struct ds_create_options *options)
 {
-    struct cli_state state;
+    struct ds_stream state;
     bool created = false;
     enum cli_exit exit = cli->backend->create(cli, path, options, &created, &state);
 
@@ -133,7 +133,7 @@ enum cli_exit cli_close(struct cli *cli)
                                         .content_type = cli_value(cli, "content-type")};
     const char *path = cli_path(cli, cli_operand(cli, 0));
     struct cli_appended appended;
-    struct cli_state state;
+    struct ds_stream state;
     struct buf data = {0};
     enum cli_exit exit = CLI_FAILED;
     bool given;
@@ -145,7 +145,7 @@ enum cli_exit cli_close(struct cli *cli)
     if (exit == CLI_DONE && data.len > 0 && !options.content_type) {
         exit = cli->backend->get(cli, path, &state);
         if (exit == CLI_DONE)
-            options.content_type = state.stream.content_type;
+            options.content_type = state.content_type;
     }
     if (exit == CLI_DONE)
         exit = cli->backend->append(cli, path, data.data, data.len, &options, &appended);
@@ -277,7 +277,7 @@ static void print_state(const struct cli *cli, const struct ds_stream *stream)
 enum cli_exit cli_show(struct cli *cli)
 {
     const char *path = cli_path(cli, cli_operand(cli, 0));
-    struct cli_state state;
+    struct ds_stream state;
     enum cli_exit exit;
 
     if (!path)
@@ -286,8 +286,8 @@ enum cli_exit cli_show(struct cli *cli)
     if (exit != CLI_DONE)
         return exit;
     if (!cli_has(cli, "json"))
-        print_state(cli, &state.stream);
-    else if (!cli_state_print_json(cli, &state.stream))
+        print_state(cli, &state);
+    else if (!cli_state_print_json(cli, &state))
         exit = CLI_FAILED;
     return exit;
 }

@@ -54,20 +54,20 @@ struct tail {
     size_t cut_len;
     const char *state;     /* --state, NULL: none */
     const char *state_new; /* beside it, moved over it */
-    int64_t made_at;       /* the stream, see cli_state */
+    int64_t created_at;    /* of the stream; 0: unknown */
     char last[DS_OFFSET_SIZE * 4];
 };
 
-enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t made_at,
-                              int64_t now_made_at)
+enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t created_at,
+                              int64_t now_created_at)
 {
     char then[CLOCK_TIME_SIZE], now[CLOCK_TIME_SIZE];
     const char *state = cli_value(cli, "state");
 
-    if (made_at == 0 || now_made_at == 0 || made_at == now_made_at)
+    if (created_at == 0 || now_created_at == 0 || created_at == now_created_at)
         return CLI_DONE;
-    clock_format_time(made_at, then);
-    clock_format_time(now_made_at, now);
+    clock_format_time(created_at, then);
+    clock_format_time(now_created_at, now);
     return cli_fail(
         cli, CLI_REPLACED,
         "%s: the stream that was read, created %s, was deleted, and another one has its "
@@ -87,8 +87,8 @@ static bool save_state(const struct tail *tail, const char *offset)
         return false;
     }
     ok = fprintf(file, "%s\n", offset) > 0;
-    if (tail->made_at) {
-        clock_format_time(tail->made_at, made);
+    if (tail->created_at) {
+        clock_format_time(tail->created_at, made);
         ok = fprintf(file, STATE_CREATED "%s\n", made) > 0 && ok;
     }
     ok = fclose(file) == 0 && ok;
@@ -102,7 +102,7 @@ static bool save_state(const struct tail *tail, const char *offset)
 
 /* The offset in the file, and of which stream; NULL when there is no such file yet. False after
    saying why. */
-static bool load_state(struct tail *tail, const char **offset, int64_t *made_at)
+static bool load_state(struct tail *tail, const char **offset, int64_t *created_at)
 {
     FILE *file;
     char line[DS_OFFSET_SIZE * 4] = "", more[80] = "";
@@ -125,7 +125,7 @@ static bool load_state(struct tail *tail, const char **offset, int64_t *made_at)
     if (fgets(more, sizeof more, file) &&
         strncmp(more, STATE_CREATED, strlen(STATE_CREATED)) == 0) {
         more[strcspn(more, "\r\n")] = '\0';
-        (void)clock_parse_time(more + strlen(STATE_CREATED), made_at);
+        (void)clock_parse_time(more + strlen(STATE_CREATED), created_at);
     }
     (void)fclose(file);
     line[strcspn(line, "\r\n")] = '\0';
@@ -231,24 +231,24 @@ static bool take_piece(void *arg, const char *data, size_t len, const char *next
 }
 
 /* Where to begin: the state file, --offset, the beginning. */
-static enum cli_exit find_offset(struct tail *tail, const struct cli_state *state,
+static enum cli_exit find_offset(struct tail *tail, const struct ds_stream *state,
                                  const char **offset)
 {
     const char *given = cli_value(tail->cli, "offset");
-    int64_t made_at = 0;
+    int64_t created_at = 0;
     enum cli_exit exit;
 
     *offset = NULL;
-    if (tail->state && !load_state(tail, offset, &made_at))
+    if (tail->state && !load_state(tail, offset, &created_at))
         return CLI_FAILED;
-    exit = cli_same_stream(tail->cli, state->stream.path, made_at, state->made_at);
+    exit = cli_same_stream(tail->cli, state->path, created_at, state->created_at);
     if (exit != CLI_DONE)
         return exit;
     if (!*offset)
         *offset = given ? given : DS_START;
     /* named now: a connection that breaks before the first message would move it */
     if (strcmp(*offset, DS_NOW) == 0)
-        *offset = state->stream.tail;
+        *offset = state->tail;
     return CLI_DONE;
 }
 
@@ -264,7 +264,7 @@ enum cli_exit cli_tail(struct cli *cli)
                                   .long_poll = cli_has(cli, "long-poll"),
                                   .sse = cli_has(cli, "sse")};
     const char *path = cli_path(cli, cli_operand(cli, 0));
-    struct cli_state state;
+    struct ds_stream state;
     enum http_type_kind kind;
     enum cli_exit exit;
 
@@ -280,13 +280,13 @@ enum cli_exit cli_tail(struct cli *cli)
     exit = cli->backend->get(cli, path, &state);
     if (exit != CLI_DONE)
         return exit;
-    kind = http_type_kind(state.stream.content_type);
+    kind = http_type_kind(state.content_type);
     tail.is_json = kind == HTTP_TYPE_JSON && !tail.raw;
     tail.is_text = kind == HTTP_TYPE_TEXT;
     if (kind == HTTP_TYPE_BINARY && tail.to_terminal && !tail.raw)
         return cli_fail(cli, CLI_USAGE, "%s holds %s: --raw prints it to a terminal all the same",
-                        path, state.stream.content_type);
-    tail.made_at = reading.made_at = state.made_at;
+                        path, state.content_type);
+    tail.created_at = reading.created_at = state.created_at;
     exit = find_offset(&tail, &state, &reading.offset);
     if (exit != CLI_DONE)
         return exit;
