@@ -2,8 +2,8 @@
  * What the rooms of the library (lib_*.c) share. A ds_store is what a responder is made of, without
  * gateway and live desk: store, committer, upkeep, and a few connections for reading.
  *
- *     ds_append ──▶ lib_write ──▶ committer's queue ──▶ … ──▶ finish: the caller goes on
- *     ds_read   ──▶ lib_take  ──▶ read transaction  ──▶ lib_give
+ *     ds_append ──▶ lib_write   ──▶ committer's queue ──▶ … ──▶ finish: the caller goes on
+ *     ds_read   ──▶ lib_acquire ──▶ read transaction  ──▶ lib_release
  *     ds_wait   ──▶ interest, look, sleep on the bell (wake.h)
  *
  * No thread holds two connections, so nobody waits for one in a circle.
@@ -41,9 +41,9 @@ struct ds_store {
     ino_t inode;
 };
 
-/* A connection of one's own until lib_give(); waits while all are taken. */
-enum ds_status lib_take(struct ds_store *store, struct store_conn **conn);
-void lib_give(struct ds_store *store, struct store_conn *conn);
+/* A connection of one's own until lib_release(); waits while all are taken. */
+enum ds_status lib_acquire(struct ds_store *store, struct store_conn **conn);
+void lib_release(struct ds_store *store, struct store_conn *conn);
 
 /*
  * Has apply(batch, asked) called in the committer's transaction (see struct commit_write in

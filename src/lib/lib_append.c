@@ -20,8 +20,8 @@ static enum ds_status apply_append(struct batch *batch, void *asked)
     return stream_append(batch, asked);
 }
 
-static enum ds_status refuse(struct stream_append *append, enum ds_status status,
-                             const char *reason)
+static enum ds_status refuse_append(struct stream_append *append, enum ds_status status,
+                                    const char *reason)
 {
     append->reason = reason;
     return status;
@@ -48,11 +48,11 @@ static enum ds_status take_body(const struct ds_store *store, const void *data, 
                                 struct stream_append *append)
 {
     if (options->seq && strlen(options->seq) > (size_t)store->config.max_header_bytes)
-        return refuse(append, DS_TOO_LARGE, "Stream-Seq is too long");
+        return refuse_append(append, DS_TOO_LARGE, "Stream-Seq is too long");
     if (len > (size_t)store->config.max_body_bytes)
-        return refuse(append, DS_TOO_LARGE, "the data is too large");
+        return refuse_append(append, DS_TOO_LARGE, "the data is too large");
     if (len > 0 && !data)
-        return refuse(append, DS_INVALID, "there is no data");
+        return refuse_append(append, DS_INVALID, "there is no data");
     append->body.data = data;
     append->body.len = len;
     append->body.max_messages = store->config.max_messages;
@@ -64,12 +64,12 @@ static bool is_json_stream(struct ds_store *store, struct arena *arena, const ch
 {
     struct store_conn *conn;
     struct stream stream;
-    enum ds_status status = lib_take(store, &conn);
+    enum ds_status status = lib_acquire(store, &conn);
 
     if (status != DS_OK)
         return false;
     status = store_find(conn, arena, path, clock_wall_ms(), &stream);
-    lib_give(store, conn);
+    lib_release(store, conn);
     return status == DS_OK && stream.kind == HTTP_TYPE_JSON;
 }
 
@@ -83,9 +83,10 @@ static void check_early(struct ds_store *store, struct arena *arena, struct stre
         stream_body_check_json(&append->body);
 }
 
-static enum ds_status ask(struct ds_store *store, struct arena *arena, const char *path,
-                          const void *data, size_t len, const struct ds_append_options *options,
-                          struct stream_append *append, bool *decided)
+static enum ds_status ask_append(struct ds_store *store, struct arena *arena, const char *path,
+                                 const void *data, size_t len,
+                                 const struct ds_append_options *options,
+                                 struct stream_append *append, bool *decided)
 {
     enum ds_status status = lib_path(store, arena, path, &append->path, &append->reason);
 
@@ -101,7 +102,7 @@ static enum ds_status ask(struct ds_store *store, struct arena *arena, const cha
     check_early(store, arena, append);
     status = lib_write(store, apply_append, append, len, false);
     *decided = status == DS_OK;
-    return *decided ? append->verdict : refuse(append, status, NULL);
+    return *decided ? append->verdict : refuse_append(append, status, NULL);
 }
 
 /* What was decided; where nothing was, there is only the reason to tell. */
@@ -132,7 +133,8 @@ enum ds_status ds_append(struct ds_store *store, const char *path, const void *d
     bool decided = false;
 
     if (arena)
-        status = ask(store, arena, path, data, len, options ? options : &none, &append, &decided);
+        status =
+            ask_append(store, arena, path, data, len, options ? options : &none, &append, &decided);
     if (result)
         fill_result(&append, status, decided, result);
     arena_free(arena);

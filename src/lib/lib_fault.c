@@ -16,16 +16,16 @@ static bool is_line(const char *text)
     return !strpbrk(text, "\r\n");
 }
 
-static bool is_any(const struct ds_fault *fault)
+static bool injects_something(const struct ds_fault *fault)
 {
     return fault->status != 0 || fault->delay_ms != 0 || fault->jitter_ms != 0 ||
            fault->drop_connection || fault->has_truncate || fault->corrupt_body ||
            fault->sse_event_type;
 }
 
-static bool is_valid(const struct ds_fault *fault)
+static bool is_fault_valid(const struct ds_fault *fault)
 {
-    return is_any(fault) &&
+    return injects_something(fault) &&
            (fault->status == 0 || (fault->status >= 200 && fault->status <= 599)) &&
            in_range(fault->count, FAULT_MOST) && in_range(fault->retry_after, FAULT_MOST_AGE) &&
            in_range(fault->delay_ms, FAULT_MOST_MS) && in_range(fault->jitter_ms, FAULT_MOST_MS) &&
@@ -36,7 +36,7 @@ static bool is_valid(const struct ds_fault *fault)
 }
 
 /* What is left out becomes what the table has for it. */
-static struct fault to_row(const char *path, const struct ds_fault *fault)
+static struct fault fault_to_row(const char *path, const struct ds_fault *fault)
 {
     bool delayed = fault->delay_ms != 0 || fault->jitter_ms != 0;
 
@@ -56,7 +56,7 @@ static struct fault to_row(const char *path, const struct ds_fault *fault)
     };
 }
 
-static struct ds_fault from_row(const struct fault *row)
+static struct ds_fault fault_from_row(const struct fault *row)
 {
     return (struct ds_fault){
         .status = (int)row->status,
@@ -81,12 +81,12 @@ static struct ds_fault from_row(const struct fault *row)
 static enum ds_status write_fault(struct ds_store *store, const char *path, const struct fault *row)
 {
     struct store_conn *conn;
-    enum ds_status status = lib_take(store, &conn);
+    enum ds_status status = lib_acquire(store, &conn);
 
     if (status != DS_OK)
         return status;
     status = row ? store_fault_set(conn, row) : store_fault_clear(conn, path);
-    lib_give(store, conn);
+    lib_release(store, conn);
     return status;
 }
 
@@ -97,10 +97,10 @@ enum ds_status ds_fault_set(struct ds_store *store, const char *path, const stru
     struct fault row;
     enum ds_status status = arena ? lib_path(store, arena, path, &normal, &reason) : DS_NO_MEMORY;
 
-    if (status == DS_OK && (!fault || !is_valid(fault)))
+    if (status == DS_OK && (!fault || !is_fault_valid(fault)))
         status = DS_INVALID;
     if (status == DS_OK) {
-        row = to_row(normal, fault);
+        row = fault_to_row(normal, fault);
         status = write_fault(store, normal, &row);
     }
     arena_free(arena);
@@ -122,16 +122,16 @@ enum ds_status ds_fault_clear(struct ds_store *store, const char *path)
 }
 
 /* The fault of the path after this one. */
-static enum ds_status find_after(struct ds_store *store, struct arena *arena, const char *path,
-                                 struct fault *row)
+static enum ds_status find_fault_after(struct ds_store *store, struct arena *arena,
+                                       const char *path, struct fault *row)
 {
     struct store_conn *conn;
-    enum ds_status status = lib_take(store, &conn);
+    enum ds_status status = lib_acquire(store, &conn);
 
     if (status != DS_OK)
         return status;
     status = store_fault_after(conn, arena, path, row);
-    lib_give(store, conn);
+    lib_release(store, conn);
     return status;
 }
 
@@ -141,8 +141,8 @@ enum ds_status ds_fault_list(struct ds_store *store, ds_fault_fn *fn, void *arg)
     struct fault row = {.path = ""};
     enum ds_status status = DS_NO_MEMORY;
 
-    while (arena && (status = find_after(store, arena, row.path, &row)) == DS_OK) {
-        struct ds_fault fault = from_row(&row);
+    while (arena && (status = find_fault_after(store, arena, row.path, &row)) == DS_OK) {
+        struct ds_fault fault = fault_from_row(&row);
 
         if (!fn(arg, row.path, &fault))
             break;

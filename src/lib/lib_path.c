@@ -5,7 +5,7 @@
  *     up to 150 bytes   base64url, up to 200 characters
  *     longer            its first 180 characters  ~  16 hexadecimal digits of the path's SHA-256
  *
- * '~' is in no base64url text. Must hold: decode(encode(path)) is path where it was not hashed.
+ * '~' occurs in no base64url text. Must hold: decoding gives the path back unless it was hashed.
  */
 #include <sha2.h>
 #include <stdint.h>
@@ -32,7 +32,7 @@ static char *take_text(struct buf *buf)
 }
 
 /* base64 in its alphabet for names, without padding. */
-static void encode(struct buf *out, const char *data, size_t len)
+static void encode_name(struct buf *out, const char *data, size_t len)
 {
     base64_add(out, data, len);
     while (out->len > 0 && out->data[out->len - 1] == '=')
@@ -48,7 +48,7 @@ char *ds_path_encode(const char *path)
     char digest[SHA256_DIGEST_STRING_LENGTH];
     struct buf out = {0};
 
-    encode(&out, path, hashed ? KEPT_BYTES : len);
+    encode_name(&out, path, hashed ? KEPT_BYTES : len);
     if (hashed) {
         (void)SHA256Data((const uint8_t *)path, len, digest);
         buf_addc(&out, '~');
@@ -79,7 +79,7 @@ static int sextet(char c)
 }
 
 /* Tolerant, as that server is: what is no base64 is passed over, '=' ends it. */
-static void decode(struct buf *out, const char *text, size_t len)
+static void decode_name(struct buf *out, const char *text, size_t len)
 {
     uint32_t bits = 0;
     int held = 0;
@@ -102,7 +102,7 @@ char *ds_path_decode(const char *encoded)
 {
     struct buf bytes = {0}, out = {0};
 
-    decode(&bytes, encoded, without_hash(encoded));
+    decode_name(&bytes, encoded, without_hash(encoded));
     utf8_add_lossy(&out, bytes.data, bytes.len); /* a hashed one may end within a character */
     out.failed |= buf_failed(&bytes);
     buf_close(&bytes);

@@ -39,8 +39,8 @@ static enum ds_status parse_place(const struct ds_store *store, struct arena *ar
 }
 
 /* Finds the stream for a read transaction, and sees to its TTL: somebody reads it. */
-static enum ds_status find(struct ds_store *store, struct store_conn *conn, struct arena *arena,
-                           struct place *place, struct stream *stream)
+static enum ds_status find_stream(struct ds_store *store, struct store_conn *conn,
+                                  struct arena *arena, struct place *place, struct stream *stream)
 {
     int64_t now = clock_wall_ms();
     enum ds_status status = store_hold(conn, arena, place->path, now, stream);
@@ -66,7 +66,7 @@ static enum ds_status read_from(struct ds_store *store, struct store_conn *conn,
 {
     struct stream stream;
     int64_t next = 0;
-    enum ds_status status = find(store, conn, arena, place, &stream);
+    enum ds_status status = find_stream(store, conn, arena, place, &stream);
 
     if (status == DS_OK)
         status = store_read(conn, &stream, place->from, (size_t)store->config.read_chunk_bytes,
@@ -95,11 +95,11 @@ enum ds_status ds_read(struct ds_store *store, const char *path, const char *off
     enum ds_status status = arena ? parse_place(store, arena, path, offset, &place) : DS_NO_MEMORY;
 
     if (status == DS_OK)
-        status = lib_take(store, &conn);
+        status = lib_acquire(store, &conn);
     if (status == DS_OK) {
         status = read_from(store, conn, arena, &place, &data, &read);
         store_end_read(conn);
-        lib_give(store, conn);
+        lib_release(store, conn);
     }
     if (status == DS_OK) {
         read.data = buf_take(&data, &len);
@@ -132,17 +132,17 @@ struct wait {
 };
 
 /* DS_OK: there is something. DS_TIMEOUT: not yet. */
-static enum ds_status look(struct wait *wait)
+static enum ds_status look_for_data(struct wait *wait)
 {
     struct arena *arena = arena_new();
     struct store_conn *conn;
     struct stream stream;
-    enum ds_status status = arena ? lib_take(wait->store, &conn) : DS_NO_MEMORY;
+    enum ds_status status = arena ? lib_acquire(wait->store, &conn) : DS_NO_MEMORY;
 
     if (status == DS_OK) {
-        status = find(wait->store, conn, arena, &wait->place, &stream);
+        status = find_stream(wait->store, conn, arena, &wait->place, &stream);
         store_end_read(conn);
-        lib_give(wait->store, conn);
+        lib_release(wait->store, conn);
     }
     arena_free(arena);
     if (status != DS_OK)
@@ -175,7 +175,7 @@ static bool has_changed(struct wait *wait)
 }
 
 /* Sleeps until the stream may have changed, or for a bounded while; false when time is up. */
-static bool sleep_on(struct wait *wait)
+static bool sleep_on_bell(struct wait *wait)
 {
     int64_t now = clock_monotonic_ms(), recheck = now + wait->recheck_ms;
 
@@ -191,18 +191,18 @@ static bool sleep_on(struct wait *wait)
     return now < wait->until;
 }
 
-static enum ds_status wait_for(struct wait *wait)
+static enum ds_status wait_for_data(struct wait *wait)
 {
-    enum ds_status status = look(wait);
+    enum ds_status status = look_for_data(wait);
 
     if (status != DS_TIMEOUT || clock_monotonic_ms() >= wait->until)
         return status;
     wake_interest(wait->hints, wait->stream_id, 1);
-    do
-        status = look(wait); /* the first time: what came before the interest was counted */
-    while (status == DS_TIMEOUT && sleep_on(wait));
+    do /* the first time: what came before the interest was counted */
+        status = look_for_data(wait);
+    while (status == DS_TIMEOUT && sleep_on_bell(wait));
     if (status == DS_TIMEOUT) /* a last time: not every writer rings the bell */
-        status = look(wait);
+        status = look_for_data(wait);
     wake_interest(wait->hints, wait->stream_id, -1);
     return status;
 }
@@ -224,7 +224,7 @@ enum ds_status ds_wait(struct ds_store *store, const char *path, const char *off
     if (arena)
         status = offset ? parse_place(store, arena, path, offset, &wait.place) : DS_INVALID;
     if (status == DS_OK)
-        status = wait_for(&wait);
+        status = wait_for_data(&wait);
     arena_free(arena);
     return status;
 }

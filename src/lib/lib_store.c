@@ -15,7 +15,7 @@
 
 /* --- connections --- */
 
-enum ds_status lib_take(struct ds_store *store, struct store_conn **conn)
+enum ds_status lib_acquire(struct ds_store *store, struct store_conn **conn)
 {
     enum ds_status status;
 
@@ -39,7 +39,7 @@ enum ds_status lib_take(struct ds_store *store, struct store_conn **conn)
     return status;
 }
 
-void lib_give(struct ds_store *store, struct store_conn *conn)
+void lib_release(struct ds_store *store, struct store_conn *conn)
 {
     (void)pthread_mutex_lock(&store->lock);
     store->idle[store->idles++] = conn;
@@ -72,14 +72,14 @@ struct waiting {
     enum ds_status status;
 };
 
-static enum ds_status apply(struct batch *batch, struct commit_write *write)
+static enum ds_status apply_waiting(struct batch *batch, struct commit_write *write)
 {
     struct waiting *waiting = (struct waiting *)write;
 
     return waiting->apply(batch, waiting->asked);
 }
 
-static void finish(struct commit_write *write, enum ds_status status)
+static void finish_waiting(struct commit_write *write, enum ds_status status)
 {
     struct waiting *waiting = (struct waiting *)write;
 
@@ -94,7 +94,10 @@ enum ds_status lib_write(struct ds_store *store, lib_apply_fn *fn, void *asked, 
                          bool makes_room)
 {
     struct waiting waiting = {
-        .write = {.apply = apply, .finish = finish, .bytes = bytes, .makes_room = makes_room},
+        .write = {.apply = apply_waiting,
+                  .finish = finish_waiting,
+                  .bytes = bytes,
+                  .makes_room = makes_room},
         .apply = fn,
         .asked = asked,
     };
@@ -159,7 +162,7 @@ static enum ds_status take_registry(struct ds_store *store, const char *path)
     return status;
 }
 
-static void tell(void *arg, const struct ds_event *event)
+static void pass_event(void *arg, const struct ds_event *event)
 {
     const struct ds_store *store = arg;
     ds_event_fn *fn = event->kind == DS_EVENT_CREATED ? store->on_created : store->on_deleted;
@@ -189,14 +192,14 @@ static enum ds_status take_options(struct ds_store *store, const struct ds_store
 }
 
 /* The threads of the store leave the signals of the program to its own. */
-static enum ds_status start(struct ds_store *store)
+static enum ds_status start_engine(struct ds_store *store)
 {
     struct engine *engine = &store->engine;
     sigset_t all, before;
     enum ds_status status = engine_open(engine, &store->config, true);
 
     if (status == DS_OK && (store->on_created || store->on_deleted))
-        store_listen(engine->store, tell, store);
+        store_listen(engine->store, pass_event, store);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (status == DS_OK)
@@ -217,7 +220,7 @@ static enum ds_status open_file(struct ds_store *store, const char *path,
         log_error("%s was open when this process was forked: it cannot open it", path);
         status = DS_FAILED;
     }
-    return status == DS_OK ? start(store) : status;
+    return status == DS_OK ? start_engine(store) : status;
 }
 
 static enum ds_status open_memory(struct ds_store *store, const struct ds_store_options *options)
@@ -233,7 +236,7 @@ static enum ds_status open_memory(struct ds_store *store, const struct ds_store_
         status = take_options(store, options);
         store->config.durability = DURABILITY_MEMORY;
         if (status == DS_OK)
-            status = start(store);
+            status = start_engine(store);
         if (status == DS_OK)
             status = connect_all(store);
         free(path);

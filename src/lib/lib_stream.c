@@ -30,8 +30,8 @@ static const char *put_text(char **at, const char *text)
     return copy;
 }
 
-static enum ds_status describe(const struct stream *stream, const char *source,
-                               struct ds_stream **out)
+static enum ds_status describe_stream(const struct stream *stream, const char *source,
+                                      struct ds_stream **out)
 {
     size_t texts = strlen(stream->path) + strlen(stream->content_type) + 2;
     struct block *block = malloc(sizeof *block + texts + (source ? strlen(source) + 1 : 0));
@@ -77,8 +77,8 @@ static enum ds_status find_source(struct store_conn *conn, struct arena *arena,
 }
 
 /* Within a read transaction. */
-static enum ds_status look(struct store_conn *conn, struct arena *arena, const char *path,
-                           struct ds_stream **out)
+static enum ds_status describe_path(struct store_conn *conn, struct arena *arena, const char *path,
+                                    struct ds_stream **out)
 {
     struct stream stream;
     const char *source;
@@ -86,7 +86,7 @@ static enum ds_status look(struct store_conn *conn, struct arena *arena, const c
 
     if (status == DS_OK)
         status = find_source(conn, arena, &stream, &source);
-    return status == DS_OK ? describe(&stream, source, out) : status;
+    return status == DS_OK ? describe_stream(&stream, source, out) : status;
 }
 
 enum ds_status ds_get(struct ds_store *store, const char *path, struct ds_stream **out)
@@ -97,13 +97,13 @@ enum ds_status ds_get(struct ds_store *store, const char *path, struct ds_stream
     enum ds_status status = arena ? lib_path(store, arena, path, &normal, &reason) : DS_NO_MEMORY;
 
     if (status == DS_OK)
-        status = lib_take(store, &conn);
+        status = lib_acquire(store, &conn);
     if (status == DS_OK) {
         status = store_begin_read(conn);
         if (status == DS_OK)
-            status = look(conn, arena, normal, out);
+            status = describe_path(conn, arena, normal, out);
         store_end_read(conn);
-        lib_give(store, conn);
+        lib_release(store, conn);
     }
     arena_free(arena);
     return status;
@@ -118,7 +118,8 @@ struct list {
     enum ds_status status;
 };
 
-static bool collect(void *arg, const struct stream *stream, const char *source, enum ds_status life)
+static bool collect_stream(void *arg, const struct stream *stream, const char *source,
+                           enum ds_status life)
 {
     struct list *list = arg;
 
@@ -133,7 +134,7 @@ static bool collect(void *arg, const struct stream *stream, const char *source, 
         list->streams = streams;
         list->room = room;
     }
-    list->status = describe(stream, source, &list->streams[list->count]);
+    list->status = describe_stream(stream, source, &list->streams[list->count]);
     list->count += list->status == DS_OK;
     return list->status == DS_OK;
 }
@@ -143,13 +144,13 @@ enum ds_status ds_list(struct ds_store *store, const char *prefix, ds_stream_fn 
     const struct store_list wanted = {.prefix = prefix};
     struct list list = {.streams = NULL};
     struct store_conn *conn;
-    enum ds_status status = lib_take(store, &conn);
+    enum ds_status status = lib_acquire(store, &conn);
     bool more = true;
 
     if (status != DS_OK)
         return status;
-    status = store_list(conn, &wanted, clock_wall_ms(), collect, &list);
-    lib_give(store, conn);
+    status = store_list(conn, &wanted, clock_wall_ms(), collect_stream, &list);
+    lib_release(store, conn);
     if (status == DS_OK)
         status = list.status;
     for (size_t i = 0; i < list.count; i++) {
@@ -204,9 +205,9 @@ static enum ds_status take_fork(const struct ds_store *store, struct arena *aren
     return lib_path(store, arena, options->fork_of, &create->source, &reason);
 }
 
-static enum ds_status take_body(const struct ds_store *store,
-                                const struct ds_create_options *options,
-                                struct stream_create *create)
+static enum ds_status take_content(const struct ds_store *store,
+                                   const struct ds_create_options *options,
+                                   struct stream_create *create)
 {
     const char *type = options->content_type;
 
@@ -223,8 +224,9 @@ static enum ds_status take_body(const struct ds_store *store,
     return create->body.reason ? create->body.verdict : DS_OK;
 }
 
-static enum ds_status ask(struct ds_store *store, struct arena *arena, const char *path,
-                          const struct ds_create_options *options, struct stream_create *create)
+static enum ds_status ask_create(struct ds_store *store, struct arena *arena, const char *path,
+                                 const struct ds_create_options *options,
+                                 struct stream_create *create)
 {
     const char *type = options->content_type, *reason;
     enum ds_status status = lib_path(store, arena, path, &create->path, &reason);
@@ -236,7 +238,7 @@ static enum ds_status ask(struct ds_store *store, struct arena *arena, const cha
     if (status == DS_OK)
         status = take_fork(store, arena, options, create);
     if (status == DS_OK)
-        status = take_body(store, options, create);
+        status = take_content(store, options, create);
     create->content_type = type;
     create->closed = options->closed;
     create->arena = arena;
@@ -253,10 +255,10 @@ enum ds_status ds_create(struct ds_store *store, const char *path,
     struct stream_create create = {.path = NULL};
     struct arena *arena = arena_new();
     enum ds_status status =
-        arena ? ask(store, arena, path, options ? options : &none, &create) : DS_NO_MEMORY;
+        arena ? ask_create(store, arena, path, options ? options : &none, &create) : DS_NO_MEMORY;
 
     if (status == DS_OK && stream)
-        status = describe(&create.stream, create.source, stream);
+        status = describe_stream(&create.stream, create.source, stream);
     if (status == DS_OK && created)
         *created = create.created;
     arena_free(arena);

@@ -114,7 +114,7 @@ static char **make_environment(struct ds_test_server *server,
 }
 
 /* The program may go elsewhere before it injects a fault. */
-static const char *absolute(struct arena *arena, const char *path)
+static const char *absolute_path(struct arena *arena, const char *path)
 {
     char *folder;
 
@@ -231,8 +231,8 @@ static bool read_url(struct ds_test_server *server, int from, int64_t timeout_ms
     return false;
 }
 
-static enum ds_status start(struct ds_test_server *server,
-                            const struct ds_test_server_options *options)
+static enum ds_status start_server(struct ds_test_server *server,
+                                   const struct ds_test_server_options *options)
 {
     const char *script = find_script(server->arena), *port;
     enum ds_status status = DS_FAILED;
@@ -243,7 +243,7 @@ static enum ds_status start(struct ds_test_server *server,
     if (!script)
         return DS_FAILED;
     if (options->database) {
-        server->database = absolute(server->arena, options->database);
+        server->database = absolute_path(server->arena, options->database);
         status = server->database ? DS_OK : DS_NO_MEMORY;
     } else {
         status = make_folder(server);
@@ -287,7 +287,7 @@ enum ds_status ds_test_server_start(const struct ds_test_server_options *options
     server->arena = arena;
     server->owner = getpid();
     server->stdin_end = -1;
-    status = start(server, options);
+    status = start_server(server, options);
     if (status == DS_OK)
         *out = server;
     else
@@ -298,7 +298,7 @@ enum ds_status ds_test_server_start(const struct ds_test_server_options *options
 /* --- the end --- */
 
 /* True when the keeper has ended; another part of the program may have waited for it. */
-static bool has_ended(pid_t pid, int64_t timeout_ms)
+static bool keeper_has_ended(pid_t pid, int64_t timeout_ms)
 {
     int64_t until = clock_monotonic_ms() + timeout_ms;
     const struct timespec moment = {0, 5 * 1000000};
@@ -322,10 +322,11 @@ void ds_test_server_stop(struct ds_test_server *server)
         (void)send(server->stdin_end, "\n", 1, MSG_NOSIGNAL);
     if (server->stdin_end >= 0)
         (void)close(server->stdin_end);
-    if (server->keeper > 0 && server->owner == getpid() && !has_ended(server->keeper, STOP_MS)) {
+    if (server->keeper > 0 && server->owner == getpid() &&
+        !keeper_has_ended(server->keeper, STOP_MS)) {
         log_error("the test server had to be killed");
         (void)kill(-server->keeper, SIGKILL);
-        (void)has_ended(server->keeper, STOP_MS);
+        (void)keeper_has_ended(server->keeper, STOP_MS);
     }
     if (server->keeper == 0 && server->folder)
         (void)rmdir(server->folder);
@@ -349,7 +350,8 @@ const char *ds_test_server_database(const struct ds_test_server *server)
     return server->database;
 }
 
-static enum ds_status open_store(const struct ds_test_server *server, struct ds_store **store)
+static enum ds_status open_server_store(const struct ds_test_server *server,
+                                        struct ds_store **store)
 {
     const struct ds_store_options options = {.durability = DS_DURABILITY_NORMAL};
 
@@ -360,7 +362,7 @@ enum ds_status ds_test_server_inject_fault(struct ds_test_server *server, const 
                                            const struct ds_fault *fault)
 {
     struct ds_store *store = NULL;
-    enum ds_status status = open_store(server, &store);
+    enum ds_status status = open_server_store(server, &store);
 
     if (status == DS_OK)
         status = ds_fault_set(store, path, fault);
@@ -371,7 +373,7 @@ enum ds_status ds_test_server_inject_fault(struct ds_test_server *server, const 
 enum ds_status ds_test_server_clear_injected_faults(struct ds_test_server *server)
 {
     struct ds_store *store = NULL;
-    enum ds_status status = open_store(server, &store);
+    enum ds_status status = open_server_store(server, &store);
 
     if (status == DS_OK)
         status = ds_fault_clear(store, NULL);
