@@ -11,6 +11,7 @@
 # SQLITE=folder takes the SQLite of that folder (an unpacked amalgamation: sqlite3.c and sqlite3.h)
 # instead of the system's, and builds into a folder of its own.
 
+# the same as in include/durable_streams.h
 VERSION = 0.1.0
 PROGRAM = durable-streams.fcgi
 # the C library: the number of its binary interface, and of the file
@@ -49,7 +50,7 @@ OPT      ?= -O2 -g
 WARN      = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wformat=2 -Wundef \
             -Wstrict-prototypes $(if $(WERROR),-Werror)
 HARDEN    = -fstack-protector-strong -fPIC -fvisibility=hidden $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
-DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(SQLITE:%=-I%) -DDS_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(HARDEN) -pthread \
+DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(SQLITE:%=-I%) $(OPT) $(WARN) $(HARDEN) -pthread \
             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
             $(if $(FUZZER),-fsanitize=fuzzer-no-link) $(if $(COVERAGE),$(COUNTING)) -MMD -MP
 # which lines are executed, counted also where threads meet; see tests/coverage.sh

@@ -79,7 +79,20 @@ enum ds_status {
 /* One line of words, static. */
 DS_API const char *ds_status_text(enum ds_status status);
 
-/* The library's version, "MAJOR.MINOR.PATCH", static. */
+/* --------------------------------------------------------------------------------- version -- */
+
+/* The version that a program is compiled with. A later one with the same DS_VERSION_MAJOR and
+   SONAME runs programs that were compiled with an earlier one. */
+#define DS_VERSION_MAJOR 0
+#define DS_VERSION_MINOR 1
+#define DS_VERSION_PATCH 0
+#define DS_VERSION       "0.1.0"
+
+/* For comparisons: #if DS_VERSION_NUMBER >= DS_VERSION_AT(0, 2, 0) */
+#define DS_VERSION_AT(major, minor, patch) ((major)*1000000 + (minor)*1000 + (patch))
+#define DS_VERSION_NUMBER                  DS_VERSION_AT(DS_VERSION_MAJOR, DS_VERSION_MINOR, DS_VERSION_PATCH)
+
+/* The version that a program runs with, in the form of DS_VERSION. Static. */
 DS_API const char *ds_version(void);
 
 /* ----------------------------------------------------------------------------------- store -- */

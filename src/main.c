@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "config/config_environment.h"
+#include "durable_streams.h"
 #include "gateway/gateway_cgi.h"
 #include "gateway/gateway_fcgi.h"
 #include "gateway/supervise.h"

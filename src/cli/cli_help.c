@@ -5,6 +5,7 @@
 
 #include "cli/cli_commands.h"
 #include "cli/cli_table.h"
+#include "durable_streams.h"
 
 static void print_options(const struct cli_option *options)
 {

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/digits.h"
+#include "durable_streams.h"
 
 enum {
     PAUSE_FIRST_MS = 100,
