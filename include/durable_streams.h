@@ -95,6 +95,26 @@ DS_API const char *ds_status_text(enum ds_status status);
 /* The version that a program runs with, in the form of DS_VERSION. Static. */
 DS_API const char *ds_version(void);
 
+/* ------------------------------------------------------------------------------------- log -- */
+
+enum ds_log_level { DS_LOG_ERROR, DS_LOG_WARNING, DS_LOG_INFO, DS_LOG_DEBUG };
+
+/*
+ * Gets one line without a newline, time stamp or level; valid during the call only. One thread
+ * calls it at a time, which may be any thread of the library or one inside a call of the library.
+ * It must return soon, and must not call the library except ds_set_log(), ds_status_text() and
+ * ds_version().
+ */
+typedef void ds_log_fn(void *arg, enum ds_log_level level, const char *message);
+
+/*
+ * Sends the log lines of this process's stores, of every level, to fn. NULL, as at the start:
+ * errors go to standard error, one line each, and all other lines are dropped. Any thread may call
+ * this at any time; when it returns, the function that was set before is not running (unless that
+ * function is the caller) and is not called again.
+ */
+DS_API void ds_set_log(ds_log_fn *fn, void *arg);
+
 /* ----------------------------------------------------------------------------------- store -- */
 
 struct ds_store;

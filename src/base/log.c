@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -27,6 +28,13 @@ static const struct {
 
 static enum log_level least_level = LOG_INFO_;
 static enum { TO_ERROR, TO_JOURNAL, TO_SYSLOG } destination;
+
+/* The library's user may take the lines over at any moment, while threads are logging. */
+static pthread_mutex_t function_lock = PTHREAD_MUTEX_INITIALIZER;
+static log_fn *function;
+static void *function_arg;
+static atomic_bool has_function;              /* so that nobody else takes the lock */
+static _Thread_local bool is_inside_function; /* this thread has the lock already */
 
 void log_open(enum log_level least)
 {
@@ -57,6 +65,45 @@ void log_open_quietly(void)
 {
     least_level = LOG_ERR_;
     destination = TO_ERROR;
+}
+
+void log_hold(void)
+{
+    if (!is_inside_function)
+        (void)pthread_mutex_lock(&function_lock);
+}
+
+void log_let_go(void)
+{
+    if (!is_inside_function)
+        (void)pthread_mutex_unlock(&function_lock);
+}
+
+void log_set_function(log_fn *fn, void *arg)
+{
+    log_hold();
+    function = fn;
+    function_arg = arg;
+    atomic_store(&has_function, fn != NULL);
+    log_let_go();
+}
+
+/* False when the line is to go where lines went before. */
+static bool call_function(enum log_level level, const char *message)
+{
+    bool called = false;
+
+    if (is_inside_function)
+        return false;
+    (void)pthread_mutex_lock(&function_lock);
+    if (function) {
+        is_inside_function = true;
+        function(function_arg, level, message);
+        is_inside_function = false;
+        called = true;
+    }
+    (void)pthread_mutex_unlock(&function_lock);
+    return called;
 }
 
 bool log_is_due(_Atomic int64_t *next)
@@ -91,7 +138,7 @@ void log_line(enum log_level level, const char *format, ...)
     size_t len;
     int n;
 
-    if (level > least_level)
+    if (level > least_level && !atomic_load(&has_function))
         return;
     len = begin_line(line, sizeof line, level);
     va_start(args, format);
@@ -102,8 +149,10 @@ void log_line(enum log_level level, const char *format, ...)
     for (char *c = line + len; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?';
+    if ((atomic_load(&has_function) && call_function(level, line + len)) || level > least_level)
+        return;
     if (destination == TO_SYSLOG) {
-        syslog(levels[level].priority, "%s", line);
+        syslog(levels[level].priority, "%s", line + len);
         return;
     }
     len = strlen(line);

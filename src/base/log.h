@@ -36,6 +36,19 @@ void log_set_least(enum log_level least);
 /* For the library: only errors, and only to standard error; syslog belongs to the program. */
 void log_open_quietly(void);
 
+/*
+ * Sends lines of every level to fn instead, without time stamp and name; NULL: to stderr again.
+ * fn is called by one thread at a time. When this returns, the function that was set before is not
+ * running and will not be called any more. A line that is logged while fn runs, by the same thread,
+ * goes to stderr.
+ */
+typedef void log_fn(void *arg, enum log_level level, const char *message);
+void log_set_function(log_fn *fn, void *arg);
+
+/* Around fork(): no other thread is inside the function in between. */
+void log_hold(void);
+void log_let_go(void);
+
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* For events that may happen a thousand times a second: true at most once a second. `next` belongs

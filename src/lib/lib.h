@@ -41,6 +41,9 @@ struct ds_store {
     ino_t inode;
 };
 
+/* What a process does once, before it opens its first store or sets its log function. */
+void lib_prepare_process(void);
+
 /* A connection of one's own until lib_release(); waits while all are taken. */
 enum ds_status lib_acquire(struct ds_store *store, struct store_conn **conn);
 void lib_release(struct ds_store *store, struct store_conn *conn);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "hints/hints.h"
 #include "lib/lib.h"
 #include "store/store.h"
@@ -29,6 +30,19 @@ static void unlock_stores(void)
     (void)pthread_mutex_unlock(&lock);
 }
 
+/* No other thread may hold a lock of ours at the fork: the child could never take it. */
+static void prepare_fork(void)
+{
+    log_hold();
+    lock_stores();
+}
+
+static void continue_parent(void)
+{
+    unlock_stores();
+    log_let_go();
+}
+
 static void abandon_stores(void)
 {
     struct ds_store *store;
@@ -39,11 +53,12 @@ static void abandon_stores(void)
         LIST_INSERT_HEAD(&inherited, store, link);
     }
     unlock_stores();
+    log_let_go();
 }
 
 void lib_fork_prepare(void)
 {
-    (void)pthread_atfork(lock_stores, unlock_stores, abandon_stores);
+    (void)pthread_atfork(prepare_fork, continue_parent, abandon_stores);
 }
 
 void lib_fork_add(struct ds_store *store)

@@ -252,16 +252,22 @@ static void prepare_process(void)
     lib_fork_prepare();
 }
 
+void lib_prepare_process(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, prepare_process);
+}
+
 enum ds_status ds_store_open(const char *path, const struct ds_store_options *options,
                              struct ds_store **out)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct ds_store *store;
     enum ds_status status;
 
     if (!path || !path[0])
         return DS_INVALID;
-    (void)pthread_once(&once, prepare_process);
+    lib_prepare_process();
     store = calloc(1, sizeof *store);
     if (!store)
         return DS_NO_MEMORY;
