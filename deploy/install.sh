@@ -83,6 +83,9 @@ edited() {
 
 one 755 "$program" "$libexecdir/$name"
 one 644 "deploy/man/$name.8" "$mandir/man8/$name.8"
+for page in deploy/man/*.7; do
+    one 644 "$page" "$mandir/man7/${page##*/}"
+done
 # what dsctl serve starts
 one 755 deploy/run.sh "$libexecdir/serve"
 for conf in main.conf site.conf; do
