@@ -1,15 +1,13 @@
-# durable-streams-fcgi
+# durable-streams-fcgi: `make help` lists the targets.
 #
-#   make            build the program, dsctl and the C library into build/
-#   make run        install what is missing, build, serve on http://127.0.0.1:4437
-#   make test       install what is missing, build, run every test
-#   make help       the other targets
-#
-# Options: V=1 shows the commands, SANITIZE=address,undefined (or thread) builds into a folder of
-# its own with these sanitizers, as does CC=clang, WERROR=1 makes warnings errors, STATIC=1 links
-# every library into the program, which as plain CGI starts much faster then, and leaves dsctl out.
-# SQLITE=folder takes the SQLite of that folder (an unpacked amalgamation: sqlite3.c and sqlite3.h)
-# instead of the system's, and builds into a folder of its own.
+# Options:
+#   V=1              show the commands
+#   WERROR=1         make warnings errors
+#   CC=clang, SANITIZE=address,undefined or thread: each has a folder of its own below build/
+#   STATIC=1         link every library into the server, so that it starts much faster as plain CGI;
+#                    dsctl is left out
+#   SQLITE=folder    take the SQLite of that folder, an unpacked amalgamation (sqlite3.c, sqlite3.h),
+#                    instead of the system's
 
 # the same as in include/durable_streams.h
 VERSION = 0.1.0
@@ -378,29 +376,69 @@ test-package:
 clean:
 	rm -rf build
 
-help:
-	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo '  make test-doors every web server by the same tests, and what it can do'
-	@echo '  make prove      power cuts, kills and faults for hours: PROVE_MINUTES= of each part'
-	@echo '  make bench      side by side with the reference server; bench-quick in three minutes,'
-	@echo '                  bench-scale how the cost grows; PLOT=file.svg draws it'
-	@echo "  make callgrind  instructions a request; UPDATE='why' writes them to the table"
-	@echo '  make check      unit tests alone; with SANITIZE=address,undefined for instance'
-	@echo '  make check-sqlite   those of the store with the newest SQLite'
-	@echo '  make check-threads  what has threads, under ThreadSanitizer'
-	@echo '  make clang      the same by clang, whose warnings are errors'
-	@echo '  make fuzz       searches for inputs that break a parser; FUZZ_SECONDS=30 each,'
-	@echo "                  FUZZ_NAMES='json fcgi' these alone"
-	@echo '  make coverage   lines that the unit tests execute, or COVERAGE_SUITES of tests/run.sh'
-	@echo '  make lint       clang-format, cppcheck and clang-tidy, all clean'
-	@echo '  make install    DESTDIR= and prefix= as usual; uninstall takes it away'
-	@echo '  make deb        a Debian package into build/deb/'
-	@echo '  make test-package   that package in a clean Debian root, as root'
-	@echo '  make man-settings   the settings in the manual page, after a change of src/config/config.c'
-	@echo '  make dist       a tarball into build/'
-	@echo '  make clean      delete build/'
+# A page for each manual page of deploy/man, or PAGE= one of them: PAGE=dsctl
+man:
+	@if [ -t 1 ]; then exec man -l deploy/man/$(or $(PAGE),*).[1-9]; fi; \
+	for page in deploy/man/$(or $(PAGE),*).[1-9]; do \
+		printf '%-40s %s\n' "$$page" "$$(sed -n 's/^\.Nd //p' $$page | head -n 1)"; \
+	done
 
-.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale callgrind check check-threads clang fuzz fuzzers coverage lint install uninstall dist deb test-package clean help
+html:
+	@sh deploy/packages.sh html
+	@sh deploy/html.sh build/html
+
+define HELP
+Use it
+  make                  build the server, dsctl and the C library into build/
+  make run              install missing packages, build, serve on http://127.0.0.1:4437
+                        PORT=4500 (0: a free port), HOST=, DATA=folder, every setting DS_...
+  make install          DESTDIR= and prefix= as usual; make uninstall removes it
+  make deb              Debian packages into build/deb/
+  make dist             a tarball of the sources into build/
+
+Read about it
+  make help             this
+  make man              the manual pages; PAGE=dsctl for one of them
+  make html             the same as HTML into build/html/
+  make man-settings     the settings in durable-streams.fcgi(8), after a change of src/config/config.c
+
+Test it
+  make test             install missing packages, build, run every test (a quarter of an hour)
+  make check            only the unit tests and the corpora of the fuzzers
+  make test-programs    build everything that tests/run.sh needs; then sh tests/run.sh SUITE...
+  make test-doors       only the web servers: the conformance suite and a matrix at each of them
+  make test-package     the Debian packages in a clean Debian, as root
+  make prove            power cuts, kills and faults for hours: PROVE_MINUTES=20 for each part,
+                        PROVE='power crash' for some parts
+  make fuzz             search for inputs that break a parser: FUZZ_SECONDS=30 for each,
+                        FUZZ_NAMES='json fcgi' for some
+  make check-threads    threaded code under ThreadSanitizer
+  make check-sqlite     the tests of the store with the newest SQLite
+  make coverage         lines that the unit tests execute, or COVERAGE_SUITES='unit wire:nginx'
+
+Check the sources
+  make lint             clang-format, clang-tidy, cppcheck, shellcheck, mandoc
+  make clang            build with clang, and run its unit tests
+
+Measure it
+  make bench            side by side with the npm reference server (a quarter of an hour);
+                        BENCH='--rounds 5 HEAD' chooses, PLOT=file.svg draws
+  make bench-quick      the same in three minutes
+  make bench-scale      how the cost grows with the data (half an hour)
+  make callgrind        instructions for each request; UPDATE='why they changed' writes the table
+
+  make clean            delete build/
+
+Options of every build: V=1 shows the commands, WERROR=1 makes warnings errors, CC=clang,
+SANITIZE=address,undefined or SANITIZE=thread, STATIC=1 links the libraries into the server (faster
+as plain CGI), SQLITE=folder takes the sqlite3.c in that folder.
+endef
+
+help:
+	$(info $(HELP))
+	@:
+
+.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale callgrind check check-threads clang fuzz fuzzers coverage lint install uninstall dist deb test-package clean help man html
 .DELETE_ON_ERROR:
 .SECONDARY:
 

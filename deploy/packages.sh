@@ -8,6 +8,7 @@
 #   deploy/packages.sh clang   what `make clang` needs
 #   deploy/packages.sh fuzz    what `make fuzz` and `make coverage` need
 #   deploy/packages.sh deb     what `make deb` needs
+#   deploy/packages.sh html    what `make html` needs
 #   deploy/packages.sh package what `make test-package` needs, which builds the package first
 #
 # Says nothing when nothing is missing. Exit status 1, with one line on stderr, when something is
@@ -29,7 +30,7 @@ clang="$build clang:clang check libsubunit-dev"
 # what sanitizers and libFuzzer need at run time has clang's version in its name; 14 is Debian 12's
 version=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
 fuzz="$clang llvm:llvm-cov libclang-rt-${version:-14}-dev"
-lint="$build clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck"
+lint="$build clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck mandoc:mandoc"
 
 case ${1-} in
 run) wanted=$run ;;
@@ -45,10 +46,11 @@ lint) wanted=$lint ;;
 clang) wanted=$clang ;;
 fuzz) wanted=$fuzz ;;
 deb) wanted=$deb ;;
+html) wanted=mandoc:mandoc ;;
 package) wanted="$deb debootstrap:debootstrap systemd-container:systemd-nspawn
         lintian:lintian curl:curl" ;;
 *)
-    echo "usage: $0 run|test|bench|lint|clang|fuzz|deb|package" >&2
+    echo "usage: $0 run|test|bench|lint|clang|fuzz|deb|html|package" >&2
     exit 2
     ;;
 esac

@@ -48,6 +48,9 @@ for script in .ci/run deploy/*.sh deploy/*/*.sh deploy/*/*.cgi tests/*.sh tests/
     fi
 done
 
+# warnings of the manual pages; style (a line of 81 characters) is left to their writers
+mandoc -Tlint -W warning deploy/man/*.[1-9] || bad=1
+
 # the lock file names packages, not where they were downloaded from
 if grep -q '"resolved"' tests/package-lock.json; then
     complain 'tests/package-lock.json holds download addresses'
