@@ -376,7 +376,7 @@ test-package:
 clean:
 	rm -rf build
 
-# A page for each manual page of deploy/man, or PAGE= one of them: PAGE=dsctl
+# reads the manual pages of deploy/man one after the other, or one of them: PAGE=dsctl
 man:
 	@if [ -t 1 ]; then exec man -l deploy/man/$(or $(PAGE),*).[1-9]; fi; \
 	for page in deploy/man/$(or $(PAGE),*).[1-9]; do \

@@ -20,6 +20,9 @@ code=$(find src -name '*.[ch]' | sort)
 # Each floor includes from lower ones only.
 sh tests/floors.sh >&2 || bad=1
 
+# The pages name only what is there.
+sh tests/pages.sh >&2 || bad=1
+
 # Each outside world has one floor that knows it.
 only_in() { # pattern, files that may, what it is
     found=$(grep -lE "^ *# *include *[<\"]$1[>\"]" $code | grep -vE "^src/($2)\$")

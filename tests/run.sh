@@ -5,6 +5,7 @@
 #   tests/run.sh unit               the Check programs and the replay of the fuzz corpora
 #   tests/run.sh unit:wake fuzz:json    these of them: tests/unit/test_wake.c, tests/fuzz/corpus/json/
 #   tests/run.sh floors             the includes of src/ against its floors: tests/floors.sh
+#   tests/run.sh pages              the links and names in the Markdown pages: tests/pages.sh
 #   tests/run.sh proof              the proofs of tests/proof, some seconds of each
 #   tests/run.sh system             the system tests
 #   tests/run.sh doors              the conformance suite and the gateway cases at every door
@@ -275,6 +276,7 @@ run_suite() {
     case $1 in
     all)
         script floors
+        script pages
         unit
         proof
         rm -rf "$B/doors" "$B/doors.md"
@@ -286,7 +288,7 @@ run_suite() {
     unit) unit ;;
     unit:*) unit_program "$B/unit/test_${1#*:}" ;;
     fuzz:*) fuzz_program "$B/fuzz/${1#*:}" ;;
-    floors) script floors ;;
+    floors | pages) script "$1" ;;
     proof) proof ;;
     system)
         # shellcheck disable=SC2086 # words are meant to split
