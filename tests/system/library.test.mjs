@@ -188,12 +188,12 @@ describe("programs outside of the sources", () => {
     expect(tool(program, [])).toBe("/v1/stream/cpp 0000000000000000_0000000000000008\nfrom C++\n")
   })
 
-  // every block of C in the README, with the packages that the command below it names
-  const readme = fs.readFileSync(path.join(root, "README.md"), "utf8")
+  // every block of C on the page, with the packages that the command below it names
+  const readme = fs.readFileSync(path.join(root, "include/README.md"), "utf8")
   const examples = [...readme.matchAll(/```c\n([^]*?)```\n\n```sh\ncc (\S+) \$\(pkg-config (.*?)\)/g)]
 
   test.each(examples.map(([, code, name, args]) => [name, code, args]))(
-    "of the README: %s",
+    "of include/README.md: %s",
     (name, code, args) => {
       const source = path.join(outside, name)
       fs.writeFileSync(source, code)
