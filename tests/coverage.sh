@@ -1,9 +1,9 @@
 #!/bin/sh
-# Which lines of src/ the tests execute, a file a line, and the functions that none has called in
-# build/coverage/uncalled.txt. Called by `make coverage`, which has built the programs into
-# build/coverage/; the arguments are suites of tests/run.sh, unit when there are none.
+# Prints for each file of src/ how many lines the tests execute, and lists the functions that no test
+# calls in build/coverage/uncalled.txt. `make coverage` calls it, after it has built the programs into
+# build/coverage/. The arguments are suites of tests/run.sh; without any, it runs unit.
 #
-# A process that is killed tells nothing of itself, so of the crash tests little is seen.
+# A process that is killed writes no profile, so the crash tests count for little here.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 B=build/coverage
@@ -11,7 +11,7 @@ export B
 profiles=$(pwd)/$B/profiles
 rm -rf "$profiles" && mkdir -p "$profiles" || exit 1
 
-# processes of one program add up in four files
+# all processes of a program share four profiles, and add to them
 LLVM_PROFILE_FILE="$profiles/%4m.profraw"
 export LLVM_PROFILE_FILE
 [ $# -gt 0 ] || set -- unit

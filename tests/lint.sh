@@ -1,10 +1,10 @@
 #!/bin/sh
-# Style, static analysis and the floors of src. Says nothing but what is wrong.
+# Style, static analysis, and the floors of src/. Prints only faults.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 bad=0
 
-# what stands where it must not
+# complain TEXT: reports a fault
 complain() {
     echo "$1" >&2
     bad=1
@@ -24,9 +24,9 @@ sh tests/floors.sh >&2 || bad=1
 sh tests/pages.sh >&2 || bad=1
 
 # Each outside world has one floor that knows it.
-only_in() { # pattern, files that may, what it is
+only_in() { # pattern of a header, files that may include it, its name
     found=$(grep -lE "^ *# *include *[<\"]$1[>\"]" $code | grep -vE "^src/($2)\$")
-    [ -z "$found" ] || complain "$3 outside its room: $(echo "$found" | tr '\n' ' ')"
+    [ -z "$found" ] || complain "$3 outside its folder: $(echo "$found" | tr '\n' ' ')"
 }
 only_in '(fcgiapp|fcgi_stdio|fastcgi|fcgi_config)\.h' 'gateway/[a-z_]*\.c' 'libfcgi'
 only_in 'sqlite3\.h' 'store/(sqlite|tools)/[a-z_]*\.[ch]' 'SQLite'
@@ -39,9 +39,9 @@ found=$(grep -lwE 'environ|getenv|secure_getenv' $code | grep -vE '^src/(gateway
 found=$(grep -nE 'sqlite3_(v?mprintf|v?snprintf)|printf[^;]*"(SELECT|INSERT|UPDATE|DELETE) ' $code)
 [ -z "$found" ] || complain "SQL by printf: $found"
 
-# A file fits one head.
+# A file is short enough to be read at once.
 found=$(wc -l $code | awk '$2 != "total" && $1 > 700 { print $2, $1 }')
-[ -z "$found" ] || complain "longer than a head holds: $found"
+[ -z "$found" ] || complain "longer than 700 lines: $found"
 
 for script in .ci/run deploy/*.sh deploy/*/*.sh deploy/*/*.cgi tests/*.sh tests/fuzz/*.sh tests/proof/*.sh tests/system/*/*.sh sql/*.sh; do
     [ -f "$script" ] || continue
@@ -54,7 +54,7 @@ done
 # warnings of the manual pages; style (a line of 81 characters) is left to their writers
 mandoc -Tlint -W warning deploy/man/*.[1-9] || bad=1
 
-# the lock file names packages, not where they were downloaded from
+# the lock file names packages, not the server they were downloaded from
 if grep -q '"resolved"' tests/package-lock.json; then
     complain 'tests/package-lock.json holds download addresses'
 fi
@@ -62,7 +62,7 @@ fi
 cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
     --std=c11 --suppress=missingIncludeSystem -D_GNU_SOURCE -Iinclude -Isrc src || bad=1
 
-# the slowest last, on two cores
+# the slowest check last, on two cores
 # shellcheck disable=SC2016 # "$@" is meant for the inner shell
 printf '%s\n' $code | grep '\.c$' | xargs -P 2 -n 3 sh -c '
     clang-tidy --quiet "$@" -- -std=c11 -D_GNU_SOURCE -Iinclude -Isrc 2>/dev/null' sh || bad=1

@@ -1,12 +1,12 @@
 #!/bin/sh
-# The Debian package: built, looked at, and put through its life in a clean Debian 12 root:
-# installed, served through nginx, killed, upgraded under load, removed, installed again, purged.
-# Closes with the line `N passed, N failed`.
+# Builds the Debian packages, inspects them, and puts them through their life in a clean Debian 12
+# system: installed, served through nginx, killed, upgraded under load, removed, installed again,
+# purged. The last line is `N passed, N failed`.
 #
-# Anybody can run it. The root needs root, debootstrap, systemd-nspawn and a Debian mirror, which is
-# the one of this machine's apt; what is missing is said, and its part left out. In that root runs a
-# real systemd where the machine allows it. Where it does not, the service is started by hand with
-# what the installed unit says (BOOT=no: without trying).
+# Any user can run it. The clean system needs root, debootstrap, systemd-nspawn and a Debian mirror
+# (that of this machine's apt). If one of them is missing, the script says so and leaves that part out.
+# The clean system runs a real systemd where the machine allows it. Elsewhere, or with BOOT=no, the
+# script starts the service by hand, with the settings of the installed unit.
 # shellcheck disable=SC2317,SC2016 # check and within call the functions; $ in quotes is awk's or dpkg's
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -42,7 +42,7 @@ alive() {
     [ -n "$1" ] && read -r _ _ state _ 2>/dev/null <"/proc/$1/stat" && [ "$state" != Z ]
 }
 
-# within SECONDS COMMAND ...: until it succeeds
+# within SECONDS COMMAND ...: repeats the command until it succeeds
 within() {
     tries=$(($1 * 5))
     shift
@@ -89,7 +89,7 @@ close() {
     exit
 }
 
-# --- what anybody can check ---
+# --- checks that need no root ---
 
 same_settings() {
     settings() {
@@ -111,7 +111,7 @@ same_version() {
     [ "$(sed -n '1s/^durable-streams (\(.*\)) .*/\1/p' deploy/debian/changelog)" = "$version" ]
 }
 
-# dsctl starts the server that was installed with it
+# dsctl serve starts the server that was installed beside it
 served() {
     "$scratch/tree/opt/ds/bin/dsctl" serve --port 0 --memory --print-url --quiet >"$scratch/url" &
     serving=$!
@@ -122,7 +122,7 @@ served() {
     wait $serving && [ $created -eq 0 ]
 }
 
-# what is installed is taken away again, and names its own places
+# uninstall removes every file that install made; installed files name the paths of this prefix
 install_and_uninstall() {
     rm -rf "$scratch/tree"
     make -s install DESTDIR="$scratch/tree" prefix=/opt/ds || return 1
@@ -149,7 +149,7 @@ units_are_clean() {
     [ -z "$complaints" ] || { echo "$complaints" && false; }
 }
 
-# 0.0 is safe, 10.0 is a program without any protection
+# from 0.0 (confined) to 10.0 (no protection at all)
 exposure() {
     systemd-analyze security --offline=true --threshold=10 "$scratch/units/durable-streams.service" |
         tail -n 1 | tee "$scratch/exposure"
@@ -162,7 +162,8 @@ has_files() {
     for file in ./usr/lib/durable-streams/durable-streams.fcgi ./usr/lib/durable-streams/serve \
         ./usr/lib/durable-streams/nginx/main.conf ./usr/lib/durable-streams/nginx/site.conf \
         ./lib/systemd/system/durable-streams.service ./lib/systemd/system/durable-streams.socket \
-        ./usr/share/man/man8/durable-streams.fcgi.8.gz ./etc/default/durable-streams \
+        ./usr/share/man/man8/durable-streams.fcgi.8.gz \
+        ./usr/share/man/man7/durable-streams-protocol.7.gz ./etc/default/durable-streams \
         ./usr/share/doc/durable-streams/copyright ./usr/lib/sysusers.d/durable-streams.conf \
         ./usr/share/doc/durable-streams/examples/nginx/site.conf \
         ./usr/share/doc/durable-streams/examples/backup.md \
@@ -183,7 +184,7 @@ has_files() {
         ./usr/include/durable_streams.h ./usr/share/man/man3/durable_streams.3.gz; do
         grep -qxF "$file" "$scratch/list-lib" || { echo "missing: $file" && return 1; }
     done
-    # every example and option that the tree has
+    # every example and option of the sources
     for file in deploy/nginx/*.conf deploy/lighttpd/*.conf deploy/apache/*.conf \
         deploy/*/options/*.conf deploy/shared-hosting/* deploy/shared-hosting/.htaccess; do
         [ -f "$file" ] || continue
@@ -195,7 +196,7 @@ has_files() {
         esac
         grep -qxF "$name" "$scratch/list" || { echo "missing: $name" && return 1; }
     done
-    # what a person edits is asked about in an upgrade
+    # files that people edit: an upgrade asks before it replaces them
     dpkg-deb -I "$deb" conffiles >"$scratch/conffiles"
     grep '^\./etc/.*[^/]$' "$scratch/list" | sed 's/^\.//' | sort >"$scratch/etc"
     sort "$scratch/conffiles" | diff - "$scratch/etc"
@@ -212,7 +213,7 @@ check "the changelog's version is the Makefile's" same_version
 check 'make install and make uninstall' install_and_uninstall
 if command -v systemd-analyze >/dev/null; then
     check 'the units are clean' units_are_clean
-    check 'the service is locked in' exposure && sed 's/^/          /' "$scratch/exposure"
+    check 'the service is confined' exposure && sed 's/^/          /' "$scratch/exposure"
 else
     say 'NOT DONE: checks of the units (no systemd-analyze)'
 fi
@@ -223,7 +224,7 @@ if ! command -v dpkg-buildpackage >/dev/null || ! command -v dh >/dev/null; then
 fi
 check 'the package is built, unit tests included' make deb || close
 deb=$(echo build/deb/durable-streams_"$version"_*.deb)
-check 'the package has what it should' has_files
+check 'the packages have all files' has_files
 if command -v lintian >/dev/null; then
     check 'lintian finds no error and no warning' lintian --allow-root --fail-on error,warning \
         build/deb/durable-streams_"$version"_*.changes
@@ -233,7 +234,7 @@ fi
 
 # --- the life of a package ---
 
-# the mirror of this machine's apt, for Debian 12
+# the Debian 12 mirror of this machine's apt
 mirror() {
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
         [ -f "$file" ] || continue
@@ -262,7 +263,7 @@ inside() {
     fi
 }
 
-# the first process of the container, as this machine counts
+# the first process of the container, by its id on this machine
 find_leader() {
     leader=
     for status in /proc/[0-9]*/status; do
@@ -281,10 +282,10 @@ booted() {
     find_leader && inside systemctl is-active multi-user.target
 }
 
-# its network is ours: nginx in there listens on a free port of this machine
+# the container shares this machine's network: its nginx listens on a free port
 boot() {
     keep=
-    [ -d /run/systemd/system ] || keep=--keep-unit # nobody to ask for a scope of its own
+    [ -d /run/systemd/system ] || keep=--keep-unit # without a systemd here, nspawn cannot get a scope of its own
     # shellcheck disable=SC2086 # one word or none
     systemd-nspawn -q -b -D "$root" --private-users=no --register=no $keep --console=pipe \
         </dev/null >"$scratch/console" 2>&1 &
@@ -327,7 +328,7 @@ main_pid() {
     inside systemctl show -P MainPID durable-streams.service
 }
 
-# what the unit says, in place of systemd
+# starts the service by hand, as the unit describes it
 start_by_hand() {
     unit=$root/lib/systemd/system/durable-streams.service
     exec_start=$(sed -n 's/^ExecStart=//p' "$unit")
@@ -341,7 +342,7 @@ start_by_hand() {
         >>"$scratch/console" 2>&1 &
     server=$!
     by_hand="$by_hand $server"
-    # systemd-socket-activate makes it 0644; the mode is the socket unit's
+    # systemd-socket-activate makes the socket 0644; set the mode of the socket unit
     within 10 inside test -S /run/durable-streams/app.sock &&
         inside chmod "$(sed -n 's/^SocketMode=//p' "${unit%.service}.socket")" \
             /run/durable-streams/app.sock
@@ -352,7 +353,7 @@ stop_by_hand() {
     within 15 dead "$server"
 }
 
-# an append every 50 ms, repeated until it is acknowledged; a retry is told by its number
+# appends every 50 ms, and repeats each append until it is acknowledged; its number tells retries apart
 write_on() {
     number=0
     while [ ! -e "$scratch/enough" ]; do
@@ -384,7 +385,7 @@ install_package() {
     return 1
 }
 
-# the next version: the same files under a higher number
+# the next version: the same files with a higher version number
 next_version() {
     dpkg-deb -R "$deb" "$scratch/next" &&
         sed -i "s/^Version: .*/Version: $version+1/" "$scratch/next/DEBIAN/control" &&
@@ -454,7 +455,7 @@ without_socket() {
     within 20 answers && is_enabled
 }
 
-# the commands of the page, as they stand there
+# runs the commands of the page as they are printed there
 page() {
     awk -v heading="## $1" '$0 == heading { here = 1; next } here && /^```sh/ { code = 1; next }
         code && /^```/ { exit } code' deploy/backup.md >"$root/var/cache/page.sh"
@@ -522,7 +523,7 @@ purge() {
     ! inside getent passwd durable-streams && ! inside getent group durable-streams
 }
 
-# the C library of the packages: a user's program, built and run in there, test server included
+# builds and runs a program with the packaged C library, its test server included
 uses_library() {
     for package in libdurablestreams0 libdurablestreams-dev; do
         cp "build/deb/${package}_${deb#*_}" "$root/var/cache/$package.deb" || return 1
@@ -553,10 +554,10 @@ fi
 clean_root() {
     debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,nginx-light,sqlite3 \
         "$suite" "$root" "$mirror" || return 1
-    # nothing may take port 80, which is this machine's
+    # the container must not take port 80 of this machine
     rm -f "$root/etc/nginx/sites-enabled/default"
     cp /etc/resolv.conf "$root/etc/resolv.conf"
-    # how this machine reaches its mirror, if by a detour
+    # use the same proxy for the mirror as this machine
     grep -hsiE '^ *Acquire::(http|https)::Proxy' /etc/apt/apt.conf /etc/apt/apt.conf.d/* \
         >"$root/etc/apt/apt.conf.d/90proxy"
     chroot "$root" apt-get update -q
@@ -587,25 +588,25 @@ first_install() {
     fi
 }
 check 'installed' first_install || close
-check 'its user is there' inside getent passwd durable-streams
-check 'its socket is for the web server alone' door_is_right
-check 'nginx in front, from the example' front || close
-check 'a stream' make_stream /v1/stream/first hello
-check 'a C program of the library, with its test server' uses_library
+check 'its user exists' inside getent passwd durable-streams
+check 'only the web server can use its socket' door_is_right
+check 'nginx serves it with the example site' front || close
+check 'a stream can be created' make_stream /v1/stream/first hello
+check 'a C program works with the library and its test server' uses_library
 if [ -n "$leader" ]; then
     check 'service and socket are active and enabled' is_enabled
     check 'it runs as its user and can become nobody else' runs_as_user
-    check 'killed, it comes back with the data' survives_kill
-    check 'in memory mode' in_memory
-    check 'without socket activation' without_socket
-    check 'backup and restore, by the page' backup_and_restore
+    check 'it restarts with its data after kill -9' survives_kill
+    check 'it runs in memory mode' in_memory
+    check 'it runs without socket activation' without_socket
+    check 'backup and restore work as the page describes' backup_and_restore
 fi
-check 'the next version' next_version
-check 'upgraded while clients write; edited settings stay' upgrade &&
+check 'the next version is built' next_version
+check 'an upgrade under load keeps edited settings' upgrade &&
     sed 's/^/          /' "$scratch/upgrade"
-check 'every append is there, once' all_there_once
-check 'removed; data and user stay' remove
+check 'every append is stored once' all_there_once
+check 'removal keeps data and user' remove
 check 'installed again' install_package "$scratch/next.deb"
-check 'the data is there' all_there_once
-check 'purged: data, settings and user are gone' purge
+check 'the data is still there' all_there_once
+check 'purge removes data, settings and user' purge
 close

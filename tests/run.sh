@@ -1,22 +1,23 @@
 #!/bin/sh
-# Runs tests and closes with the line `N passed, N failed`; exit status 1 unless all passed.
+# Runs tests. The last line is `N passed, N failed`; the exit status is 1 unless all passed.
 #
 #   tests/run.sh                    everything
 #   tests/run.sh unit               the Check programs and the replay of the fuzz corpora
-#   tests/run.sh unit:wake fuzz:json    these of them: tests/unit/test_wake.c, tests/fuzz/corpus/json/
+#   tests/run.sh unit:wake fuzz:json    only tests/unit/test_wake.c and tests/fuzz/corpus/json/
 #   tests/run.sh floors             the includes of src/ against its floors: tests/floors.sh
 #   tests/run.sh pages              the links and names in the Markdown pages: tests/pages.sh
-#   tests/run.sh proof              the proofs of tests/proof, some seconds of each
+#   tests/run.sh proof              the proofs of tests/proof, each for some seconds
 #   tests/run.sh system             the system tests
-#   tests/run.sh doors              the conformance suite and the gateway cases at every door
-#   tests/run.sh wire conformance:lighttpd-cgi crash     these of them
+#   tests/run.sh doors              the conformance suite and the gateway cases behind every web
+#                                   server (a "door" is one web server and its way to the program)
+#   tests/run.sh wire conformance:lighttpd-cgi crash     only these system tests
 #
 # A system test is tests/system/NAME.test.mjs; NAME:SETUP runs it in a setup of harness.mjs.
-#   JOBS=4                          so many suites at a time
-#   B=build/address-undefined       the programs of that build; SANITIZE= means the same
-#   FULL=1                          longer runs of what needs time to show itself
-#   DS_TEST_KEEP=1                  the servers' folders with their logs stay
-# A suite that executed no test counts as a failure. What failed is named once more at the end.
+#   JOBS=4                          how many suites run at a time
+#   B=build/address-undefined       test the programs of that build; SANITIZE= means the same
+#   FULL=1                          run longer those tests that need time to find a fault
+#   DS_TEST_KEEP=1                  keep the servers' folders, with their logs
+# A suite that executes no test counts as a failure. At the end, each failed test is named again.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,16 +27,16 @@ if [ -z "${B-}" ]; then
     [ -n "${SANITIZE-}" ] && B=build/$(echo "$SANITIZE" | tr , -)
 fi
 export B
-# what is wrongly reported, and why, stands in that file; a trace with whatever else is
+# that file lists the false reports of ThreadSanitizer, with the reasons
 export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp ${TSAN_OPTIONS-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
-# What waits most of its time, the longest first: several run at a time. What measures, or needs
-# the machine for itself, runs alone.
+# Suites that mostly wait, the longest first: several run at a time. Suites that measure, or need the
+# whole machine, run alone.
 waiting='faults crash conformance:three dsctl hook front front-apache wire:lighttpd-cgi registry
     wire:nginx export program run gateway library space replaced damage hosting client browser'
 measuring='contention parked upkeep scaling instructions'
-# doors/list.mjs has them
+# the rows of doors/list.mjs
 doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
     apache-cgi lighttpd-cgi hosting mixed'
 
@@ -46,7 +47,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT QUIT PIPE TERM
 
-# count NAME PASSED FAILED: adds up one suite
+# count NAME PASSED FAILED: adds one suite to the totals
 count() {
     if [ "$2" -eq 0 ] && [ "$3" -eq 0 ]; then
         echo "  $1: no test was executed" >&2
@@ -57,12 +58,12 @@ count() {
     printf '  %-24s %5d passed %5d failed\n' "$1" "$2" "$3"
 }
 
-# fail SUITE: what failed of it is on stdin, a line each
+# fail SUITE: its failed tests are on stdin, one a line
 fail() {
     sed "s|^|failed: $1: |" | cut -c 1-400 >>"$scratch/failed"
 }
 
-# Check closes with `100%: Checks: 12, Failures: 0, Errors: 0`, one such line a program.
+# Check ends each program's output with `100%: Checks: 12, Failures: 0, Errors: 0`.
 unit_program() {
     name=$(basename "$1")
     timeout -k 5 300 "$1" >"$scratch/unit" 2>&1
@@ -71,7 +72,7 @@ unit_program() {
         "$scratch/unit" | awk '{ c += $1; f += $2 + $3 } END { print c + 0, f + 0 }')
     checks=${totals% *}
     bad=${totals#* }
-    # a program that died, or that a sanitizer ended, says nothing about the rest of its checks
+    # a program that died, or that a sanitizer ended, does not report the rest of its checks
     [ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1 && checks=$((checks + 1))
     if [ "$bad" -ne 0 ]; then
         sed 's/^/    /' "$scratch/unit"
@@ -81,7 +82,7 @@ unit_program() {
     count "$name" $((checks - bad)) "$bad"
 }
 
-# Every program: half of them wait most of their time.
+# Every program. Several at a time, because half of them mostly wait.
 unit() {
     suites=
     for program in "$B"/unit/test_*; do
@@ -99,7 +100,8 @@ unit() {
     run_together "$suites"
 }
 
-# A fuzz entry point replays its corpus, and dies of an input that is wrong: then each is looked at.
+# A fuzz entry point replays its corpus in one process, which ends at the first bad input. Only then
+# does each input get a process of its own.
 fuzz_program() {
     name=$(basename "$1")
     corpus=tests/fuzz/corpus/$name
@@ -112,7 +114,7 @@ fuzz_program() {
             echo "$input" | fail "fuzz $name"
             sed 's/^/    /' "$scratch/fuzz-one"
         done
-        if [ $bad -eq 0 ]; then # of all together, but of none by itself
+        if [ $bad -eq 0 ]; then # only all of them together fail
             bad=1
             tail -n 1 "$scratch/fuzz" | fail "fuzz $name"
             sed 's/^/    /' "$scratch/fuzz"
@@ -121,7 +123,7 @@ fuzz_program() {
     count "fuzz $name" $((files - bad)) $bad
 }
 
-# A script that prints a line for each thing that is wrong.
+# script NAME: runs tests/NAME.sh, which prints a line for each fault that it finds.
 script() {
     sh "tests/$1.sh" >"$scratch/script" 2>&1 </dev/null
     status=$?
@@ -136,7 +138,7 @@ script() {
     fi
 }
 
-# Proofs close with `N passed, N failed`; a line of what each has covered stands above.
+# The output of the proofs ends with `N passed, N failed`; above that, a line says what each covered.
 proof() {
     sh tests/proof/run.sh --short >"$scratch/proof" 2>&1 </dev/null
     totals=$(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$scratch/proof")
@@ -162,9 +164,9 @@ modules() {
     fi
 }
 
-# Adds up vitest's JSON. Skipped tests are failures unless they are known: the subscription block
-# of the conformance suite, and valgrind where there is none or a sanitizer is in its place. The
-# failures stand on stderr, a line each.
+# Adds up vitest's JSON. A skipped test is a failure unless it is one of the known ones: the
+# subscription block of the conformance suite, and valgrind where it is not installed or a sanitizer
+# takes its place. Prints the failures on stderr, one a line.
 tally() {
     node -e '
         const { testResults = [] } = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"))
@@ -183,7 +185,7 @@ tally() {
                     console.error(name + ": not run")
                 }
             }
-            // a hook that failed: a server that did not start, or a report of a sanitizer at its end
+            // a failed hook: a server that did not start, or the report of a sanitizer at its end
             if (file.status === "failed" && bad === 0) {
                 bad = 1
                 console.error((file.message ?? "").split("\n")[0])
@@ -219,11 +221,11 @@ one_system() {
         [ -s "$scratch/notes" ] || echo "ended with status $status" >"$scratch/notes"
         cat "$scratch/output"
         fail "$1" <"$scratch/notes"
-    else # what the tests measured
+    else # the figures that the tests measured
         grep -E '^(export|scaling|conformance|crash|parked|contention|upkeep|faults|instructions): ' "$scratch/output" | sed 's/^/    /'
     fi
     case $1 in
-    faults) # what a client's socket saw at every door
+    faults) # what a client's socket saw behind every web server
         [ "$bad" -eq 0 ] && sed 's/^/    /' "$B/faults.md"
         ;;
     conformance:*) # for the matrix
@@ -234,10 +236,10 @@ one_system() {
     count "$1" "$good" "$bad"
 }
 
-# Several suites at a time: most of what they do is to wait. JOBS of them, in that order.
+# Runs JOBS suites at a time, in the order given: they mostly wait.
 run_together() {
-    # each is a run of this script for itself, whose last line has its counts
-    # shellcheck disable=SC2016,SC2086 # expanded by that sh; words are meant to split
+    # each suite is a run of this script, whose last line has its counts
+    # shellcheck disable=SC2016,SC2086 # that sh expands them; words are meant to split
     printf '%s\n' $1 | xargs -P "${JOBS:-4}" -I{} sh -c '
         sh tests/run.sh "$1" >"$2/suite-$1" 2>&1 </dev/null
         sed -e "\$d" -e "/^failed: /d" "$2/suite-$1"' - {} "$scratch"
@@ -250,7 +252,7 @@ run_together() {
     done
 }
 
-# The longest ones first; doors:idle is silent for a minute and a half.
+# The longest first; doors:idle waits for a minute and a half.
 door_suites() {
     printf 'doors:idle'
     for door in $doors; do printf ' conformance:%s' "$door"; done
@@ -263,7 +265,7 @@ matrix() {
     echo
 }
 
-# together SUITES…: installs what they need, once, and runs them
+# together SUITES…: installs the npm packages, once, and runs the suites
 together() {
     if modules; then
         run_together "$*"

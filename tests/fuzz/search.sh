@@ -1,14 +1,14 @@
 #!/bin/sh
-# Searches for inputs that break a parser: each program of build/fuzzer/fuzz/ or those that are
-# named, SECONDS_EACH seconds each, from its corpus on. Called by `make fuzz`.
+# Searches for inputs that break a parser. Each program of build/fuzzer/fuzz/, or each that is named,
+# runs for SECONDS_EACH seconds and starts from its corpus. `make fuzz` calls it.
 #
-# New inputs that reach something new gather in build/fuzzer/corpus/, for the next run to go on
-# from. An input that breaks something lies in build/fuzzer/found/NAME-*; replay it with
+# Inputs that reach new code are kept in build/fuzzer/corpus/, where the next run starts from them. An
+# input that breaks something is written to build/fuzzer/found/NAME-*; replay it with
 #
 #   build/fuzzer/fuzz/NAME build/fuzzer/found/NAME-…
 #
-# and once it is mended, put it into tests/fuzz/corpus/NAME/ under a name that says what it is.
-# MINIMISE=1 brings what has gathered into tests/fuzz/corpus/ instead, as few files as can be.
+# and once the fault is fixed, put it into tests/fuzz/corpus/NAME/ under a name that describes it.
+# MINIMISE=1 does not search: it copies the kept inputs into tests/fuzz/corpus/, as few as suffice.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -30,7 +30,7 @@ for name in "$@"; do
     gathered=build/fuzzer/corpus/$name
     log=build/fuzzer/$name.log
     mkdir -p "$gathered"
-    # the store logs what it finds wrong: nobody reads that here
+    # -close_fd_mask=2 silences the log of the store, which reports each damaged row
     "$program" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 -max_len=20000 \
         -print_final_stats=1 -close_fd_mask=2 -artifact_prefix="build/fuzzer/found/$name-" \
         "$gathered" tests/fuzz/corpus/"$name" >"$log" 2>&1

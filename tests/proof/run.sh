@@ -1,16 +1,17 @@
 #!/bin/sh
-# Proofs: what is promised of stored data, tried by chance and at great length. README.md says what
-# each part does. Closes with `N passed, N failed`; exit status 1 unless all passed.
+# Proofs: random, long-running attempts to break the promises about stored data. README.md says what
+# each part does. The last line is `N passed, N failed`; the exit status is 1 unless all passed.
 #
-#   tests/proof/run.sh                     every part, PROVE_MINUTES of each (20)
-#   tests/proof/run.sh power crash         these of them
+#   tests/proof/run.sh                     every part for PROVE_MINUTES (20)
+#   tests/proof/run.sh power crash         only these parts
 #   tests/proof/run.sh --short             every part for some seconds, as `make test` does
 #
-#   PROVE_SEED=N     begins with this seed (a long run: with the time of day)
+#   PROVE_SEED=N                           the first seed; by default 1 in a short run, and the time
+#                                          of day in a long one
 #   B=build/address-undefined              the programs of that build
 #
-# To add a part: one line at the end of this file. A program of it prints what it covered, its last
-# line says `0 failed`, and its exit status is 0; what fails prints how it is repeated.
+# To add a part: one line at the end of this file. Its program prints what it covered, ends with a line
+# that says `0 failed`, and exits with 0. When it fails, it prints how to repeat the failure.
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1
@@ -28,7 +29,7 @@ seed=${PROVE_SEED-$(date +%s)000}
 passed=0
 failed=0
 
-# part NAME 'COMMAND of a short run' 'COMMAND of a long one'
+# part NAME 'COMMAND for a short run' 'COMMAND for a long run'
 part() {
     case $wanted in
     *" $1 "* | '  ') ;;
