@@ -97,7 +97,25 @@ check_files() {
         done
 }
 
+# On one line, `name()` behind the name of a file is a function of that file.
+check_functions() {
+    awk '
+        /^```/ { inside = !inside; next }
+        !inside {
+            file = ""
+            n = split($0, span, "`")
+            for (i = 2; i <= n; i += 2)
+                if (span[i] ~ /^[a-z]+\/.*\.[ch]$/)
+                    file = span[i]
+                else if (file != "" && span[i] ~ /^[a-z_]+\(\)$/)
+                    print file, substr(span[i], 1, length(span[i]) - 2)
+        }' "$1" | while read -r file name; do
+        grep -qsE "\\b$name\(" "$file" "${1%/*}/$file" || wrong "$1: there is no $name() in $file"
+    done
+}
+
 for page in $pages; do
+    check_functions "$page"
     check_links "$page"
     check_commands "$page"
     check_files "$page"
