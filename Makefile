@@ -309,7 +309,7 @@ check-sqlite:
 	@$(MAKE) --no-print-directory WERROR=1 SQLITE=$(NEW_SQLITE) store-tests
 	@B=build/sqlite sh tests/run.sh unit
 
-store-tests: all $(filter $B/unit/test_store% $B/unit/test_commit,$(UNIT))
+store-tests: all $(filter $B/unit/test_store% $(addprefix $B/unit/test_,wal_vfs database_file commit),$(UNIT))
 
 lint:
 	@sh deploy/packages.sh lint

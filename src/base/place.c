@@ -223,3 +223,11 @@ bool place_trusts(int fd, const char *name, const char *database)
     errno = EACCES;
     return false;
 }
+
+bool place_beside(char name[static PLACE_NAME_SIZE], const char *database, const char *suffix)
+{
+    if (snprintf(name, PLACE_NAME_SIZE, "%s%s", database, suffix) < PLACE_NAME_SIZE)
+        return true;
+    errno = ENAMETOOLONG;
+    return false;
+}

@@ -31,6 +31,13 @@ bool place_prepare(const char *database, bool private);
 /* Makes the database when it is missing; errors are SQLite's to report. */
 void place_create(const char *database, bool private);
 
+/*
+ * The name of a file beside the database: the database's own with a suffix, "-wal" for example.
+ * False, with errno set, when it is too long for the system. Thread-safe.
+ */
+enum { PLACE_NAME_SIZE = 4096 };
+bool place_beside(char name[static PLACE_NAME_SIZE], const char *database, const char *suffix);
+
 /* Gives a file that we made beside the database the owner that it must have. */
 void place_give(int fd, const char *database);
 

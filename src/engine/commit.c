@@ -286,7 +286,7 @@ static void run_batch(struct commit *commit, struct store_conn *conn, struct com
         next = write->next; /* finish() ends the write */
         write->finish(write, write->status);
     }
-    store_tell(conn);
+    store_deliver_events(conn);
 }
 
 /* --- queue and thread --- */

@@ -199,7 +199,7 @@ static enum ds_status start_engine(struct ds_store *store)
     enum ds_status status = engine_open(engine, &store->config, true);
 
     if (status == DS_OK && (store->on_created || store->on_deleted))
-        store_listen(engine->store, pass_event, store);
+        store_on_event(engine->store, pass_event, store);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     if (status == DS_OK)

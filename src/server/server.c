@@ -47,7 +47,7 @@ enum ds_status server_start(struct server *server, const struct config *config, 
     if (status == DS_OK && config->hook[0])
         status = hook_start(&server->hook, config, threads);
     if (server->hook)
-        store_listen(engine->store, hook_tell, server->hook);
+        store_on_event(engine->store, hook_tell, server->hook);
     if (status == DS_OK)
         status = engine_start(engine);
     if (status == DS_OK)

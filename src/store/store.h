@@ -79,10 +79,10 @@ void store_use_one_thread(void);
 struct hints *store_hints(struct store *store);
 
 /*
- * Who is told which streams began and ended, by store_tell(). Once, before the store is used by
- * more than one thread.
+ * Who is told which streams began and ended, by store_deliver_events(). Once, before the store is
+ * used by more than one thread.
  */
-void store_listen(struct store *store, ds_event_fn *listener, void *arg);
+void store_on_event(struct store *store, ds_event_fn *listener, void *arg);
 
 enum ds_status store_connect(struct store_conn **conn, struct store *store);
 void store_disconnect(struct store_conn *conn);
@@ -109,7 +109,7 @@ enum ds_status store_begin_write(struct store_conn *conn);
 enum ds_status store_commit(struct store_conn *conn);
 void store_rollback(struct store_conn *conn);
 
-/* --- the file's place: see store_identify.c --- */
+/* --- the file's place: see database_file.c --- */
 
 /* The file of the database's name: the one that is open, none, another one. */
 enum store_place {
@@ -156,7 +156,7 @@ void store_mend_reserve(struct store_conn *conn);
 bool store_is_low(const struct store *store);
 
 /* Tells the listener what this connection's commits have begun and ended since the last call. */
-void store_tell(struct store_conn *conn);
+void store_deliver_events(struct store_conn *conn);
 
 /* --- streams --- */
 

@@ -1,5 +1,5 @@
 /*
- * A VFS under the one of store_vfs.c, which then takes it for the system's: the default one, but
+ * A VFS under the one of wal_vfs.c, which then takes it for the system's: the default one, but
  * that its random numbers can be set, and that what is done to write-ahead logs is counted and can
  * be made to fail. One thread, one set of them all: `shim`.
  */
@@ -23,7 +23,7 @@ struct shim {
 
 extern struct shim shim;
 
-/* Becomes the default VFS. Call vfs_register() only afterwards. */
+/* Becomes the default VFS. Call wal_vfs_register() only afterwards. */
 void shim_register(void);
 
 /* SQLite's random numbers go on from here, as they did the last time. */

@@ -2,7 +2,7 @@
  * The VFS of the store writes what SQLite's own does.
  *
  * Two databases are brought through the same thousands of transactions, one by the VFS of
- * store_vfs.c and one without it: small and large ones, such as do not fit into the page cache,
+ * wal_vfs.c and one without it: small and large ones, such as do not fit into the page cache,
  * rolled back, with savepoints, failed (the disk is full, a sync fails), by several connections,
  * VACUUM, checkpoints of all modes, with readers in the way. After each, database and log must be
  * the same, byte by byte, and so must be what SQLite answered.
@@ -34,7 +34,7 @@ enum {
 struct side {
     const char *vfs;
     char name[220], log[230];
-    struct store_conn conn[CONNECTIONS]; /* all but db is NULL: vfs_collect() wants no more */
+    struct store_conn conn[CONNECTIONS]; /* all but db is NULL: wal_vfs_collect() wants no more */
 };
 
 enum what {
@@ -197,9 +197,9 @@ static uint64_t write_some(struct side *side, struct chance *chance)
         answers = answers * 31 + (uint64_t)code;
     }
     if (!is_fatal(code) && !gives_up) {
-        vfs_collect(conn, true);
+        wal_vfs_collect(conn, true);
         code = sqlite3_exec(conn->db, "COMMIT", NULL, NULL, NULL);
-        vfs_collect(conn, false);
+        wal_vfs_collect(conn, false);
     }
     if (!sqlite3_get_autocommit(conn->db))
         answers = answers * 31 + (uint64_t)sqlite3_exec(conn->db, "ROLLBACK", NULL, NULL, NULL);
@@ -414,7 +414,7 @@ static void run_round(void)
     plain_sync = chance_one_in(&chance, 4);
     differs = false;
     open_side(&stock, "stock", SHIM_VFS, proof.seed);
-    open_side(&ours, "ours", vfs_name(), proof.seed);
+    open_side(&ours, "ours", wal_vfs_name(), proof.seed);
     for (int step = 0; step < STEPS; step++) {
         enum what what = choose(&chance);
         uint64_t random = chance_next(&chance), answer, other;
@@ -442,7 +442,7 @@ int main(int argc, char **argv)
 {
     proof_begin("vfs_same", argc, argv);
     shim_register();
-    vfs_register();
+    wal_vfs_register();
     while (proof_round())
         run_round();
     PROOF(covered.failed > 0 && covered.rolled_back > 0 && covered.whole > 0, "nothing was tried");

@@ -223,7 +223,7 @@ START_TEST(tells_once_of_what_was_tried_twice)
     };
 
     open_fixture(&f);
-    store_listen(f.store, hear, heard);
+    store_on_event(f.store, hear, heard);
     ck_assert_int_eq(commit_start(&commit, f.store, &f.config, true), DS_OK);
     run_together(&f, commit, steps, COUNT(steps));
     stop(&f, commit);

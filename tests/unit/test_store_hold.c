@@ -401,16 +401,16 @@ START_TEST(nothing_is_known_by_a_header_of_another_layout)
         store_end_read(f.conn);
     }
     header = find_header(f.conn);
-    ck_assert(known_get(f.conn, f.arena, "/a", &held));
+    ck_assert(row_cache_get(f.conn, f.arena, "/a", &held));
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         header[places[i]] ^= 1;
         header[48 + places[i]] ^= 1;
-        ck_assert(!known_get(f.conn, f.arena, "/a", &held));
-        known_put(f.conn, &stream);
-        ck_assert(!known_get(f.conn, f.arena, "/a", &held));
+        ck_assert(!row_cache_get(f.conn, f.arena, "/a", &held));
+        row_cache_put(f.conn, &stream);
+        ck_assert(!row_cache_get(f.conn, f.arena, "/a", &held));
         header[places[i]] ^= 1;
         header[48 + places[i]] ^= 1;
-        ck_assert(known_get(f.conn, f.arena, "/a", &held));
+        ck_assert(row_cache_get(f.conn, f.arena, "/a", &held));
     }
     close_fixture(&f);
 }

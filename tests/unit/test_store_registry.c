@@ -379,22 +379,22 @@ START_TEST(tells_a_listener_what_was_committed)
     struct stream a, gone = {.path = "/gone", .content_type = "a/b", .ttl_seconds = -1};
 
     open_with(&f, "");
-    store_listen(f.store, hear, &heard);
+    store_on_event(f.store, hear, &heard);
     a = make_stream(&f, "/a", "text/plain");
     (void)make_fork(&f, "/f", &a);
     ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
     ck_assert_int_eq(store_insert(f.conn, &gone), DS_OK);
     store_rollback(f.conn);
     ck_assert_str_eq(heard.text, "");
-    store_tell(f.conn);
+    store_deliver_events(f.conn);
     ck_assert_str_eq(heard.text, "+/a(text/plain,1,1) +/f(text/plain,1,1) ");
     heard.text[0] = '\0';
     delete_stream(&f, "/a");
     delete_stream(&f, "/f"); /* and the row of /a with it */
-    store_tell(f.conn);
+    store_deliver_events(f.conn);
     ck_assert_str_eq(heard.text, "-/a(text/plain,1,1000) -/f(text/plain,1,1000) ");
     heard.text[0] = '\0';
-    store_tell(f.conn);
+    store_deliver_events(f.conn);
     ck_assert_str_eq(heard.text, "");
     (void)make_stream(&f, "/untold", "text/plain"); /* goes with the connection */
     close_fixture(&f);
@@ -411,18 +411,18 @@ START_TEST(announces_what_expires)
     bool more;
 
     open_with(&f, REGISTRY);
-    store_listen(f.store, hear, &heard);
+    store_on_event(f.store, hear, &heard);
     (void)make_stream(&f, "/v1/stream/plain", "a/b");
     source = make_stream(&f, "/v1/stream/source", "a/b");
     (void)make_fork(&f, "/v1/stream/fork", &source);
     prompt(&f, "UPDATE stream SET expires_at = 900 WHERE path LIKE '/v1/stream/_%e' OR "
                "path LIKE '%plain'");
-    store_tell(f.conn);
+    store_deliver_events(f.conn);
     heard.text[0] = '\0';
     ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
     ck_assert_int_eq(store_sweep(f.conn, f.arena, T, ended, &n, &more), DS_OK);
     ck_assert_int_eq(store_commit(f.conn), DS_OK);
-    store_tell(f.conn);
+    store_deliver_events(f.conn);
     ck_assert_uint_eq(n, 2);
     ck_assert_str_eq(said(&f), "+plain +source +fork -plain -source");
     ck_assert_str_eq(heard.text, "-/v1/stream/plain(a/b,1,1000) -/v1/stream/source(a/b,1,1000) ");
@@ -431,7 +431,7 @@ START_TEST(announces_what_expires)
     ck_assert_int_eq(store_sweep_orphaned(f.conn, f.arena, T), DS_OK);
     ck_assert_int_eq(store_commit(f.conn), DS_OK);
     heard.text[0] = '\0';
-    store_tell(f.conn);
+    store_deliver_events(f.conn);
     ck_assert_str_eq(heard.text, "");
     ck_assert_str_eq(said(&f), "+plain +source +fork -plain -source -fork");
     ck_assert_str_eq(ask(&f, "SELECT count(*) FROM stream"), "1");
@@ -485,7 +485,7 @@ static enum ds_status live_and_die(struct store *store, struct arena *arena, con
     else if (conn)
         store_rollback(conn);
     if (status == DS_OK)
-        store_tell(conn);
+        store_deliver_events(conn);
     store_disconnect(conn);
     return status;
 }
@@ -500,7 +500,7 @@ START_TEST(says_nothing_of_what_failed)
     use_failing_memory();
     open_with(&f, REGISTRY);
     (void)make_stream(&f, "/v1/stream/old", "a/b");
-    store_listen(f.store, hear, &heard);
+    store_on_event(f.store, hear, &heard);
     for (int n = 0; status != DS_OK; n++) {
         ck_assert_int_lt(n, 5000);
         allocations_left = n;

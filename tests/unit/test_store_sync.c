@@ -16,7 +16,7 @@ static void open_again(struct fixture *f, int durability)
 
 static bool is_noted(struct fixture *f)
 {
-    uint64_t state = known_log_state(f->conn);
+    uint64_t state = row_cache_wal_state(f->conn);
 
     ck_assert_uint_ne(state, 0);
     return hints_wal_synced(store_hints(f->store)) == state;
@@ -43,14 +43,14 @@ START_TEST(knows_the_log_that_the_last_synced_commit_has_left)
     open_again(&f, DURABILITY_FULL);
     (void)make_stream(&f, "/a", "text/plain");
     ck_assert(is_noted(&f));
-    state = known_log_state(f.conn);
+    state = row_cache_wal_state(f.conn);
     (void)make_stream(&f, "/b", "text/plain");
     ck_assert(is_noted(&f));
-    ck_assert_uint_ne(known_log_state(f.conn), state);
+    ck_assert_uint_ne(row_cache_wal_state(f.conn), state);
     /* what is noted is of the same log when its index is made anew: nothing is to be synced */
-    state = known_log_state(f.conn);
+    state = row_cache_wal_state(f.conn);
     open_again(&f, DURABILITY_FULL);
-    ck_assert_uint_eq(known_log_state(f.conn), state);
+    ck_assert_uint_eq(row_cache_wal_state(f.conn), state);
     ck_assert(is_noted(&f));
     close_fixture(&f);
 }

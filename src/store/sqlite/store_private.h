@@ -1,4 +1,23 @@
-/* What the rooms of the store share. Included by store_*.c and the store's tests alone. */
+/*
+ * What the files of the store share. Only they, store/tools and the store's tests include it.
+ *
+ * A file calls only functions of files that stand below it here:
+ *
+ *     store_open           opening a store, making the schema
+ *     store_reserve        room for deletions on a full disk
+ *     store_checkpoint     copying the write-ahead log into the database
+ *     store_connection     opening and closing a connection
+ *     store_registry       the stream that lists the streams
+ *     store_list  store_sweep
+ *     store_stream         rows of streams          store_message  store_producer  store_fault
+ *     store_transaction    begin, commit, rollback
+ *     store_stmt           statements, and SQLite's errors
+ *     store_sync           commits that a killed process left unsynced
+ *     row_cache            rows that were read, and the state of the log
+ *     stream_events        streams that were created or deleted
+ *     database_file        is the file still in its place?
+ *     wal_vfs              one write to the log for each transaction
+ */
 #ifndef STORE_PRIVATE_H
 #define STORE_PRIVATE_H
 
@@ -76,7 +95,7 @@ struct store_file {
 
 struct store {
     const struct config *config;
-    struct store_file file, log_file, index_file; /* that are open, see store_identify.c */
+    struct store_file file, log_file, index_file; /* that are open, see database_file.c */
     enum store_place place;                       /* of upkeep, as it was last found */
     atomic_bool displaced;                        /* it was not STORE_SAME */
     struct hints *hints;
@@ -86,25 +105,25 @@ struct store {
     void *listener_arg;
 };
 
-struct known; /* store_known.c */
-struct life;  /* store_life.c */
+struct row_cache;    /* row_cache.c */
+struct stream_event; /* stream_events.c */
 
 struct store_conn {
     struct store *store;
     sqlite3 *db;
-    int64_t wal_bytes;               /* after the last commit */
-    bool writing;                    /* holds the write lock of all processes */
-    bool lives_changed;              /* streams began or ended in this transaction */
-    sqlite3_stmt *held;              /* not reset: the read transaction of store_hold(), or NULL */
-    struct known *known;             /* rows, see store_known.c; NULL before there is one */
-    const void *log_index;           /* SQLite's mapping of its header, or NULL */
-    struct life *noted, **noted_end; /* in this transaction */
-    struct life *committed;          /* to be told */
-    int64_t page_bytes;              /* of the database; 0: not asked yet */
-    int64_t secure_delete;           /* what it was before store_begin_reclaim() */
-    int64_t reserve_seen, end_seen;  /* when store_keep_room() looked last, */
-    int64_t end_kept;                /*   and how far the reserve was enough */
-    sqlite3_stmt *stmt[STMT_COUNT];  /* prepared when first used, kept */
+    int64_t wal_bytes;      /* after the last commit */
+    bool writing;           /* holds the write lock of all processes */
+    bool has_events;        /* streams began or ended in this transaction */
+    sqlite3_stmt *held;     /* not reset: the read transaction of store_hold(), or NULL */
+    struct row_cache *rows; /* rows, see row_cache.c; NULL before there is one */
+    const void *log_index;  /* SQLite's mapping of its header, or NULL */
+    struct stream_event *noted_events, **noted_events_end; /* in this transaction */
+    struct stream_event *committed_events;                 /* to be told */
+    int64_t page_bytes;                                    /* of the database; 0: not asked yet */
+    int64_t secure_delete;          /* what it was before store_begin_reclaim() */
+    int64_t reserve_seen, end_seen; /* when store_keep_room() looked last, */
+    int64_t end_kept;               /*   and how far the reserve was enough */
+    sqlite3_stmt *stmt[STMT_COUNT]; /* prepared when first used, kept */
 };
 
 extern const char *const stmt_sql[STMT_COUNT];
@@ -132,41 +151,41 @@ enum ds_status stmt_query_int(struct store_conn *conn, enum stmt which, int64_t 
 enum ds_status stmt_ask_int(struct store_conn *conn, const char *sql, int64_t *value);
 
 /* Is there a row of this path that a SELECT would find again? Its texts go into the arena. */
-bool known_get(struct store_conn *conn, struct arena *arena, const char *path,
-               struct stream *stream);
+bool row_cache_get(struct store_conn *conn, struct arena *arena, const char *path,
+                   struct stream *stream);
 
-/* Notes a row that was just found, since when known_get() has said that there is none. */
-void known_put(struct store_conn *conn, const struct stream *stream);
-void known_close(struct store_conn *conn);
+/* Notes a row that was just found, since when row_cache_get() has said that there is none. */
+void row_cache_put(struct store_conn *conn, const struct stream *stream);
+void row_cache_close(struct store_conn *conn);
 
 /*
  * A number for the state of the log, of 64 mixed bits: another one after each commit, the same when
  * another process makes the index of the same log anew. 0: it is not known. After a read.
  */
-uint64_t known_log_state(struct store_conn *conn);
+uint64_t row_cache_wal_state(struct store_conn *conn);
 
 /* Until when a stream with a TTL was renewed, beyond what the database knows; or 0. */
 int64_t store_renewed(struct store_conn *conn, const struct stream *stream, int64_t now);
 
 /* A stream was made or deleted, in the transaction under way. */
-void life_note(struct store_conn *conn, enum ds_event_kind kind, const struct stream *stream,
-               int64_t at);
+void stream_events_note(struct store_conn *conn, enum ds_event_kind kind,
+                        const struct stream *stream, int64_t at);
 
 /* What becomes of the notes: registry_id is the registry's, 0 without one. */
-void life_committed(struct store_conn *conn, int64_t registry_id);
-void life_forget(struct store_conn *conn);
-void life_close(struct store_conn *conn);
+void stream_events_commit(struct store_conn *conn, int64_t registry_id);
+void stream_events_forget(struct store_conn *conn);
+void stream_events_close(struct store_conn *conn);
 
 /* Of a release as sqlite3_libversion_number() has it. */
 bool store_release_has_reset_bug(int release);
 
-/* --- the log's writes: see store_vfs.c --- */
+/* --- the log's writes: see wal_vfs.c --- */
 
 /* For connections that are opened from now on; not by several threads at once. */
-void vfs_register(void);
+void wal_vfs_register(void);
 
-/* The name of that VFS; NULL, which is the default one's, before vfs_register(). */
-const char *vfs_name(void);
+/* The name of that VFS; NULL, which is the default one's, before wal_vfs_register(). */
+const char *wal_vfs_name(void);
 
 /* Makes the commits in the log durable: see store_sync.c. The connection has read before. */
 enum ds_status store_sync_log(struct store_conn *conn);
@@ -175,20 +194,21 @@ enum ds_status store_sync_log(struct store_conn *conn);
 void store_note_synced(struct store_conn *conn);
 
 /* Around a COMMIT: its writes to the log are collected; afterwards, what is left is dropped. */
-void vfs_collect(struct store_conn *conn, bool collects);
+void wal_vfs_collect(struct store_conn *conn, bool collects);
 
 /* What to say of a database whose application_id is not ours. */
-void identify_foreign(sqlite3 *db, const char *database, int64_t application, char *text,
-                      size_t size);
+void database_file_describe_foreign(sqlite3 *db, const char *database, int64_t application,
+                                    char *text, size_t size);
 
 /* These are the files, as of now: when they have just been opened. */
-void identify_note(struct store *store);
+void database_file_note(struct store *store);
 
 /* Is there a reserve for a full disk, or can there be one? */
-bool store_has_reserve(const struct store *store);
-
-/* A connection's part in store_reserve.c. */
-void reserve_configure(struct store_conn *conn);
+static inline bool store_has_reserve(const struct store *store)
+{
+    return store->config->reserve_bytes > 0 && store->config->durability != DURABILITY_MEMORY &&
+           !store->no_reserve;
+}
 
 /*
  * The database could not be opened: does the disk have no room for the files beside it? Then there

@@ -142,7 +142,7 @@ static enum ds_status switch_on(struct store_conn *conn, struct arena *arena, co
         status = store_appoint_registry(conn, stream.id);
     if (status == DS_OK)
         status = run(conn, catch_up_sql, "writing the registry");
-    conn->lives_changed = true;
+    conn->has_events = true;
     return status;
 }
 

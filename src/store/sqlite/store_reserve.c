@@ -36,7 +36,7 @@
  * We do not measure the free room: the file system decides, by giving us blocks or refusing them,
  * so quotas and other programs' files count as well. Only a program that writes all the time may
  * take blocks that we give away before we use them. A limit on the size of files (RLIMIT_FSIZE) is
- * not about blocks: no transaction makes the database larger than that (reserve_configure).
+ * not about blocks: no transaction makes the database larger than that (store_connection.c).
  *
  * The state is the size of the file, which all processes see, and not a hint: a size that is not a
  * whole number of blocks says that the disk had no room when the reserve was to grow (struct look,
@@ -56,7 +56,6 @@
 #include "store/sqlite/store_private.h"
 
 enum {
-    NAME_BYTES = 4096,
     BLOCK = 4096,                  /* sizes are whole ones, or one byte less */
     MARGIN_BYTES = 64 * 1024,      /* for what a checkpoint writes besides */
     START_BYTES = 2 * 1024 * 1024, /* of the files that are made when a database is opened */
@@ -68,17 +67,6 @@ struct look {
     int64_t bytes; /* in whole blocks */
 };
 
-bool store_has_reserve(const struct store *store)
-{
-    return store->config->reserve_bytes > 0 && store->config->durability != DURABILITY_MEMORY &&
-           !store->no_reserve;
-}
-
-static bool name_beside(char name[static NAME_BYTES], const struct store *store, const char *suffix)
-{
-    return snprintf(name, NAME_BYTES, "%s%s", store->config->database, suffix) < NAME_BYTES;
-}
-
 static struct look understand(const struct stat *info)
 {
     int64_t bytes = (info->st_size + BLOCK - 1) / BLOCK * BLOCK;
@@ -89,10 +77,10 @@ static struct look understand(const struct stat *info)
 
 static struct look look_at(const struct store *store)
 {
-    char name[NAME_BYTES];
+    char name[PLACE_NAME_SIZE];
     struct stat info;
 
-    if (!name_beside(name, store, "-reserve") || lstat(name, &info) != 0)
+    if (!place_beside(name, store->config->database, "-reserve") || lstat(name, &info) != 0)
         return (struct look){.there = false};
     return understand(&info);
 }
@@ -126,10 +114,10 @@ static int take(int fd, const char *name, struct store *store)
 static int open_reserve(struct store *store, bool make)
 {
     const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    char name[NAME_BYTES];
+    char name[PLACE_NAME_SIZE];
     int fd;
 
-    if (!name_beside(name, store, "-reserve"))
+    if (!place_beside(name, store->config->database, "-reserve"))
         return -1;
     fd = open(name, flags);
     if (fd >= 0)
@@ -253,10 +241,11 @@ static int64_t growth_to(const struct store *store, int64_t end)
 /* What the log has, and writes again after the next checkpoint. */
 static int64_t log_bytes(const struct store *store)
 {
-    char name[NAME_BYTES];
+    char name[PLACE_NAME_SIZE];
     struct stat info;
 
-    if (!store->config->checkpoint || !name_beside(name, store, "-wal") || stat(name, &info) != 0)
+    if (!store->config->checkpoint || !place_beside(name, store->config->database, "-wal") ||
+        stat(name, &info) != 0)
         return 0;
     return info.st_size < store->config->wal_bytes ? info.st_size : store->config->wal_bytes;
 }
@@ -424,17 +413,4 @@ bool store_make_way(struct store *store)
     (void)close(fd);
     return is_no_room(error) &&
            release(store, look.bytes > START_BYTES ? look.bytes - START_BYTES : 0);
-}
-
-void reserve_configure(struct store_conn *conn)
-{
-    struct rlimit limit;
-    char sql[60];
-
-    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-        stmt_ask_int(conn, "PRAGMA page_size", &conn->page_bytes) != DS_OK || conn->page_bytes <= 0)
-        return;
-    (void)snprintf(sql, sizeof sql, "PRAGMA max_page_count = %lld",
-                   (long long)limit.rlim_cur / (long long)conn->page_bytes);
-    (void)sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
 }

@@ -271,14 +271,14 @@ enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const ch
     enum ds_status status;
 
     assert(store_is_idle(conn));
-    if (known_get(conn, arena, path, stream) && !has_expired(conn, stream, now))
+    if (row_cache_get(conn, arena, path, stream) && !has_expired(conn, stream, now))
         return DS_OK;
     status = load_path(conn, arena, path, true, stream);
     if (status != DS_OK)
         return status;
     /* not a fork: reading it takes more statements than one, which must be of one moment */
     if (stream->source_id == 0 && stream->deleted_at == 0 && !stream->damage)
-        known_put(conn, stream);
+        row_cache_put(conn, stream);
     return life_of(conn, stream, now);
 }
 
@@ -320,7 +320,7 @@ enum ds_status store_insert(struct store_conn *conn, struct stream *stream)
     status = stmt_run(conn, stmt);
     if (status == DS_OK) {
         stream->id = sqlite3_last_insert_rowid(conn->db);
-        life_note(conn, DS_EVENT_CREATED, stream, stream->created_at);
+        stream_events_note(conn, DS_EVENT_CREATED, stream, stream->created_at);
     }
     return status;
 }
@@ -355,7 +355,7 @@ enum ds_status store_restore(struct store_conn *conn, struct stream *stream)
         return status;
     stream->id = sqlite3_last_insert_rowid(conn->db);
     if (stream->deleted_at == 0)
-        life_note(conn, DS_EVENT_CREATED, stream, stream->created_at);
+        stream_events_note(conn, DS_EVENT_CREATED, stream, stream->created_at);
     return DS_OK;
 }
 
@@ -422,7 +422,7 @@ enum ds_status store_delete(struct store_conn *conn, const struct stream *stream
         status = forks ? stmt_run_ids(conn, STMT_STREAM_MARK_DELETED, stream->id, now)
                        : stmt_run_ids(conn, STMT_STREAM_DELETE, stream->id, 0);
     if (status == DS_OK && stream->deleted_at == 0) /* else it was told then */
-        life_note(conn, DS_EVENT_DELETED, stream, now);
+        stream_events_note(conn, DS_EVENT_DELETED, stream, now);
     duty_round_soon(conn->store->hints); /* its messages are to be cleared away */
     if (forks)
         return status;

@@ -11,9 +11,9 @@
  * So a process that opens a database syncs the log, and the folder that has its name, before it
  * gives any answer; unless the log is as the last synced commit has left it. After each commit that
  * SQLite has synced, the committing process notes the state of the log in the hints file: a number
- * made of the checksum of the last frame and the salts of the log (known_log_state()). The hints
- * file may be wrong, but it has the number of a log that was not synced only by a chance of one in
- * 2^64; a restart of the machine clears it.
+ * made of the checksum of the last frame and the salts of the log (row_cache_wal_state()). The
+ * hints file may be wrong, but it has the number of a log that was not synced only by a chance of
+ * one in 2^64; a restart of the machine clears it.
  *
  * From then on one of the process's connections stays open (store.first, until store_connect()
  * gives it to the committer), so that it never makes the index anew.
@@ -26,6 +26,7 @@
 
 #include "base/descriptors.h"
 #include "base/log.h"
+#include "base/place.h"
 #include "hints/hints.h"
 #include "store/sqlite/store_private.h"
 
@@ -47,15 +48,10 @@ static bool sync_file(const char *name, bool *empty)
 
 static enum ds_status sync_both(const struct config *config)
 {
-    char name[4096], *slash;
-    size_t len = strlen(config->database);
-    bool empty = false, ok = len + sizeof "-wal" <= sizeof name;
+    char name[PLACE_NAME_SIZE], *slash;
+    bool empty = false;
+    bool ok = place_beside(name, config->database, "-wal") && sync_file(name, &empty);
 
-    if (ok) {
-        memcpy(name, config->database, len);
-        memcpy(name + len, "-wal", sizeof "-wal");
-        ok = sync_file(name, &empty);
-    }
     if (ok && empty)
         return DS_OK;
     slash = ok ? strrchr(name, '/') : NULL;
@@ -72,13 +68,13 @@ static enum ds_status sync_both(const struct config *config)
 enum ds_status store_sync_log(struct store_conn *conn)
 {
     struct hints *hints = conn->store->hints;
-    uint64_t state = known_log_state(conn);
+    uint64_t state = row_cache_wal_state(conn);
     enum ds_status status = DS_OK;
 
     if (state == 0 || state != hints_wal_synced(hints)) {
         status = sync_both(conn->store->config);
         /* somebody may have committed meanwhile, and not have synced yet */
-        if (status == DS_OK && known_log_state(conn) == state)
+        if (status == DS_OK && row_cache_wal_state(conn) == state)
             hints_note_wal_synced(hints, state);
     }
     return status;
@@ -87,5 +83,5 @@ enum ds_status store_sync_log(struct store_conn *conn)
 void store_note_synced(struct store_conn *conn)
 {
     if (conn->store->config->durability == DURABILITY_FULL)
-        hints_note_wal_synced(conn->store->hints, known_log_state(conn));
+        hints_note_wal_synced(conn->store->hints, row_cache_wal_state(conn));
 }

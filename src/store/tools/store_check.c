@@ -475,7 +475,7 @@ static enum ds_status check_schema(struct store_check *check, sqlite3 *db)
 
 static enum ds_status fail_foreign(struct store_check *check, sqlite3 *db, int64_t application)
 {
-    identify_foreign(db, check->database, application, check->reason, sizeof check->reason);
+    database_file_describe_foreign(db, check->database, application, check->reason, sizeof check->reason);
     return DS_FAILED;
 }
 

@@ -124,7 +124,7 @@ START_TEST(collects_nothing_but_frames)
     (void)make_stream(&f, "/s", "text/plain");
     ck_assert_int_eq(sqlite3_file_control(f.conn->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log),
                      SQLITE_OK);
-    vfs_collect(f.conn, true);
+    wal_vfs_collect(f.conn, true);
     writes = 0;
     /* far behind what is there: a frame, something else, a frame, one that is written whole */
     ck_assert_int_eq(log->pMethods->xWrite(log, data, 24, 1000000), SQLITE_OK);
@@ -137,7 +137,7 @@ START_TEST(collects_nothing_but_frames)
     ck_assert_int_eq(writes, 2);
     ck_assert_int_eq(log->pMethods->xWrite(log, data, 4120, 1008240), SQLITE_OK);
     ck_assert_int_eq(writes, 4);
-    vfs_collect(f.conn, false);
+    wal_vfs_collect(f.conn, false);
     close_fixture(&f);
 }
 END_TEST
@@ -204,6 +204,6 @@ START_TEST(leaves_every_commit_to_the_next_process)
 }
 END_TEST
 
-UNIT_MAIN(store_vfs, writes_once_a_commit, writes_large_transactions_in_pieces,
+UNIT_MAIN(wal_vfs, writes_once_a_commit, writes_large_transactions_in_pieces,
           collects_nothing_but_frames, answers_a_full_disk_with_the_commit,
           leaves_every_commit_to_the_next_process)

@@ -46,7 +46,7 @@ struct row {
     char text[]; /* stream's */
 };
 
-struct known {
+struct row_cache {
     const _Atomic uint64_t *index; /* the log's, mapped by SQLite while the connection is open */
     uint64_t header[HEADER];       /* as it was last seen */
     uint64_t moment;               /* counts the headers that were seen */
@@ -82,16 +82,16 @@ static bool read_header(const _Atomic uint64_t *index, uint64_t header[static HE
 }
 
 /* Is the header in memory whole, and the one that was last seen? Notes it if it is another one. */
-static bool is_same(struct known *known)
+static bool is_same(struct row_cache *cache)
 {
     uint64_t header[HEADER];
 
-    if (!read_header(known->index, header))
+    if (!read_header(cache->index, header))
         return false;
-    if (memcmp(header, known->header, sizeof header) == 0)
+    if (memcmp(header, cache->header, sizeof header) == 0)
         return true;
-    memcpy(known->header, header, sizeof header);
-    known->moment++;
+    memcpy(cache->header, header, sizeof header);
+    cache->moment++;
     return false;
 }
 
@@ -108,7 +108,7 @@ static const void *find_index(struct store_conn *conn)
     return (const void *)(uintptr_t)region;
 }
 
-uint64_t known_log_state(struct store_conn *conn)
+uint64_t row_cache_wal_state(struct store_conn *conn)
 {
     uint64_t header[HEADER], state = UINT64_C(14695981039346656037);
 
@@ -122,26 +122,26 @@ uint64_t known_log_state(struct store_conn *conn)
     return state ? state : 1;
 }
 
-static struct known *known_new(struct store_conn *conn)
+static struct row_cache *row_cache_new(struct store_conn *conn)
 {
     const void *index = find_index(conn);
-    struct known *known = index ? calloc(1, sizeof *known) : NULL;
+    struct row_cache *cache = index ? calloc(1, sizeof *cache) : NULL;
 
-    if (!known)
+    if (!cache)
         return NULL;
-    known->index = index;
-    (void)is_same(known);
-    return known;
+    cache->index = index;
+    (void)is_same(cache);
+    return cache;
 }
 
-void known_close(struct store_conn *conn)
+void row_cache_close(struct store_conn *conn)
 {
-    if (!conn->known)
+    if (!conn->rows)
         return;
     for (int i = 0; i < ROWS; i++)
-        free(conn->known->row[i]);
-    free(conn->known);
-    conn->known = NULL;
+        free(conn->rows->row[i]);
+    free(conn->rows);
+    conn->rows = NULL;
 }
 
 static const char *moved(const char *text, const char *from, const char *to)
@@ -158,17 +158,17 @@ static void move_texts(struct stream *stream, const char *from, const char *to)
     stream->last_seq = moved(stream->last_seq, from, to);
 }
 
-bool known_get(struct store_conn *conn, struct arena *arena, const char *path,
-               struct stream *stream)
+bool row_cache_get(struct store_conn *conn, struct arena *arena, const char *path,
+                   struct stream *stream)
 {
-    struct known *known = conn->known;
+    struct row_cache *cache = conn->rows;
     const struct row *row;
     char *text;
 
-    if (!known || !is_same(known))
+    if (!cache || !is_same(cache))
         return false;
-    row = known->row[hash_of(path)];
-    if (!row || row->moment != known->moment || strcmp(row->stream.path, path) != 0)
+    row = cache->row[hash_of(path)];
+    if (!row || row->moment != cache->moment || strcmp(row->stream.path, path) != 0)
         return false;
     text = arena_alloc(arena, row->text_len);
     if (!text)
@@ -204,26 +204,26 @@ static const char *put_text(char **to, const char *text, size_t len)
     return copy;
 }
 
-void known_put(struct store_conn *conn, const struct stream *stream)
+void row_cache_put(struct store_conn *conn, const struct stream *stream)
 {
-    struct known *known = conn->known;
+    struct row_cache *cache = conn->rows;
     size_t path_len = strlen(stream->path), type_len = strlen(stream->content_type);
     size_t producer_len = stream->closed_producer ? strlen(stream->closed_producer) : 0;
     size_t text_len = path_len + type_len + producer_len + stream->last_seq_len + 4;
     struct row *row;
     char *to;
 
-    if (!known) { /* from the next time on */
-        conn->known = known_new(conn);
+    if (!cache) { /* from the next time on */
+        conn->rows = row_cache_new(conn);
         return;
     }
-    if (!is_same(known) || text_len > MOST_TEXT)
+    if (!is_same(cache) || text_len > MOST_TEXT)
         return;
-    row = room_for(&known->row[hash_of(stream->path)], text_len);
+    row = room_for(&cache->row[hash_of(stream->path)], text_len);
     if (!row)
         return;
     to = row->text;
-    row->moment = known->moment;
+    row->moment = cache->moment;
     row->text_len = text_len;
     row->stream = *stream;
     row->stream.path = put_text(&to, stream->path, path_len);

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/place.h"
 #include "store/sqlite/schema.h"
 #include "store/sqlite/store_private.h"
 
@@ -37,8 +38,8 @@ static bool has_our_tables(sqlite3 *db)
     return has;
 }
 
-void identify_foreign(sqlite3 *db, const char *database, int64_t application, char *text,
-                      size_t size)
+void database_file_describe_foreign(sqlite3 *db, const char *database, int64_t application,
+                                    char *text, size_t size)
 {
     if (application == 0 && has_our_tables(db))
         (void)snprintf(text, size,
@@ -54,12 +55,11 @@ void identify_foreign(sqlite3 *db, const char *database, int64_t application, ch
 
 static bool look(const struct store *store, const char *suffix, struct store_file *file)
 {
-    char name[4096];
+    char name[PLACE_NAME_SIZE];
     struct stat info;
 
     *file = (struct store_file){0, 0};
-    if (snprintf(name, sizeof name, "%s%s", store->config->database, suffix) >= (int)sizeof name ||
-        stat(name, &info) != 0)
+    if (!place_beside(name, store->config->database, suffix) || stat(name, &info) != 0)
         return false;
     *file = (struct store_file){(uint64_t)info.st_dev, (uint64_t)info.st_ino};
     return true;
@@ -70,7 +70,7 @@ static bool is_same(struct store_file a, struct store_file b)
     return a.device == b.device && a.number == b.number;
 }
 
-void identify_note(struct store *store)
+void database_file_note(struct store *store)
 {
     (void)look(store, "", &store->file);
     (void)look(store, "-wal", &store->log_file);

@@ -244,7 +244,7 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     return code;
 }
 
-void vfs_register(void)
+void wal_vfs_register(void)
 {
     if (!real_vfs)
         real_vfs = sqlite3_vfs_find(NULL);
@@ -258,12 +258,12 @@ void vfs_register(void)
         real_vfs = NULL;
 }
 
-const char *vfs_name(void)
+const char *wal_vfs_name(void)
 {
     return real_vfs ? VFS_NAME : NULL;
 }
 
-void vfs_collect(struct store_conn *conn, bool collects)
+void wal_vfs_collect(struct store_conn *conn, bool collects)
 {
     sqlite3_file *file = NULL;
 

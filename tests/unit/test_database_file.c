@@ -100,4 +100,4 @@ START_TEST(writes_nothing_to_a_file_that_was_replaced)
 }
 END_TEST
 
-UNIT_MAIN(store_identify, says_what_a_dump_has_left_out, writes_nothing_to_a_file_that_was_replaced)
+UNIT_MAIN(database_file, says_what_a_dump_has_left_out, writes_nothing_to_a_file_that_was_replaced)
