@@ -1,0 +1,287 @@
+/* One transaction for many writes: see batch.h. */
+#include "engine/batch.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "hints/duty.h"
+#include "hints/wake.h"
+#include "protocol/path.h"
+
+enum {
+    SLOTS = 1024,     /* of the table of streams; a power of two, at least 2 × BATCH_WRITES */
+    RESCUE_MS = 1000, /* between checkpoints that make room on a full disk */
+};
+
+/* The streams that a batch has touched, in an open hash table by path, and the ids of those whose
+   readers must be woken. */
+struct batch_streams {
+    struct stream *slot[SLOTS];
+    uint16_t used[BATCH_WRITES]; /* slots in use, in the order in which they were filled */
+    size_t uses;
+    int64_t changed[4 * BATCH_WRITES]; /* two for each write at most, and those of one sweep */
+    size_t changes;
+};
+
+void batch_context_close(struct batch_context *context)
+{
+    free(context->streams);
+    context->streams = NULL;
+}
+
+/* --- streams of a batch --- */
+
+/* The slot of the path, or the free one where it belongs. */
+static uint32_t find_slot(const struct batch_streams *streams, const char *path)
+{
+    uint32_t i = path_hash(path) % SLOTS;
+
+    while (streams->slot[i] && strcmp(streams->slot[i]->path, path) != 0)
+        i = (i + 1) % SLOTS;
+    return i;
+}
+
+static struct batch_streams *new_streams(void)
+{
+    struct batch_streams *streams = malloc(sizeof *streams);
+
+    if (streams) { /* clears only what must be: untouched pages cost no memory */
+        memset((void *)streams->slot, 0, sizeof streams->slot);
+        streams->uses = streams->changes = 0;
+    }
+    return streams;
+}
+
+static void forget_all(struct batch_streams *streams)
+{
+    for (size_t i = 0; i < streams->uses; i++)
+        streams->slot[streams->used[i]] = NULL;
+    streams->uses = streams->changes = 0;
+}
+
+enum ds_status batch_find(struct batch *batch, const char *path, struct stream **out)
+{
+    struct batch_streams *streams = batch->streams;
+    uint32_t slot = find_slot(streams, path);
+    struct stream *stream = streams->slot[slot];
+    enum ds_status status;
+
+    *out = stream;
+    if (stream && stream->id != 0)
+        return DS_OK; /* it is live, and stays so for this batch, which has one `now` */
+    stream = arena_alloc(batch->arena, sizeof *stream);
+    if (!stream)
+        return DS_NO_MEMORY;
+    status = store_find(batch->conn, batch->arena, path, batch->now, stream);
+    if (status == DS_OK) {
+        if (!streams->slot[slot])
+            streams->used[streams->uses++] = (uint16_t)slot;
+        streams->slot[slot] = stream;
+    }
+    *out = stream;
+    return status;
+}
+
+static void note_change(struct batch *batch, int64_t stream_id)
+{
+    batch->streams->changed[batch->streams->changes++] = stream_id;
+}
+
+void batch_changed(struct batch *batch, struct stream *stream, enum stream_change change)
+{
+    if (stream->change == STREAM_SAME)
+        note_change(batch, stream->id);
+    if (stream->change < change)
+        stream->change = change;
+}
+
+enum ds_status batch_flush(struct batch *batch)
+{
+    struct batch_streams *streams = batch->streams;
+    enum ds_status status = DS_OK;
+
+    for (size_t i = 0; status == DS_OK && i < streams->uses; i++) {
+        struct stream *stream = streams->slot[streams->used[i]];
+
+        if (stream->id == 0 || stream->change == STREAM_SAME)
+            continue;
+        status = store_update(batch->conn, stream);
+        stream->change = STREAM_SAME;
+    }
+    return status;
+}
+
+void batch_forget(struct batch *batch, const char *path)
+{
+    struct batch_streams *streams = batch->streams;
+    struct stream *stream = streams->slot[find_slot(streams, path)];
+
+    if (stream)
+        stream->id = 0; /* keeps its slot, so that those behind it are still found */
+}
+
+void batch_ended(struct batch *batch, int64_t stream_id)
+{
+    note_change(batch, stream_id);
+}
+
+/* --- one transaction --- */
+
+static enum ds_status apply_all(struct batch *batch, struct commit_writes *writes)
+{
+    enum ds_status status = store_begin_write(batch->conn);
+    struct commit_write *write;
+    bool deletes = true;
+    size_t bytes = 0;
+
+    if (status != DS_OK)
+        return status;
+    STAILQ_FOREACH(write, writes, link) {
+        deletes &= write->makes_room;
+        bytes += write->bytes;
+    }
+    batch->now = clock_wall_ms();
+    if (bytes > SPILL_BYTES)
+        status = store_keep_room(batch->conn, deletes);
+    for (write = STAILQ_FIRST(writes); status == DS_OK && write; write = STAILQ_NEXT(write, link))
+        status = write->apply(batch, write);
+    if (status == DS_OK)
+        status = batch_flush(batch);
+    if (status == DS_OK)
+        status = store_keep_room(batch->conn, deletes);
+    if (status == DS_OK)
+        return store_commit(batch->conn);
+    store_rollback(batch->conn);
+    return status;
+}
+
+/* For the test of invariant I3: dies when the commit is durable and no reader has been woken. */
+static void die_before_wake_up(const struct commit_writes *writes)
+{
+#ifdef DS_TEST_HOOKS
+    const struct commit_write *write;
+
+    STAILQ_FOREACH(write, writes, link) {
+        if (write->kill_after)
+            (void)raise(SIGKILL);
+    }
+#else
+    (void)writes;
+#endif
+}
+
+/* Applies the writes in one transaction and wakes the readers of the streams that changed. */
+static enum ds_status run_transaction(struct batch_context *context, struct store_conn *conn,
+                                      struct commit_writes *writes)
+{
+    struct batch batch = {.conn = conn, .arena = arena_new()};
+    enum ds_status status = DS_NO_MEMORY;
+
+    if (!context->streams) /* made only now, because most CGI processes never write */
+        context->streams = new_streams();
+    batch.streams = context->streams;
+    if (batch.arena && batch.streams)
+        status = apply_all(&batch, writes);
+    else
+        store_rollback(conn); /* releases the write lock, which the caller may have taken */
+    if (status == DS_OK) {
+        die_before_wake_up(writes);
+        wake_publish(context->hints, batch.streams->changed, batch.streams->changes);
+    }
+    if (batch.streams)
+        forget_all(batch.streams);
+    arena_free(batch.arena);
+    return status;
+}
+
+/* At most once a second; among CGI processes, which only live for a moment, the mapped file has the
+   time of the last one. */
+static bool may_rescue(struct batch_context *context)
+{
+    int64_t now = clock_monotonic_ms();
+
+    if (!context->threaded)
+        return duty_checkpoint_is_due(context->hints, clock_wall_ms());
+    if (now < context->next_rescue)
+        return false;
+    context->next_rescue = now + RESCUE_MS;
+    return true;
+}
+
+/* The log may have the room that the disk lacks. */
+static bool restart_log(struct batch_context *context, struct store_conn *conn)
+{
+    return context->config->checkpoint && may_rescue(context) &&
+           store_checkpoint_anyway(conn, false) == DS_OK;
+}
+
+/*
+ * Runs a list of one write. On a full disk, a write that makes room gets the reserve, twice if need
+ * be, since another program may take the room first.
+ */
+static enum ds_status run_alone(struct batch_context *context, struct store_conn *conn,
+                                struct commit_writes *alone)
+{
+    bool makes_room = STAILQ_FIRST(alone)->makes_room;
+    enum ds_status status = run_transaction(context, conn, alone);
+
+    if (status == DS_NO_SPACE && !makes_room) {
+        if (restart_log(context, conn))
+            status = run_transaction(context, conn, alone);
+        if (status == DS_NO_SPACE)
+            store_note_full(conn);
+        return status;
+    }
+    for (int i = 0; i < 2 && status == DS_NO_SPACE; i++) {
+        if (!store_begin_reclaim(conn))
+            return DS_BUSY;
+        status = run_transaction(context, conn, alone);
+        store_end_reclaim(conn);
+    }
+    return status;
+}
+
+static void run_one_by_one(struct batch_context *context, struct store_conn *conn,
+                           struct commit_writes *writes)
+{
+    struct commit_writes done = STAILQ_HEAD_INITIALIZER(done);
+    struct commit_write *write;
+
+    while ((write = STAILQ_FIRST(writes))) {
+        struct commit_writes alone = STAILQ_HEAD_INITIALIZER(alone);
+
+        STAILQ_REMOVE_HEAD(writes, link);
+        STAILQ_INSERT_TAIL(&alone, write, link);
+        write->status = run_alone(context, conn, &alone);
+        STAILQ_INSERT_TAIL(&done, write, link);
+    }
+    STAILQ_CONCAT(writes, &done);
+}
+
+void batch_run(struct batch_context *context, struct store_conn *conn, struct commit_writes *writes)
+{
+    struct commit_write *write = STAILQ_FIRST(writes);
+    bool is_one = !STAILQ_NEXT(write, link);
+    enum ds_status status =
+        is_one ? run_alone(context, conn, writes) : run_transaction(context, conn, writes);
+
+    if (status == DS_OK || status == DS_BUSY || is_one) {
+        STAILQ_FOREACH(write, writes, link)
+            write->status = status;
+    } else {
+        if (status != DS_NO_SPACE)
+            log_warn("a batch failed: trying its writes one by one");
+        run_one_by_one(context, conn, writes);
+    }
+    atomic_store(&context->wal_bytes, store_wal_bytes(conn));
+    while ((write = STAILQ_FIRST(writes))) {
+        STAILQ_REMOVE_HEAD(writes, link); /* before finish(), which ends the write */
+        write->finish(write, write->status);
+    }
+    store_deliver_events(conn);
+}
