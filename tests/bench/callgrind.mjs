@@ -1,8 +1,8 @@
-// The program under valgrind's callgrind, which counts instructions: exact figures, the same on an
-// idle machine and on a busy one.
+// Runs the program under valgrind's callgrind, which counts instructions: the figures are exact,
+// and the same on an idle machine and on a busy one.
 //
-// Counts are taken between two requests for /health: callgrind writes down what it has and begins
-// anew whenever op_health() is entered.
+// Counts are taken between two requests for /health: callgrind writes its counters down and resets
+// them whenever op_health() is entered.
 
 import { execFileSync, spawnSync } from "node:child_process"
 import fs from "node:fs"

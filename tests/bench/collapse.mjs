@@ -1,10 +1,10 @@
-// Ten thousand readers at one nginx with its options cache and collapse, and what of them reaches the
-// responder:
+// Ten thousand readers at one nginx with its options cache and collapse, and how many of their
+// requests reach the responder:
 //
 //   node tests/bench/collapse.mjs [--readers N] [--messages N]
 //
-// Readers hold a connection each, all the time: `ulimit -n` must allow for twice as many. Times are
-// this program's own as well: it is the readers.
+// Each reader holds a connection all the time, so `ulimit -n` must allow twice as many. The times
+// include those of this program, which is the readers.
 
 import fs from "node:fs"
 import os from "node:os"

@@ -1,5 +1,5 @@
-// A FastCGI client for one connection that is kept, as nginx keeps it: requests one after the
-// other, with the parameters that deploy/nginx/site.conf sends.
+// A FastCGI client for one connection that stays open, as nginx's do: it sends one request after
+// the other, with the parameters that deploy/nginx/site.conf sends.
 
 import net from "node:net"
 

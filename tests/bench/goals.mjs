@@ -1,9 +1,9 @@
-// What the figures are to reach, on two cores with one worker of nginx. A goal is decided when the
-// rows that it looks at were measured; others are left out.
+// The goals for the figures, on two cores with one worker of nginx. A goal is decided if the rows
+// that it needs were measured, and left out otherwise.
 //
-// Each: [what, its figure, what is wanted of it]. A figure comes from what bench.mjs measured: row(id)
-// is a row, at(id, server) what one server reached in it, median(id, server) the figure of that; of
-// what was not measured they are undefined.
+// Each goal: [name, its figure, the requirement]. A figure is computed from the report of
+// bench.mjs: row(id) is a row, at(id, server) the result of one server in it, median(id, server)
+// the median of that. They are undefined if the row was not measured.
 
 const times = (value) => `${value.toFixed(2)} ×`
 const us = (value) => `${Math.round(value)} µs`

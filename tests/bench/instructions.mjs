@@ -1,11 +1,12 @@
-// Instructions a request: `make callgrind`, and `make test` by tests/system/instructions.test.mjs.
+// Instructions for each request: `make callgrind`, and `make test` by
+// tests/system/instructions.test.mjs.
 //
 //   node tests/bench/instructions.mjs [--update REASON]
 //
-// Each row is counted in the responder alone, with one worker and one request at a time, so that
-// two runs differ by less than a hundredth. instructions.tsv has the figures that are agreed on;
-// what grows by more than a tenth fails the test until the table is updated with a reason.
-// What the kernel does is not counted.
+// Each row is counted in the responder only, with one worker and one request at a time, so that two
+// runs differ by less than a hundredth. instructions.tsv has the agreed figures; a row that grows
+// by more than a tenth fails the test until the table is updated with a reason. Instructions of the
+// kernel do not count.
 //
 // To add a row: in `rows` or `cgiRows`, then `make callgrind UPDATE='a new row'`.
 

@@ -2,8 +2,8 @@
 //
 //   node tests/bench/plot.mjs build/bench/result.json >tests/bench/plot.svg
 //
-// The picture has a background of its own, so that it can be read on a light and on a dark page, and
-// each line is named where it ends.
+// The picture has a background of its own, so that it can be read on a light and on a dark page,
+// and the name of each line stands at its end.
 
 import fs from "node:fs"
 import { fileURLToPath } from "node:url"

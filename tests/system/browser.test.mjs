@@ -1,7 +1,7 @@
-// What only a browser can show, in headless Chromium: its EventSource, which knows nothing of the
-// protocol, across connections that end, are cut, and at the end of a closed stream; and its own
-// cache, which must not hide from a page what that page has just appended. The page is of another
-// origin than the streams, as most are.
+// Two things that only a browser can show, in headless Chromium. Its EventSource, which does not
+// know the protocol, must follow a stream across connections that end or are cut, and stop at the
+// end of a closed stream. Its cache must not hide from a page the data that the page has just
+// appended. The page has another origin than the streams, as most pages do.
 
 import { spawnSync } from "node:child_process"
 import fs from "node:fs"

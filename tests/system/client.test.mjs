@@ -1,7 +1,7 @@
-// The published client, @durable-streams/client, against three responders: an idempotent producer
-// writes 1,000 messages while readers tail live, the server is restarted in the middle, and a reader
-// that had gone away resumes from the offset it saved. Nothing lost, nothing twice, in order. And the
-// published Yjs server, @durable-streams/y-durable-streams, which builds offsets of its own.
+// The published client, @durable-streams/client, against three responders. An idempotent producer writes
+// 1,000 messages while readers follow live, the server is restarted in the middle, and a reader that had
+// gone away resumes from the offset it saved. No message may be lost, repeated or out of order. Also the
+// published Yjs server, @durable-streams/y-durable-streams, which makes up offsets of its own.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { DurableStream, IdempotentProducer, stream } from "@durable-streams/client"

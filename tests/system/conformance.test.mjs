@@ -1,5 +1,5 @@
-// The official conformance suite, all of it but subscriptions, in the setup that SETUP names
-// (harness.mjs): a door, or three responders on one database behind nginx.
+// The official conformance suite, except for subscriptions, in the setup that SETUP names
+// (harness.mjs): behind one web server, or three responders on one database behind nginx.
 
 import { afterAll, beforeAll, beforeEach } from "vitest"
 import { runConformanceTests } from "@durable-streams/server-conformance-tests"

@@ -1,5 +1,6 @@
-// How many requests reach a responder: a socket in front of its own that passes everything on. In a
-// thread of its own, so that a test that is busy with its clients holds nothing up.
+// Counts the requests that reach a responder: a socket in front of the responder's own passes
+// everything on. It runs in a thread of its own, so that a test that is busy with its clients does
+// not delay it.
 
 import net from "node:net"
 import { fileURLToPath } from "node:url"

@@ -1,12 +1,11 @@
 // kill -9, at random moments and at the worst one.
 //
-// 1. Idempotent producers write to 20 streams through three responders that are all killed again and
-//    again, now and then with their supervisors. Whatever happened, each producer just repeats a
-//    request until it is answered. Afterwards every acknowledged message must be there, once, in
-//    order; nothing else may be there; readers who followed must have seen the same; and the
-//    database must be sound.
-// 2. A writer is killed between its commit and the wake-up of readers (the hooked build): a reader
-//    that waits on another responder gets the message within a second all the same.
+// 1. Idempotent producers write to 20 streams through three responders, which are all killed again and
+//    again, sometimes with their supervisors. Each producer repeats a request until it is answered. At
+//    the end every acknowledged message must be there, once and in order, and no other; readers that
+//    followed must have seen the same; and the database must be sound.
+// 2. A writer is killed between its commit and the wake-up of readers (the hooked build). A reader that
+//    waits on another responder must still get the message within a second.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { randomInt } from "node:crypto"

@@ -1,7 +1,7 @@
-// A crowd of readers on bare sockets: ten thousand of them are cheap that way.
+// A crowd of readers on bare sockets, so that ten thousand of them cost little.
 //
-// Each holds a connection and has one request at a time. A poller asks again as clients do: from
-// Stream-Next-Offset, with the cursor that it was given.
+// Each reader holds a connection and has one request at a time. A poller asks again as clients do:
+// from Stream-Next-Offset, with the cursor of the last answer.
 
 import net from "node:net"
 

@@ -1,6 +1,7 @@
-// Damaged rows over HTTP: each column of streams and messages has absurd values, in as many streams of
-// one database. Every answer is an ordinary one, in time, no header is forged, and the responders are
-// the same afterwards. test_store_damage.c does the same below HTTP, for all tables.
+// Damaged rows over HTTP. Each column of streams and messages gets absurd values, one for each of
+// many streams of one database. Every answer must be an ordinary one and come in time, no header
+// may be forged, and the responders must survive. test_store_damage.c does the same below HTTP, for
+// all tables.
 
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { sqlite, startServer } from "./harness.mjs"

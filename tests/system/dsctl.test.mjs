@@ -1,5 +1,5 @@
-// dsctl as people and scripts have it: the program itself, on a real server behind nginx and on a
-// database file.
+// dsctl as people and scripts use it: the program itself, with a real server behind nginx and with
+// a database file.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { spawn, spawnSync } from "node:child_process"

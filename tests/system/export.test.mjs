@@ -1,6 +1,6 @@
-// 100,000 messages over 500 streams of every kind, exported from one server's database and imported
-// into another's: clients cannot tell the two servers apart. And dsctl's tools for database files
-// beside servers that are at work.
+// 100,000 messages in 500 streams of every kind, exported from one server's database and imported into
+// another's: clients must not be able to tell the two servers apart. Also dsctl's tools for database
+// files, beside servers that are running.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { execFile, spawn } from "node:child_process"

@@ -1,5 +1,6 @@
-// Injected faults (DS_TEST_ENDPOINTS=1): the endpoint and the table, counting over processes, delays,
-// what a client's socket sees at every door, and what the published client makes of it.
+// Injected faults (DS_TEST_ENDPOINTS=1): the endpoint and the table, counting over several
+// processes, delays, what a client's socket sees behind every web server, and how the published
+// client reacts.
 
 import { describe } from "vitest"
 

@@ -1,5 +1,5 @@
-// What Apache in front does besides passing on: TLS, access control, compression and caching, each with
-// the file of deploy/apache that a person uncomments; and the pools of mod_fcgid.
+// Apache as a front: TLS, access control, compression and caching, each with the file of
+// deploy/apache that a person would uncomment; and the process pools of mod_fcgid.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { execFileSync } from "node:child_process"

@@ -1,5 +1,5 @@
-// What a web server in front does besides passing on: TLS, access control, rates, compression and
-// caching, each with the file of deploy/ that a person uncomments. For nginx and lighttpd.
+// nginx and lighttpd as a front: TLS, access control, rate limits, compression and caching, each
+// with the file of deploy/ that a person would uncomment.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { execFileSync } from "node:child_process"

@@ -1,5 +1,5 @@
-// What comes in by the two doors, FastCGI and CGI, and cannot be served: every refusal is an answer,
-// and nothing that is sent ends a responder.
+// Requests that come in by FastCGI or CGI and cannot be served. Each is refused by an answer, and
+// no input ends a responder.
 
 import { afterEach, describe, expect, test } from "vitest"
 import { spawn, spawnSync } from "node:child_process"

@@ -1,5 +1,5 @@
-// DS_HOOK: a program of the operator's is told of every stream that was made or deleted, and whatever
-// it does, no request notices.
+// DS_HOOK: the operator's program is told of every stream that is created or deleted, and no
+// request notices it, whatever the program does.
 
 import { afterEach, describe, expect, test } from "vitest"
 import fs from "node:fs"

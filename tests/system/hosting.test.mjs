@@ -1,5 +1,6 @@
-// Shared hosting: an ordinary user, a fresh home folder, no root, and a web server that belongs to
-// somebody else. The commands are the README's; every form of URL must work, and lead back to itself.
+// Shared hosting: an ordinary user with a fresh home folder and without root, and a web server that
+// belongs to somebody else. The commands are those of deploy/README.md. Every form of URL must
+// work, and Location must have the form that the client used.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { execFileSync } from "node:child_process"

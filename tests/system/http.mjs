@@ -1,4 +1,5 @@
-// A client that hides nothing: requests go out as they are written, answers come back as they came.
+// An HTTP client that hides nothing: it sends requests as they are written, and returns answers as
+// they arrive.
 
 import http from "node:http"
 import net from "node:net"

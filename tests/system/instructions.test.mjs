@@ -1,4 +1,5 @@
-// Instructions a request do not grow unnoticed: see tests/bench/instructions.mjs.
+// No request executes more instructions than the agreed figure without notice: see
+// tests/bench/instructions.mjs.
 
 import { beforeAll, describe, expect, test } from "vitest"
 import { spawnSync } from "node:child_process"

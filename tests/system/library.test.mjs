@@ -1,5 +1,5 @@
 // libdurablestreams as its users have it: installed, found by pkg-config, linked in both ways, and
-// beside servers on the same database.
+// used beside servers on the same database.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { execFileSync, spawn, spawnSync } from "node:child_process"

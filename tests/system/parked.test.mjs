@@ -1,5 +1,5 @@
-// 2,000 readers wait on one responder process: they cost memory and descriptors, but no threads;
-// appends to other streams go on meanwhile; one append to each of their streams reaches them all.
+// 2,000 readers wait on one responder process. They cost memory and descriptors, but no threads; appends
+// to other streams go on meanwhile; one append to each of their streams reaches all of them.
 
 import { afterAll, beforeAll, expect, test } from "vitest"
 import net from "node:net"

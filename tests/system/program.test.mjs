@@ -1,4 +1,4 @@
-// The program itself: its command line, settings, the ways it is started, and how it dies.
+// The program itself: its command line, its settings, the ways to start it, and how it ends.
 
 import { afterEach, describe, expect, test } from "vitest"
 import { spawnSync } from "node:child_process"

@@ -1,6 +1,6 @@
 // The registry of streams and messages of the state protocol, read by the published
-// @durable-streams/state: whatever happens to streams, whoever does it, what the registry says is what
-// there is.
+// @durable-streams/state. Whatever happens to streams, and whoever causes it, the registry must say
+// exactly which streams exist.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { randomBytes } from "node:crypto"

@@ -1,6 +1,6 @@
-// A database file that is replaced under a running server: nothing is written into the file that
-// nobody will find again, the log says so within a second or so, and when all its files are new, the
-// responder starts again with them.
+// A database file is replaced under a running server. The server must write nothing into the old
+// file, which nobody would find again; it must log the fact within a second or so; and when all
+// files are new, the responder must start again with them.
 
 import { afterEach, expect, test } from "vitest"
 import fs from "node:fs"

@@ -1,4 +1,4 @@
-// `make run`, as a person at a terminal has it.
+// `make run`, as a person at a terminal sees it.
 
 import { afterEach, expect, test } from "vitest"
 import { spawn, spawnSync } from "node:child_process"

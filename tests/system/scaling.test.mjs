@@ -1,5 +1,5 @@
-// What deploy/scaling.md promises: a crowd of readers costs the responder a handful of requests,
-// and streams lie spread over several databases, each with its forks.
+// The promises of deploy/scaling.md: a crowd of readers costs the responder a handful of requests,
+// and streams are spread over several databases, each stream together with its forks.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { execFile, execFileSync } from "node:child_process"

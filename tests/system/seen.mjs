@@ -1,4 +1,4 @@
-// What a page of another origin sees of an answer (CORS).
+// What a page of another origin can see of an answer (CORS).
 
 import { expect } from "vitest"
 

@@ -1,6 +1,6 @@
-// A full disk: appends are refused with 507, whoever deletes makes room, and nothing that was
-// acknowledged is lost; whatever has filled it, and at each door. test_store_reserve.c has the same
-// with quotas, readers in the way and limits on file sizes, and needs no root.
+// A full disk: appends are refused with 507, deletions make room, and nothing that was acknowledged
+// is lost, whatever filled the disk, and behind each kind of gateway. test_store_reserve.c has the
+// same cases with quotas, readers in the way and limits on file sizes, and needs no root.
 
 import { afterEach, describe, expect, test } from "vitest"
 import { execFileSync, spawnSync } from "node:child_process"

@@ -1,5 +1,5 @@
-// What goes on beside the requests: expired streams are swept, deleted ones cleared away in slices,
-// the write-ahead log stays bounded, and a stop is graceful.
+// The work beside the requests: expired streams are swept, the rows of deleted streams are removed
+// in slices, the write-ahead log stays bounded, and a stop is graceful.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { spawn } from "node:child_process"

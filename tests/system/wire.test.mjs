@@ -1,7 +1,7 @@
-// What goes over the wire, case by case, beyond what the conformance suite looks at. SETUP chooses
-// the gateway (harness.mjs): every one must give the same answers, so it is one table, in one file a
-// subject. Each answer that passes through `api` is also checked for what every answer must have;
-// see decent() in wire/context.mjs.
+// Requests and answers case by case, beyond those that the conformance suite checks. SETUP chooses
+// the gateway (harness.mjs). Because every gateway must give the same answers, there is one table,
+// with a file for each subject. Each answer that passes through `api` is also checked for the
+// headers that every answer must have; see decent() in wire/context.mjs.
 
 import "./wire/context.mjs"
 import "./wire/http.mjs"

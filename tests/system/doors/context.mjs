@@ -1,4 +1,4 @@
-// What the cases of the table share.
+// Helpers that the cases of the table share.
 
 import { createCipheriv } from "node:crypto"
 import { expect } from "vitest"

@@ -1,5 +1,5 @@
-// Cases of the table (table.mjs): what no friend sends. Nothing that a client says becomes a line of
-// an answer, a second request or another header.
+// Cases of the table (table.mjs): hostile requests. No input may add a line to an answer, a second
+// request or another header.
 
 import { expect } from "vitest"
 import { connect, fresh } from "../http.mjs"

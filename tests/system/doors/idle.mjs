@@ -1,5 +1,5 @@
-// What takes 90 s of silence, at all doors at once, with the waits and heart-beats of a server as it is
-// installed. No web server may lose its patience.
+// The cases that need 90 s of silence, at all doors at once, with the time-outs and keep-alives of
+// a server as it is installed. No web server may end a connection meanwhile.
 
 import { expect, test } from "vitest"
 import { sleep, startServer } from "../harness.mjs"

@@ -3,15 +3,15 @@
 //   server      what stands in front, for people to read
 //   responder   who starts the program:
 //                 "service"    we do, as a service manager would: a supervisor on a unix socket
-//                 "activated"  the same, and the service manager holds the socket
-//                 "spawned"    the web server does
-//                 "request"    the web server does, anew for each request (CGI)
-//   oneProcess  all requests come to the same process; by default where we start it
-//   open        starts the web servers; the first one is where clients come in. It is given
-//               { folder, sockets, program, database, env, log } and answers with
-//               [{ child, url, database }], the last one where it is another than it was given
+//                 "activated"  the same, but the service manager holds the socket
+//                 "spawned"    the web server
+//                 "request"    the web server, anew for each request (CGI)
+//   oneProcess  true if all requests reach the same process; by default where we start it
+//   open        starts the web servers, the first of which serves the clients. It gets
+//               { folder, sockets, program, database, env, log } and returns
+//               [{ child, url, database }], with database only if it differs from the one given
 //
-// To add a door: a row here, its name in tests/run.sh.
+// To add a door: a row here, and its name in tests/run.sh.
 
 import { execFileSync } from "node:child_process"
 import fs from "node:fs"

@@ -1,4 +1,4 @@
-// Prints the matrix of what build/doors/ holds, cases × doors, and writes it as Markdown to
+// Prints the matrix of the results in build/doors/, cases × doors, and writes it as Markdown to
 // build/doors.md:   node tests/system/doors/matrix.mjs
 
 import fs from "node:fs"

@@ -1,5 +1,5 @@
-// Cases of the table (table.mjs): what a page of another origin sees of answers, the program's and those
-// that the web server makes itself.
+// Cases of the table (table.mjs): what a page of another origin can see of the program's answers,
+// and of those that the web server makes itself.
 
 import { expect } from "vitest"
 import { execFileSync } from "node:child_process"

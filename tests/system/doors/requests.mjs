@@ -1,4 +1,4 @@
-// Cases of the table (table.mjs): methods, bodies and names, as they come through the web server.
+// Cases of the table (table.mjs): methods, bodies and names, as they pass through the web server.
 
 import { expect } from "vitest"
 import { sleep } from "../harness.mjs"

@@ -1,6 +1,6 @@
-// What the suites found out, for the matrix: build/doors/SUITE.json
+// The results of the suites, for the matrix: build/doors/SUITE.json
 //
-//   { door: { case: { ok, figure, why } } }     why: what the door cannot do
+//   { door: { case: { ok, figure, why } } }     why: the reason for which the door cannot do it
 
 import fs from "node:fs"
 import path from "node:path"

@@ -1,4 +1,4 @@
-// Settings of the servers that the table of cases runs on.
+// Settings of the servers on which the table of cases runs.
 
 /** A long-poll waits so long: longer than a case needs, but a reader that is lost costs no minute. */
 export const LONG_POLL_MS = 6000

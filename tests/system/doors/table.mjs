@@ -1,13 +1,14 @@
 // The table of gateway cases: one list, run at every door.
 //
 //   name     the row in the matrix
-//   run(t)   asserts; what it returns is a figure for the cell
-//   cannot   { DOOR: () => ({ why, instead }) }: this door cannot do it, for that reason; instead(t)
-//            asserts what happens there. Nothing is left out in silence.
+//   run(t)   asserts; the value that it returns is a figure for the cell
+//   cannot   { DOOR: () => ({ why, instead }) }: this door cannot do it, for the reason `why`;
+//            instead(t) asserts what happens there. No case is left out silently.
 //
-// t: door, server (harness.mjs), url, api (http.mjs), at(path) (with the path of the url in front, for
-// requests that are written by hand), start(env) (another server, to be stopped by the case), managed
-// (restart() of the server does what a service manager does), oneProcess (all readers wait in one).
+// t: door, server (harness.mjs), url, api (http.mjs), at(path) (puts the path of the url in front,
+// for requests that are written by hand), start(env) (another server, which the case must stop),
+// managed (the server's restart() does what a service manager does), oneProcess (one process has
+// all readers).
 //
 // To add a case: an entry in one of these lists.
 

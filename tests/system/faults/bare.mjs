@@ -1,5 +1,5 @@
-// Doors whose site has no way to cut a client off: the closest thing is the web server's own error.
-// And a program in a folder: paths of faults may carry the prefix.
+// Doors whose site cannot cut a client off: there, the web server's own error comes closest. And a
+// program in a folder: the paths of faults may have its prefix.
 
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { startServer } from "../harness.mjs"

@@ -1,4 +1,4 @@
-// Exactly so many requests meet a fault, however many processes answer them; probability and jitter.
+// `count` is exact, however many processes answer; also probability and jitter.
 
 import fs from "node:fs"
 import { afterAll, beforeAll, expect, test } from "vitest"

@@ -1,5 +1,5 @@
-// Delayed requests wait at the live desk: they hold no worker, notice a client that left, and are
-// carried out when the server stops.
+// Delayed requests wait at the live desk: they hold no worker, notice a client that has left, and
+// are carried out when the server stops.
 
 import { expect, test } from "vitest"
 import { startServer, until, usage } from "../harness.mjs"

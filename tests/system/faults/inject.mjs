@@ -1,4 +1,4 @@
-// Setting faults, over HTTP as a client does, and what all files of this folder share.
+// Setting faults over HTTP, as a client does, and helpers that all files of this folder share.
 
 import { expect } from "vitest"
 import { client, fresh } from "../http.mjs"

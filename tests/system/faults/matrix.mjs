@@ -1,4 +1,4 @@
-// Every kind of fault at every door: what a client sees on its socket. The cells go to
+// Every kind of fault at every door: what a client sees on its socket. The results go to
 // build/faults.md, which tests/run.sh prints.
 
 import fs from "node:fs"

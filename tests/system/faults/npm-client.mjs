@@ -1,4 +1,4 @@
-// What the published client, @durable-streams/client, makes of the faults.
+// How the published client, @durable-streams/client, reacts to the faults.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { DurableStream, stream as read } from "@durable-streams/client"

@@ -1,4 +1,4 @@
-// FastCGI as a web server would never speak it: records are written by hand.
+// FastCGI as no web server would speak it: the records are written by hand.
 
 import net from "node:net"
 

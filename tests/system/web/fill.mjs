@@ -1,4 +1,4 @@
-// Configuration files for the tests: the very ones that people copy, with other values in them.
+// Configuration files for the tests: the files that people copy, with other values filled in.
 
 import fs from "node:fs"
 import path from "node:path"

@@ -1,4 +1,4 @@
-// The two servers that the wire cases speak to, started once for all of them, and how they look at
+// The two servers that the wire cases use, started once for all of them, and the checks of their
 // answers. SETUP chooses the gateway (harness.mjs).
 
 import { afterAll, beforeAll, expect } from "vitest"

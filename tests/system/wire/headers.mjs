@@ -1,4 +1,4 @@
-// Request headers that say too much: two where one is meant, and codings of the body.
+// Request headers that say too much: a header sent twice where one is allowed, and encoded bodies.
 
 import { gzipSync } from "node:zlib"
 import { describe, expect, test } from "vitest"

@@ -1,4 +1,4 @@
-// Names, methods, limits and hostile input: what any HTTP server is asked, whatever it serves.
+// Names, methods, limits and hostile input: the questions to any HTTP server, whatever it serves.
 
 import { describe, expect, test } from "vitest"
 import { fresh, raw, request } from "../http.mjs"

@@ -1,4 +1,4 @@
-// Expiry, forks and closing: how streams come, divide and end, and which error comes first.
+// Expiry, forks and closing: how streams begin, divide and end, and which error comes first.
 
 import { describe, expect, test } from "vitest"
 import { sleep, until } from "../harness.mjs"

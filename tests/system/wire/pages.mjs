@@ -1,4 +1,4 @@
-// What pages of other origins may do (CORS), by the settings and without any.
+// What pages of other origins may do (CORS), with each of the settings and without any.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { chosenSetup, startServer } from "../harness.mjs"
