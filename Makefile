@@ -12,7 +12,7 @@
 # the same as in include/durable_streams.h
 VERSION = 0.1.0
 PROGRAM = durable-streams.fcgi
-# the C library: the number of its binary interface, and of the file
+# the C library: the name with the version of its binary interface, and the name of the file
 SONAME  = libdurablestreams.so.0
 SOFILE  = $(SONAME).1.0
 
@@ -27,9 +27,9 @@ completiondir ?= $(prefix)/share/bash-completion/completions
 fishdir    ?= $(prefix)/share/fish/vendor_completions.d
 zshdir     ?= $(prefix)/share/zsh/$(if $(filter /usr,$(prefix)),vendor-completions,site-functions)
 docdir     ?= $(prefix)/share/doc/durable-streams
-# what belongs to the distribution has its settings in /etc
+# a package of the distribution (prefix=/usr) has its settings in /etc
 sysconfdir ?= $(if $(filter /usr,$(prefix)),/etc,$(prefix)/etc)
-# systemd looks into that of /usr/local as well
+# systemd reads units below /usr/local as well
 unitdir    ?= $(prefix)/lib/systemd/system
 
 INSTALLATION = program='$B/$(PROGRAM)' dsctl='$(if $(STATIC),,$B/dsctl)' library='$B/libdurablestreams' soname='$(SONAME)' \
@@ -51,33 +51,33 @@ HARDEN    = -fstack-protector-strong -fPIC -fvisibility=hidden $(if $(SANITIZE),
 DS_CFLAGS = -std=c11 -D_GNU_SOURCE -Iinclude -Isrc $(SQLITE:%=-I%) $(OPT) $(WARN) $(HARDEN) -pthread \
             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
             $(if $(FUZZER),-fsanitize=fuzzer-no-link) $(if $(COVERAGE),$(COUNTING)) -MMD -MP
-# which lines are executed, counted also where threads meet; see tests/coverage.sh
+# counts the executed lines, atomically because of the threads; see tests/coverage.sh
 COUNTING  = -fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic
-# static: the linker warns of what asks name servers and loads extensions; an address to listen on
-# needs the one hardly ever, and SQLite is not told to do the other
+# With STATIC=1 the linker warns about name resolution and about loading extensions. The first is
+# needed only for a host name in --listen, and SQLite never does the second.
 DS_LDFLAGS = $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) \
              $(if $(COVERAGE),$(COUNTING))
-# a sanitizer's own symbols are the program's to bring along
+# the program that loads the library brings the symbols of a sanitizer, so allow them to be undefined
 SO_LDFLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,relro,-z,now -pthread $(if $(COVERAGE),$(COUNTING)) \
              $(if $(SANITIZE),-fsanitize=$(SANITIZE),-Wl$(comma)-z$(comma)defs)
 SQLITE_LIB = $(if $(SQLITE),,-lsqlite3)
 DS_LDLIBS = -lfcgi $(SQLITE_LIB) -lm
-# of the library and of what is linked with its objects; libmd has SHA-256
+# for the library, and for programs that are linked with its objects; libmd has SHA-256
 LIB_LDLIBS = $(SQLITE_LIB) -lmd
-# of dsctl alone: the server needs no HTTP client
+# for dsctl only: the server needs no HTTP client
 CLI_LDLIBS = -lcurl $(LIB_LDLIBS) -lm
 
-# a build with other flags lives in another folder, so that objects never mix
+# a build with other flags has a folder of its own, so that objects never mix
 B := build$(if $(FUZZER),/fuzzer,$(if $(COVERAGE),/coverage,$(if $(findstring clang,$(CC)),/clang)$(if \
      $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))))$(if $(SQLITE),/sqlite)$(if $(STATIC),/static)
 Q := $(if $(V),,@)
 
-# The folders of src/, each of which knows only those named before it: tests/lint.sh has the table.
-# A product is a union of folders.
+# The folders of src/, lowest first: tests/floors.sh says which may include which. A product is a
+# union of folders.
 FLOORS  := base protocol config hints store/sqlite engine
 OUTSIDE := http exchange live server gateway
 TOOLS   := dump store/tools
-# made by rules below
+# sources that the rules below generate
 GENERATED := $B/schema.o $B/paths.o
 EMBEDDED := $(if $(SQLITE),$B/sqlite3.o)
 SCHEMA  := $B/schema.o $(EMBEDDED)
@@ -92,9 +92,9 @@ OBJECTS := $(sort $(SERVER) $(DSCTL))
 # the same program with the hooks that let a test kill it at a chosen moment
 HOOKED  := $(patsubst $B/%,$B/hooked/%,$(call objects,$(FLOORS) $(OUTSIDE)) $B/main.o) $(SCHEMA)
 UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
-# parsers of foreign input over the files of tests/fuzz/corpus
+# entry points of the fuzzers, which also replay the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-# see tests/proof/README.md: programs, and what is preloaded into others to watch them
+# see tests/proof/README.md: programs, and a library that is preloaded into others to watch them
 PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut power crash library record.so)
 
 all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE) $(if $(STATIC),,$B/dsctl)
@@ -111,7 +111,7 @@ $B/hooked/$(PROGRAM): $(HOOKED)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DS_LDLIBS)
 
-# one object in which nothing is visible but ds_*
+# one object, in which only ds_* are visible
 $B/libdurablestreams.a: $(LIB)
 	$(Q)echo "  AR    $@"
 	$(Q)$(LD) -r -o $B/libdurablestreams.o $^
@@ -122,7 +122,7 @@ $B/$(SOFILE): $(LIB)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(SO_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
 
-# the flags stand there: objects of other ones do not link
+# depends on the Makefile because it holds the flags
 $B/%.o: src/%.c Makefile
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
@@ -137,7 +137,7 @@ $B/schema.c: sql/embed.sh $(wildcard sql/*.sql)
 	$(Q)mkdir -p $(@D)
 	$(Q)sh sql/embed.sh sql/*.sql >$@.tmp && mv $@.tmp $@
 
-# where the library finds its test server: made anew for another place, by `make install prefix=` say
+# the path at which the library finds its test server; changes with `make install prefix=...`
 $B/paths.c: always
 	$(Q)mkdir -p $(@D)
 	$(Q)tmp=$@.$$$$; \
@@ -147,18 +147,18 @@ $B/paths.c: always
 $(GENERATED): %.o: %.c
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) -c -o $@ $<
 
-# another program's code: its warnings are not ours; hidden, so that the library shows nothing of it
+# SQLite's own code: without its warnings, and hidden, so that the library does not export it
 $(EMBEDDED): $(SQLITE)/sqlite3.c $(SQLITE)/sqlite3.h Makefile
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(OPT) $(HARDEN) -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -w \
 		-DSQLITE_OMIT_LOAD_EXTENSION $(CFLAGS) -c -o $@ $<
 
-# tests/unit/failing.h stands between these and memory
+# the functions that tests/unit/failing.h replaces, to let allocations fail
 FAILING := $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup asprintf __asprintf_chk)
 $B/unit/test_failing_% $B/unit/test_lib_memory: LDFLAGS += $(FAILING)
 
-# the public library as its users have it: one header, one archive
+# these see only what users of the library have: one header and one archive
 $B/unit/test_lib_%: tests/unit/test_lib_%.c $B/libdurablestreams.a
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
@@ -179,9 +179,9 @@ $B/unit/%: tests/unit/%.c $(LIBRARY)
 	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
 		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) -lcheck -lsubunit -lm -lrt $(DS_LDLIBS) -lmd
 
-# with FUZZER=1 it searches, else it replays
+# with FUZZER=1 the program searches, otherwise it replays its corpus
 FUZZ_MAIN = $(if $(FUZZER),-fsanitize=fuzzer,tests/fuzz/replay.c)
-# the door of CGI leaves its connection to the end of the process
+# under CGI the connection is closed only by the end of the process, which a fuzzer does not reach
 $B/fuzz/cgi: LDFLAGS += -Wl,--wrap=store_connect
 $B/fuzz/cli: $(CLIENT)
 $B/fuzz/cli: LDLIBS += -lcurl
@@ -192,7 +192,7 @@ $B/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIBRARY)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) \
 		$(filter %.o,$^) $(LDLIBS) $(DS_LDLIBS) -lmd
 
-# they look into the store; the other proofs use what its users have
+# these two test the inside of the store; the other proofs use the public library
 $B/proof/vfs_%: $B/proof/obj/vfs_%.o $B/proof/obj/proof.o $B/proof/obj/shim.o $(LIBRARY)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DS_LDLIBS) -lmd
@@ -204,7 +204,7 @@ $B/proof/power $B/proof/crash $B/proof/library: $B/proof/%: $B/proof/obj/%.o \
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIB_LDLIBS) -lm
 
-# without a sanitizer: it is preloaded into whatever there is
+# without a sanitizer, because it is preloaded into programs that have none
 $B/proof/record.so: $B/proof/obj/record.o $B/proof/obj/trace.o
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) -shared -pthread $(LDFLAGS) -o $@ $^ -ldl
@@ -215,7 +215,7 @@ $B/proof/obj/%.o: tests/proof/%.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) -c -o $@ $<
 
-# the ceiling: this program with tests/bench/empty.c in place of its routes
+# the most that is possible: this program with tests/bench/empty.c in place of its routes
 $B/bench/empty.fcgi: tests/bench/empty.c $(SERVER)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
@@ -227,20 +227,20 @@ $B/bench/load: $(wildcard tests/bench/load*.c) tests/bench/load.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -MMD -MP,$(DS_CFLAGS)) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^)
 
-# the ceiling of plain CGI
+# the most that is possible as plain CGI
 $B/bench/empty.cgi: tests/bench/empty_cgi.c
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $<
 
-# makes large databases with the library
+# creates large databases with the library
 $B/bench/fill: tests/bench/fill.c $B/libdurablestreams.a
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $B/libdurablestreams.a \
 		$(LIB_LDLIBS)
 
-# what a test needs built, and what a benchmark does, so that it stays whole
+# all programs of the tests; and those of the benchmarks, so that they keep compiling
 BENCH_PROGRAMS := $(addprefix $B/bench/,empty.fcgi empty.cgi load fill)
 test-programs: all $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ) $(PROOF) $(BENCH_PROGRAMS)
 
@@ -251,27 +251,27 @@ run:
 
 test:
 	@sh deploy/packages.sh test
-	@# sanitizers make gcc see ghosts: warnings are errors without them only
+	@# with a sanitizer gcc warns wrongly, so warnings are errors only without one
 	@$(MAKE) --no-print-directory $(if $(SANITIZE),,WERROR=1) test-programs
 	@B=$B sh tests/run.sh
 
-# every web server: the conformance suite, the gateway cases, and a matrix of both
+# every web server: the conformance suite, the gateway cases, and a matrix of the results
 test-doors:
 	@sh deploy/packages.sh test
 	@$(MAKE) --no-print-directory all
 	@B=$B sh tests/run.sh doors
 
-# what is promised of stored data, at length: PROVE_MINUTES= of each part, PROVE= some parts
+# the proofs that stored data is safe: PROVE_MINUTES= for each part, PROVE= for some parts
 prove:
 	@sh deploy/packages.sh test
 	@$(MAKE) --no-print-directory all $(PROOF)
 	@B=$B sh tests/proof/run.sh $(PROVE)
 
-# unit tests alone
+# only the unit tests, and the inputs of the fuzzers
 check: $(UNIT) $(FUZZ)
 	$(Q)B=$B sh tests/run.sh unit
 
-# what has threads: unit tests, and the whole server
+# threaded code: unit tests, and a whole server
 THREADED = unit:commit unit:hints unit:wake unit:renewal unit:write_lock unit:live_table unit:seats unit:store_hold fuzz:fcgi wire:nginx
 check-threads:
 	@sh deploy/packages.sh test
@@ -279,14 +279,14 @@ check-threads:
 		unit:,unit/test_,$(filter-out wire:%,$(THREADED)))))
 	@B=build/thread sh tests/run.sh $(THREADED)
 
-# everything by the other compiler, which sees other things, and its unit tests
+# everything by the other compiler, which has other warnings, and its unit tests
 clang:
 	@sh deploy/packages.sh clang
 	@$(MAKE) --no-print-directory CC=clang WERROR=1 test-programs
 	@$(MAKE) --no-print-directory CC=clang check
 
-# Searches for inputs that break what reads foreign bytes, for so many seconds each; FUZZ_NAMES=json names
-# those that shall. What is found lies in build/fuzzer/found/.
+# Searches for inputs that break a parser or a gateway, FUZZ_SECONDS for each; FUZZ_NAMES=json for
+# some. Inputs that it finds are in build/fuzzer/found/.
 FUZZ_SECONDS ?= 30
 fuzz:
 	@sh deploy/packages.sh fuzz
@@ -295,13 +295,13 @@ fuzz:
 
 fuzzers: $(FUZZ)
 
-# Which lines the tests execute: the unit tests and corpora, or COVERAGE_SUITES of tests/run.sh
+# The lines that the unit tests execute, or COVERAGE_SUITES of tests/run.sh.
 coverage:
 	@sh deploy/packages.sh fuzz
 	@$(MAKE) --no-print-directory CC=clang COVERAGE=1 test-programs
 	@B=build/coverage sh tests/coverage.sh $(COVERAGE_SUITES)
 
-# what rests on SQLite's documents, with the newest release that npm's packages carry
+# The tests of the store with the newest SQLite that an npm package carries.
 NEW_SQLITE = tests/node_modules/better-sqlite3/deps/sqlite3
 check-sqlite:
 	@sh deploy/packages.sh test
@@ -321,7 +321,7 @@ install: all
 uninstall:
 	$(Q)$(INSTALLATION) sh deploy/install.sh uninstall
 
-# the tree as it is, without what is ignored or was built
+# the sources as they are now, without ignored and built files
 $B/dist/$(DIST):
 	$(Q)rm -rf $@ && mkdir -p $@
 	$(Q){ git ls-files -co --exclude-standard 2>/dev/null | grep . || find . -type f \
@@ -350,8 +350,8 @@ deb:
 	@cd $B/deb/$(DIST) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -us -uc -b
 	@ls $B/deb/*.deb
 
-# side by side: this program, an empty one behind the same nginx, and the npm reference server;
-# bench-scale: how the cost grows. BENCH= has other arguments of bench.mjs, PLOT=file.svg draws
+# This program, an empty one behind the same nginx, and the npm reference server, side by side;
+# bench-scale shows how the cost grows. BENCH= has arguments of bench.mjs, PLOT=file.svg draws.
 bench bench-quick bench-scale:
 	@sh deploy/packages.sh bench
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
@@ -360,15 +360,16 @@ bench bench-quick bench-scale:
 	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) \
 		$(if $(filter bench-scale,$@),--scale 1) $(if $(PLOT),--plot $(PLOT)) $(BENCH)
 
-# Instructions a request, beside the agreed figures of tests/bench/instructions.tsv, and where they
-# are spent: build/callgrind/*.txt. UPDATE='why they changed' writes them to that table.
+# Compares the instructions of each request with the agreed figures in tests/bench/instructions.tsv,
+# and writes where they are spent to build/callgrind/*.txt. UPDATE='why they changed' writes them to
+# that table.
 callgrind:
 	@sh deploy/packages.sh test
 	@$(MAKE) --no-print-directory all
 	@sh tests/run.sh modules
 	@B=$B node tests/bench/instructions.mjs $(if $(UPDATE),--update "$$UPDATE")
 
-# the package in a clean Debian: built, installed, upgraded, removed, purged (see the script)
+# the packages in a clean Debian: built, installed, upgraded, removed, purged
 test-package:
 	@sh deploy/packages.sh package
 	@sh tests/package.sh
@@ -400,7 +401,6 @@ Read about it
   make help             this
   make man              the manual pages; PAGE=dsctl for one of them
   make html             the same as HTML into build/html/
-  make man-settings     the settings in durable-streams.fcgi(8), after a change of src/config/config.c
 
 Test it
   make test             install missing packages, build, run every test (a quarter of an hour)
@@ -419,6 +419,7 @@ Test it
 Check the sources
   make lint             clang-format, clang-tidy, cppcheck, shellcheck, mandoc
   make clang            build with clang, and run its unit tests
+  make man-settings     update durable-streams.fcgi(8) after a change of src/config/config.c
 
 Measure it
   make bench            side by side with the npm reference server (a quarter of an hour);
