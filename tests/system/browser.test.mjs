@@ -103,7 +103,7 @@ afterAll(async () => {
   fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
-test("EventSource sees each message once, across ends and cuts, and stops with the stream", async () => {
+test("EventSource sees each message once, across connections that end or are cut, and stops at the end of the stream", async () => {
   const stream = fresh("browser")
   await api.create(stream, JSON_TYPE)
   const page = pages.add("events", server.url + stream, async (url, say) => {
@@ -157,7 +157,7 @@ test("EventSource sees each message once, across ends and cuts, and stops with t
   }
 })
 
-test("a page that has appended reads what it appended, from its cache too", async () => {
+test("a page reads the data that it has just appended, despite its cache", async () => {
   const stream = fresh("browser")
   await api.create(stream, "text/plain", "one ")
   const page = pages.add("stale", server.url + stream, async (url, say) => {

@@ -53,7 +53,7 @@ const describeIds = (ids) =>
   `twice ${ids.filter((id, i) => ids.indexOf(id) !== i).slice(0, 20)}`
 
 describe.each([["long-poll"], ["sse"]])("a producer, and readers that tail with %s", (live) => {
-  test("nothing is lost and nothing comes twice, across a restart and a resume", async () => {
+  test("no message is lost or repeated, across a restart and a resume", async () => {
     const url = server.url + fresh(`client-${live}`)
     const handle = await DurableStream.create({ url, contentType: "application/json" })
     const errors = []
@@ -119,7 +119,7 @@ describe.each([["long-poll"], ["sse"]])("a producer, and readers that tail with 
   })
 })
 
-test("a producer's close with a last message is seen as the end by a tailing reader", async () => {
+test("a following reader sees a producer's close with a last message as the end", async () => {
   const url = server.url + fresh("client-close")
   const handle = await DurableStream.create({ url, contentType: "application/json" })
   const producer = new IdempotentProducer(handle, "producer-1")
@@ -137,7 +137,7 @@ test("a producer's close with a last message is seen as the end by a tailing rea
   expect(items).toEqual([{ id: 0 }, { id: 1 }])
 })
 
-test("text over SSE is the same whole and split, at every place between its line ends", async () => {
+test("text over SSE reads the same whether it is appended whole or split at any place", async () => {
   const text = "a\r\nb\rc\n\r\n\r\rd\n\ne\r\n"
   // the client catches up without SSE first, and then has the line ends as they were written
   const lines = (seen) => seen.replace(/\r\n?/g, "\n")
@@ -166,7 +166,7 @@ test("text over SSE is the same whole and split, at every place between its line
   expect(wholes).toEqual(wholes.map(() => whole))
 })
 
-test("a Yjs document syncs after a compaction, with what was written since", async () => {
+test("a Yjs document syncs after a compaction, with the later updates", async () => {
   const yjs = new YjsServer({ port: 0, dsServerUrl: server.url, compactionThreshold: 500 })
   await yjs.start()
   const providers = []

@@ -127,7 +127,7 @@ test("a lock held longer than DS_BUSY_TIMEOUT_MS: 503 with Retry-After, and read
   expect((await other.get(path)).text).toBe("before after")
 })
 
-test("a lock held shorter than that only delays", async () => {
+test("a lock held for a shorter time only delays writes", async () => {
   const path = fresh("delayed")
   const api = client(server.url)
   await api.create(path)
@@ -152,7 +152,7 @@ function noise(bytes, seed) {
   return Buffer.from(words.buffer)
 }
 
-test("random bytes in the shared file cost a wait at most", { timeout: 60_000 }, async () => {
+test("random bytes in the shared file cost at most a wait", { timeout: 60_000 }, async () => {
   const file = `${server.database}-wake`
   const size = fs.statSync(file).size & ~3
   const apis = server.urls.map(client)
@@ -208,7 +208,7 @@ test("random bytes in the shared file cost a wait at most", { timeout: 60_000 },
   expect(server.logs().slice(log)).not.toMatch(/ error: /)
 })
 
-test("a shared file that was removed or replaced is noticed, and nothing is lost", async () => {
+test("the server notices a removed or replaced shared file, and loses nothing", async () => {
   const file = `${server.database}-wake`
   const apis = server.urls.map(client)
   const path = fresh("removed")

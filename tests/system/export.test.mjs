@@ -198,7 +198,7 @@ afterAll(async () => {
 describe("all streams into an empty database", () => {
   const database = () => path.join(scratch, "copy.db")
 
-  test("go out and come in by the thousand", async () => {
+  test("are exported and imported by the thousand", async () => {
     const began = performance.now()
     await ok(a.database, ["export", "--output", file])
     const exported = performance.now()
@@ -218,7 +218,7 @@ describe("all streams into an empty database", () => {
     await sound(a.database)
   })
 
-  test("are as clients know them: reads from any offset, HEAD", async () => {
+  test("answer clients as before: reads from any offset, HEAD", async () => {
     b = await startServer({ database: database() })
     apiB = client(b.url)
     await each(made, async (stream) => {
@@ -237,7 +237,7 @@ describe("all streams into an empty database", () => {
     })
   })
 
-  test("recognise producers: again, next, and too far", async () => {
+  test("recognise producers: a repeated request, the next one, one that skips", async () => {
     const producing = made.filter((stream) => stream.producer && !stream.deleted)
     expect(producing.length).toBeGreaterThan(50)
     await each(producing, async (stream) => {
@@ -265,7 +265,7 @@ describe("all streams into an empty database", () => {
     })
   })
 
-  test("keep closure, Stream-Seq, expiry and the terms of forks", async () => {
+  test("keep closure, Stream-Seq, expiry and forks", async () => {
     const live = made.filter((stream) => !stream.deleted)
     await each(live, async (stream) => {
       if (stream.closed) {
@@ -299,7 +299,7 @@ describe("all streams into an empty database", () => {
     }
   })
 
-  test("go on like any others: the last fork takes its deleted source along", async () => {
+  test("can be changed further: the end of the last fork also deletes its deleted source", async () => {
     const source = made.find((stream) => stream.deleted)
     const family = new Set([source])
     for (const stream of made.slice(400)) if (family.has(stream.source)) family.add(stream)
@@ -311,7 +311,7 @@ describe("all streams into an empty database", () => {
 })
 
 describe("an import that is killed", () => {
-  test("leaves whole streams, and goes on with --skip-existing", async () => {
+  test("leaves whole streams, and can be continued with --skip-existing", async () => {
     const database = path.join(folder(), "killed.db")
     const lines = fs.readFileSync(file, "utf8").split("\n")
     const rows = new Map()
@@ -350,8 +350,8 @@ describe("an import that is killed", () => {
   })
 })
 
-describe("beside a server at work", () => {
-  test("an export is of one moment", async () => {
+describe("beside a running server", () => {
+  test("an export shows one moment", async () => {
     const server = await startServer({ responders: 2 })
     undo.push(() => server.stop())
     const api = client(server.url)
@@ -398,7 +398,7 @@ describe("beside a server at work", () => {
     }
   })
 
-  test("readers see what is imported, and the registry tells of it", async () => {
+  test("readers see imported streams, and the registry lists them", async () => {
     const server = await startServer({
       responders: 2,
       env: { DS_REGISTRY: at("__registry__"), DS_LONG_POLL_TIMEOUT_MS: "20000" },
@@ -435,7 +435,7 @@ describe("beside a server at work", () => {
     expect(again).toContain('"registry":1')
   })
 
-  test("vacuum gives space back while clients write, or says who is in the way", async () => {
+  test("vacuum frees space while clients write, or names the process in its way", async () => {
     const server = await startServer()
     undo.push(() => server.stop())
     const api = client(server.url)
@@ -490,7 +490,7 @@ describe("the command line", () => {
     return database
   }
 
-  test("says where an input is wrong, and takes none of a file that was cut short", async () => {
+  test("names the faulty line of an input, and imports nothing from a truncated file", async () => {
     const text = fs.readFileSync(file, "utf8")
     const cases = [
       [text.slice(0, text.length / 2), /cut short/],
@@ -506,7 +506,7 @@ describe("the command line", () => {
     }
   })
 
-  test("check finds what was done to a database", async () => {
+  test("check finds damage that was done to a database", async () => {
     for (const [sql, says] of [
       ["update stream set tail = 9", "damage /v1/stream/x: the tail is 9, the rows end at 5\n"],
       ["update stream set messages = 2", "damage /v1/stream/x: it counts 2 messages, there are 1\n"],
@@ -534,7 +534,7 @@ describe("the command line", () => {
     expect((await run(database, ["check", "--quiet"])).out.toString()).toBe("")
   })
 
-  test("has exit codes for scripts, and makes no files where it fails", async () => {
+  test("has exit codes for scripts, and creates no files when it fails", async () => {
     const database = await small()
     const output = path.join(path.dirname(database), "out")
     expect((await run(database, ["export", "y", "--output", output])).code).toBe(3)
@@ -551,7 +551,7 @@ describe("the command line", () => {
     )
   })
 
-  test("draws a bar on a terminal only", async () => {
+  test("draws a progress bar only on a terminal", async () => {
     const target = folder()
     const some = path.join(target, "some.ndjson") // enough to draw one
     await ok(a.database, ["export", at(`json/${sanitized ? 1 : 2}`), "--output", some])

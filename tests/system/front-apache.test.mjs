@@ -136,7 +136,7 @@ describe("TLS", () => {
     expect((await secure(url, "GET", name)).text).toBe("x")
   })
 
-  test("client-certificate: ours passes, none and a stranger's do not", async () => {
+  test("client-certificate: only certificates of our authority pass", async () => {
     const { url } = await apache(["tls", "client-certificate"], {
       ...TLS(),
       "/etc/durable-streams/clients-ca.pem": file("ca.pem"),
@@ -150,7 +150,7 @@ describe("TLS", () => {
 })
 
 describe("access", () => {
-  test("password: nobody without one, but a browser may ask first", async () => {
+  test("password: required of everybody, except for a browser's preflight", async () => {
     const { url } = await apache(["password"], USERS())
     const api = client(url)
     const name = fresh()
@@ -164,7 +164,7 @@ describe("access", () => {
     expect((await api.get(name, ALICE)).text).toBe("x")
   })
 
-  test("group-writes: the world reads, the group writes, others do not", async () => {
+  test("group-writes: everybody reads, only the group writes", async () => {
     const { url } = await apache(["group-writes"], {
       ...USERS(),
       "/etc/durable-streams/groups": file("groups"),
@@ -183,7 +183,7 @@ describe("access", () => {
     expect((await api.post(name, { ...TEXT, ...ALICE }, "y")).status).toBe(204)
   })
 
-  test("auth-request: a FastCGI authorizer decides, and nobody does when it is down", async () => {
+  test("auth-request: a FastCGI authorizer decides; without it all requests are refused", async () => {
     const port = await freePort()
     const seen = []
     const gate = authorizer((params) => {
@@ -256,7 +256,7 @@ function authorizer(allow) {
 describe("gzip", () => {
   const GZIP = { "accept-encoding": "gzip" }
 
-  test("a large JSON catch-up is compressed, and its tag makes a 304 of the same tag", async () => {
+  test("a large JSON catch-up is compressed, and its tag gives a 304 with the same tag", async () => {
     const api = client((await apache()).url)
     const name = fresh()
     const body = JSON.stringify(Array.from({ length: 300 }, (_, n) => ({ n })))
@@ -276,7 +276,7 @@ describe("gzip", () => {
     expect((await api.get(name, { ...GZIP, "if-none-match": packed.headers.etag })).status).toBe(200)
   })
 
-  test("a small one is not, and SSE never is, whatever else the server compresses", async () => {
+  test("a small one is not compressed, and SSE never is, whatever else the server compresses", async () => {
     const { url } = await apache([], {}, {
       edit: (name, text) =>
         name === "site.conf"
@@ -309,7 +309,7 @@ describe("cache", () => {
   }
   const hit = (answer) => /^HIT/.test(answer.headers["x-cache"] ?? "")
 
-  test("catch-up reads come from it", async () => {
+  test("catch-up reads are answered from it", async () => {
     await cached()
     const name = fresh()
     await api.create(name, "text/plain", "one")
@@ -326,7 +326,7 @@ describe("cache", () => {
     expect([again.status, hit(again)]).toEqual([304, true])
   })
 
-  test("of several origins each gets its own answer, and it is kept", async () => {
+  test("each of several origins gets an answer of its own, which is cached", async () => {
     const own = file("several.sock")
     const origins = ["https://one.example", "https://two.example"]
     const several = launch(program, ["--listen", `unix:${own}`], {
@@ -346,7 +346,7 @@ describe("cache", () => {
       }
   })
 
-  test("what is new is never kept back", async () => {
+  test("new data is never held back", async () => {
     await cached()
     const name = fresh()
     const next = (await api.create(name, "text/plain", "one")).headers["stream-next-offset"]
@@ -363,7 +363,7 @@ describe("cache", () => {
     }
   })
 
-  test("a live answer is neither stored nor answered from the store", async () => {
+  test("a live answer is neither cached nor answered from the cache", async () => {
     await cached()
     const name = fresh()
     await api.create(name, "text/plain", "one")
@@ -375,7 +375,7 @@ describe("cache", () => {
       }
   })
 
-  test("streams whose names look alike stay apart", async () => {
+  test("streams with similar names stay separate", async () => {
     await cached()
     const name = fresh()
     const names = [`${name}%2fb`, `${name}%252fb`, `${name}/b`, `${name}//b`, `${name}%3fb`]
@@ -387,7 +387,7 @@ describe("cache", () => {
 
 // libapache2-mod-qos: Apache itself counts no requests
 describe.skipIf(!fs.existsSync("/usr/lib/apache2/modules/mod_qos.so"))("rate-limit", () => {
-  test("too many waiting readers, and too many requests, are 429; writers go on beside readers", async () => {
+  test("too many waiting readers or requests are 429; writers go on beside readers", async () => {
     const { url } = await apache(["rate-limit"], {}, {
       edit: (name, text) =>
         name === "rate-limit.conf" ? text.replace("1000 10", "30 2").replace("Limit 50", "Limit 3") : text,
@@ -416,7 +416,7 @@ describe.skipIf(!fs.existsSync("/usr/lib/apache2/modules/mod_qos.so"))("rate-lim
 })
 
 describe("mod_fcgid", () => {
-  test("live readers who take all of their places keep no writer waiting", async () => {
+  test("writers do not wait when live readers take all of their own processes", async () => {
     const web = await apache([], {}, {
       kind: "fcgid",
       program,

@@ -177,7 +177,7 @@ const both = [
 ]
 
 describe.each(both)("%s", (name, start) => {
-  test("tls: Location is https, plain HTTP is sent there with its method", async () => {
+  test("tls: Location is https, and plain HTTP is redirected with its method", async () => {
     const web = await start({ options: ["tls"], values: keys.tls })
     const stream = fresh()
     const made = await secure(web.url, "PUT", stream, { headers: TEXT, body: "hello" })
@@ -222,7 +222,7 @@ describe.each(both)("%s", (name, start) => {
     for (const reader of readers) reader.close()
   })
 
-  test("client-certificate: nothing without one of the right authority", async () => {
+  test("client-certificate: refused without a certificate of the right authority", async () => {
     const values = { ...keys.tls, ...keys.clients }
     const web = await start({ options: ["tls", "client-certificate"], values })
     const target = fresh()
@@ -235,7 +235,7 @@ describe.each(both)("%s", (name, start) => {
     expect(await put(keys.client)).toMatchObject({ status: 201 }) // and was not made before
   })
 
-  test("password: nobody without, everything with; a browser may ask", async () => {
+  test("password: required for everything, except for a browser's preflight", async () => {
     const { url } = await start({ options: ["password"], values: keys.users })
     const stream = fresh()
     const refusals = await tryAll(url, stream)
@@ -249,7 +249,7 @@ describe.each(both)("%s", (name, start) => {
     await expectPreflight(url, stream)
   })
 
-  test("group-writes: the world reads, who is in the file writes", async () => {
+  test("group-writes: everybody reads, only users in the file write", async () => {
     const { url } = await start({ options: ["group-writes"], values: keys.users })
     const api = client(url)
     const stream = fresh()
@@ -409,7 +409,7 @@ test("nginx, auth-request: the service's 2xx, 401 and 403 decide", async () => {
   expect(service.asked.length).toBe(before)
 })
 
-test("nginx: a page sees 413 and 504, and its own origin where credentials are for it", async () => {
+test("nginx: a page sees 413 and 504, with its own origin if it may use credentials", async () => {
   const edit = (file, text) =>
     text
       .replace("client_max_body_size 0", "client_max_body_size 1k")
@@ -436,7 +436,7 @@ test("nginx: a page sees 413 and 504, and its own origin where credentials are f
   expect(Object.keys(await refused("https://other.example")).join()).not.toMatch(/access-control/)
 })
 
-test("nginx, rate-limit: 429 beyond the burst, the rest is served, reads go on", async () => {
+test("nginx, rate-limit: 429 beyond the burst; other requests and reads are served", async () => {
   const { url } = await nginx({ options: ["rate-limit"] })
   const api = client(url)
   const stream = fresh()
@@ -462,7 +462,7 @@ test("nginx, rate-limit: 429 beyond the burst, the rest is served, reads go on",
   await expectPreflight(url, stream)
 })
 
-test("nginx, rate-limit: an address has so many live readers, however it spells them", async () => {
+test("nginx, rate-limit: the limit of live readers for an address holds, however requests are spelled", async () => {
   const { url } = await nginx({ options: ["rate-limit"] })
   const api = client(url)
   const stream = fresh()
@@ -537,7 +537,7 @@ describe("nginx, cache", () => {
     expect(hits).toBeGreaterThanOrEqual(READS - CONNECTIONS)
   })
 
-  test("what is live, at the tail, no-store or an error is asked for each time", async () => {
+  test("live reads, reads at the tail, no-store answers and errors reach the responder each time", async () => {
     const counter = await counted()
     const { url } = await nginx({ sockets: [counter.socket], options: ["cache"] })
     const api = client(url)
@@ -592,7 +592,7 @@ describe("nginx, cache", () => {
     expect(status(await api.get(headed))).toBe("HIT")
   })
 
-  test("gzip or not, 304 or not: each client gets its form of one kept answer", async () => {
+  test("gzip or not, 304 or not: each client gets its form of one cached answer", async () => {
     const counter = await counted()
     const { url } = await nginx({ sockets: [counter.socket], options: ["cache"] })
     const api = client(url)
@@ -621,7 +621,7 @@ describe("nginx, cache", () => {
     }
   })
 
-  test("of several origins each gets its own answer, and it is kept", async () => {
+  test("each of several origins gets an answer of its own, which is cached", async () => {
     const own = path.join(folder, "several.sock")
     const origins = ["https://one.example", "https://two.example"]
     const several = launch(program, ["--listen", `unix:${own}`], {
@@ -642,7 +642,7 @@ describe("nginx, cache", () => {
     expect(await get("https://other.example")).toEqual([undefined, "MISS"])
   })
 
-  test("who may not read gets nothing from it", async () => {
+  test("clients that may not read get nothing from the cache", async () => {
     const service = await authService()
     const { url } = await nginx({ options: ["auth-request", "cache"], values: service.values })
     const api = client(url)
@@ -658,7 +658,7 @@ describe("nginx, cache", () => {
     expect((await get(bearer("broken")))[0]).toBe(500)
   })
 
-  test("nor who has no password", async () => {
+  test("nor do clients without a password", async () => {
     const { url } = await nginx({ options: ["password", "cache"], values: keys.users })
     const api = client(url)
     const stream = fresh()

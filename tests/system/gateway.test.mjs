@@ -56,7 +56,7 @@ describe("malformed requests", () => {
     ["a NUL in a value", [...fcgi.pair("REQUEST_URI", "/v1/stream/a\0b")], 400],
   ]
 
-  test.each(hostile)("%s: an answer, and the connection goes on", async (_, bytes, status) => {
+  test.each(hostile)("%s: answered, and the connection stays usable", async (_, bytes, status) => {
     const { server, connect } = await responder()
     const before = server.pids()
     const connection = await connect()
@@ -70,13 +70,13 @@ describe("malformed requests", () => {
     expect(server.pids()).toEqual(before)
   })
 
-  test("more parameters than any web server lets through are 431", async () => {
+  test("more parameters than any web server passes on are 431", async () => {
     const { ask } = await responder()
     const answer = await ask(fcgi.request("GET", "/health", { HTTP_COOKIE: "c".repeat(3_000_000) }))
     expect(answer.status).toBe(431)
   })
 
-  test("what is no FastCGI ends the connection, not the responder", async () => {
+  test("bytes that are not FastCGI end the connection, not the responder", async () => {
     const { server, connect, ask } = await responder()
     const before = server.pids()
     const begin = fcgi.record(fcgi.BEGIN, [0, 1, 1, 0, 0, 0, 0, 0])
@@ -96,7 +96,7 @@ describe("malformed requests", () => {
     expect(server.pids()).toEqual(before)
   })
 
-  test("a question about the responder that repeats itself is answered once", async () => {
+  test("a repeated FCGI_GET_VALUES name is answered once", async () => {
     const { server, connect } = await responder()
     const before = server.pids()
     const connection = await connect()
@@ -113,7 +113,7 @@ describe("malformed requests", () => {
     expect(server.pids()).toEqual(before)
   })
 
-  test("a question that comes in two pieces leaves the connection idle", async () => {
+  test("FCGI_GET_VALUES in two pieces leaves the connection idle", async () => {
     const { connect, ask } = await responder({ DS_UPLOAD_TIMEOUT_MS: "100" })
     const connection = await connect()
     const question = fcgi.record(fcgi.GET_VALUES, fcgi.pair("FCGI_MPXS_CONNS", ""), 0)
@@ -129,7 +129,7 @@ describe("malformed requests", () => {
 
   const lengths = ["-1", "+5", "5x", "0x5", " 5", "5, 5", "1e1", "99999999999999999999", "5\t"]
 
-  test("a length that is no number is 400, by both doors", async () => {
+  test("a length that is not a number is 400, by FastCGI and CGI", async () => {
     const { server, ask } = await responder()
     const name = fresh()
     expect((await ask(fcgi.request("PUT", name))).status).toBe(201)
@@ -150,7 +150,7 @@ describe("malformed requests", () => {
 describe("uploads", () => {
   const MIB = 1024 * 1024
 
-  test("beyond DS_MAX_QUEUED_BYTES they are 503 with Retry-After, and then there is room again", async () => {
+  test("beyond DS_MAX_QUEUED_BYTES are 503 with Retry-After, until there is room again", async () => {
     const { connect, ask } = await responder({ DS_MAX_QUEUED_BYTES: String(MIB) })
     const name = fresh()
     await ask(fcgi.request("PUT", name))
@@ -165,7 +165,7 @@ describe("uploads", () => {
     expect((await ask(fcgi.request("POST", name), large)).status).toBe(204)
   })
 
-  test("one of which nothing comes any more is 408, and gives back its room", async () => {
+  test("that stall are 408, and free their room", async () => {
     const { connect, ask } = await responder({
       DS_MAX_QUEUED_BYTES: String(MIB),
       DS_UPLOAD_TIMEOUT_MS: "500",
@@ -192,7 +192,7 @@ describe("uploads", () => {
     expect((await idle.answer()).status).toBe(200)
   })
 
-  test("as CGI too", async () => {
+  test("also as CGI", async () => {
     const database = path.join(folder(), "streams.db")
     const name = fresh()
     expect(cgi(database, fcgi.request("PUT", name)).status).toBe(201)
@@ -210,7 +210,7 @@ describe("uploads", () => {
   })
 })
 
-describe("what the host gives and takes", () => {
+describe("limits of the host", () => {
   /** A supervisor that a shell starts after these words; { socket, child, ask }. */
   async function startedBy(words, env = {}) {
     const dir = folder()
@@ -236,7 +236,7 @@ describe("what the host gives and takes", () => {
     return { dir, database, socket, child, responders, ask, log }
   }
 
-  test("a write beyond the limit of file sizes is 507 by both doors, and no end", async () => {
+  test("a write beyond the limit on file sizes is 507 by FastCGI and CGI, and ends neither", async () => {
     // of 512 bytes each
     const { ask, responders, database } = await startedBy(
       'ulimit -f 4096; exec "$0" --listen "unix:$1"'
@@ -261,7 +261,7 @@ describe("what the host gives and takes", () => {
     expect(status).toBe(0)
   })
 
-  test("a limit of CPU time ends a responder gracefully, and another one begins", async () => {
+  test("a limit on CPU time ends a responder gracefully, and another one starts", async () => {
     const { ask, responders, log } = await startedBy('exec "$0" --listen "unix:$1"')
     const [before] = responders()
     expect((await ask(fcgi.request("GET", "/health"))).status).toBe(200)
@@ -271,7 +271,7 @@ describe("what the host gives and takes", () => {
     expect(fs.readFileSync(log, "utf8")).toMatch(/ended with status 0/)
   })
 
-  test("without a descriptor for the first connection it waits for one, and not for ever", async () => {
+  test("without a descriptor for the first connection, the responder waits until one is free", async () => {
     if (sanitized) return // a sanitizer needs descriptors of its own
     const { ask, responders, log } = await startedBy('exec "$0" --listen "unix:$1"')
     const [pid] = responders()
@@ -286,7 +286,7 @@ describe("what the host gives and takes", () => {
     expect(responders()).toEqual([pid])
   })
 
-  test("nor does one wait for the end of those that are there", async () => {
+  test("a new connection does not wait until the others end", async () => {
     if (sanitized) return
     const { ask, socket, responders, log } = await startedBy('exec "$0" --listen "unix:$1"')
     const [pid] = responders()
@@ -322,7 +322,7 @@ describe("what the host gives and takes", () => {
     expect(Object.values(open).join()).toContain("streams.db")
   }
 
-  test("started without standard descriptors, it gives their numbers to no file", async () => {
+  test("started without standard descriptors, the program opens no file under their numbers", async () => {
     const dir = folder()
     const hook = path.join(dir, "hook")
     const told = path.join(dir, "told")
@@ -346,7 +346,7 @@ describe("what the host gives and takes", () => {
         expect(fs.readFileSync(path.join(path.dirname(database), file), "latin1")).not.toContain("done")
   })
 
-  test("as CGI likewise", async () => {
+  test("the same as CGI", async () => {
     const database = path.join(folder(), "streams.db")
     const name = fresh()
     expect(cgi(database, fcgi.request("PUT", name)).status).toBe(201)
@@ -359,7 +359,7 @@ describe("what the host gives and takes", () => {
   })
 })
 
-test("a graceful end takes DS_STOP_TIMEOUT_MS once, not twice", async () => {
+test("a graceful stop takes DS_STOP_TIMEOUT_MS once, not twice", async () => {
   const server = await startServer({ door: "none", env: { DS_STOP_TIMEOUT_MS: "4000" } })
   undo.push(() => server.stop().catch(() => {}))
   await until(() => fs.existsSync(server.sockets[0]), "it listens")
@@ -451,7 +451,7 @@ describe("without memory", () => {
     return refused
   }
 
-  test.skipIf(sanitized)("a FastCGI request is answered, 503 or as usual", { timeout: 300_000 }, async () => {
+  test.skipIf(sanitized)("a FastCGI request is answered, as usual or with 503", { timeout: 300_000 }, async () => {
     const failing = plan(folder())
     const { server, ask } = await responder({ ...failing.env, DS_LOG_LEVEL: "error" })
     const name = fresh()
@@ -461,7 +461,7 @@ describe("without memory", () => {
     expect(server.pids()).toEqual(before)
   })
 
-  test.skipIf(sanitized)("a CGI request too", { timeout: 300_000 }, async () => {
+  test.skipIf(sanitized)("and so is a CGI request", { timeout: 300_000 }, async () => {
     const dir = folder()
     const failing = plan(dir)
     const database = path.join(dir, "streams.db")

@@ -54,7 +54,7 @@ async function start(env, options = {}) {
 const KEEP = 'cat >>"$DS_OUT"'
 
 describe("events", () => {
-  test("are told in order, as one line of JSON each, for whatever the process did", async () => {
+  test("are delivered in order, each as a line of JSON, whatever the cause", async () => {
     const hook = script(KEEP)
     const [server, api] = await start({ ...hook.env, DS_HOOK_PROCESSES: "1" })
     const [plain, source, fork, brief, again] = ["plain", "source", "fork", "brief", "again"].map(
@@ -107,7 +107,7 @@ describe("events", () => {
     expect(rest).toEqual([last])
   })
 
-  test("come from the process that did it, once", async () => {
+  test("come once, from the process that caused them", async () => {
     const hook = script(KEEP)
     const [, api] = await start(hook.env, { responders: 2, processes: 2 })
     const names = Array.from({ length: 40 }, () => fresh("many"))
@@ -123,7 +123,7 @@ describe("events", () => {
   })
 
   test.each(["lighttpd-cgi", "apache-cgi"])(
-    "of a CGI process are told after its answer, %s",
+    "of a CGI process are delivered after its answer, %s",
     async (door) => {
       const hook = script(`sleep 0.5; ${KEEP}`)
       const [, api] = await start(hook.env, { door })
@@ -136,7 +136,7 @@ describe("events", () => {
     },
   )
 
-  test("that are waiting at a stop are still told", async () => {
+  test("that wait at a stop are still delivered", async () => {
     const hook = script(`sleep 0.1; ${KEEP}`)
     const [server, api] = await start({ ...hook.env, DS_HOOK_PROCESSES: "2" })
     await Promise.all(Array.from({ length: 20 }, () => api.create(fresh("stop"))))
@@ -149,7 +149,7 @@ describe("events", () => {
 
 describe("a program", () => {
   test.each(["nginx", "lighttpd-cgi"])(
-    "gets no descriptor and no request of ours, behind %s",
+    "gets none of the server's descriptors, and nothing of a request, behind %s",
     async (door) => {
       const hook = script('ls -l /proc/self/fd >>"$DS_OUT"; env >>"$DS_OUT"; echo done >>"$DS_OUT"')
       const [, api] = await start(hook.env, { door })
@@ -167,7 +167,7 @@ describe("a program", () => {
     },
   )
 
-  test("gets no signal mask of ours", async () => {
+  test("does not inherit the server's signal mask", async () => {
     const hook = script("")
     // a shell would clear it by itself
     fs.writeFileSync(hook.file, "#!/bin/cat /proc/self/status\n", { mode: 0o755 })
@@ -179,7 +179,7 @@ describe("a program", () => {
     expect(server.logs()).toMatch(/^SigIgn:\s+0+(180000000)?$/m)
   })
 
-  test("runs no more often at once than it may", async () => {
+  test("runs at most DS_HOOK_PROCESSES times at once", async () => {
     const hook = script('cat >/dev/null; echo start >>"$DS_OUT"; sleep 0.1; echo end >>"$DS_OUT"')
     const [, api] = await start({ ...hook.env, DS_HOOK_PROCESSES: "3" })
     await Promise.all(Array.from({ length: 24 }, () => api.create(fresh("bound"))))
@@ -201,7 +201,7 @@ describe("a program", () => {
     }
   }
 
-  test("that fails is logged, and harms nobody", async () => {
+  test("that fails is logged, and no request notices", async () => {
     const hook = script('echo "what it prints" >&2; exit 7')
     const [server, api] = await start(hook.env)
     await harmless(api)
@@ -215,7 +215,7 @@ describe("a program", () => {
     await until(() => /was ended by signal 9/.test(other.logs()), other.logs)
   })
 
-  test("that is missing or is no program is logged, and harms nobody", async () => {
+  test("that is missing or not a program is logged, and no request notices", async () => {
     const hook = script("")
     fs.rmSync(hook.file)
     const [server, api] = await start(hook.env)
@@ -231,7 +231,7 @@ describe("a program", () => {
     await until(() => /cannot be run: Permission denied/.test(server.logs()), server.logs)
   })
 
-  test("that hangs is killed with all that it has started, and harms nobody", async () => {
+  test("that hangs is killed with all its children, and no request notices", async () => {
     const hook = script('sleep 1000 & echo $! >>"$DS_OUT"; sleep 1001')
     const [server, api] = await start({
       ...hook.env,
@@ -247,7 +247,7 @@ describe("a program", () => {
     await until(() => !fs.existsSync(`/proc/${children[0]}`), "what it has started is gone")
   })
 
-  test("that hangs does not hold up a stop for longer than DS_STOP_TIMEOUT_MS", async () => {
+  test("that hangs does not delay a stop for longer than DS_STOP_TIMEOUT_MS", async () => {
     const hook = script("sleep 1000")
     const [server, api] = await start({
       ...hook.env,
@@ -262,7 +262,7 @@ describe("a program", () => {
   })
 
   test(
-    "that is too slow misses events, which is said once, and harms nobody",
+    "that is too slow misses events, which is logged once, and no request notices",
     { timeout: 60_000 },
     async () => {
       const hook = script("exec sleep 1000")

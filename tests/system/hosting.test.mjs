@@ -84,7 +84,7 @@ describe.each([
     return [client(origin), location.slice(origin.length)]
   }
 
-  test("create, append, read, and the Location leads back", async () => {
+  test("create, append and read work, and Location leads back", async () => {
     const name = fresh()
     const { status, headers } = await api().put(name, TEXT, "one ")
     expect(status).toBe(201)
@@ -123,7 +123,7 @@ describe.each([
   })
 
   test.each(["a%2Fb", "a%25b", "a%23b", "a%3Fb", "a%20b", "%C3%A4", "a%252Fb", "a+b;c=d", "a%26b%3D"])(
-    "a stream called %s is that one and no other",
+    "a stream called %s is a stream of its own",
     async (odd) => {
       const name = `${fresh()}-${odd}`
       const made = await api().put(name, TEXT, odd)
@@ -152,7 +152,7 @@ test("all forms of URL mean the same stream, for a fork as well", async () => {
   expect((await client(apache.url).get(fork)).text).toBe("x")
 })
 
-test("the database belongs to the user alone, and no URL reaches it", async () => {
+test("only the user can read the database, and no URL reaches it", async () => {
   const database = path.join(home, "durable-streams/data/streams.db")
   expect(fs.statSync(path.join(home, "durable-streams")).mode & 0o777).toBe(0o700)
   expect(fs.statSync(database).mode & 0o077).toBe(0)
@@ -171,7 +171,7 @@ test("the database belongs to the user alone, and no URL reaches it", async () =
   }
 })
 
-test("the script is run, never shown", async () => {
+test("the script is run, and never served as text", async () => {
   const answer = await client(apache.url).get("/streams.cgi")
   expect(answer.status).toBe(404)
   expect(answer.text).not.toContain("#!/bin/sh")

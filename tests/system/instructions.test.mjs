@@ -59,7 +59,7 @@ fn=(1)
   })
 })
 
-test("figures are compared where nothing but the source differs", () => {
+test("figures are compared only if nothing but the sources differs", () => {
   const here = { compiler: "GNU C11 12.2.0 -O2", sqlite: "3.40.1", libc: "2.36" }
   const same = (differs) => comparable({ versions: here }, { ...here, ...differs })
   expect(same({})).toMatchObject({ own: true, all: true, reason: "" })
@@ -87,7 +87,7 @@ describe("valgrind", () => {
       counts = await count()
     }, 300_000)
 
-    test("the program is built as the table wants it", () => {
+    test("the program is built with the table's compiler and flags", () => {
       if (which.reason) console.log(`instructions: not all comparable here: ${which.reason}`)
       // by our own hand, and else nothing would be compared any more
       expect(

@@ -115,7 +115,7 @@ beforeAll(() => {
 
 afterAll(() => fs.rmSync(outside, { recursive: true, force: true }))
 
-describe("what is installed", () => {
+describe("the installation", () => {
   const header = () => fs.readFileSync(path.join(root, "include/durable_streams.h"), "utf8")
   const declared = () =>
     [...header().matchAll(/^DS_API[^;]*?\b(ds_\w+)\(/gm)].map((match) => match[1]).sort()
@@ -144,7 +144,7 @@ describe("what is installed", () => {
     expect(fs.readlinkSync(lib("libdurablestreams.so.0"))).toMatch(/\.so\.0\.\d+\.\d+$/)
   })
 
-  test("pkg-config knows version and flags, also of a static library", () => {
+  test("pkg-config knows version and flags, also for static linking", () => {
     expect(tool("pkg-config", ["--modversion", "durable-streams"]).trim()).toBe(
       tool(user, ["tour"]).trim()
     )
@@ -152,7 +152,7 @@ describe("what is installed", () => {
     expect(pkgConfig("--libs", "--static")).toEqual(expect.arrayContaining(["-lsqlite3", "-lmd"]))
   })
 
-  test("uninstall takes all of it away again", () => {
+  test("uninstall removes all of it", () => {
     const other = path.join(outside, "other")
     const make = (target) =>
       tool("make", [target, `DESTDIR=${other}`, ...(sanitizer ? [`SANITIZE=${sanitizer}`] : [])], {
@@ -240,7 +240,7 @@ describe("beside the protocol's Node server", () => {
     return results
   }
 
-  test("paths are encoded and decoded as there", () => {
+  test("encodes and decodes paths in the same way", () => {
     const paths = ["/", "", "/stream/users:created", "/" + "x".repeat(149), "/" + "x".repeat(150)]
     for (let length = 130; length < 160; length++)
       for (const piece of ["ä", "漢", "😀"]) paths.push("/".repeat(length - 120) + piece.repeat(40))
@@ -251,7 +251,7 @@ describe("beside the protocol's Node server", () => {
     expect(convert(encoded.map((text) => "d" + text))).toEqual(encoded.map(decodeStreamPath))
   })
 
-  test("so is what was never encoded", () => {
+  test("decodes names that were never encoded in the same way", () => {
     const alphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/~= \n.%!".split("")
     const hash = "~0123456789abcdef"
@@ -263,7 +263,7 @@ describe("beside the protocol's Node server", () => {
     expect(convert(texts.map((text) => "d" + text))).toEqual(expected)
   })
 
-  test("cursors are of the same intervals, and go ahead of a client alike", () => {
+  test("calculates the same cursors, and moves them ahead of a client's in the same way", () => {
     const now = Number(calculateCursor())
     const sent = ["", "nonsense", "0", String(now - 1), String(now + 100), String(now + 100_000)]
     const out = execFileSync(user, ["cursors"], { env, input: sent.map((s) => s + "\0").join("") })
@@ -311,7 +311,7 @@ describe("beside a running server on the same database", () => {
     expect((await reader.child.gone).code).toBe(0)
   })
 
-  test("a fault that was injected in C is met over HTTP, once", async () => {
+  test("a fault that was injected in C is met once over HTTP", async () => {
     const name = fresh()
     await http.create(name, "text/plain")
     tool(user, ["fault", server.database, name, "418"])
@@ -354,7 +354,7 @@ describe("the test server", () => {
     await until(() => !fs.existsSync(path.dirname(server.database)), "the folder is gone")
   })
 
-  test("a caller without standard descriptors has none of its own in their place", async () => {
+  test("opens no file under the numbers of missing standard descriptors", async () => {
     const database = path.join(outside, "closed.db")
     const child = spawn("sh", ["-c", 'exec "$0" serve "$1" >&- 2>&-', user, database], {
       env,
@@ -372,7 +372,7 @@ describe("the test server", () => {
     expect(processesNaming(libexec)).toEqual([])
   })
 
-  test("keeps a database that is the caller's", async () => {
+  test("keeps a database that belongs to the caller", async () => {
     const database = path.join(outside, "mine.db")
     const first = await begin([database])
     await request(first.url, "PUT", "/v1/stream/kept")
@@ -386,7 +386,7 @@ describe("the test server", () => {
     expect(fs.existsSync(database)).toBe(true)
   })
 
-  test("does not start where there is none, and says why in a line", () => {
+  test("does not start where it is not installed, and says why in a line", () => {
     const missing = spawnSync(user, ["serve"], {
       env: { ...env, DS_LIBEXECDIR: "/no/such/folder" },
       encoding: "utf8",
@@ -398,7 +398,7 @@ describe("the test server", () => {
     expect(noFolder.stderr).toContain("/dev/null")
   })
 
-  test("settings of the caller's environment mean nothing to it", async () => {
+  test("ignores settings in the caller's environment", async () => {
     const server = await begin([], {
       env: { ...env, DS_DATABASE: "/no/such/folder/x.db", PORT: "nonsense", HOST: "nonsense" },
     })

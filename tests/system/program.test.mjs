@@ -117,7 +117,7 @@ describe("command line", () => {
     expect(status).toBe(1)
   })
 
-  test("somebody else's file as database: one line and status 1, the file untouched", () => {
+  test("another program's file as database: one line and status 1, and the file is untouched", () => {
     const dir = folder()
     const file = path.join(dir, "letter.txt")
     fs.writeFileSync(file, "Dear reader, this is no database. ".repeat(100))
@@ -158,7 +158,7 @@ describe("supervisor", () => {
     }
   })
 
-  test("of more processes than there are CPUs for, some answer, and others when they do not", async () => {
+  test("with more processes than CPUs only some accept connections, and others step in", async () => {
     const places = Math.max(1, Math.floor(os.cpus().length / 2))
     const one = await server({ processes: places + 2 })
     const path = fresh()
@@ -210,7 +210,7 @@ describe("supervisor", () => {
     for (const socket of open) socket.destroy()
   })
 
-  test("a hung responder does not keep it from its end", async () => {
+  test("ends although a responder hangs", async () => {
     const one = await server({ env: { DS_STOP_TIMEOUT_MS: "100" } })
     const [pid] = one.pids()
     process.kill(pid, "SIGSTOP")
@@ -219,7 +219,7 @@ describe("supervisor", () => {
     expect(one.logs()).toContain(`responder ${pid} hangs`)
   })
 
-  test("where no responder can start, it says why and ends", async () => {
+  test("says why and ends if no responder can start", async () => {
     const dir = folder()
     const database = path.join(dir, "streams.db")
     const one = await server({ processes: 2, database })
@@ -258,7 +258,7 @@ describe("supervisor", () => {
     expect(status).toBe(code)
   })
 
-  test("children die with a supervisor that is killed", async () => {
+  test("the children of a killed supervisor end with it", async () => {
     const one = await server({ processes: 3 })
     const children = one.pids()
     expect(children.length).toBe(3)
@@ -335,7 +335,7 @@ async function inherited(command, args, env) {
 }
 
 describe("other ways to start it", () => {
-  test("with a listening socket as descriptor 0 it is a FastCGI responder", async () => {
+  test("a listening socket as descriptor 0 makes it a FastCGI responder", async () => {
     const { child, api } = await inherited(program, [])
     const name = fresh()
     await api.create(name, "text/plain", "x")
@@ -364,7 +364,7 @@ describe("other ways to start it", () => {
       body
     )
 
-  test("as CGI it answers one request and ends", () => {
+  test("CGI: it answers one request and ends", () => {
     const database = path.join(folder(), "streams.db")
     // a misspelt setting is nothing to complain about at each request
     const health = cgi(database, "GET", "/health", { DS_WORKER: "3" })
@@ -387,7 +387,7 @@ describe("other ways to start it", () => {
     for (const answer of [read, sse]) expect(answer.status).toBe(0)
   })
 
-  test("as CGI it does not store a body that was cut off", () => {
+  test("CGI: it does not store a body that was cut off", () => {
     const database = path.join(folder(), "streams.db")
     cgi(database, "PUT", "/v1/stream/x", { CONTENT_TYPE: "text/plain" })
     const cut = cgi(
@@ -403,7 +403,7 @@ describe("other ways to start it", () => {
 })
 
 describe("settings", () => {
-  test("DS_DURABILITY=memory serves, and is gone at stop", async () => {
+  test("DS_DURABILITY=memory: serves, and the data is gone at stop", async () => {
     const one = await server({ responders: 2, env: { DS_DURABILITY: "memory" } })
     const api = client(one.url)
     const stream = fresh()
@@ -424,7 +424,7 @@ describe("settings", () => {
     expect(fs.existsSync(`${database}-wake`)).toBe(false)
   })
 
-  test("a database has one name, by whatever path and links it is reached", () => {
+  test("a database is the same one by whatever path and links it is reached", () => {
     const dir = fs.realpathSync(folder())
     fs.mkdirSync(path.join(dir, "data"))
     fs.symlinkSync("data", path.join(dir, "link"))
@@ -445,7 +445,7 @@ describe("settings", () => {
     }
   })
 
-  test("DS_DURABILITY=normal serves, and is there after a restart", async () => {
+  test("DS_DURABILITY=normal: serves, and the data is there after a restart", async () => {
     const one = await server({ env: { DS_DURABILITY: "normal" } })
     const path = fresh()
     await client(one.url).create(path, "text/plain", "x")
@@ -518,7 +518,7 @@ describe("settings", () => {
     expect(one.logs()).not.toContain("secret")
   })
 
-  test("logs tell events, never a payload", async () => {
+  test("logs never contain a payload", async () => {
     const one = await server({ env: { DS_LOG_LEVEL: "debug" } })
     const api = client(one.url)
     const path = fresh()
@@ -617,7 +617,7 @@ describe("deploy/migrating.md", () => {
 })
 
 describe("at the sqlite3 prompt", () => {
-  test("stream_overview and message_text show streams as people think of them", async () => {
+  test("stream_overview and message_text show streams in readable form", async () => {
     const one = await server()
     const api = client(one.url)
     const path = fresh("look")
@@ -654,7 +654,7 @@ describe("valgrind", () => {
   const there = spawnSync("valgrind", ["--version"]).status === 0
   // a sanitizer and valgrind exclude each other; then the sanitizer looks for leaks
   test.skipIf(sanitized || !there)(
-    "finds no error and no leak in a responder that served and ended",
+    "finds no error and no leak in a responder",
     { timeout: 120_000 },
     async () => {
       const report = path.join(folder(), "report")

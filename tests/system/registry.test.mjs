@@ -140,7 +140,7 @@ describe("the registry, on three responders", () => {
     poll.done()
   })
 
-  test("a path that expired is announced as deleted before it is made again", async () => {
+  test("an expired stream is announced as deleted before its path is used again", async () => {
     const name = fresh("again")
     await api.create(name, "text/plain", "x", { "stream-ttl": "0" })
     await api.create(name, "application/json")
@@ -215,7 +215,7 @@ describe("the registry, on three responders", () => {
   })
 
   test(
-    "nothing is lost or told twice when responders are killed",
+    "no event is lost or repeated when responders are killed",
     { timeout: 60_000 },
     async () => {
       let stop = false
@@ -247,7 +247,7 @@ describe("the registry, on three responders", () => {
     },
   )
 
-  test("deleted at the prompt, it is made again at the next start, not by clients", async () => {
+  test("after a deletion at the prompt, only the next start creates it again, not a client", async () => {
     await sqlite(server.database, `delete from stream where registry = 1`)
     expect((await api.get(REGISTRY)).status).toBe(404)
     const refused = await api.put(REGISTRY, JSON_TYPE)
@@ -269,7 +269,7 @@ describe("settings", () => {
     return server
   }
 
-  test("it is off unless it is switched on, and stays as the database has it", async () => {
+  test("it is off by default, and otherwise stays as the database has it", async () => {
     const one = await start({})
     const name = fresh("off")
     await client(one.url).create(name)
@@ -285,7 +285,7 @@ describe("settings", () => {
     expect((await client(three.url).del(REGISTRY)).status).toBe(204)
   })
 
-  test("what cannot be the registry is said at start", async () => {
+  test("a stream that cannot become the registry stops the start, with the reason", async () => {
     const server = await start({})
     await client(server.url).create("/v1/stream/text", "text/plain")
     const run = (registry) =>
@@ -306,7 +306,7 @@ describe("settings", () => {
     }
   })
 
-  test("under CGI every process writes it", async () => {
+  test("CGI processes write it too", async () => {
     const server = await start({ door: "lighttpd-cgi", env: { DS_REGISTRY: REGISTRY } })
     const api = client(server.url)
     const names = Array.from({ length: 6 }, () => fresh("cgi"))
@@ -345,7 +345,7 @@ describe("messages of the state protocol", () => {
     db.done()
   })
 
-  test("headers.offset is where to read on, in every mode, and stored bytes are as sent", async () => {
+  test("headers.offset is the next offset in every mode, and stored bytes are as sent", async () => {
     const name = fresh("offsets")
     await api.create(name, "application/json")
     const sent = Array.from(
@@ -384,7 +384,7 @@ describe("messages of the state protocol", () => {
     sse.close()
   })
 
-  test("which messages get one, and what it replaces, is as with the reference server", async () => {
+  test("the same messages get an offset as with the reference server", async () => {
     // what that does, on parsed values
     const enrich = (value, offset) => {
       const headers = value && typeof value === "object" && !Array.isArray(value) && value.headers

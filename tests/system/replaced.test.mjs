@@ -32,7 +32,7 @@ const refused = async (api, name) => {
   return answer?.status === 503 && answer.headers["retry-after"] === "1"
 }
 
-test("all files: the responder goes on with the new ones", { timeout: 60_000 }, async () => {
+test("all files are replaced: the responder goes on with the new ones", { timeout: 60_000 }, async () => {
   const { server, api, database } = await serve()
   const name = fresh()
   await api.create(name, "text/plain", "before")
@@ -56,7 +56,7 @@ test("all files: the responder goes on with the new ones", { timeout: 60_000 }, 
   expect(await sqlite(database, "PRAGMA integrity_check")).toBe("ok")
 })
 
-test("beside the old log: nothing is written", { timeout: 60_000 }, async () => {
+test("the database is replaced beside its old log: nothing is written", { timeout: 60_000 }, async () => {
   const { server, api, database } = await serve()
   const name = fresh()
   await api.create(name, "text/plain", "before")

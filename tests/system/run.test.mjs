@@ -79,7 +79,7 @@ const line = (out, name) => out.match(new RegExp(`^${name} +(.*)$`, "m"))[1]
 const shell = (command) =>
   spawnSync("sh", ["-c", command], { encoding: "utf8", timeout: 20_000, cwd: root })
 
-test("serves, and every line that it prints works as printed", { timeout: 120_000 }, async () => {
+test("serves, and every command that it prints works", { timeout: 120_000 }, async () => {
   const { make, dir, env, url } = await started()
   expect(make.out, make.said()).toContain(url)
   expect(make.out).toContain(path.join(env.DATA, "streams.db"))
@@ -103,7 +103,7 @@ test("serves, and every line that it prints works as printed", { timeout: 120_00
   expect(await sqlite(path.join(env.DATA, "streams.db"), "PRAGMA integrity_check")).toBe("ok")
 })
 
-test("SIGTERM to make ends it cleanly, and readers with it", { timeout: 120_000 }, async () => {
+test("SIGTERM to make ends server and readers cleanly", { timeout: 120_000 }, async () => {
   const { make, dir, url } = await started()
   const api = client(url)
   const name = fresh()
@@ -117,7 +117,7 @@ test("SIGTERM to make ends it cleanly, and readers with it", { timeout: 120_000 
 })
 
 test(
-  "a responder that is killed is started again; without nginx or supervisor all of it ends",
+  "a killed responder is started again; without nginx or supervisor everything ends",
   { timeout: 120_000 },
   async () => {
     for (const victim of ["supervisor", "nginx"]) {
@@ -244,7 +244,7 @@ test.each([
   await nothingLeft(dir)
 })
 
-test("a reader of what it prints goes away: all of it ends", { timeout: 60_000 }, async () => {
+test("everything ends when the reader of its output goes away", { timeout: 60_000 }, async () => {
   for (const shell of ['sh "$1" 2>&1 | head -n 1', 'sh "$1" --print-url 2>&1 | true']) {
     const dir = folder()
     const run = runScript(shell, { TMPDIR: dir, DS_LOG_LEVEL: "info" })
@@ -253,7 +253,7 @@ test("a reader of what it prints goes away: all of it ends", { timeout: 60_000 }
   }
 })
 
-test("closed descriptors: no file gets the number of one", { timeout: 60_000 }, async () => {
+test("closed standard descriptors: no file is opened under their numbers", { timeout: 60_000 }, async () => {
   const dir = folder()
   const run = runScript('exec sh "$1" --print-url <&- 2>&-', { TMPDIR: dir })
   await until(() => run.out.includes("\n") || run.child.exitCode !== null, run.said, { timeout: 30_000 })
@@ -282,7 +282,7 @@ test("packages.sh says nothing when nothing is missing", () => {
   expect(spawnSync("sh", [path.join(root, "deploy/packages.sh")]).status).toBe(2)
 })
 
-test("packages.sh deb names all that dpkg-buildpackage asks for", () => {
+test("packages.sh deb names all packages that dpkg-buildpackage asks for", () => {
   const { stdout } = spawnSync(
     "sh",
     ["-c", `eval "$(sed -n '/^build=/,/^lint=/p' deploy/packages.sh)"; echo $deb`],

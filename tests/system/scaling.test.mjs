@@ -161,7 +161,7 @@ describe("collapse", () => {
     expect(crowd.hits).toBeGreaterThanOrEqual(crowd.requests - 20)
   })
 
-  test("nothing new: all hear so together, and nobody asks in a hurry", async () => {
+  test("without news all readers get 204 together, and none asks again at once", async () => {
     const server = await front()
     const before = server.counter.requests
     const { stream, crowd, polls } = await waiting(server, "<1>", 50)
@@ -177,7 +177,7 @@ describe("collapse", () => {
     for (const { received } of crowd.readers) expect(received).toBe("<1>")
   })
 
-  test("a responder that ends early and comes back: who waits goes on waiting", async () => {
+  test("readers go on waiting while a responder restarts", async () => {
     const server = await front()
     const { stream, crowd, polls } = await waiting(server, "<1>", 50)
     await sleep(300)
@@ -191,7 +191,7 @@ describe("collapse", () => {
     for (const status of statuses) expect([200, 502]).toContain(status)
   })
 
-  test("the end of a stream, and its deletion, reach all", async () => {
+  test("the end of a stream and its deletion reach all readers", async () => {
     const server = await front()
     const closed = await waiting(server, undefined, 100)
     const deleted = await waiting(server, "never", 100)
@@ -204,7 +204,7 @@ describe("collapse", () => {
     for (const { status } of await deleted.polls) expect(status).toBe(404)
   })
 
-  test("the one that asks may leave: the others get the answer all the same", async () => {
+  test("when the reader that asks leaves, the others still get the answer", async () => {
     const server = await front()
     const { stream, crowd, polls } = await waiting(server, "<1>", 20)
     await sleep(200)
@@ -214,7 +214,7 @@ describe("collapse", () => {
     for (const { received } of crowd.readers.slice(1)) expect(received).toBe("<1>")
   })
 
-  test("readers at older places get what follows theirs", async () => {
+  test("readers at older offsets get the data from there", async () => {
     const { api } = await front()
     const stream = fresh()
     const next = (answer) => answer.headers["stream-next-offset"]
@@ -229,7 +229,7 @@ describe("collapse", () => {
     }
   })
 
-  test("what is not quite such a poll goes to the responder each time", async () => {
+  test("a request that differs from such a poll goes to the responder each time", async () => {
     const { api, counter } = await front()
     const stream = fresh()
     await api.create(stream, "text/plain", "data")
@@ -265,7 +265,7 @@ describe("collapse", () => {
     expect(counter.requests - before).toBeLessThan(spellings.length)
   })
 
-  test("who may not read is refused before it waits", async () => {
+  test("a client that may not read is refused before it waits", async () => {
     const hash = execFileSync("openssl", ["passwd", "-apr1", "secret"]).toString()
     fs.writeFileSync(path.join(folder, "users"), `alice:${hash}`)
     const basic = `Basic ${Buffer.from("alice:secret").toString("base64")}`
@@ -336,7 +336,7 @@ describe("shards", () => {
 
   const TEXT = { "content-type": "text/plain" }
 
-  test("streams are spread over all databases, each in one", async () => {
+  test("each stream is in one database, and streams are in all of them", async () => {
     const { api } = await sharded()
     const made = []
     for (let i = 0; i < GROUPS; i++) {
@@ -369,7 +369,7 @@ describe("shards", () => {
     }
   })
 
-  test("a fork lies with its source, and one from elsewhere is refused", async () => {
+  test("a fork is in the database of its source, and one from another shard is refused", async () => {
     const { api } = await sharded()
     for (let i = 0; i < 5; i++) {
       const source = `${fresh("doc")}/1`
@@ -418,7 +418,7 @@ describe("shards", () => {
     }
   })
 
-  test("writes go where reads go, with access control as well", async () => {
+  test("writes and reads go to the same shard, also with access control", async () => {
     const hash = execFileSync("openssl", ["passwd", "-apr1", "secret"]).toString()
     fs.writeFileSync(path.join(folder, "users"), `alice:${hash}`)
     const values = { "/etc/durable-streams/users": path.join(folder, "users") }
@@ -433,7 +433,7 @@ describe("shards", () => {
     }
   })
 
-  test("each shard says by itself whether it is well, and what it has", async () => {
+  test("each shard has its own health check and registry", async () => {
     const { api } = await sharded()
     const stream = fresh("told")
     await api.create(stream)
@@ -449,7 +449,7 @@ describe("shards", () => {
     expect((await api.get(`/shards/${place}${stream}`)).status).toBe(404)
   })
 
-  test("one shard is down: the others serve, and nothing goes astray", async () => {
+  test("when one shard is down the others serve, and no request goes to a wrong shard", async () => {
     const { api } = await sharded()
     const streams = []
     while (streams.length < 3) {

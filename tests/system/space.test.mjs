@@ -106,7 +106,7 @@ describe.skipIf(process.getuid() !== 0)("a full disk", () => {
     expect(spawnSync(dsctl, ["--db", server.database, "check"]).status).toBe(0)
   })
 
-  test("as CGI, where no process stays", { timeout: 120_000 }, async () => {
+  test("the same as CGI, where no process stays", { timeout: 120_000 }, async () => {
     const database = disk(16)
     const request = (method, uri, body) => {
       const answer = spawnSync(program, {
@@ -140,7 +140,7 @@ describe.skipIf(process.getuid() !== 0)("a full disk", () => {
     expect(Number(length)).toBe(b.length + 100_000)
   })
 
-  test("that an import has filled", { timeout: 120_000 }, async () => {
+  test("a disk that an import has filled", { timeout: 120_000 }, async () => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
     ends.push(() => fs.rmSync(folder, { recursive: true }))
     const run = (database, args, input) =>

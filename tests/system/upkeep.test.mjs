@@ -229,7 +229,7 @@ describe("a graceful stop", () => {
   )
 })
 
-test("a second instance on the same database just works, whichever of them ends first", async () => {
+test("a second instance on the same database works, whichever of them ends first", async () => {
   const one = await startServer()
   let two
   try {
@@ -251,7 +251,7 @@ test("a second instance on the same database just works, whichever of them ends 
   }
 })
 
-test("a stop leaves no log behind that the next start would have to read", async () => {
+test("a stop leaves no write-ahead log to read at the next start", async () => {
   const server = await startServer()
   try {
     const path = fresh("stopped")
@@ -267,7 +267,7 @@ test("a stop leaves no log behind that the next start would have to read", async
   }
 })
 
-test("CGI processes alone keep the write-ahead log short", { timeout: 60_000 }, async () => {
+test("CGI processes without a responder keep the write-ahead log short", { timeout: 60_000 }, async () => {
   const server = await startServer({ door: "lighttpd-cgi" })
   try {
     const api = client(server.url)

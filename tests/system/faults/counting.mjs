@@ -44,7 +44,7 @@ test("of 1,000 requests to ten processes and CGI, exactly 137 meet a fault with 
   expect(await active(server.url)).toEqual([])
 })
 
-test("a probability of 0.2 fails a fifth, and counts only those", async () => {
+test("with a probability of 0.2 a fifth of the requests fails, and only those count", async () => {
   const path = await makeStream(server.url)
   await inject(server.url, path, { status: 500, probability: 0.2, count: 100_000 })
   const answers = await burst(3000, () => client(server.url).get(path))
@@ -57,7 +57,7 @@ test("a probability of 0.2 fails a fifth, and counts only those", async () => {
   console.log(`faults: ${met} of 3000 requests met a fault of probability 0.2`)
 })
 
-test("probabilities of 0 and 1 are never and always", async () => {
+test("probability 0 means never, and 1 always", async () => {
   const [never, always] = [await makeStream(server.url), await makeStream(server.url)]
   await inject(server.url, never, { status: 500, probability: 0, count: 5 })
   await inject(server.url, always, { status: 500, probability: 1, count: 50 })
@@ -66,7 +66,7 @@ test("probabilities of 0 and 1 are never and always", async () => {
   expect((await active(server.url)).find(({ path }) => path === never)).toMatchObject({ count: 5 })
 })
 
-test("counting alone lets the write-ahead log not grow without end", async () => {
+test("counting does not let the write-ahead log grow without end", async () => {
   const own = await startServer({ env: { ...ON, DS_WAL_BYTES: "65536", DS_DURABILITY: "normal" } })
   try {
     const path = await makeStream(own.url)

@@ -17,7 +17,7 @@ async function withServer(options, run) {
   }
 }
 
-test("200 delayed requests hold none of two workers", { timeout: 60_000 }, () =>
+test("200 delayed requests hold neither of two workers", { timeout: 60_000 }, () =>
   withServer({ env: { DS_WORKERS: "2" } }, async (server, api) => {
     const [slow, quick] = [await makeStream(server.url), await makeStream(server.url)]
     const [pid] = server.pids()
@@ -46,7 +46,7 @@ test("200 delayed requests hold none of two workers", { timeout: 60_000 }, () =>
   })
 )
 
-test("a delayed reader may wait on: long-poll and SSE go to the desk twice", () =>
+test("after the delay a long-poll or SSE reader waits as usual", () =>
   withServer({ env: { DS_LONG_POLL_TIMEOUT_MS: "20000" } }, async (server, api) => {
     const path = await makeStream(server.url)
     await inject(server.url, path, { delayMs: 200, count: 2 })
@@ -62,7 +62,7 @@ test("a delayed reader may wait on: long-poll and SSE go to the desk twice", () 
     reader.close()
   }))
 
-test("a client that leaves is noticed, and its request not carried out", () =>
+test("the request of a client that leaves is not carried out", () =>
   withServer({}, async (server, api) => {
     const path = await makeStream(server.url)
     const [pid] = server.pids()
@@ -90,7 +90,7 @@ test("a client that leaves is noticed, and its request not carried out", () =>
     expect((await api.get(path)).text).not.toContain("never")
   }))
 
-test("a server that stops carries delayed requests out at once", { timeout: 60_000 }, () =>
+test("a server that stops carries out delayed requests at once", { timeout: 60_000 }, () =>
   withServer({ env: { DS_STOP_TIMEOUT_MS: "8000" } }, async (server, api) => {
     const path = await makeStream(server.url)
     const failing = await makeStream(server.url)

@@ -28,7 +28,7 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
       expect(answer.headers["ds-test-endpoints"], String(answer.status)).toBe("on")
   })
 
-  test("POST takes every field, in every order, whatever the content type says", async () => {
+  test("POST accepts every field, in any order, with any content type", async () => {
     const path = fresh()
     const fault = {
       path,
@@ -60,7 +60,7 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
     await api.del(PLACE)
   })
 
-  test("each field alone is kept as it was given", async () => {
+  test("each field by itself is kept as it was given", async () => {
     for (const fault of [
       { status: 500 },
       { delayMs: 0 },
@@ -76,7 +76,7 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
     }
   })
 
-  test("what is no fault is refused, with a reason", async () => {
+  test("a body that is not a fault is refused, with a reason", async () => {
     const path = "/v1/stream/x"
     for (const [body, reason] of [
       ["", /empty/],
@@ -134,7 +134,7 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
     expect((await api.get("/_test/other")).status).toBe(404)
   })
 
-  test("DELETE clears all; a new fault takes the place of its path's old one", async () => {
+  test("DELETE clears all; a new fault replaces the old one of its path", async () => {
     const [a, b] = [await makeStream(server.url), await makeStream(server.url)]
     await inject(server.url, a, { status: 500, count: 5, delayMs: 1 })
     await inject(server.url, a, { status: 502 })
@@ -162,7 +162,7 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
     expect((await api.get(path)).status).toBe(200)
   })
 
-  test("a path that has no stream, and one that is no stream, fail as well", async () => {
+  test("paths without a stream, and paths that are not streams, fail as well", async () => {
     await inject(server.url, "/my-stream", { status: 418, count: 2 })
     await inject(server.url, "/health", { status: 500 })
     expect((await api.get("/my-stream")).status).toBe(418)
@@ -172,7 +172,7 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
     expect((await api.get("/health")).status).toBe(200)
   })
 
-  test("OPTIONS never meets one, HEAD does; a method is compared in any case", async () => {
+  test("OPTIONS never meets a fault, HEAD does; methods match in upper and lower case", async () => {
     const path = await makeStream(server.url)
     await inject(server.url, path, { status: 500 })
     expect((await api.options(path)).status).toBe(204)
@@ -197,7 +197,7 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
     }
   })
 
-  test("Retry-After is sent where it was given, and nowhere else", async () => {
+  test("Retry-After is sent only if it was given", async () => {
     const path = await makeStream(server.url)
     for (const [fault, expected] of [
       [{ status: 429, retryAfter: 5 }, "5"],
@@ -214,7 +214,7 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
     }
   })
 
-  test("the sqlite3 prompt is honoured at once, and refuses nonsense with a reason", async () => {
+  test("rows from the sqlite3 prompt are honoured at once, and invalid ones refused with a reason", async () => {
     const path = await makeStream(server.url)
     const insert = (columns, values) =>
       sqlite(server.database, `INSERT INTO faults (path, ${columns}) VALUES ('${path}', ${values})`)
@@ -235,7 +235,7 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
     await expect(insert("count", "1")).rejects.toThrow(/one of status, delay_ms/)
   })
 
-  test("mangled answers are not for caches, and their headers are whole", async () => {
+  test("changed answers must not be cached, and their headers are whole", async () => {
     const path = await makeStream(server.url)
     const clean = await api.get(path)
     await inject(server.url, path, { corruptBody: true, truncateBodyBytes: 20 })
@@ -251,7 +251,7 @@ describe("with DS_TEST_ENDPOINTS=1", () => {
   })
 })
 
-test("without DS_TEST_ENDPOINTS nothing of it is there", async () => {
+test("without DS_TEST_ENDPOINTS there are no faults and no endpoint", async () => {
   const server = await startServer()
   try {
     const api = client(server.url)

@@ -38,7 +38,7 @@ describe.each([
   ["two cut connections", { dropConnection: true, count: 2 }, 2],
   ["a 502 after a delay", { status: 502, delayMs: 50 }, 1],
 ])("%s", (name, fault, failures) => {
-  test("are retried by a reader, which gets everything", async () => {
+  test("are retried by a reader, which gets all data", async () => {
     const at = await open()
     await inject(server.url, at.path, fault)
     expect(await at.readJson()).toEqual([{ first: 1 }])
@@ -92,7 +92,7 @@ test("a slow answer is waited for", async () => {
   expect(at.failed).toBe(0)
 })
 
-test("an SSE event of an unknown type is passed over", async () => {
+test("an SSE event of an unknown type is ignored", async () => {
   const at = await open()
   await inject(server.url, at.path, { injectSseEvent: { eventType: "unknown", data: "what?" } })
   const items = []
@@ -106,7 +106,7 @@ test("an SSE event of an unknown type is passed over", async () => {
 })
 
 test(
-  "with 40 % of all requests failing or cut, a tail gets 60 appends once and in order",
+  "with 40 % of all requests failing or cut, a reader gets 60 appends once and in order",
   { timeout: 60_000 },
   async () => {
     const at = await open()

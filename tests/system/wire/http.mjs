@@ -92,7 +92,7 @@ describe("names of streams", () => {
     expect(answer.body).toContain("x")
   })
 
-  test("2 KiB of path are served, more is 414", async () => {
+  test("a path of 2 KiB is served, a longer one is 414", async () => {
     const base = fresh()
     const long = base + "/" + "n".repeat(2048 - base.length - 1)
     await api.create(long, "text/plain", "x")
@@ -150,7 +150,7 @@ describe("methods", () => {
     expect(answer.headers.allow).toContain("GET")
   })
 
-  test("HEAD tells all that GET would, without a body", async () => {
+  test("HEAD has all headers of GET, without a body", async () => {
     const path = fresh()
     await api.create(path, "text/plain;charset=utf-8", "hello", { "stream-ttl": "3600" })
     const answer = await api.head(path)
@@ -266,7 +266,7 @@ describe("limits", () => {
     expect(chunks.length).toBeGreaterThan(1) // read in chunks of a configured size
   })
 
-  test("a read longer than a chunk goes on where it stopped", async () => {
+  test("a read longer than a chunk can be continued", async () => {
     const path = fresh()
     await narrow.create(path)
     let expected = ""
@@ -308,7 +308,7 @@ describe("limits", () => {
   })
 })
 
-describe("nothing that a client sends becomes a header", () => {
+describe("no input becomes a header", () => {
   const put = (path, headers) =>
     raw(
       server.url,
@@ -369,7 +369,7 @@ describe("nothing that a client sends becomes a header", () => {
     expect(based.headers.location).toBe(`https://streams.example${other}`)
   })
 
-  test("without Host (HTTP/1.0), Location is absolute all the same", async () => {
+  test("without Host (HTTP/1.0), Location is still absolute", async () => {
     const path = fresh()
     const answer = await raw(server.url, `PUT ${path} HTTP/1.0\r\nContent-Type: text/plain\r\n\r\n`)
     expect(answer.status, answer.head).toBe(201)

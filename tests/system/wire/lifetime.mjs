@@ -6,7 +6,7 @@ import { fresh } from "../http.mjs"
 import { api, CLOSE, expectStatus, JSON_TYPE, narrow, OFFSET, stream, TEXT } from "./context.mjs"
 
 describe("time to live", () => {
-  test("Stream-TTL: 0 is valid and over at once", async () => {
+  test("Stream-TTL: 0 is valid and expires at once", async () => {
     const path = fresh()
     expectStatus(await api.put(path, { ...TEXT, "stream-ttl": "0" }, "x"), 201)
     expectStatus(await api.get(path), 404)
@@ -15,7 +15,7 @@ describe("time to live", () => {
     expectStatus(await api.put(path, TEXT), 201)
   })
 
-  test("Stream-Expires-At in the past is no server error, and there is no stream then", async () => {
+  test("Stream-Expires-At in the past is not an error, and leaves no stream", async () => {
     const path = fresh()
     const answer = await api.put(
       path,
@@ -95,7 +95,7 @@ describe("time to live", () => {
 describe("forks", () => {
   const from = (path, rest = {}) => ({ "stream-forked-from": path, ...rest })
 
-  test("a PUT repeated is the same fork, without Content-Type and with inherited expiry", async () => {
+  test("a repeated PUT finds the same fork, without Content-Type and with inherited expiry", async () => {
     const source = fresh()
     await api.create(source, "text/plain", "hello", { "stream-ttl": "3600" })
     const fork = fresh()
@@ -107,7 +107,7 @@ describe("forks", () => {
     expect((await api.get(fork)).text).toBe("hello")
   })
 
-  test("a PUT repeated with its offsets is the same fork, with others 409", async () => {
+  test("a repeated PUT with the same offsets finds the fork, with others 409", async () => {
     const source = fresh()
     await api.create(source)
     const first = (await api.append(source, "text/plain", "hello")).headers["stream-next-offset"]
@@ -124,7 +124,7 @@ describe("forks", () => {
     expectStatus(await api.put(fork, { ...headers, "stream-forked-from": other }), 400, 409)
   })
 
-  test("a sub-offset of 0 is none", async () => {
+  test("a sub-offset of 0 is the same as none", async () => {
     const source = await stream("text/plain", "hello")
     const fork = fresh()
     expectStatus(await api.put(fork, from(source)), 201)
@@ -155,7 +155,7 @@ describe("forks", () => {
     }
   )
 
-  test("a source that is not there is 404, a deleted one with forks 409, another type 409", async () => {
+  test("a missing source is 404, a deleted one with forks 409, another type 409", async () => {
     expectStatus(await api.put(fresh(), from(fresh())), 404)
     const source = await stream("text/plain", "hello")
     expectStatus(await api.put(fresh(), from(source, JSON_TYPE)), 409)
@@ -199,7 +199,7 @@ describe("forks", () => {
     expect((await api.get(fork)).text).toBe("hello")
   })
 
-  test("a chain of forks is collected from its end", async () => {
+  test("deleted streams of a chain of forks go from its end", async () => {
     const paths = [await stream("text/plain", "a")]
     for (const letter of ["b", "c", "d"]) {
       const next = fresh()
@@ -259,7 +259,7 @@ describe("which error comes first", () => {
     expect(answer.headers["stream-closed"]).toBeUndefined()
   })
 
-  test("closing what is closed is 204, closing what is missing 404", async () => {
+  test("closing a closed stream is 204, closing a missing one 404", async () => {
     const path = await stream("text/plain", "x")
     const first = await api.post(path, CLOSE)
     const second = await api.post(path, CLOSE)
@@ -345,7 +345,7 @@ describe("Stream-Closed", () => {
     }
   })
 
-  test("a chunk of a closed stream that is not its last does not say closed", async () => {
+  test("only the last chunk of a closed stream says closed", async () => {
     const path = fresh()
     await narrow.create(path)
     for (let i = 0; i < 4; i++) await narrow.append(path, "text/plain", "x".repeat(10_000))

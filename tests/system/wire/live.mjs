@@ -41,7 +41,7 @@ describe("SSE", () => {
     ["empty lines", "\n\n\n", "\n\n\n"],
     ["leading spaces, also after a line break", "  a\n b", "  a\n b"],
     [
-      "what looks like a field",
+      "payloads that look like fields",
       "data: x\nevent: y\n: z\nid: 1\nretry: 0",
       "data: x\nevent: y\n: z\nid: 1\nretry: 0",
     ],
@@ -198,7 +198,7 @@ describe("SSE", () => {
     }
   })
 
-  test("bytes that are no UTF-8 hold nobody up", async () => {
+  test("bytes that are not UTF-8 do not stop a stream", async () => {
     const path = await stream("text/plain", Buffer.from([0x61, 0xff, 0x62]), "c")
     const reader = await api.sse(live(path))
     await until(
@@ -233,7 +233,7 @@ describe("SSE", () => {
     expect(last.streamNextOffset).toBe((await api.head(path)).headers["stream-next-offset"])
   })
 
-  test("offset=now begins with the tail and sends only what comes", async () => {
+  test("offset=now begins at the tail and sends only new data", async () => {
     const path = await stream("text/plain", "old")
     const tail = (await api.head(path)).headers["stream-next-offset"]
     const reader = await api.sse(live(path, "now"))
@@ -260,7 +260,7 @@ describe("SSE", () => {
     expect(reader.controls().some((control) => control.streamClosed)).toBe(false)
   })
 
-  describe("EventSource, which knows ids only", () => {
+  describe("EventSource, which knows only ids", () => {
     const resume = (path, id, offset = "-1") =>
       api.sse(live(path, offset), { "last-event-id": id })
 
@@ -300,7 +300,7 @@ describe("SSE", () => {
       }
     })
 
-    test("what is no id of ours does not count", async () => {
+    test("an id that is not an offset is ignored", async () => {
       const path = await stream("text/plain", "one ", "two ")
       for (const id of ["", "x", "now", "-1", "7", "0000000000000000_000000000000000x"]) {
         const reader = await resume(path, id, "0000000000000000_0000000000000004")
@@ -370,7 +370,7 @@ describe("long-poll", () => {
     expect(cursor).toBeLessThanOrEqual(before + 1)
   })
 
-  test("the cursor never goes back and never stays", async () => {
+  test("the cursor always moves forward", async () => {
     const path = await stream("text/plain", "x")
     let cursor = (await api.get(poll(path, "-1"))).headers["stream-cursor"]
     expect(cursor).toMatch(/^\d+$/)
@@ -394,7 +394,7 @@ describe("long-poll", () => {
     expect(answer.ms).toBeLessThan(5000)
   })
 
-  test("closing alone ends the wait: 204 and closed", async () => {
+  test("closing without data ends the wait: 204 and closed", async () => {
     const path = fresh()
     await narrow.create(path)
     const waiting = narrow.get(poll(path, "-1"))
@@ -455,7 +455,7 @@ describe("deletion under live readers", () => {
     expect((await api.get(path)).body.length).toBe(0)
   })
 
-  test("a reader is not handed the stream that was created in its place", async () => {
+  test("a reader does not get a new stream of the same name", async () => {
     const path = fresh()
     await narrow.create(path, "text/plain", "old")
     const waiting = narrow.get(`${path}?offset=now&live=long-poll`)

@@ -20,7 +20,7 @@ const ask = (from, wanted = "content-type") => ({
 })
 
 describe("without any setting", () => {
-  test("every page may, and none with credentials", async () => {
+  test("every page may call it, none with credentials", async () => {
     const path = await stream("text/plain", "x")
     const any = { origin: "*", credentials: undefined, exposes: true, vary: false }
     for (const from of [{}, { origin: "https://page.example" }, { origin: "null" }])
@@ -32,7 +32,7 @@ describe("without any setting", () => {
         expect(shown(answer)).toEqual(any)
   })
 
-  test("tracing in the browser keeps nobody out; a header that a proxy may believe is not allowed", async () => {
+  test("headers of browser tracing are allowed, headers that a proxy may trust are not", async () => {
     const wanted = "content-type,traceparent,baggage,sentry-trace,x-api-key,x-forwarded-user"
     const answer = await api.options(fresh(), ask("https://page.example", wanted))
     const allowed = words(answer.headers["access-control-allow-headers"])
@@ -41,7 +41,7 @@ describe("without any setting", () => {
     for (const name of ["x-forwarded-user", "*"]) expect(allowed).not.toContain(name)
   })
 
-  test("one origin in DS_CORS_ORIGIN is said to everybody", async () => {
+  test("a single origin in DS_CORS_ORIGIN is named in every answer", async () => {
     const one = { origin: "https://app.example", credentials: undefined, exposes: true, vary: false }
     for (const from of [{}, { origin: "https://app.example" }, { origin: "https://other.example" }])
       expect(shown(await narrow.get(fresh(), from))).toEqual(one)
@@ -72,7 +72,7 @@ describe("several origins, with credentials", () => {
   })
   afterAll(() => several?.stop())
 
-  test("each is named to itself, others are named nothing, and caches are told", async () => {
+  test("each sees its own name, others see none, and caches are told", async () => {
     const one = client(several.url)
     for (const [from, expected] of [
       [{ origin: ONE }, yes(ONE)],
@@ -107,7 +107,7 @@ describe("several origins, with credentials", () => {
     }
   })
 
-  test("readers of different origins who wait for the same message each get their own", async () => {
+  test("readers of different origins that wait for the same message each get their own answer", async () => {
     const one = client(several.url)
     const polls = [ONE, TWO, "https://other.example", ONE, undefined].map((origin) =>
       one.get(`${path}?offset=${tail}&live=long-poll`, origin ? { origin } : {})
@@ -131,7 +131,7 @@ describe("several origins, with credentials", () => {
     ])
   })
 
-  test("DS_CORS_HEADERS are allowed besides", async () => {
+  test("DS_CORS_HEADERS are allowed as well", async () => {
     const answer = await client(several.url).options(path, ask(ONE, "x-my-app,x-other"))
     expectStatus(answer, 204)
     const allowed = words(answer.headers["access-control-allow-headers"])
@@ -140,7 +140,7 @@ describe("several origins, with credentials", () => {
     expect(allowed).not.toContain("x-other")
   })
 
-  test("Location is what the first of several proxies saw", async () => {
+  test("Location has the scheme and host that the first of several proxies saw", async () => {
     const made = fresh()
     const answer = await client(several.url).put(made, {
       ...TEXT,
@@ -158,7 +158,7 @@ describe("several origins, with credentials", () => {
   })
 })
 
-test("DS_CORS_HEADERS=*: whatever a page asks for, if it is a header", async () => {
+test("DS_CORS_HEADERS=*: every name that a page asks for, if it can be a header", async () => {
   const env = { DS_CORS_HEADERS: "*", DS_CORS_ORIGIN: "https://app.example" }
   const open = await startServer({ ...chosenSetup().options, env })
   try {

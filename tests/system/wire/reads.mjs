@@ -32,7 +32,7 @@ describe("offsets", () => {
   const at = (position) => `0000000000000000_${String(position).padStart(16, "0")}`
   const beyond = [at(6), at(9999), "9999999999999999_9999999999999999"]
 
-  test.each(beyond)("one beyond the tail (%s) is taken for the tail", async (offset) => {
+  test.each(beyond)("an offset beyond the tail (%s) is taken for the tail", async (offset) => {
     for (const [type, text, nothing] of [
       ["text/plain", "hello", ""],
       ["application/octet-stream", "hello", ""],
@@ -53,7 +53,7 @@ describe("offsets", () => {
     }
   })
 
-  test.each(beyond)("who waits beyond the tail (%s) misses and repeats nothing", async (offset) => {
+  test.each(beyond)("a reader beyond the tail (%s) misses and repeats nothing", async (offset) => {
     const path = fresh()
     await narrow.create(path, "text/plain", "hello")
     const reader = await narrow.sse(`${path}?offset=${offset}&live=sse`)
@@ -71,7 +71,7 @@ describe("offsets", () => {
     expect(reader.text()).toBe("abcdef")
   })
 
-  test("one inside a message reads the message from its start", async () => {
+  test("an offset inside a message reads the message from its start", async () => {
     for (const [type, messages, show] of [
       ["text/plain", ["one", "three", "five"], (rest) => rest.join("")],
       ["application/octet-stream", ["one", "three", "five"], (rest) => rest.join("")],
@@ -114,7 +114,7 @@ describe("offsets", () => {
     }
   })
 
-  test("those of a large message lead through it, and all others to its start", async () => {
+  test("the offsets of a large message lead through it, all others inside it to its start", async () => {
     const path = await stream("application/octet-stream")
     const body = randomBytes(900_000)
     await api.append(path, "application/octet-stream", body)
@@ -132,7 +132,7 @@ describe("offsets", () => {
     }
   })
 
-  test("where a fork begins must be a place of its source", async () => {
+  test("a fork offset must be a place of the source", async () => {
     const path = await stream("application/json", "[1,2]")
     for (const offset of [...beyond, at(3)])
       expectStatus(
@@ -158,7 +158,7 @@ describe("offsets", () => {
     expectStatus(await api.get(`${await stream("text/plain", "x")}?${query}`), 400)
   })
 
-  test("every offset ever handed out reads on from there", async () => {
+  test("every offset that an answer named can be read from", async () => {
     const path = await stream()
     const offsets = [(await api.head(path)).headers["stream-next-offset"]]
     const words = ["one ", "two ", "three ", "four "]
@@ -179,7 +179,7 @@ describe("conditional reads", () => {
     ["a list with a comma inside a tag", (tag) => `"a,b",${tag}`],
     ["*", () => "*"],
     [
-      "what lighttpd and Apache make of it when they compress",
+      "tags as lighttpd and Apache change them when they compress",
       (tag) => tag.replace(/"$/, '-gzip"'),
     ],
   ])("If-None-Match with %s is 304, complete with its headers", async (_, form) => {
@@ -208,7 +208,7 @@ describe("conditional reads", () => {
     expect(answer.text).toBe("hello")
   })
 
-  test("the tag changes with an append and with closing alone", async () => {
+  test("the tag changes with an append, and with a close without data", async () => {
     const path = await stream("text/plain", "a")
     const read = async () => (await api.get(`${path}?offset=-1`)).headers.etag
     const tags = [await read()]
@@ -222,7 +222,7 @@ describe("conditional reads", () => {
     expect(answer.headers["stream-closed"]).toBe("true")
   })
 
-  test("HEAD has the tag of a read at the tail, which is nobody else's", async () => {
+  test("HEAD has the tag of a read at the tail, which no other read has", async () => {
     const path = await stream("text/plain", "a")
     const head = await api.head(path)
     const { etag } = (await api.get(`${path}?offset=${head.headers["stream-next-offset"]}`)).headers
@@ -230,7 +230,7 @@ describe("conditional reads", () => {
     expectStatus(await api.get(`${path}?offset=-1`, { "if-none-match": etag }), 200)
   })
 
-  test("the tag changes with the history: a backup restored, and as much appended again", async () => {
+  test("the tag changes when a backup is restored and as many bytes are appended again", async () => {
     const path = await stream("text/plain", "a", "bbbb")
     const { etag } = (await api.get(`${path}?offset=-1`)).headers
     await sleep(5)
@@ -249,7 +249,7 @@ describe("conditional reads", () => {
     expectStatus(again, 304)
   })
 
-  test("a closed stream's 304 tells that it is closed", async () => {
+  test("a 304 says that the stream is closed", async () => {
     const path = await stream("text/plain", "a")
     expectStatus(await api.post(path, CLOSE), 204)
     const { etag } = (await api.get(`${path}?offset=-1`)).headers
@@ -258,7 +258,7 @@ describe("conditional reads", () => {
     expect(answer.headers["stream-closed"]).toBe("true")
   })
 
-  test("a stream created again is another one, though it is as long", async () => {
+  test("a stream that was created again has another tag, even with the same length", async () => {
     const path = await stream("text/plain", "aaaa")
     const { etag } = (await api.get(`${path}?offset=-1`)).headers
     expectStatus(await api.del(path), 204)
@@ -269,7 +269,7 @@ describe("conditional reads", () => {
     expect(answer.text).toBe("bbbb")
   })
 
-  test("offset=now has no tag and is not stored", async () => {
+  test("offset=now has no tag and is not cached", async () => {
     const path = await stream("text/plain", "x")
     const answer = await api.get(`${path}?offset=now`)
     expectStatus(answer, 200)
@@ -279,7 +279,7 @@ describe("conditional reads", () => {
     expect(answer.body.length).toBe(0)
   })
 
-  test("what will not change is kept for a minute, a full chunk and a closed stream's end", async () => {
+  test("data that cannot change is cached for a minute: a full chunk, the end of a closed stream", async () => {
     const kept = "public, max-age=60, stale-while-revalidate=300"
     const path = fresh()
     await narrow.create(path)
@@ -294,7 +294,7 @@ describe("conditional reads", () => {
   })
 
   // or its browser would show a page that has just appended what there was before
-  test("what ends at the tail of an open stream is kept by shared caches alone", async () => {
+  test("data up to the tail of an open stream is cached only by shared caches", async () => {
     const path = await stream("text/plain", "x")
     const start = (await api.head(await stream())).headers["stream-next-offset"]
     for (const query of ["", "?offset=-1", `?offset=${start}&live=long-poll`]) {
@@ -313,7 +313,7 @@ describe("conditional reads", () => {
     expect(nothing.headers["cache-control"]).toBe("public, no-cache")
   })
 
-  test("nothing is kept for longer than its stream lives", async () => {
+  test("no answer is cached for longer than its stream lives", async () => {
     const path = fresh()
     await api.create(path, "text/plain", "x", { "stream-ttl": "20" })
     const { headers } = await api.get(path)
@@ -325,7 +325,7 @@ describe("conditional reads", () => {
   })
 
   // its page would have the rights of the site that stands at the same address
-  test("a page that a stream holds runs apart from its site", async () => {
+  test("a page in a stream is sandboxed from the site", async () => {
     const page = await stream("text/html", "<script>top.location = '/'</script>")
     const { etag } = (await api.get(page)).headers
     for (const answer of [
@@ -341,13 +341,13 @@ describe("conditional reads", () => {
     }
   })
 
-  test("a client that refuses gzip gets none", async () => {
+  test("a client that refuses gzip gets an uncompressed answer", async () => {
     const path = await stream("application/json", JSON.stringify("a".repeat(5000)))
     const answer = await api.get(path, { "accept-encoding": "gzip;q=0, identity" })
     expect(answer.headers["content-encoding"]).toBeUndefined()
   })
 
-  test("Range is not for streams: the whole answer comes", async () => {
+  test("Range is ignored: the whole answer comes", async () => {
     const answer = await api.get(await stream("text/plain", "hello"), { range: "bytes=0-1" })
     expectStatus(answer, 200)
     expect(answer.text).toBe("hello")

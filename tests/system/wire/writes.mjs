@@ -43,7 +43,7 @@ describe("idempotent producers", () => {
     expect((await api.get(path)).text).toBe("ab")
   })
 
-  test("headers that are incomplete or no numbers are 400", async () => {
+  test("incomplete headers and headers that are not numbers are 400", async () => {
     const path = await stream()
     const cases = [
       { "producer-id": "p" },
@@ -66,7 +66,7 @@ describe("idempotent producers", () => {
     expect((await api.get(path)).text).toBe("x")
   })
 
-  test("the request that closed a stream is a duplicate when it comes again, any other is 409", async () => {
+  test("the repeated request that closed a stream is a duplicate, any other is 409", async () => {
     const path = await stream()
     expectStatus(await api.post(path, by("p", 0, 0), "a"), 200)
     expectStatus(await api.post(path, by("p", 0, 1, { ...TEXT, ...CLOSE }), "b"), 200)
@@ -92,7 +92,7 @@ describe("idempotent producers", () => {
     expect(answer.headers["stream-closed"], "the answer").toBeUndefined()
   })
 
-  test("a hundred at once, each twice, land once and in order", async () => {
+  test("a hundred appends at once, each sent twice, are stored once and in order", async () => {
     const path = await stream("application/json")
     await Promise.all(
       Array.from({ length: 10 }, async (_, writer) => {
@@ -112,7 +112,7 @@ describe("idempotent producers", () => {
       ])
   })
 
-  test("a fork knows nothing of its source's producers", async () => {
+  test("a fork does not share its source's producers", async () => {
     const source = await stream()
     expectStatus(await api.post(source, by("p", 5, 0), "a"), 200)
     const fork = fresh()
@@ -123,7 +123,7 @@ describe("idempotent producers", () => {
 })
 
 describe("Stream-Seq", () => {
-  test("one that is not greater is 409, in the words by which clients know it", async () => {
+  test("a value that is not greater is 409, with the words that clients look for", async () => {
     const path = await stream()
     expectStatus(await api.post(path, { ...TEXT, "stream-seq": "5" }, "a"), 204)
     for (const seq of ["5", "4"]) {
@@ -139,7 +139,7 @@ describe("Stream-Seq", () => {
   })
 })
 
-describe("JSON is kept byte for byte", () => {
+describe("JSON is stored byte for byte", () => {
   const values = [
     "1.0",
     "1e400",
@@ -218,13 +218,13 @@ describe("JSON is kept byte for byte", () => {
     expect((await api.get(path)).text).toBe("[]")
   })
 
-  test("an ordinary depth is none too deep", async () => {
+  test("JSON of ordinary depth is accepted", async () => {
     const value = "[".repeat(100) + "]".repeat(100)
     const path = await stream("application/json", `[${value}]`)
     expect((await api.get(path)).text).toBe(`[${value}]`)
   })
 
-  test("an empty array creates an empty stream but is no append", async () => {
+  test("an empty array creates an empty stream but cannot be appended", async () => {
     const path = fresh()
     await api.create(path, "application/json", " [ ] ")
     expect((await api.get(path)).text).toBe("[]")
