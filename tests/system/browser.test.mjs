@@ -17,7 +17,7 @@ const CLOSE = { "stream-closed": "true" }
 
 let server, api, pages, folder
 
-/** The pages' own origin: serves a page for each scenario, and hears what it has to say. */
+/** The pages' own origin: serves a page for each scenario, and receives its reports. */
 async function startPages() {
   const scenarios = new Map()
   const listener = http.createServer(async (request, answer) => {
@@ -43,7 +43,7 @@ async function startPages() {
   const url = `http://127.0.0.1:${listener.address().port}`
   return {
     stop: () => new Promise((resolve) => (listener.closeAllConnections(), listener.close(resolve))),
-    /** A page that runs the function with what is given; said(word) waits for what it says. */
+    /** A page that runs the function with its arguments; said(word) waits for a report. */
     add(name, given, run) {
       const said = new Map()
       scenarios.set(name, { said, run: run.toString(), given: JSON.stringify(given) })
@@ -69,7 +69,7 @@ function browse(url) {
     "chromium",
     [
       "--headless",
-      "--no-sandbox", // which a container may not have, and root may not use
+      "--no-sandbox", // containers may forbid it, and root cannot use it
       "--disable-gpu",
       "--disable-dev-shm-usage",
       "--disable-quic",

@@ -23,8 +23,8 @@ beforeAll(async () => {
 afterAll(() => server?.stop())
 
 /**
- * The producer leaves retries of server errors and broken connections to its fetch, and repeats
- * nothing itself: this one repeats a request until it is answered, which its sequence makes safe.
+ * The producer does not retry by itself after server errors and broken connections; it leaves that to
+ * its fetch. This fetch repeats a request until it is answered, which is safe because of its sequence.
  */
 async function patientFetch(url, options) {
   for (;;) {
@@ -35,7 +35,7 @@ async function patientFetch(url, options) {
   }
 }
 
-/** Tails the stream; ids come in the order of arrival, offset is that after the last of them. */
+/** Follows the stream; ids are in the order of arrival, offset is the one after the last. */
 async function tail(url, live, offset = "-1") {
   const abort = new AbortController()
   const reader = { ids: [], offset, stop: () => abort.abort() }
@@ -107,7 +107,7 @@ describe.each([["long-poll"], ["sse"]])("a producer, and readers that tail with 
       () => `resumed reader: ${describeIds([...seen, ...resumed.ids])}`,
       { timeout: 30_000 }
     )
-    await sleep(200) // for what should not come
+    await sleep(200) // in case more comes, which it must not
     steady.stop()
     resumed.stop()
 

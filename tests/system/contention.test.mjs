@@ -33,7 +33,7 @@ test(
 
     const visitor = async () => {
       while (Date.now() < end) {
-        // what a person might do: own rows, a row of ours, in one transaction
+        // as a person might: own rows, and a row of the server, in one transaction
         await sqlite(
           server.database,
           `begin immediate;
@@ -166,7 +166,7 @@ test("random bytes in the shared file cost at most a wait", { timeout: 60_000 },
   const log = server.logs().length
   const write = fs.openSync(file, "r+")
   for (let round = 1; round <= 12; round++) {
-    // from the start, from behind what says whose it is, and somewhere
+    // from the start, after the header, and at a random place
     const from = [0, 8, 88, (round * 20_011) & ~3][round % 4]
     fs.writeSync(write, noise(size - from, round), 0, size - from, from)
     for (let i = 0; i < 10; i++) {
@@ -178,7 +178,7 @@ test("random bytes in the shared file cost at most a wait", { timeout: 60_000 },
       expect(answer.status, answer.text).toBe(204)
       sent += `${round}.${i} `
     }
-    await apis[round % 2].get(short) // what renews it is lost or not, and never lasts for ever
+    await apis[round % 2].get(short) // its renewal may be lost, but must not last for ever
     await sleep(round < 12 ? 200 : 0)
   }
   for (const reader of readers)
@@ -189,10 +189,10 @@ test("random bytes in the shared file cost at most a wait", { timeout: 60_000 },
   }
   for (const api of apis) expect((await api.get(path)).text).toBe(sent)
 
-  // nothing but this keeps a stream alive that nobody reads any more
+  // then a stream without readers must expire
   await sleep(5000)
   expect((await apis[0].head(short)).status).toBe(404)
-  // whoever comes new finds a file that works
+  // a new process finds a file that works
   fs.writeSync(write, noise(size, 99), 0, size, 0)
   fs.closeSync(write)
   const one = spawn(program, ["--listen", `unix:${server.database}.sock`], {

@@ -52,5 +52,5 @@ function passOn({ far: socket, near: file, count }) {
   server.listen(file, () => parentPort.postMessage("listens"))
 }
 
-// vitest runs tests in threads as well: only the one that was started above is meant
+// only for the thread that was started above: vitest runs tests in threads as well
 if (!isMainThread && workerData?.counted) passOn(workerData.counted)

@@ -24,16 +24,16 @@ import { client, fresh, request } from "./http.mjs"
 const STREAMS = 20
 const RESPONDERS = 3
 const KILLS = full ? 200 : 60
-const SUPERVISORS_TOO = 10 // every so many kills
+const SUPERVISORS_TOO = 10 // every tenth kill
 
-/** Repeats a request until it is answered with something other than a server's failure. */
+/** Repeats a request until the answer is not a server error. */
 async function insist(url, method, path, headers, body) {
   for (let tries = 1; ; tries++) {
     try {
       const answer = await request(url, method, path, { headers, body, timeout: 20_000 })
       if (answer.status < 500) return { ...answer, tries }
     } catch {
-      // the connection broke: whether it was carried out is exactly what we do not know
+      // the connection broke: we do not know whether the request was carried out
     }
     await sleep(randomInt(5, 40))
   }
@@ -62,7 +62,7 @@ describe("responders killed at random", () => {
             acknowledged: 0, // messages
             requests: 0,
             repeated: 0,
-            duplicates: 0, // had been carried out before their process was killed
+            duplicates: 0, // carried out before their process was killed
           }
           await client(server.url).create(writer.path, writer.type)
           return writer
@@ -97,7 +97,7 @@ describe("responders killed at random", () => {
             )
             return
           }
-          // a duplicate that never was repeated would be an append that went missing
+          // a duplicate of a request that was sent only once would be a lost append
           if (answer.status === 204 && answer.tries === 1)
             failures.push(`${writer.path} seq ${seq}: 204 to a first try`)
           writer.acknowledged += batch.length
@@ -107,7 +107,7 @@ describe("responders killed at random", () => {
         }
       }
 
-      // readers who follow: what they were shown must not be undone by a crash
+      // readers that follow: a crash must not undo data that they were shown
       const followers = writers.slice(0, 6).map((writer) => ({ writer, offset: "-1", text: "" }))
       const take = (follower, answer) => {
         if (answer.status === 200)
@@ -264,7 +264,7 @@ describe("a writer killed between its commit and the wake-up", () => {
         worst.ms = Math.max(worst.ms, at - killedAt)
         expect(at - killedAt, "ms between the writer's death and the message").toBeLessThan(LIMIT)
         await until(() => !isAlive(victim), "the writer's process is dead")
-        // and the writer, asking again, learns that it had been carried out
+        // the repeated request is recognised as carried out
         const again = await insist(writers, "POST", path, headers, `message ${round}`)
         expect(again.status).toBe(204)
         expect((await client(readers).get(path)).text).toBe(`message ${round}`)

@@ -5,7 +5,7 @@
 
 import net from "node:net"
 
-/** Connects `count` readers to the server; `requests` counts what they ask, `answers` by how. */
+/** Connects `count` readers to the server; `requests` counts their requests, `answers` by kind. */
 export async function openCrowd(url, count) {
   const { hostname, port } = new URL(url)
   const crowd = { requests: 0, hits: 0, answers: {}, errors: [], readers: [] }
@@ -54,12 +54,12 @@ export async function openCrowd(url, count) {
       reader.socket.write(`GET ${target} HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`)
     })
 
-  /** All readers ask for this once; the answers. */
+  /** All readers request this once; returns the answers. */
   crowd.read = (target) => Promise.all(crowd.readers.map((reader) => ask(reader, target)))
 
   /**
    * A reader polls from this offset until `until(received, answer)` is true, or it is refused.
-   * Resolves with the last answer; what it received stands in `received` of the reader.
+   * Resolves with the last answer; `received` of the reader has the data.
    */
   crowd.poll = async (reader, stream, offset, until) => {
     let cursor = ""

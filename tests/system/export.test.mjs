@@ -47,7 +47,7 @@ const ok = async (database, args, options) => {
   return result
 }
 
-/** fn(item) for all, so many at a time. */
+/** fn(item) for all items, a limited number at a time. */
 async function each(items, fn, width = 48) {
   const left = items.entries()
   await Promise.all(
@@ -65,7 +65,7 @@ const sound = async (database) => {
 
 // ------------------------------------------------------------------------------- 500 streams
 
-/** What a stream is like follows from its number. `offsets`: places to read from later. */
+/** The number of a stream decides its properties. `offsets`: places to read from later. */
 const made = []
 
 async function makeJson(api, i) {
@@ -144,7 +144,7 @@ async function fill(api) {
   await each(numbers(60), (i) => makeFork(api, i, plain.filter((_, n) => n % 4 === 0)))
   const forks = made.slice(400).sort((a, b) => (a.path < b.path ? -1 : 1))
   await each(numbers(40), (i) => makeFork(api, 1000 + i, forks))
-  // in the order of their paths: that of their making is chance; not what tests name
+  // sorted by path, because the order of creation is random; without the streams that tests name
   const read = [...new Set(made.slice(400).map((stream) => stream.source))]
     .filter(({ path }) => !/\/json\/\d$/.test(path))
     .sort((a, b) => (a.path < b.path ? -1 : 1))
@@ -156,7 +156,7 @@ async function fill(api) {
 
 // --------------------------------------------------------------------------------- comparing
 
-/** What a client sees of an answer; an ETag names the incarnation, a cursor the time. */
+/** The part of an answer that must be equal: not ETag (incarnation) and cursor (time). */
 const seen = ({ status, headers, body }) => {
   const { date, etag, "stream-cursor": cursor, connection, location, ...rest } = headers
   return {
@@ -306,7 +306,7 @@ describe("all streams into an empty database", () => {
     for (const stream of [...family].reverse())
       if (stream !== source) expect((await apiB.del(stream.path)).status).toBe(204)
     expect((await apiB.any("HEAD", source.path)).status).toBe(404)
-    await ok(b.database, ["check"]) // it may note that there is something to clear away
+    await ok(b.database, ["check"]) // it may note rows that are still to be removed
   })
 })
 
@@ -477,7 +477,7 @@ describe("beside a running server", () => {
     })
     expect(closed.code).toBe(1)
     expect(closed.err).toMatch(/line 2: the database is busy/)
-    await sound(server.database) // who only reads is not in anybody's way
+    await sound(server.database) // a mere reader is in nobody's way
     holder.stdin.end("rollback;\n")
     await holder.gone
   })
@@ -553,7 +553,7 @@ describe("the command line", () => {
 
   test("draws a progress bar only on a terminal", async () => {
     const target = folder()
-    const some = path.join(target, "some.ndjson") // enough to draw one
+    const some = path.join(target, "some.ndjson") // enough data for a bar
     await ok(a.database, ["export", at(`json/${sanitized ? 1 : 2}`), "--output", some])
     const command = `${dsctl} --db ${target}/bar.db import ${some}`
     const terminal = await new Promise((resolve) =>

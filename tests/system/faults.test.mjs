@@ -6,6 +6,6 @@ import { describe } from "vitest"
 
 for (const part of ["endpoint", "counting", "delays", "matrix", "bare", "npm-client"])
   describe(part, async () => {
-    // here, so that its servers run during its tests alone
+    // imported here, so that its servers run only during its tests
     await import(`./faults/${part}.mjs`)
   })

@@ -338,7 +338,7 @@ describe("cache", () => {
     await cached({ sockets: [own] })
     const name = fresh()
     await api.create(name, "text/plain", "x")
-    // it keeps that of who asked last
+    // it caches only the answer for the last origin
     for (const origin of [...origins, undefined, ...origins])
       for (const kept of [false, true]) {
         const answer = await api.get(`${name}?offset=-1`, origin ? { origin } : {})
@@ -435,9 +435,9 @@ describe("mod_fcgid", () => {
     const began = performance.now()
     for (let i = 0; i < 5; i++) await api.append(name, "text/plain", "x")
     expect(performance.now() - began).toBeLessThan(3000)
-    // by the other spelling of their name, which makes them a pool of their own
+    // under the other spelling of the name, which gives them a pool of their own
     expect(processesNaming(`${web.folder}/bin/./`).length).toBe(2)
-    // one that goes away makes room for the next
+    // a reader that leaves makes room for the next
     readers.pop().close()
     const next = setInterval(() => api.post(name, TEXT, "y").catch(() => {}), 500)
     expect((await waiting).status).toBe(200)

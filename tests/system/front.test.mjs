@@ -57,7 +57,7 @@ function makeKeys() {
     ca: fs.readFileSync(file("ca.pem")),
     client: pair("client"),
     stranger: pair("stranger"),
-    /** what the options' files name, and where it is here */
+    /** the paths that the option files name, and their places in this test */
     tls: {
       "/etc/ssl/certs/streams.example.org.pem": file("server.pem"),
       "/etc/ssl/private/streams.example.org.key": file("server.key"),
@@ -136,7 +136,7 @@ function secure(url, method, target, { headers = {}, body, pair = {} } = {}) {
   })
 }
 
-/** Does a browser's question get its answer, without any credentials? */
+/** Is a browser's preflight answered, without any credentials? */
 async function expectPreflight(url, name) {
   const answer = await client(url).options(name, {
     origin: "https://page.example",
@@ -169,7 +169,7 @@ async function tryAll(url, name, credentials = {}) {
 
 const ALLOWED = { PUT: 201, POST: 204, GET: 200, HEAD: 200, DELETE: 204, PATCH: 405 }
 
-// ------------------------------------------------- what the two do alike, each by its own means
+// ------------------------------------------------- options that both have, each in its own way
 
 const both = [
   ["nginx", nginx],
@@ -453,7 +453,7 @@ test("nginx, rate-limit: 429 beyond the burst; other requests and reads are serv
   expect(refused[0].headers["retry-after"]).toBe("1")
   expectSeen(refused[0])
   expect([isOurs(served[0]), corsOf(served[0])]).toEqual([true, [1, 1]])
-  // the burst at least, and what the rate gave meanwhile at most
+  // at least the burst, and at most the requests that the rate has allowed meanwhile
   expect(served.length).toBeGreaterThanOrEqual(99)
   expect(served.length).toBeLessThanOrEqual(102 + 50 * seconds)
   expect(served[0].headers["retry-after"]).toBeUndefined()
@@ -544,7 +544,7 @@ describe("nginx, cache", () => {
     const stream = fresh()
     const status = (answer) => answer.headers["x-cache-status"]
 
-    /** Twice the same: both reach the responder, neither is a hit. */
+    /** Sends the same request twice: both reach the responder, neither is a hit. */
     const never = async (target, expected) => {
       const before = counter.requests
       const answers = [await api.get(target), await api.get(target)]
@@ -556,7 +556,7 @@ describe("nginx, cache", () => {
     await never(stream, 404)
     await api.create(stream, "text/plain", "one")
     const { next } = await api.readAll(stream)
-    // nor does it queue for the lock, as what goes through the cache would
+    // nor does it wait for the lock, as a request through the cache would
     expect(status(await never(`${stream}?offset=now`, 200))).toBeUndefined()
     await never(`${stream}?offset=bad`, 400)
     await never("/health", 200)
@@ -564,7 +564,7 @@ describe("nginx, cache", () => {
     await never(`${stream}?offset=-1&l%69ve=long-poll`, 200)
     await never(`${stream}?live=long-poll&offset=${next}`, 204)
 
-    // at the tail: what is appended between two reads is in the second
+    // at the tail: the second read has the data appended after the first
     expect((await never(`${stream}?offset=${next}`, 200)).text).toBe("")
     await api.append(stream, "text/plain", "two")
     expect((await api.get(`${stream}?offset=${next}`)).text).toBe("two")
@@ -614,7 +614,7 @@ describe("nginx, cache", () => {
         const tag = { "if-none-match": answer.headers.etag }
         const same = await api.get(stream, { ...headers, ...tag })
         expect(same.status).toBe(304)
-        // kept answers have what the responder said, and nothing of nginx besides
+        // cached answers have the headers of the responder, and none of nginx
         expect([corsOf(answer), corsOf(same)]).toEqual([[1, 1], [1, 1]])
       }
       expect(counter.requests - before).toBe(1)

@@ -118,7 +118,7 @@ describe("malformed requests", () => {
     const connection = await connect()
     const question = fcgi.record(fcgi.GET_VALUES, fcgi.pair("FCGI_MPXS_CONNS", ""), 0)
     await connection.write(question.subarray(0, 5))
-    await sleep(50) // apart, if the machine lets them; else it is nothing new
+    await sleep(50) // usually arrives as two pieces; if not, the case is an ordinary one
     connection.write(question.subarray(5))
     expect((await connection.next()).type).toBe(10)
     await sleep(500)
@@ -157,7 +157,7 @@ describe("uploads", () => {
     const large = Buffer.alloc(3 * MIB, "x")
     const first = await connect()
     await first.write(fcgi.head(fcgi.request("POST", name)), fcgi.body(large))
-    await sleep(1000) // what has left is read: it holds all the room
+    await sleep(1000) // by now all bytes sent are read, and hold all the room
     const refused = await ask(fcgi.request("POST", name), large)
     expect(refused.text).toMatch(/^Status: 503 [^]*\r\nRetry-After: \d+\r\n/)
     first.write(fcgi.record(fcgi.STDIN))
@@ -179,10 +179,10 @@ describe("uploads", () => {
     expect(answer.text).toMatch(/^Status: 408 [^]*nothing more of the request came in time/)
     await stalled.gone()
     expect((await ask(fcgi.request("POST", name), large)).status).toBe(204)
-    const silent = await connect() // of which not even a header has come as a whole
+    const silent = await connect() // has not even sent a whole record header
     silent.write(Buffer.from([1, 1, 0]))
     await silent.gone()
-    const idle = await connect() // this one has a right to be silent
+    const idle = await connect() // may be silent
     idle.write(fcgi.head(fcgi.request("GET", name)), fcgi.record(fcgi.STDIN))
     await idle.answer()
     const slow = await connect()
@@ -326,7 +326,7 @@ describe("limits of the host", () => {
     const dir = folder()
     const hook = path.join(dir, "hook")
     const told = path.join(dir, "told")
-    // what it prints must not get into a file, and its own descriptors are sound
+    // its output must not get into a file, and its own descriptors must be intact
     fs.writeFileSync(
       hook,
       `#!/bin/sh\ncat\necho done\necho done >&2\nseen=$(readlink /proc/$$/fd/1 /proc/$$/fd/2)\necho "$seen" >${told}.new\nmv ${told}.new ${told}\n`
@@ -372,7 +372,7 @@ test("a graceful stop takes DS_STOP_TIMEOUT_MS once, not twice", async () => {
     fcgi.record(fcgi.STDIN)
   )
   expect((await connection.answer()).status).toBe(201)
-  // an answer that nobody takes
+  // an answer that its client does not read
   connection.pause()
   connection.write(
     fcgi.head(fcgi.request("GET", `${name}?offset=-1`)),
@@ -445,7 +445,7 @@ describe("without memory", () => {
           refused++
         }
         if (!met) break
-        await sleep(0) // the test runner wants to hear of us
+        await sleep(0) // lets the test runner run
       }
     }
     return refused
@@ -469,7 +469,7 @@ describe("without memory", () => {
     cgi(database, fcgi.request("PUT", name))
     const ask = (params, content) =>
       cgi(database, { ...params, CONTENT_LENGTH: String(content.length) }, content, failing.env)
-    // most of them are SQLite's, which reads the same schema for each request
+    // most allocations are SQLite's, which reads the same schema for each request
     expect(await loop(name, failing, ask, full ? 1 : 7)).toBeGreaterThan(5)
   })
 })

@@ -6,13 +6,13 @@
 //   await server.stop()            // in afterAll: throws if a log holds a sanitizer's report
 //
 // Doors:
-//   doors/list.mjs has them. Where the door's responder is a service, there are so many supervisors
-//   ("responders"), each with a socket of its own and `processes` responder processes, all in one
+//   The rows of doors/list.mjs. If the door's responder is a service, `responders` is the number of
+//   supervisors. Each has a socket of its own and `processes` responder processes; all are in one
 //   upstream and on one database.
-//   "none"    no web server: supervisors alone, for tests that bring their own
+//   "none"    only supervisors, for tests that start a web server of their own
 //
-// Nothing outlives a test: children get SIGTERM when their parent dies (setpriv), and whatever is
-// left when node exits is killed.
+// No process outlives a test: children get SIGTERM when their parent dies (setpriv), and node kills
+// the rest when it exits.
 
 import { spawn, spawnSync, execFile } from "node:child_process"
 import fs from "node:fs"
@@ -29,7 +29,7 @@ export const program = path.join(build, "durable-streams.fcgi")
 const activate = path.join(root, "tests/system/doors/activate.pl")
 export const hookedProgram = path.join(build, "hooked/durable-streams.fcgi")
 
-/** Built with a sanitizer, everything is several times slower and larger. */
+/** True for a build with a sanitizer, which is several times slower and larger. */
 export const sanitized = /address|thread|undefined/.test(path.relative(root, build))
 /** Longer, larger runs: FULL=1 tests/run.sh */
 export const full = process.env.FULL === "1"
@@ -39,7 +39,7 @@ const SANITIZER_REPORT =
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Waits until check() is true (or a value), or throws with what `what` says. */
+/** Waits until check() returns a true value, and returns it; otherwise throws with `what`. */
 export async function until(check, what, { timeout = 10_000, every = 20 } = {}) {
   const end = Date.now() + timeout
   for (;;) {
@@ -51,7 +51,7 @@ export async function until(check, what, { timeout = 10_000, every = 20 } = {}) 
   }
 }
 
-/** Steps that undo what a test did, the last one first, and folders that go with them. */
+/** Steps that clean up after a test, the last one first, and folders that are removed with them. */
 export function cleanUp(afterEach) {
   const undo = []
   const folder = () => {
@@ -74,8 +74,8 @@ function isFree(port) {
 }
 
 /**
- * A port that was free a moment ago; the web servers want a number before they start. Below those
- * that the kernel gives to clients, or one of a thousand connections might take it meanwhile.
+ * A port that was free a moment ago, because the web servers need a number before they start. It is
+ * below the ports that the kernel gives to clients, one of which might take it meanwhile.
  */
 export async function freePort() {
   for (;;) {
@@ -97,7 +97,7 @@ function listened(socket) {
 
 const started = new Set()
 process.on("exit", () => {
-  // killed, Apache would leave its own children behind
+  // an Apache that is killed leaves its children behind
   for (const child of started)
     if (child.exitCode === null) tryKill(child.pid, setpriv ? "SIGTERM" : "SIGKILL")
 })
@@ -114,7 +114,7 @@ function tryKill(pid, signal) {
 // Debian keeps web servers where the PATH of an ordinary user does not look.
 const PATH = `${process.env.PATH}:/usr/sbin:/sbin`
 
-/** Only what is meant reaches a server: no DS_* of the caller's shell. */
+/** The environment of a server, without any DS_* of the caller's shell. */
 export function cleanEnv(env = {}) {
   const result = { PATH }
   for (const name of ["HOME", "TMPDIR", "LANG"])
@@ -147,14 +147,14 @@ export function launch(command, args, { env = cleanEnv(), cwd, log, stdin = "ign
 export async function launchListening(socket, command, args, options = {}) {
   const listener = net.createServer()
   await new Promise((resolve) => listener.listen(`${socket}.new`, resolve))
-  // node takes the name away that it gave; and only the descriptor is wanted, the child accepts
+  // node removes the name that it gave; only the descriptor is needed, because the child accepts
   fs.renameSync(`${socket}.new`, socket)
   const child = launch(command, args, { ...options, stdin: listener._handle.fd })
   listener._handle.close()
   return child
 }
 
-/** Asks a child to end, insists after `grace` ms; says how it ended and whether it had to be killed. */
+/** Asks a child to end, and kills it after `grace` ms; returns how it ended and whether it was killed. */
 export async function end(child, signal = "SIGTERM", grace = 15_000) {
   if (child.exitCode === null && child.signalCode === null) tryKill(child.pid, signal)
   let killed = false
@@ -215,7 +215,7 @@ function programsOf(folder) {
         fs.readFileSync(`/proc/${pid}/environ`, "utf8").includes(folder)
       )
     } catch {
-      return false // it ended meanwhile, or is somebody else's
+      return false // it has ended, or belongs to another user
     }
   })
 }
@@ -264,7 +264,7 @@ export function sqlite(database, sql, { timeoutMs = 5000 } = {}) {
 
 // --------------------------------------------------------------------------------- web servers
 
-// The modules of the web servers need this one: they are loaded when one is wanted.
+// The modules of the web servers import this one, so they are loaded only when they are needed.
 export const startNginx = async (given) => (await import("./web/nginx.mjs")).startNginx(given)
 
 async function answers(url, children, logs) {
@@ -286,9 +286,9 @@ async function answers(url, children, logs) {
 // -------------------------------------------------------------------------------------- server
 
 /**
- * options: door, responders, processes, env (DS_* settings, over all), envOf(i) (over those of
- * supervisor i), program, direct (a port to each supervisor alone: `urls`), database, options (of the
- * web server: names of files in deploy/X/options).
+ * options: door, responders, processes, env (DS_* settings for all), envOf(i) (further settings for
+ * supervisor i), program, direct (`urls` has a port for each supervisor by itself), database, options
+ * (of the web server: names of files in deploy/X/options).
  */
 export async function startServer(options = {}) {
   const { door = "nginx", responders = 1, processes = 1, direct = false } = options
@@ -345,7 +345,7 @@ export async function startServer(options = {}) {
     logs,
     startSupervisor,
 
-    /** Pids of the processes that answer requests; of plain CGI those that answer one just now. */
+    /** Pids of the processes that answer requests; with plain CGI, of those that are answering one. */
     pids() {
       if (!managed) return programsOf(folder)
       const managers = supervisors.map((child) => child.pid)
@@ -354,8 +354,8 @@ export async function startServer(options = {}) {
     },
 
     /**
-     * What readers that wait keep occupied: with plain CGI a process each, else a socket each, by
-     * names that are not used again.
+     * The resources that waiting readers hold: with plain CGI a process each, otherwise a socket
+     * each, by names that are not used again.
      */
     held() {
       if (responder === "request") return new Set(server.pids())
@@ -365,7 +365,7 @@ export async function startServer(options = {}) {
       return names
     },
 
-    /** Sends a signal to every such process; who started it does so again. */
+    /** Sends a signal to every such process; its parent starts it again. */
     kill(signal = "SIGKILL") {
       const pids = server.pids()
       for (const pid of pids) tryKill(pid, signal)
@@ -407,7 +407,7 @@ export async function startServer(options = {}) {
       for (const url of [server.url, ...server.urls]) if (url) await answers(url, children, recent)
     },
 
-    /** Ends everything and removes the folder; throws if something had to be forced or was reported. */
+    /** Ends everything and removes the folder; throws if a process had to be killed, or on a report. */
     async stop() {
       if (server.stopped) return
       server.stopped = true
@@ -457,13 +457,13 @@ export async function startServer(options = {}) {
   return server
 }
 
-/** Of an environment, what a web server must hand on to a program that it starts. */
+/** The variables that a web server must pass on to a program that it starts. */
 const settings = (env) =>
   Object.fromEntries(
     Object.entries(cleanEnv(env)).filter(([name]) => /^DS_|SAN_OPTIONS$/.test(name))
   )
 
-/** Throws if a sanitizer reported something to this log, with what stands around the first of it. */
+/** Throws if this log has a report of a sanitizer, with the text around the first one. */
 export function expectNoReport(text) {
   const at = text.search(SANITIZER_REPORT)
   if (at >= 0)

@@ -96,7 +96,7 @@ describe("events", () => {
     expect(events[4].createdAt).toBe(events[0].createdAt)
     expect(events[4].timestamp).toBeGreaterThanOrEqual(events[0].timestamp)
     expect(Math.abs(events[0].timestamp - Date.now())).toBeLessThan(60_000)
-    // requests that change nothing tell nothing, nor does the prompt
+    // requests that change nothing cause no events, and neither does the prompt
     await api.put(again, { "content-type": "a/b" })
     await api.put(again, { "content-type": "c/d" })
     await api.del(fresh("none"))
@@ -175,7 +175,7 @@ describe("a program", () => {
     await api.create(fresh("mask"))
     await until(() => /^SigIgn:/m.test(server.logs()), server.logs)
     expect(server.logs()).toMatch(/^SigBlk:\s+0+$/m)
-    // but for two that are glibc's own
+    // except for two that glibc reserves
     expect(server.logs()).toMatch(/^SigIgn:\s+0+(180000000)?$/m)
   })
 

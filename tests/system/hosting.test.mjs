@@ -18,7 +18,7 @@ let folder, home, log, apache
 
 const logs = () => fs.readFileSync(log, "utf8").slice(-3000)
 
-/** Runs a command as the user, in the user's copy of the source, with nothing but HOME. */
+/** Runs a command as the user, in the user's copy of the sources, with only HOME set. */
 function asPerson(...argv) {
   const all = [...asUser(NOBODY), ...argv]
   return execFileSync(all[0], all.slice(1), {
@@ -34,7 +34,7 @@ beforeAll(async () => {
   home = path.join(folder, "home/alice")
   log = path.join(folder, "log")
   fs.writeFileSync(log, "")
-  // the source as a person would have it, after `make`
+  // the sources as a user has them after `make`
   for (const name of ["streams.cgi", ".htaccess", "install.sh"]) {
     const to = path.join(home, "source/deploy/shared-hosting", name)
     fs.mkdirSync(path.dirname(to), { recursive: true })

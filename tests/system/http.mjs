@@ -5,10 +5,10 @@ import http from "node:http"
 import net from "node:net"
 import { randomBytes } from "node:crypto"
 
-// a connection that lay idle for 2 s is not used again: lighttpd ends those of 5 s just when we might
+// never reuse a connection that was idle for 2 s: lighttpd closes it after 5 s, perhaps at that moment
 const agent = new http.Agent({ keepAlive: true, maxSockets: 512, timeout: 2000 })
 
-/** Where the server at this address begins: its own path is a prefix of all others. */
+/** The path of this address, which is a prefix of all other paths of the server. */
 const target = (url, path) =>
   path.startsWith("/") ? new URL(url).pathname.replace(/\/$/, "") + path : path
 
@@ -16,8 +16,8 @@ const target = (url, path) =>
 export const fresh = (name = "s") => `/v1/stream/${name}-${randomBytes(6).toString("hex")}`
 
 /**
- * One request. `path` is sent as it is, behind the path of the url; nothing is normalised. A body that
- * is a list of pieces goes out chunked. The answer has status, reason, headers (lower case; repeated
+ * One request. `path` is sent as it is, after the path of the url; nothing is normalised. A body that
+ * is a list of pieces is sent chunked. The answer has status, reason, headers (lower case; repeated
  * ones joined), rawHeaders, body (Buffer), text, ms.
  */
 export function request(
@@ -132,8 +132,8 @@ export function client(url) {
 }
 
 /**
- * Writes bytes to the server as they are and collects what comes back until the connection ends,
- * `enough(text)` is true, or the time is up. For what no HTTP client would send.
+ * Writes bytes to the server as they are, and collects the answer until the connection ends,
+ * `enough(text)` is true, or the time is up. For requests that no HTTP client would send.
  */
 export function raw(url, text, { timeout = 5000, enough = () => false } = {}) {
   const { hostname, port } = new URL(url)
@@ -205,7 +205,7 @@ export async function connect(url, { timeout = 10_000 } = {}) {
   })
   return wire
 
-  /** More bytes than there are, or the end; false when the time is up. */
+  /** Waits for more bytes or the end of the connection; false when the time is up. */
   function more(until) {
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), Math.max(0, until - Date.now()))

@@ -89,7 +89,7 @@ describe("valgrind", () => {
 
     test("the program is built with the table's compiler and flags", () => {
       if (which.reason) console.log(`instructions: not all comparable here: ${which.reason}`)
-      // by our own hand, and else nothing would be compared any more
+      // set by us; otherwise no figure would be compared
       expect(
         which.strange ? `${which.reason}\nIf that is meant: make callgrind UPDATE='why'` : ""
       ).toBe("")

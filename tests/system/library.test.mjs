@@ -27,7 +27,7 @@ import { client, fresh, request } from "./http.mjs"
 
 const { undo } = cleanUp(afterEach)
 
-// what a sanitizer needs of a program that is linked with the library
+// flags for programs that are linked with a library that has a sanitizer
 const sanitizer = sanitized ? path.basename(build).replaceAll("-", ",") : ""
 const flags = sanitizer ? [`-fsanitize=${sanitizer}`] : []
 const strict = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
@@ -39,7 +39,7 @@ let outside, installed, libexec, env, user
 
 const words = (text) => text.split(/\s+/).filter(Boolean)
 
-/** Runs a tool; throws with all it said. */
+/** Runs a tool; throws with its output. */
 function tool(command, args, options = {}) {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     encoding: "utf8",

@@ -44,7 +44,7 @@ test(
     const [pid] = server.pids()
     expect(server.pids().length, "responder processes").toBe(1)
 
-    // at rest, but warm: every thread that there will be has had work
+    // idle, but after some work, so that all threads exist
     const busy = fresh("busy")
     await api.create(busy)
     const warm = await api.sse(`${busy}?offset=now&live=sse`)
@@ -137,7 +137,7 @@ test(
         `meanwhile ${appends} appends in 3 s, the slowest ${slowest.ms.toFixed(0)} ms; all readers reached in ${reached.toFixed(0)} ms`
     )
 
-    // who has gone away leaves nothing behind
+    // readers that left hold no resources
     await until(
       () => usage(pid).descriptors <= rest.descriptors + 80,
       () => `their descriptors are closed: ${usage(pid).descriptors}`,

@@ -108,7 +108,7 @@ describe("command line", () => {
     const dir = folder()
     const file = path.join(dir, "file")
     fs.writeFileSync(file, "")
-    // below a file nobody may write, root included
+    // below a file, where not even root can write
     const { status, stderr } = run(["--listen", `unix:${dir}/x.sock`], {
       DS_DATABASE: `${file}/streams.db`,
     })
@@ -183,14 +183,14 @@ describe("supervisor", () => {
       await until(() => all() >= 100, "all are let in")
       for (const { pid, count } of connections()) letIn.set(pid, letIn.get(pid) + count)
     }
-    // always the same ones; where the machine is busy, the others get to it first now and then
+    // mostly the same processes; on a busy machine others are sometimes faster
     const busy = [...letIn]
       .map(([pid, count]) => ({ pid, count }))
       .sort((a, b) => b.count - a.count)
       .slice(0, places)
     expect(busy.reduce((sum, { count }) => sum + count, 0)).toBeGreaterThan(900)
 
-    // they do not get to it: the others do
+    // these are stopped: the others accept
     for (const { pid } of busy) process.kill(pid, "SIGSTOP")
     try {
       const most = all() + 10
@@ -200,7 +200,7 @@ describe("supervisor", () => {
       for (const { pid } of busy) process.kill(pid, "SIGCONT")
     }
 
-    // they are gone: some of those that are left take their places
+    // these are gone: some of the others take their places
     for (const { pid } of busy) process.kill(pid, "SIGKILL")
     await until(
       () => one.pids().length === places + 2 && !busy.some(({ pid }) => isAlive(pid)),
@@ -223,7 +223,7 @@ describe("supervisor", () => {
     const dir = folder()
     const database = path.join(dir, "streams.db")
     const one = await server({ processes: 2, database })
-    // what is there when a responder starts, and was not when the supervisor did
+    // makes responders fail to start, after the supervisor has started
     fs.renameSync(database, `${database}.away`)
     fs.mkdirSync(database)
     one.kill("SIGKILL")
@@ -264,7 +264,7 @@ describe("supervisor", () => {
     expect(children.length).toBe(3)
     await end(one.supervisors[0], "SIGKILL")
     await until(() => !children.some(isAlive), "they have died", { timeout: 3000 })
-    // what is left of its socket does not hinder the next
+    // the socket that it left does not hinder the next one
     one.startSupervisor(0)
     await one.ready()
   })
@@ -366,7 +366,7 @@ describe("other ways to start it", () => {
 
   test("CGI: it answers one request and ends", () => {
     const database = path.join(folder(), "streams.db")
-    // a misspelt setting is nothing to complain about at each request
+    // CGI does not warn of a misspelt setting at each request
     const health = cgi(database, "GET", "/health", { DS_WORKER: "3" })
     expect(health.stderr).toBe("")
     expect(health.status).toBe(0)
@@ -652,7 +652,7 @@ describe("at the sqlite3 prompt", () => {
 
 describe("valgrind", () => {
   const there = spawnSync("valgrind", ["--version"]).status === 0
-  // a sanitizer and valgrind exclude each other; then the sanitizer looks for leaks
+  // valgrind cannot run a program with a sanitizer, which then looks for leaks itself
   test.skipIf(sanitized || !there)(
     "finds no error and no leak in a responder",
     { timeout: 120_000 },
@@ -700,7 +700,7 @@ describe("valgrind", () => {
       const quiet = fresh()
       await api.create(quiet)
       const leftWaiting = await api.sse(`${quiet}?offset=now&live=sse`)
-      await sleep(1500) // the sweeper has its turn
+      await sleep(1500) // the sweep runs
       const how = await end(child, "SIGTERM", 30_000)
       await leftWaiting.ended
       const text = fs.existsSync(report) ? fs.readFileSync(report, "utf8") : ""

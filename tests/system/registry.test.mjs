@@ -37,7 +37,7 @@ async function follow(url, schema, live = true) {
   }
 }
 
-/** What a reader of the whole registry makes of it. */
+/** The streams that a reader of the whole registry sees. */
 async function materialise(api, at = REGISTRY) {
   const { messages } = await api.readJson(at)
   const state = new MaterializedState()
@@ -151,7 +151,7 @@ describe("the registry, on three responders", () => {
   })
 
   test("waiting readers of any process are woken at once", async () => {
-    // among many, a reader that is not woken is looked at once a second
+    // a reader that is not woken would be checked only once a second
     const others = await Promise.all(
       Array.from({ length: 80 }, async (_, i) => {
         const name = fresh("other")
@@ -385,7 +385,7 @@ describe("messages of the state protocol", () => {
   })
 
   test("the same messages get an offset as with the reference server", async () => {
-    // what that does, on parsed values
+    // the same on parsed values
     const enrich = (value, offset) => {
       const headers = value && typeof value === "object" && !Array.isArray(value) && value.headers
       return headers &&

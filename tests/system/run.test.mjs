@@ -63,7 +63,7 @@ async function started() {
   return { make, dir, env, url: `http://127.0.0.1:${env.PORT}` }
 }
 
-/** Nothing of it runs any more, and its temporary files are gone. */
+/** Waits until no process of it runs, and its temporary files are gone. */
 async function nothingLeft(dir) {
   await until(
     () => processesNaming(dir).length === 0,
@@ -179,7 +179,7 @@ test.each(refusals)(
       TMPDIR: dir,
       ...(await prepare(dir)),
     }
-    // the script itself: make adds a line of its own about the status
+    // runs the script itself, because make adds a line about the status
     const { status, stdout, stderr } = spawnSync("sh", [path.join(root, "deploy/run.sh")], {
       cwd: root,
       env: settings(env),
@@ -296,6 +296,6 @@ test("packages.sh deb names all packages that dpkg-buildpackage asks for", () =>
     .map((need) => need.trim().split(/[ (]/)[0].replace("debhelper-compat", "debhelper"))
     .filter((need) => !need.startsWith("dh-sequence-"))
   expect(asked.length).toBeGreaterThan(5)
-  // the last one it asks for unasked
+  // dpkg-buildpackage always asks for the last one
   for (const need of [...asked, "build-essential"]) expect(named).toContain(need)
 })

@@ -187,7 +187,7 @@ describe("collapse", () => {
     expect(crowd.requests).toBeLessThanOrEqual(3 * 50)
     await server.api.append(stream, "text/plain", "<1>")
     const statuses = new Set((await polls).map(({ status }) => status))
-    // as with any restart, one that asked while nobody listened got 502
+    // as with any restart, a request got 502 while no process listened
     for (const status of statuses) expect([200, 502]).toContain(status)
   })
 
@@ -391,7 +391,7 @@ describe("shards", () => {
       // the hash may put two groups on one shard: then it works
       expect([answer.status, made]).toEqual(made.length > 0 ? [201, [place]] : [404, []])
       statuses.add(answer.status)
-      // or it would hold its source where that is when its group moves
+      // otherwise it would keep its source on the old shard when its group moves
       if (made.length > 0) expect((await api.del(elsewhere)).status).toBe(204)
     }
     expect(statuses).toContain(404)
@@ -478,7 +478,7 @@ describe("shards", () => {
     expect((await api.get(gone.stream)).text).toBe("x")
   })
 
-  // the last test: it changes what lies where
+  // must be the last test, because it moves streams
   test("a shard is added by the scripts of deploy/scaling.md: nothing is lost", async () => {
     const before = await sharded()
     const producer = (seq) => ({
@@ -488,7 +488,7 @@ describe("shards", () => {
       "producer-seq": String(seq),
     })
     const streams = []
-    // what shells and curl would take for something else, and what looks like a registry
+    // names with a meaning for shells and curl, and one that looks like a registry
     const ends = ["", "[1-3]", "$(id)*", "'&;", "/__registry__"]
     for (let i = 0; i < 40; i++) {
       const stream = fresh("moving") + ends[i % ends.length]
@@ -548,7 +548,7 @@ describe("shards", () => {
     for (const { stream, text, next } of streams) {
       const what = await after.api.readAll(stream)
       expect([what.body.toString(), what.next]).toEqual([text, next])
-      // the retry is known, and the next one fits
+      // the retry is recognised, and the next request accepted
       expect((await after.api.post(stream, producer(0), "second ")).status).toBe(204)
       expect((await after.api.post(stream, producer(1), "third")).status).toBe(200)
       expect((await placesOf(stream)).length).toBe(1)

@@ -5,16 +5,16 @@ import { expect } from "vitest"
 const count = ({ rawHeaders }, wanted) =>
   rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === wanted).length
 
-/** How often an answer says who may see it, and what of it: a browser wants each once, or never. */
+/** The number of CORS headers of each kind: a browser accepts each once or not at all. */
 export const corsOf = (answer) => [
   count(answer, "access-control-allow-origin"),
   count(answer, "access-control-expose-headers"),
 ]
 
-/** Is it the program's, and not the web server's own? */
+/** True for an answer of the program, false for one of the web server itself. */
 export const isOurs = ({ headers }) => headers["cross-origin-resource-policy"] === "cross-origin"
 
-/** The web server made this answer, and a page may see it, and when to come back. */
+/** Checks that the web server made this answer, and that a page sees it and when to retry. */
 export function expectSeen(answer, what = "") {
   const { status, headers } = answer
   const shown = `${what} ${status} ${JSON.stringify(headers)}`

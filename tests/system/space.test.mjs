@@ -68,7 +68,7 @@ describe.skipIf(process.getuid() !== 0)("a full disk", () => {
     expect((await api.put("/v1/stream/new", TYPE, Buffer.alloc(500_000))).status).toBe(507)
     expect((await api.get("/v1/stream/new")).status).toBe(404)
 
-    // another program takes the last of it
+    // another program takes the rest of the space
     const file = fs.openSync(path.join(path.dirname(server.database), "else"), "w")
     expect(() => {
       for (;;) fs.writeSync(file, Buffer.alloc(65536))
@@ -82,7 +82,7 @@ describe.skipIf(process.getuid() !== 0)("a full disk", () => {
         { every: 200 }
       )
     await goesOn(other.name)
-    // what expires makes room as well
+    // an expired stream makes room as well
     await fill(append, [b], 100_000)
     await sleep(Math.max(0, 8500 - (Date.now() - began)))
     await until(
@@ -95,7 +95,7 @@ describe.skipIf(process.getuid() !== 0)("a full disk", () => {
     const said = server.logs().match(/ is full: appends may be refused/g)
     expect(said?.length, server.logs()).toBeLessThan(4)
 
-    // and when the other program has gone, it is as before
+    // when the other program frees its space, all is as before
     fs.rmSync(path.join(path.dirname(server.database), "else"))
     await api.del(b.name)
     execFileSync("mount", ["-o", "remount,size=120m", path.dirname(server.database)])

@@ -40,7 +40,7 @@ describe("space", () => {
     )
     expect(await count("stream", "path like '%/expires-%'")).toBe(50)
     await sleep(1600)
-    // gone for clients at that instant ...
+    // gone for clients at once ...
     for (const path of paths) expect((await api.head(path)).status).toBe(404)
     // ... and from the disk soon after
     await until(
@@ -219,7 +219,7 @@ describe("a graceful stop", () => {
         expect(answer.headers["stream-next-offset"]).toBeTruthy()
       }
 
-      // what is there is exactly what was acknowledged: nothing was carried out and left unanswered
+      // exactly the acknowledged messages are stored: each that was carried out was also answered
       server.startSupervisor(0)
       await server.ready()
       const { messages } = await api.readJson(path)
@@ -280,7 +280,7 @@ test("CGI processes without a responder keep the write-ahead log short", { timeo
       bytes += 128 << 10
     }
     while (bytes < 8 * MIB) await append()
-    // the log was read by each of them: what it holds shall not grow with every one
+    // each process reads the log, so it must not grow with every one
     const size = () => fs.statSync(`${server.database}-wal`).size
     await until(
       async () => {

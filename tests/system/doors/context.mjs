@@ -13,7 +13,7 @@ export function expectStatus(answer, ...allowed) {
   )
 }
 
-/** So many bytes without a pattern, the same ones each time. */
+/** `length` bytes without a pattern, the same at each call. */
 export function bytes(length) {
   const key = Buffer.alloc(16, "durable streams")
   return createCipheriv("aes-128-ctr", key, key).update(Buffer.alloc(length))

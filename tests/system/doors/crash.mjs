@@ -8,7 +8,7 @@ import { JSON_TYPE } from "./context.mjs"
 const PRODUCERS = 4
 const LEAST = 20 // messages of each producer
 
-/** One that writes until it is told to stop, and repeats what was not acknowledged. */
+/** A producer that writes until it is stopped, and repeats requests until they are acknowledged. */
 async function produce(t, path, id, state) {
   const mine = { sent: 0, retries: 0 }
   while (!state.over || mine.sent < LEAST) {
@@ -35,7 +35,7 @@ async function produce(t, path, id, state) {
   return mine
 }
 
-/** As whoever started the program would: a service manager, else by ending the processes. */
+/** Restarts as a service manager does, or by ending the processes, which are then started again. */
 async function restart(t, signal) {
   if (signal === "SIGTERM" && t.managed) return t.server.restart()
   // with plain CGI there is a process only while a request lasts

@@ -7,7 +7,7 @@ import { TEXT, expectStatus } from "./context.mjs"
 
 const EVIL = "%0d%0aX-Evil:%201"
 
-/** Sends one request on a connection of its own; its answer, or undefined where the server hangs up. */
+/** Sends one request on a connection of its own; its answer, or undefined if the server hangs up. */
 async function ask(t, text) {
   const wire = await connect(t.url)
   wire.send(text)
@@ -18,8 +18,8 @@ async function ask(t, text) {
 }
 
 /**
- * Ambiguous requests. What follows the head is a chunk that looks like a request. Whoever takes the
- * head differently than the web server would find that request behind it.
+ * Ambiguous requests. A chunk that looks like a request follows the head. A program that reads the
+ * head in another way than the web server would find that request there.
  */
 async function smuggle(t, head) {
   const victim = fresh("victim")
@@ -34,7 +34,7 @@ async function smuggle(t, head) {
       `\r\n\r\n${size}\r\n${inner}\r\n0\r\n\r\n`
   )
   const first = await wire.answer("POST").catch(() => undefined)
-  // in step: what is asked now is answered now, or the connection is over
+  // still in step: the next answer is that of the next request, or the connection ends
   if (first && first.status < 400) {
     wire.send(`GET ${t.at(path)}?offset=now HTTP/1.1\r\nHost: x\r\nX-Last: 1\r\n\r\n`)
     const next = await wire.answer().catch(() => undefined)
@@ -144,7 +144,7 @@ export const hostile = [
   },
 ]
 
-/** Some are within the limits of one web server and not of another one. */
+/** Web servers have different limits: each refuses some of these and passes others. */
 async function largeHeaders(t, expected) {
   const path = fresh("large")
   await t.api.create(path)
@@ -176,7 +176,7 @@ function oneRecord() {
   }
 }
 
-/** Is Stream_Closed taken for Stream-Closed? A front that filters headers might not know it. */
+/** Is Stream_Closed taken for Stream-Closed? A proxy that filters headers might not expect that. */
 async function closedByUnderscore(t) {
   const path = fresh("under")
   await t.api.create(path)

@@ -18,7 +18,7 @@ import fs from "node:fs"
 import path from "node:path"
 import { cleanEnv, freePort, launch, root } from "../harness.mjs"
 
-// these modules need harness.mjs, which needs this one: they are loaded when they are wanted
+// these modules import harness.mjs, which imports this one, so they are loaded when needed
 const nginx = async (given) => [await (await import("../web/nginx.mjs")).startNginx(given)]
 const lighttpd = (kind) => async (given) => [
   await (await import("../web/lighttpd.mjs")).startLighttpd({ ...given, kind }),
@@ -82,10 +82,10 @@ export const doors = {
   },
 }
 
-// Debian's number of the user that scripts run as where root starts Apache
+// the id of Debian's user www-data, as which scripts run if root starts Apache
 const WWW_DATA = 33
 
-/** What a person without rights does in a home folder, on a host that shows ~/public_html. */
+/** Installs the program in a home folder as an ordinary user, on a host that serves ~/public_html. */
 async function openHosting({ folder, program, env, log }) {
   const home = path.join(folder, "home/alice")
   const isRoot = process.getuid() === 0
@@ -121,7 +121,7 @@ async function openMixed(given) {
   return [await startRoundRobin({ ...given, urls: behind.map(({ url }) => url) }), ...behind]
 }
 
-/** A web server that gives each request to the next one of `urls` and adds nothing of its own. */
+/** A proxy that passes each request to the next of `urls`, and adds nothing. */
 async function startRoundRobin({ folder, log, urls }) {
   const port = await freePort()
   const own = path.join(folder, `front-${port}`)

@@ -10,7 +10,7 @@ const EVENTS = 50
 const POLLS = 64
 const READERS = 3
 
-/** Readers that ask and then say nothing more. */
+/** Readers that send a request and then stay silent. */
 async function park(t, path, live) {
   const wires = []
   for (let i = 0; i < READERS; i++) {
@@ -28,7 +28,7 @@ async function park(t, path, live) {
   return wires
 }
 
-/** Until what is held has been the same for a second. */
+/** Waits until the resources held have not changed for a second. */
 async function settled(t) {
   const held = () => [...t.server.held()].sort().join(" ")
   for (let before = held(), since = Date.now(); Date.now() - since < 1000; await sleep(50)) {
@@ -38,9 +38,9 @@ async function settled(t) {
 }
 
 /**
- * Readers go away without a word. How long until the program has given up what they occupied?
- * With one process: until it has room for another reader, of which it takes only so many. With many:
- * of what is held while they wait, so much vanishes.
+ * Readers leave silently. How long does the program take to free their resources? With one process:
+ * until it accepts another reader, because their number is limited. With many processes: until that
+ * many of the resources that were held while they waited are gone.
  */
 async function goneWithin(t, live, timeout) {
   const server = t.oneProcess ? await t.start({ DS_MAX_PARKED: String(READERS) }) : t.server
@@ -75,7 +75,7 @@ function vanished(u) {
   }
 }
 
-/** For servers that learn of a client's end by writing to it: silence keeps the reader. */
+/** For servers that notice a client's end only when they write: a silent reader stays. */
 const heldInSilence = (why) => () => ({
   why,
   instead: (t) => goneWithin(t, "long-poll", LONG_POLL_MS + 20_000),
@@ -109,7 +109,7 @@ export const live = [
           .then(() => (came = performance.now()))
         await t.api.append(path, "text/plain", `<${i}>`)
         const answered = performance.now()
-        // this is the assertion: it is here before the next one is sent
+        // the assertion: each event arrives before the next append is sent
         await event
         times.push(Math.max(0, came - answered))
         await sleep(20)

@@ -11,7 +11,7 @@ const columns = Object.keys(doors)
 const rows = new Map() // case → door → cell
 const notes = []
 
-/** The number of this footnote; those who say the same share one. */
+/** The number of this footnote; equal texts share a number. */
 function note(why) {
   if (!notes.includes(why)) notes.push(why)
   return notes.indexOf(why) + 1

@@ -14,7 +14,7 @@ import { TEXT } from "./context.mjs"
 const PROGRAM = "durable-streams.fcgi"
 const PAGE = { origin: "https://page.example" }
 
-/** The program's answers of every kind: [what was asked, answer]. */
+/** Answers of the program, one of every kind: [request, answer]. */
 async function answersOf(url) {
   const api = client(url)
   const stream = fresh("page")
@@ -42,8 +42,8 @@ async function answersOf(url) {
 }
 
 /**
- * What a server answers whose program, or files of this name, are taken away: there is nobody but the
- * web server.
+ * The answer of a server whose program, or files of this name, are removed: only the web server is left
+ * to answer.
  */
 async function askWithout(t, name) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))

@@ -8,7 +8,7 @@ import { TEXT, bytes, expectStatus, ofLength } from "./context.mjs"
 const MIB = 1024 * 1024
 const BYTES = { "content-type": "application/octet-stream" }
 
-/** What every answer of the program has: nothing on the way takes it or adds to it. */
+/** The headers of every answer of the program, which no web server may remove or repeat. */
 function decent(answer) {
   expect(answer.reason, "a reason phrase").not.toBe("")
   expect(answer.headers).toMatchObject({
@@ -35,7 +35,7 @@ function pieces(body, size) {
   return list
 }
 
-/** What this method on a stream is answered with. */
+/** The answer to this method on a stream. */
 async function statusOf(t, method) {
   const path = fresh("m")
   await t.api.create(path, "text/plain", "x")
@@ -47,8 +47,8 @@ async function statusOf(t, method) {
 }
 
 /**
- * Sends the beginning of an upload and cuts the connection in the way of `cut`. The stream must not
- * know of it, then or later.
+ * Sends the beginning of an upload and cuts the connection in the way of `cut`. Nothing of it may be
+ * stored, then or later.
  */
 async function uploadCut(t, head, body) {
   const path = fresh("cut")
@@ -141,7 +141,7 @@ export const requests = [
       const got = await wire.answer()
       wire.drop()
       expect(head.status).toBe(200)
-      // had HEAD a body, it would stand in front of the next answer
+      // a body of HEAD would appear in front of the next answer
       expect(got.status).toBe(200)
       expect(got.body).toBe("[1,2,3]")
       for (const name of ["content-type", "stream-next-offset", "x-content-type-options"])
@@ -382,7 +382,7 @@ function noLength() {
     async instead(t) {
       const path = fresh("e")
       await t.api.create(path)
-      // one of the two halves of "mixed" may take it
+      // one of the two halves of "mixed" may accept it
       expect([411, 204]).toContain((await closeWithoutLength(t, path)).status)
     },
   }

@@ -3,7 +3,7 @@
 /** A long-poll waits so long: longer than a case needs, but a reader that is lost costs no minute. */
 export const LONG_POLL_MS = 6000
 export const SSE_LIFETIME_MS = 60_000
-/** Where a web server tells of a client's end by a failing write only, this is how soon. */
+/** How soon a client's end is noticed where only a failing write shows it. */
 export const HEARTBEAT_MS = 1000
 
 export const SETTINGS = {

@@ -18,7 +18,7 @@ afterAll(async () => {
   await server?.stop()
 })
 
-/** Sends so many requests, `parallel` at a time; the answers. */
+/** Sends `count` requests, `parallel` at a time; returns the answers. */
 async function burst(count, send, parallel = 64) {
   const answers = []
   let sent = 0

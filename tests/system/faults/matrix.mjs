@@ -8,7 +8,7 @@ import { build, sleep, startServer, until } from "../harness.mjs"
 import { client, connect, fresh } from "../http.mjs"
 import { active, BODY, inject, makeStream, ON } from "./inject.mjs"
 
-// nginx's site can cut a client off as it is, the others with an option
+// nginx's site can cut a client off by itself, the others need an option
 const DOORS = {
   nginx: [],
   lighttpd: ["faults"],
@@ -36,7 +36,7 @@ afterAll(async () => {
   await Promise.all(Object.values(servers).map((server) => server.stop()))
 })
 
-/** The cells in Markdown, in columns that are as wide on a terminal. */
+/** The cells as a Markdown table whose columns also line up on a terminal. */
 function table() {
   const doors = Object.keys(DOORS)
   const rows = [
@@ -54,7 +54,7 @@ function table() {
     .join("")
 }
 
-/** Runs one case at every door at the same time; what it returns is the cell. */
+/** Runs one case at all doors at the same time; its result is the cell. */
 function row(name, run) {
   test(`at every door: ${name}`, { timeout: 60_000 }, async () => {
     const found = {}
@@ -90,14 +90,14 @@ async function see(url, method, target, { body, type = "application/json", timeo
 
 const after = (ms) => `after ${Math.round(ms)} ms`
 
-/** The connection ended, and not one byte had come. */
+/** Checks that the connection ended before a single byte came. */
 function expectCut({ answer, over, rest }) {
   expect(answer?.head ?? rest).toBe("")
   expect(over).toBe(true)
   return `cut, ${rest.length} bytes`
 }
 
-/** A whole answer with this status and what every injected one has. */
+/** Checks for a whole answer with this status and the headers of every injected one. */
 function expectFailure({ answer }, status, method) {
   expect(answer.status).toBe(status)
   expect(answer.headers["content-type"]).toMatch(/^text\/plain/)
@@ -117,7 +117,7 @@ async function longPoll({ url, api, stream }, fault, text) {
   await inject(url, stream, { ...fault, method: "GET" })
   const waiting = see(url, "GET", `${stream}?offset=${tail}&live=long-poll`, { timeout: 20_000 })
   await until(async () => (await active(url)).every(({ path }) => path !== stream), "it waits")
-  // another one waits at the same place, and gets the message as it is
+  // another reader at the same place gets the message unchanged
   const other = see(url, "GET", `${stream}?offset=${tail}&live=long-poll`, { timeout: 20_000 })
   await sleep(50)
   await api.append(stream, "application/json", JSON.stringify(text))
@@ -139,7 +139,7 @@ function expectCorrupt({ answer }, clean) {
   expect(answer.body).toHaveLength(clean.length)
   expect(Number(answer.headers["content-length"])).toBe(clean.length)
   expect(answer.headers["content-type"]).toBe("application/json")
-  // still text, for clients that must decode it before they see that it is broken
+  // still UTF-8, for clients that must decode it before they can see the damage
   const text = new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(answer.body, "latin1"))
   expect(() => JSON.parse(text)).toThrow()
   const share = changed(answer.body, clean)

@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => server?.stop())
 
-/** A stream with one message, its handle, and how often a request of the client failed. */
+/** A stream with one message, its handle, and the number of failed requests of the client. */
 async function open() {
   const path = fresh("client")
   const at = { path, url: server.url + path, failed: 0 }

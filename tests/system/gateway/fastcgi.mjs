@@ -47,7 +47,7 @@ export const body = (bytes) => {
   return Buffer.concat(records)
 }
 
-/** A connection to a responder: write(), and answer() for what has come, as { status, text, ended }. */
+/** A connection to a responder: write(), and answer() for the bytes so far, as { status, text, ended }. */
 export async function connect(socket) {
   const connection = net.connect(socket)
   let pending = Buffer.alloc(0)
@@ -83,7 +83,7 @@ export async function connect(socket) {
   }
 
   return {
-    /** Resolves when all of it has left. */
+    /** Resolves when all bytes are written. */
     write: (...pieces) =>
       new Promise((resolve) => connection.write(Buffer.concat(pieces), () => resolve())),
     next,

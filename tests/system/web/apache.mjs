@@ -10,7 +10,7 @@ import { fill, writer } from "./fill.mjs"
 
 const deploy = path.join(root, "deploy/apache")
 const read = (name) => fs.readFileSync(path.join(deploy, name), "utf8")
-/** for the values in the text of a directive that is no comment */
+/** matches directives, not comments, for the values in their text */
 const withoutComments = (text) => text.replace(/^\s*#.*\n/gm, "")
 const quote = (text) => `"${String(text).replace(/[\\"]/g, "\\$&")}"`
 
@@ -30,7 +30,7 @@ function modulesOf(texts) {
 }
 
 /**
- * Takes the sign away in front of the lines that include these options, and their parts outside of
+ * Uncomments the lines that include these options, and their parts outside of
  * <VirtualHost>; returns the site and the names of the files that it includes now.
  */
 function switchOn(site, options) {
@@ -49,8 +49,8 @@ function switchOn(site, options) {
 const WWW_DATA = 33
 
 /**
- * What runs a command as this user where root runs the tests. Apache refuses to be root. With
- * `anywhere`, one capability lets it, and all that it starts, into the files of tests and of services
+ * The command that runs another one as this user, if root runs the tests; Apache refuses to be root.
+ * With `anywhere`, a capability lets Apache and its children read the files of tests and of services
  * that root started.
  */
 export function asUser(id, { anywhere = false } = {}) {
@@ -142,7 +142,7 @@ UserDir ${quote(path.join(path.dirname(home), "*", "public_html"))}
  *   kind      "proxy" in front of the one socket; "fcgid" and "cgi" start `program` themselves with
  *             `database` and the DS_* of `env`; "shared" serves the public_html of `home`
  *   options   names of files in deploy/apache/options
- *   values    what else stands in these files, and what it becomes:
+ *   values    other text in these files, and its replacement:
  *             { "/etc/durable-streams/users": "/tmp/x/users" }
  *   edit      changes a file before it is used: (name, text) => text
  *   home      the user's home, already with public_html (kind "shared"); otherwise one is made
@@ -201,7 +201,7 @@ export async function startApache({
       if (sockets.length !== 1) throw new Error("Apache's site file is for one socket")
       replace["unix:/run/durable-streams/app.sock"] = `unix:${sockets[0]}`
     } else {
-      // a copy: pids() finds it by its name, and nobody builds it anew meanwhile
+      // a copy: pids() finds it by its name, and a rebuild does not change it
       fs.mkdirSync(bin)
       fs.copyFileSync(program, path.join(bin, "durable-streams.fcgi"))
       site = kind === "fcgid" ? fcgidEnv(site, database, env) : cgiEnv(site, database, env)
@@ -258,8 +258,8 @@ export async function startApache({
 }
 
 /**
- * mod_fcgid starts a process more only after a request has slept for a second, for want of a free one.
- * Tests with time-outs of a second want some processes before they begin.
+ * mod_fcgid starts another process only after a request has waited for a free one for a second. Tests
+ * with time-outs of a second need some processes before they begin.
  */
 async function warmUp(child, port, pids) {
   const url = `http://127.0.0.1:${port}`

@@ -5,9 +5,8 @@ import path from "node:path"
 
 /**
  * Replaces every occurrence of each key of `values` by its value: the longest keys first, and never
- * inside what was just put in; a key without a value (undefined) is left out. Throws when a key does
- * not occur: then the file no longer says what the test believes, and the test would start
- * something else.
+ * inside a replacement; a key without a value (undefined) is left out. Throws if a key does not occur:
+ * then the file has changed, and the test would not start the server that it expects.
  */
 export function fill(text, values) {
   const keys = Object.keys(values)
@@ -29,7 +28,7 @@ export function fill(text, values) {
   return result
 }
 
-/** Writes the files of one server's folder, each after a test's `edit`; says where it lies. */
+/** Writes the files of one server's folder, each after a test's `edit`; returns the folder. */
 export const writer = (folder, edit = (name, text) => text) => (name, text) => {
   const file = path.join(folder, name)
   fs.writeFileSync(file, edit(name, text))

@@ -17,7 +17,7 @@ const sites = { spawn: "fastcgi-spawn.conf", service: "fastcgi-service.conf", cg
 const PROGRAM = '"/usr/lib/durable-streams/durable-streams.fcgi"'
 const DATABASE = '"DS_DATABASE" => "/var/lib/durable-streams/streams.db"'
 const SOCKET = '"/run/durable-streams/app.sock"'
-// clients of the tests name the host as they like
+// clients of the tests may use any host name
 const HOST = '$HTTP["host"] == "streams.example.org"'
 const ANY_HOST = '$HTTP["host"] =~ ""'
 
@@ -28,7 +28,7 @@ const ANY_HOST = '$HTTP["host"] =~ ""'
  *             "cgi": it starts the program for each request
  *   env       the program's settings, where lighttpd starts it
  *   options   names of files in deploy/lighttpd/options
- *   values    what else stands in these files, and what it becomes:
+ *   values    other text in these files, and its replacement:
  *             { "/etc/durable-streams/users": "/tmp/x/users" }
  *   edit      changes a file before it is used: (name, text) => text
  *

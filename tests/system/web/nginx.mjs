@@ -9,7 +9,7 @@ import { fill, writer } from "./fill.mjs"
 const deploy = path.join(root, "deploy/nginx")
 const RUN = "/run/durable-streams"
 const read = (name) => fs.readFileSync(path.join(deploy, name), "utf8")
-/** for the values in the text of a directive that is no comment */
+/** matches directives, not comments, for the values in their text */
 const withoutComments = (text) => text.replace(/^\s*#.*\n/gm, "")
 
 /**
@@ -36,7 +36,7 @@ function switchOn(site, options) {
  *
  *   options   names of files in deploy/nginx/options; with shards the sockets are those that its
  *             files name, in a folder of the test
- *   values    what else stands in these files, and what it becomes:
+ *   values    other text in these files, and its replacement:
  *             { "/etc/durable-streams/users": "/tmp/x/users" }
  *   edit      changes a file before it is used: (name, text) => text
  *

@@ -11,7 +11,7 @@ export const JSON_TYPE = { "content-type": "application/json" }
 export const CLOSE = { "stream-closed": "true" }
 export const OFFSET = /^\d{16}_\d{16}$/
 
-// narrow limits, long waits, quick keep-alives: what the usual server would take too long to show
+// small limits, long waits, quick keep-alives, so that tests of these are short
 const TUNED = {
   DS_MAX_BODY_BYTES: "65536",
   DS_READ_CHUNK_BYTES: "16384",
@@ -24,7 +24,7 @@ const TUNED = {
   DS_CURSOR_INTERVAL_SECONDS: "3600",
 }
 
-/** api: the client of the usual server, whose answers are all checked; narrow: of the tuned one. */
+/** api: client of the usual server, which checks all answers; narrow: client of the tuned one. */
 export let server, tuned, api, narrow
 
 beforeAll(async () => {
@@ -39,7 +39,7 @@ afterAll(async () => {
   await server?.stop()
 })
 
-/** What every answer of the program has, errors too. */
+/** Checks the headers that every answer of the program has, errors included. */
 export function decent(answer, what) {
   const shown = `${what} → ${answer.status} ${JSON.stringify(answer.headers)}`
   expect(answer.headers["x-content-type-options"], `nosniff: ${shown}`).toBe("nosniff")

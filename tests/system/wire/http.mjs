@@ -52,7 +52,7 @@ describe("names of streams", () => {
       const base = fresh()
       const answer = await request(server.url, "PUT", `${base}/${name}`, { headers: TEXT })
       expectStatus(answer, 400)
-      // and nothing appeared where they would have led
+      // and no stream appeared at the resolved path
       expectStatus(await api.get(base), 404)
       expectStatus(await api.get(`${base}/b`), 404)
     }

@@ -68,7 +68,7 @@ describe("SSE", () => {
     }
   })
 
-  /** What SSE makes of a text: every line break is an LF. */
+  /** The text as SSE delivers it: every line break is an LF. */
   const broken = (text) => text.replace(/\r\n?/g, "\n")
   const ENDINGS = "a\r\nb\rc\n\nd\r\r\n\n\re\r\n\r\nf\r"
 
@@ -181,7 +181,7 @@ describe("SSE", () => {
     await reader.waitFor((event) => event.control?.streamNextOffset === tail)
     reader.close()
 
-    // whoever comes later, or resumes from any control event, sees the same text
+    // a reader that comes later, or resumes from any control event, sees the same text
     const late = await api.sse(live(path))
     await late.waitFor((event) => event.control?.upToDate)
     late.close()
@@ -323,7 +323,7 @@ describe("SSE", () => {
       const end = await api.get(live(path), { "last-event-id": reader.events.at(-1).id })
       expectStatus(end, 204)
       expect(end.headers["stream-closed"]).toBe("true")
-      // a client of the protocol wants to be told in an event
+      // a client of the protocol expects an event
       const other = await api.sse(live(path, reader.events.at(-1).id))
       await other.ended
       expect(other.status).toBe(200)
@@ -463,7 +463,7 @@ describe("deletion under live readers", () => {
     expectStatus(await narrow.del(path), 204)
     await narrow.create(path, "text/plain", "newer")
     const answer = await waiting
-    // gone, or at the very most the new stream as a whole, never the rest of it
+    // either 404 or the new stream from its start, never a part of it
     expectStatus(answer, 404, 410)
   })
 

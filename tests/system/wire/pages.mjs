@@ -6,7 +6,7 @@ import { client, fresh } from "../http.mjs"
 import { api, expectStatus, narrow, stream, TEXT } from "./context.mjs"
 
 const words = (text) => (text ?? "").toLowerCase().split(/, */)
-/** What an answer says to pages. */
+/** The CORS headers of an answer. */
 const shown = ({ headers }) => ({
   origin: headers["access-control-allow-origin"],
   credentials: headers["access-control-allow-credentials"],

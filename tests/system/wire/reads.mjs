@@ -234,7 +234,7 @@ describe("conditional reads", () => {
     const path = await stream("text/plain", "a", "bbbb")
     const { etag } = (await api.get(`${path}?offset=-1`)).headers
     await sleep(5)
-    // what a backup of before the second message has
+    // as a backup from before the second message has it
     await sqlite(
       server.database,
       `begin; delete from message where position = 1 and stream_id =
@@ -293,7 +293,7 @@ describe("conditional reads", () => {
     expect(end.headers["cache-control"]).toBe(kept)
   })
 
-  // or its browser would show a page that has just appended what there was before
+  // otherwise a browser would show old data to a page that has just appended
   test("data up to the tail of an open stream is cached only by shared caches", async () => {
     const path = await stream("text/plain", "x")
     const start = (await api.head(await stream())).headers["stream-next-offset"]
@@ -324,7 +324,7 @@ describe("conditional reads", () => {
     expect(Number(closed.match(/^public, max-age=(\d+)$/)[1])).toBeLessThanOrEqual(20)
   })
 
-  // its page would have the rights of the site that stands at the same address
+  // otherwise the page would have the rights of the site at the same origin
   test("a page in a stream is sandboxed from the site", async () => {
     const page = await stream("text/html", "<script>top.location = '/'</script>")
     const { etag } = (await api.get(page)).headers

@@ -131,7 +131,7 @@ describe("Stream-Seq", () => {
       expectStatus(answer, 409)
       expect(answer.text).toMatch(/sequence conflict/)
     }
-    // they take every other conflict for something else
+    // clients tell this conflict from others by these words
     const closed = await stream()
     expectStatus(await api.post(closed, CLOSE), 204)
     expect((await api.post(closed, TEXT, "x")).text).not.toMatch(/sequence conflict/)
