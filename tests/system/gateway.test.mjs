@@ -383,7 +383,7 @@ test("a graceful stop takes DS_STOP_TIMEOUT_MS once, not twice", async () => {
   const how = await end(server.supervisors[0], "SIGTERM", 30_000)
   const took = performance.now() - began
   expect(how).toMatchObject({ code: 0, killed: false })
-  expect(server.logs()).toContain("were not over in time")
+  expect(server.logs()).toContain("were not answered in time")
   expect(took).toBeGreaterThan(3000)
   expect(took).toBeLessThan(7500)
 })
