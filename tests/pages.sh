@@ -1,8 +1,9 @@
 #!/bin/sh
-# Holds the pages to what they name: every relative link of a Markdown page, every file, make target
-# and test suite that it names between backquotes or in a block of commands, every manual page of
-# ours that another one refers to. Holds `make help` to the targets of the Makefile. Prints a line
-# for each name that leads nowhere, and exits with 1 if there is one.
+# Checks that everything exists that the pages name: the targets of relative links in the Markdown
+# pages; files, functions, make targets and test suites that these name between backquotes or in a
+# block of commands; and our own manual pages that others refer to. Also checks `make help` against
+# the targets of the Makefile. Prints a line for each name that leads nowhere, and exits with 1 if
+# there is one.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -19,7 +20,7 @@ wrong() {
     : >"$scratch/wrong"
 }
 
-# code PAGE: its commands and names, one a line: blocks of shell, and spans between backquotes
+# code PAGE: prints its blocks of shell commands, and its spans between backquotes, one a line
 code() {
     awk '
         /^```/ { shell = !inside && /^```sh/; inside = !inside; next }
@@ -27,7 +28,7 @@ code() {
         { n = split($0, span, "`"); for (i = 2; i <= n; i += 2) print span[i] }' "$1"
 }
 
-# anchors PAGE: what a link may have after its #, as GitHub makes it of headings
+# anchors PAGE: prints the anchors that GitHub makes of its headings
 anchors() {
     awk '/^```/ { inside = !inside } !inside && sub(/^#+ +/, "")' "$1" | tr '[:upper:]' '[:lower:]' |
         sed 's/[][`~!@#$%^&*()+={}|;:",.<>/?\\]//g; s/'"'"'//g; s/ /-/g'
