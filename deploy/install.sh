@@ -28,7 +28,7 @@ case "$prefix$bindir$libexecdir$sysconfdir$mandir$docdir$unitdir$includedir$libd
 esac
 name=${program##*/}
 scratch=$(mktemp)
-trap 'rm -f "$scratch"' EXIT
+trap 'rm -f "$scratch" "$scratch.page"' EXIT
 trap 'exit 1' HUP INT QUIT PIPE TERM
 
 # with the places of this installation
@@ -56,6 +56,13 @@ one() {
         install -m "$1" "$scratch" "$target"
         ;;
     esac
+}
+
+# The front page, whose links lead into the sources: the guides of deploy/ are installed among the
+# examples, and other links become plain text. (A newline marks the links that stay.)
+front_page() {
+    sed -e '/^!\[.*\](/d' -e 's|](deploy/\([A-Za-z]*\.md\))|]\n(examples/\1)|g' \
+        -e 's|](\(https*:\)|]\n(\1|g' -e 's|\[\([^]]*\)\]([^)]*)|\1|g' -e 's|\]\n(|](|g' README.md >"$scratch.page"
 }
 
 # link NAME TARGET: a symbolic link
@@ -115,7 +122,8 @@ if [ -z "$DESTDIR" ] && [ "$(id -u)" = 0 ]; then
     PATH=$PATH:/usr/sbin:/sbin ldconfig 2>/dev/null || :
 fi
 
-one 644 README.md "$docdir/README.md"
+front_page
+one 644 "$scratch.page" "$docdir/README.md"
 # main.conf files are for `make run` and the tests: with words in them that those fill in
 find deploy/nginx deploy/lighttpd deploy/apache deploy/shared-hosting deploy/systemd deploy/*.md \
     deploy/litestream.yml -type f ! -name main.conf ! -name '*.service' ! -name '*.socket' \

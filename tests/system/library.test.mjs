@@ -152,6 +152,14 @@ describe("the installation", () => {
     expect(pkgConfig("--libs", "--static")).toEqual(expect.arrayContaining(["-lsqlite3", "-lmd"]))
   })
 
+  test("every link of the installed front page leads somewhere", () => {
+    const folder = path.join(installed, "usr/local/share/doc/durable-streams")
+    const page = fs.readFileSync(path.join(folder, "README.md"), "utf8")
+    const links = [...page.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link]) => link)
+    expect(links).toContain("examples/scaling.md")
+    expect(links.filter((link) => !fs.existsSync(path.join(folder, link)))).toEqual([])
+  })
+
   test("uninstall removes all of it", () => {
     const other = path.join(outside, "other")
     const make = (target) =>
