@@ -340,6 +340,22 @@ static bool is_path(const char *path)
     return same;
 }
 
+/* Settles the texts that need more than a copy. Returns a message when one is wrong, else NULL. */
+static const char *check_texts(struct config *config)
+{
+    if (!is_header_safe(config->base_url))
+        return "DS_BASE_URL must be printable ASCII without spaces";
+    for (size_t len = strlen(config->base_url); len > 0 && config->base_url[len - 1] == '/'; len--)
+        config->base_url[len - 1] = '\0'; /* a path, which begins with a slash, follows it */
+    if (!split_base_url(config))
+        return "DS_BASE_URL must be http://host[:port][/prefix] or https://host[:port][/prefix]";
+    if (config->registry[0] && strcmp(config->registry, "off") != 0 && !is_path(config->registry))
+        return "DS_REGISTRY must be off or the path of a stream in its normal form";
+    if (config->hook[0] && config->hook[0] != '/')
+        return "DS_HOOK must be the absolute path of a program";
+    return check_cors(config);
+}
+
 bool config_load(struct config *config, char *error, size_t size)
 {
     const char *wrong;
@@ -349,33 +365,11 @@ bool config_load(struct config *config, char *error, size_t size)
     for (size_t i = 0; i < config_table_rows; i++)
         if (!load_row(config, &config_table[i], getenv(config_table[i].name), error, size))
             goto fail;
-    if (!is_header_safe(config->base_url)) {
-        (void)snprintf(error, size, "DS_BASE_URL must be printable ASCII without spaces");
-        goto fail;
-    }
-    wrong = check_cors(config);
+    wrong = check_texts(config);
     if (wrong) {
         (void)snprintf(error, size, "%s", wrong);
         goto fail;
     }
-    for (size_t len = strlen(config->base_url); len > 0 && config->base_url[len - 1] == '/'; len--)
-        config->base_url[len - 1] = '\0'; /* a path, which begins with a slash, follows it */
-    if (!split_base_url(config)) {
-        (void)snprintf(
-            error, size,
-            "DS_BASE_URL must be http://host[:port][/prefix] or https://host[:port][/prefix]");
-        goto fail;
-    }
-    if (config->registry[0] && strcmp(config->registry, "off") != 0 && !is_path(config->registry)) {
-        (void)snprintf(error, size,
-                       "DS_REGISTRY must be off or the path of a stream in its normal form");
-        goto fail;
-    }
-    if (config->hook[0] && config->hook[0] != '/') {
-        (void)snprintf(error, size, "DS_HOOK must be the absolute path of a program");
-        goto fail;
-    }
-    (void)snprintf(error, size, "out of memory");
     if (!settle_database(config))
         goto fail;
     return true;
