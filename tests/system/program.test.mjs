@@ -592,7 +592,8 @@ describe("durable-streams.fcgi(8)", () => {
       )
       .filter((part) => part.length > 8)
     expect(parts.length).toBeGreaterThan(60)
-    expect(parts.filter((part) => !page.includes(part))).toEqual([])
+    const missing = parts.filter((part) => !page.includes(part))
+    expect(missing, `not in DIAGNOSTICS: ${missing.join("; ")}`).toEqual([])
   })
 })
 
