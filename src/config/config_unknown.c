@@ -22,7 +22,7 @@ extern char **environ;
 /* Of dsctl and of the library's test server, which may have started the server, and of tests. */
 static bool is_for_others(const char *name)
 {
-    static const char *const names[] = {"DS_URL", "DS_DB", "DS_LIBEXECDIR"};
+    static const char *const names[] = {"DS_URL", "DS_DB", "DS_USER", "DS_HEADER", "DS_LIBEXECDIR"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0)
