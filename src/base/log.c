@@ -113,15 +113,15 @@ bool log_is_due(_Atomic int64_t *next)
     return now >= was && atomic_compare_exchange_strong(next, &was, now + QUIET_MS);
 }
 
-/* Writes what stands in front of the message, and returns its length. */
+/* Writes the part of the line before the message, and returns its length. */
 static size_t begin_line(char *line, size_t size, enum log_level level)
 {
     char when[CLOCK_TIME_SIZE];
 
     switch (destination) {
-    case TO_SYSLOG: /* adds all of it */
+    case TO_SYSLOG: /* adds time, name and process */
         return 0;
-    case TO_JOURNAL: /* adds time, name and process, and takes the priority off the line */
+    case TO_JOURNAL: /* the same, and it reads the priority */
         return (size_t)snprintf(line, size, "<%d>", levels[level].priority);
     case TO_ERROR:
         break;
@@ -158,6 +158,6 @@ void log_line(enum log_level level, const char *format, ...)
     len = strlen(line);
     line[len++] = '\n';
     if (write(STDERR_FILENO, line, len) < 0) {
-        /* nowhere left to say so */
+        /* there is no other place to report it */
     }
 }

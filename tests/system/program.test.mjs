@@ -78,19 +78,19 @@ describe("command line", () => {
   test.each([
     ["an unknown option", ["--nonsense"], {}],
     ["--listen without an address", ["--listen"], {}],
-    ["an address that is none", ["--listen", "nonsense"], {}],
-    ["a setting that is no number", ["--listen", "unix:x.sock"], { DS_WORKERS: "many" }],
+    ["a malformed address", ["--listen", "nonsense"], {}],
+    ["a setting that is not a number", ["--listen", "unix:x.sock"], { DS_WORKERS: "many" }],
     ["a setting out of its bounds", ["--listen", "unix:x.sock"], { DS_WORKERS: "0" }],
     ["an unknown durability", ["--listen", "unix:x.sock"], { DS_DURABILITY: "perhaps" }],
     ...[
-      ["no origins", { DS_CORS_ORIGIN: "app.example" }],
+      ["an origin without a scheme", { DS_CORS_ORIGIN: "app.example" }],
       ["an origin with a path", { DS_CORS_ORIGIN: "https://a.example https://b.example/" }],
       ["every origin and another one", { DS_CORS_ORIGIN: "*, https://a.example" }],
       ["credentials for every page", { DS_CORS_CREDENTIALS: "1" }],
       ["credentials for no page", { DS_CORS_CREDENTIALS: "1", DS_CORS_ORIGIN: "" }],
-      ["headers that are none", { DS_CORS_HEADERS: "x-a: b" }],
+      ["a header with its value", { DS_CORS_HEADERS: "x-a: b" }],
     ].map(([name, env]) => [name, ["--listen", "unix:x.sock"], env]),
-    ["a folder that is not there", ["--listen", "unix:/no/such/folder/x.sock"], {}],
+    ["a folder that does not exist", ["--listen", "unix:/no/such/folder/x.sock"], {}],
   ])("%s: one clear line on stderr, and a status that is not 0", (_, args, env) => {
     const dir = folder()
     const { status, stderr } = spawnSync(program, args, {
@@ -101,7 +101,7 @@ describe("command line", () => {
     })
     expect(stderr).toMatch(oneLine)
     expect(status).toBeGreaterThan(0)
-    expect(fs.readdirSync(dir), "nothing was left behind").toEqual([])
+    expect(fs.readdirSync(dir), "no file was left behind").toEqual([])
   })
 
   test("a database that cannot be written: one line and status 1", () => {
@@ -195,7 +195,7 @@ describe("supervisor", () => {
     try {
       const most = all() + 10
       for (let i = 0; i < 10; i++) open.push(await connect())
-      await until(() => all() >= most, "others let them in")
+      await until(() => all() >= most, "others accept")
     } finally {
       for (const { pid } of busy) process.kill(pid, "SIGCONT")
     }
@@ -240,7 +240,7 @@ describe("supervisor", () => {
     const dir = folder()
     const socket = path.join(dir, "app.sock")
     const log = path.join(dir, "log")
-    // as systemd has it: the socket is there before the program, and after it
+    // as under systemd: the socket exists before the program starts, and after it has exited
     const manager = launch("perl", [path.join(root, "tests/system/doors/activate.pl"), socket, program, "--listen", "systemd"], {
       log,
       cwd: dir,
@@ -270,7 +270,7 @@ describe("supervisor", () => {
   })
 
   test.each(["SIGTERM", "SIGINT"])(
-    "%s ends it and its children, status 0, and takes the socket away",
+    "%s stops it and its responders with status 0, and removes the socket",
     async (signal) => {
       const one = await server({ processes: 2 })
       const children = one.pids()
@@ -282,7 +282,7 @@ describe("supervisor", () => {
   )
 
   test.each(["SIGTERM", "SIGUSR1"])(
-    "a responder ends gracefully on %s, as web servers ask it to",
+    "a responder stops gracefully on %s, which web servers send",
     async (signal) => {
       const one = await server()
       const api = client(one.url)

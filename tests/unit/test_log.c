@@ -14,7 +14,7 @@
 static char in_syslog[1000];
 static const char *opened_as;
 
-/* In the place of the C library's, whose words would go to the machine's log. */
+/* Replaces the function of the C library, which would write to the log of the machine. */
 void openlog(const char *name, int option, int facility)
 {
     (void)option;
@@ -40,7 +40,7 @@ void syslog(int priority, const char *format, ...)
     va_end(args);
 }
 
-/* What syslog() is with _FORTIFY_SOURCE. */
+/* With _FORTIFY_SOURCE, syslog() is this function. */
 __attribute__((format(printf, 3, 4))) void __syslog_chk(int priority, int flag, const char *format,
                                                         ...);
 void __syslog_chk(int priority, int flag, const char *format, ...)
@@ -53,7 +53,7 @@ void __syslog_chk(int priority, int flag, const char *format, ...)
     va_end(args);
 }
 
-START_TEST(lines_go_to_standard_error_where_it_is_open)
+START_TEST(lines_go_to_standard_error_when_it_is_open)
 {
     char text[300] = "";
     int fds[2];
@@ -129,7 +129,7 @@ START_TEST(another_stream_is_not_the_journal)
 }
 END_TEST
 
-START_TEST(lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
+START_TEST(lines_go_to_syslog_when_it_is_closed_and_no_file_gets_its_number)
 {
     int fd;
 
@@ -146,7 +146,7 @@ START_TEST(lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
     log_set_least(LOG_DEBUG_);
     log_debug("but this");
     ck_assert_str_eq(in_syslog, "<3>what a pity<4>and<6>more<7>but this");
-    /* taken, of no use, and closed again for whoever is started */
+    /* the numbers are taken, useless, and closed again in programs that are started */
     ck_assert(!descriptors_has_error());
     ck_assert_int_eq(fcntl(STDERR_FILENO, F_GETFD), FD_CLOEXEC);
     ck_assert_int_lt(write(STDERR_FILENO, "x", 1), 0);
@@ -158,13 +158,13 @@ START_TEST(lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
 }
 END_TEST
 
-START_TEST(what_happens_all_the_time_is_told_once_a_second)
+START_TEST(frequent_events_are_logged_once_a_second)
 {
     static _Atomic int64_t next, other;
 
     ck_assert(log_is_due(&next));
     ck_assert_int_gt(next, 0);
-    next = INT64_MAX; /* that second is long */
+    next = INT64_MAX; /* a second that does not end */
     for (int i = 0; i < 1000; i++)
         ck_assert(!log_is_due(&next));
     ck_assert(log_is_due(&other));
@@ -173,7 +173,6 @@ START_TEST(what_happens_all_the_time_is_told_once_a_second)
 }
 END_TEST
 
-UNIT_MAIN(log, what_happens_all_the_time_is_told_once_a_second,
-          lines_go_to_standard_error_where_it_is_open,
+UNIT_MAIN(log, frequent_events_are_logged_once_a_second, lines_go_to_standard_error_when_it_is_open,
           lines_for_the_journal_have_a_priority_and_nothing_else, another_stream_is_not_the_journal,
-          lines_go_to_syslog_where_it_is_closed_and_no_file_gets_its_number)
+          lines_go_to_syslog_when_it_is_closed_and_no_file_gets_its_number)
