@@ -117,6 +117,6 @@ test("a server that stops carries out delayed requests at once", { timeout: 60_0
     expect([failure.status, failure.text]).toEqual([503, BODY])
     expect(put.status).toBe(201)
     expect((await api.readJson(path)).messages).toHaveLength(2 + 20)
-    expect(server.logs()).not.toMatch(/not over in time/)
+    expect(server.logs()).not.toMatch(/not answered in time/)
   })
 )
