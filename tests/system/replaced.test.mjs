@@ -43,7 +43,7 @@ test("all files are replaced: the responder goes on with the new ones", { timeou
     () => refused(api, name),
     () => server.logs()
   )
-  expect(server.logs()).toMatch(/was taken away while it is in use/)
+  expect(server.logs()).toMatch(/was removed while it is in use/)
   expect(fs.existsSync(database), "nobody makes another one").toBe(false)
   fs.renameSync(copy, database)
   await until(

@@ -1,15 +1,15 @@
 /*
- * Which file is it? Before use: is it a database of ours? During use: does its name still stand for
- * the same file?
+ * The identity of the database file. Before use: is it a database of ours? During use: does its
+ * name still lead to the file that is open?
  *
- * When somebody puts another file in its place (a backup, by mv) or deletes it, a process still has
- * the old file open. Anything acknowledged from then on would be gone with the last process that
- * has it open. So upkeep looks once a second, and while the name stands for another file, nothing
- * is written (503). Whether the process may then end, so that the next one opens the new file,
- * depends on the log beside it and its index: if one of them is still that of the old file, SQLite
- * would put its pages into the new one, or look for pages of the new one in it (only the process
- * that opens the index alone makes it anew, and another one may have it open). Only a person can
- * know whose they are, and must delete them.
+ * If somebody replaces the file (a backup, by mv) or deletes it, processes still have the old file
+ * open, and everything that they acknowledge would vanish with the last of them. So upkeep checks
+ * the name once a second, and while it leads to another file, writes are refused (503).
+ *
+ * The process may then exit, so that the next one opens the new file, unless the write-ahead log or
+ * its index beside the new file is still that of the old one. SQLite would copy the old log into
+ * the new database, or look for its pages there. Only a person can decide whose files they are, and
+ * must delete them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,9 +20,9 @@
 #include "store/sqlite/schema.h"
 #include "store/sqlite/store_private.h"
 
-/* --- before it is used --- */
+/* --- before use --- */
 
-/* Are the tables of this version there? */
+/* Has the file the tables of this version? */
 static bool has_our_tables(sqlite3 *db)
 {
     static const enum stmt some[] = {STMT_STREAM_BY_ID, STMT_MESSAGE_READ, STMT_PRODUCER_ALL,
@@ -51,7 +51,7 @@ void database_file_describe_foreign(sqlite3 *db, const char *database, int64_t a
         (void)snprintf(text, size, "%s is a database of another program", database);
 }
 
-/* --- while it is used --- */
+/* --- during use --- */
 
 static bool look(const struct store *store, const char *suffix, struct store_file *file)
 {
@@ -84,7 +84,7 @@ static enum store_place find_place(struct store *store)
     bool has_index = look(store, "-shm", &index);
 
     if (there && is_same(file, store->file)) {
-        store->log_file = log; /* SQLite may have made them since */
+        store->log_file = log; /* SQLite may have created them since */
         store->index_file = index;
         return STORE_SAME;
     }
@@ -102,20 +102,18 @@ static void tell(const struct store *store, enum store_place place)
 
     switch (place) {
     case STORE_SAME:
-        log_info("%s is there again", database);
+        log_info("%s is back in its place", database);
         break;
     case STORE_MISSING:
-        log_error(
-            "%s was taken away while it is in use: nothing is written until it is there again",
-            database);
+        log_error("%s was removed while it is in use: nothing is written until it is back",
+                  database);
         break;
     case STORE_REPLACED:
-        log_error("another file was put in the place of %s", database);
+        log_error("%s was replaced by another file", database);
         break;
     case STORE_MIXED:
-        log_error("another file was put in the place of %s, beside the log of the old one: nothing "
-                  "is written until this program was stopped, %s-wal and -shm deleted, and it was "
-                  "started again",
+        log_error("%s was replaced by another file, beside the log of the old one: nothing is "
+                  "written until you stop this program, delete %s-wal and -shm, and start it again",
                   database, database);
         break;
     }
@@ -125,7 +123,8 @@ enum store_place store_find_place(struct store *store)
 {
     enum store_place place;
 
-    if (store->config->durability == DURABILITY_MEMORY) /* the library hides its file */
+    if (store->config->durability ==
+        DURABILITY_MEMORY) /* the library unlinks its file, and no other process can open it */
         return STORE_SAME;
     place = find_place(store);
     if (place != store->place)

@@ -1,10 +1,10 @@
 /*
- * Checkpoints: the write-ahead log is copied into the database, and started anew.
+ * Checkpoints: copying the write-ahead log into the database and starting the log anew.
  *
  * SQLite from 3.7.0 to 3.51.2 can lose a committed transaction in a checkpoint
- * (sqlite.org/wal.html, "the WAL-reset bug"; also mended in 3.44.6 and 3.50.7). A checkpoint reads
+ * (sqlite.org/wal.html, "the WAL-reset bug"; also fixed in 3.44.6 and 3.50.7). A checkpoint reads
  * the header of the log's index, and then asks how much of the log was copied already. A commit
- * that comes between the two, and finds the log wholly copied and without readers, restarts it:
+ * between these two steps restarts the log if it was copied completely and has no readers:
  *
  *     checkpoint                     another connection           frames in the log   counted as
  *                                                                                     copied
@@ -16,39 +16,39 @@
  *     and notes that N are                                        1                   N; not so 1
  *                                    commits more                 1…M                 N
  *
- * The next checkpoint skips the frames up to N, and the commits in them are lost.
+ * The next checkpoint skips the frames up to N, so the commits in them are lost.
  *
- * No checkpoint of this file can meet that, whichever SQLite is linked. The argument needs two
- * rules that wal.html states and that hold in wal.c of every release with the fault:
+ * This cannot happen in a checkpoint of this file, whichever SQLite is linked. The argument needs
+ * two rules that wal.html states and that hold in wal.c of every affected release:
  *
- *   R1  Only a checkpoint raises the number of copied frames, and only while it holds the one
+ *   R1  Only a checkpoint raises the number of copied frames, and only while it holds SQLite's
  *       checkpoint lock (sqlite3WalCheckpoint() takes WAL_CKPT_LOCK before it reads the header;
- *       walCheckpoint() alone writes a larger nBackfill).
- *   R2  A commit restarts the log only where all of it was copied (walRestartLog() wants a
- *       connection on WAL_READ_LOCK(0), which walTryBeginRead() gives only where nBackfill equals
- *       mxFrame, and which has seen the last commit, or it could not write). So does recovery,
- *       which also wants the checkpoint lock.
+ *       only walCheckpoint() writes a larger nBackfill).
+ *   R2  A commit restarts the log only if all of it was copied (walRestartLog() requires a
+ *       connection on WAL_READ_LOCK(0), which walTryBeginRead() gives only if nBackfill equals
+ *       mxFrame; and the connection has seen the last commit, or it could not write). Recovery
+ *       restarts it too, but needs the checkpoint lock.
  *
  * and two things that we do:
  *
- *   1. One checkpoint at a time, over all processes: each holds the checkpoint lock of the hints
- *      file (duty.h) from before step 2 until SQLite's call has returned, and does not go over to
- *      another file meanwhile. Where somebody has just removed that file, whose name then stands
- *      for another one, there is no checkpoint until this process has gone over to it.
- *   2. Right before SQLite's call, a commit of our own writes a row (upkeep). Its frames lie behind
- *      all that was there, so at its end the log is not wholly copied.
+ *   1. One checkpoint runs at a time, over all processes. Each holds the checkpoint lock of the
+ * hints file (duty.h) from before step 2 until SQLite's call has returned, and does not switch to
+ *      another hints file meanwhile. If somebody has just removed that file, this process runs no
+ *      checkpoint until it has switched to the new one.
+ *   2. Right before SQLite's call, a commit of our own writes a row of the table upkeep. Its frames
+ *      follow all others, so after it the log is not copied completely.
  *
- * From 2 on, nobody copies frames (1, R1), so nobody can restart the log (R2), until the call
- * itself has copied all. After that it changes nothing any more; or (RESTART, TRUNCATE) it holds
- * SQLite's write lock, with which nobody commits. Where it does not get that lock, SQLite falls
- * back to PASSIVE, which begins in the same state: the argument holds for it, too.
+ * From step 2 on nobody copies frames (1, R1), so nobody can restart the log (R2), until SQLite's
+ * call has copied everything itself. Afterwards the call changes nothing; or, with RESTART and
+ * TRUNCATE, it holds SQLite's write lock, so that nobody commits. If it does not get that lock,
+ * SQLite falls back to PASSIVE, which begins in the same state, so the argument holds for it too.
  *
- * On a full disk there may be no room for step 2. Then another connection holds SQLite's write
+ * On a full disk there may be no room for step 2. Another connection then holds SQLite's write
  * lock, without having written, while a PASSIVE checkpoint runs: nobody commits, so nobody restarts
- * the log. Writers wait meanwhile, which is why this is not the rule.
+ * the log. This makes writers wait, which is why it is the exception.
  *
- * The argument does not reach programs that checkpoint beside us (a sqlite3 prompt that writes,
- * Litestream) on an SQLite with the fault; deploy/backup.md says which of them are safe.
+ * The argument does not cover programs that checkpoint beside us (a sqlite3 prompt that writes,
+ * Litestream) on an affected SQLite; deploy/operations.md says which of them are safe.
  * tests/unit/test_store_checkpoint.c forces the interleaving.
  */
 #include "hints/duty.h"
@@ -56,8 +56,9 @@
 #include "store/sqlite/store_private.h"
 
 enum {
-    READER_PATIENCE_MS = 20, /* a reader that takes longer (a person's) is not waited for */
-    MUCH = 1024 * 1024,      /* bytes of log: copying fewer holds writers off for a few ms only */
+    READER_PATIENCE_MS =
+        20, /* a checkpoint does not wait longer for a reader, such as one at a prompt */
+    MUCH = 1024 * 1024, /* bytes of log: copying fewer delays writers by a few ms only */
 };
 
 const char *store_sqlite_release(void)
@@ -77,7 +78,7 @@ bool store_sqlite_has_reset_bug(void)
     return store_release_has_reset_bug(sqlite3_libversion_number());
 }
 
-/* Step 2. Counted, so that the row differs each time. */
+/* Step 2. The row counts, so that it changes each time. */
 static enum ds_status append_to_log(struct store_conn *conn)
 {
     enum ds_status status = store_begin_write(conn);
@@ -91,7 +92,7 @@ static enum ds_status append_to_log(struct store_conn *conn)
     return status;
 }
 
-/* SQLite's call: DS_BUSY where readers kept it from the end of the log. */
+/* SQLite's call; DS_BUSY if readers kept it from reaching the end of the log. */
 static enum ds_status call(struct store_conn *conn, int mode)
 {
     int code;
@@ -102,7 +103,7 @@ static enum ds_status call(struct store_conn *conn, int mode)
     return (code & 0xff) == SQLITE_BUSY ? DS_BUSY : store_status(conn, code, "checkpointing");
 }
 
-/* On a full disk, see above: as much as there is room for in the database. */
+/* For a full disk, see above: copies as much as the database has room for. */
 static enum ds_status copy_without_writers(struct store_conn *conn)
 {
     struct store_conn *other;
@@ -120,8 +121,9 @@ static enum ds_status copy_without_writers(struct store_conn *conn)
 }
 
 /*
- * All of it, and the log starts anew: with writers held off, or it would never come to its end.
- * Readers in the way (a long look at the prompt) are waited for only shortly.
+ * Copies everything and starts the log anew. Writers must wait, because the copy would never reach
+ * the end of the log otherwise. Readers in the way, such as a long query at a prompt, are given
+ * only a short time.
  */
 static enum ds_status restart(struct store_conn *conn, bool leaving)
 {
@@ -144,10 +146,11 @@ static enum ds_status checkpoint(struct store_conn *conn, bool leaving)
 
     if (status == DS_NO_SPACE)
         return copy_without_writers(conn);
-    if (status == DS_OK && conn->wal_bytes > MUCH) { /* most of it while writers go on */
+    if (status == DS_OK &&
+        conn->wal_bytes > MUCH) { /* copies most of the log while writers go on */
         status = call(conn, SQLITE_CHECKPOINT_PASSIVE);
         if (status == DS_OK || status == DS_BUSY)
-            status = append_to_log(conn); /* for the next call */
+            status = append_to_log(conn); /* so that the next call copies it */
     }
     return status == DS_OK ? restart(conn, leaving) : status;
 }
@@ -157,7 +160,7 @@ enum ds_status store_checkpoint(struct store_conn *conn, bool leaving)
     struct hints *hints = conn->store->hints;
     enum ds_status status;
 
-    if (!duty_try_checkpoint(hints)) /* step 1; another one's does as well */
+    if (!duty_try_checkpoint(hints)) /* step 1; another process is at it already */
         return DS_BUSY;
     status = checkpoint(conn, leaving);
     duty_end_checkpoint(hints);

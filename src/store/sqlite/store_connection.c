@@ -16,11 +16,11 @@ static int count_wal(void *arg, sqlite3 *db, const char *schema, int pages)
 
     (void)db;
     (void)schema;
-    conn->wal_bytes = (int64_t)pages * 4120; /* a page and its frame header */
+    conn->wal_bytes = (int64_t)pages * 4120; /* bytes of a page and its frame header */
     return SQLITE_OK;
 }
 
-/* Settings of a connection; journal_mode is the file's and was set when it was made. */
+/* Sets what belongs to a connection; journal_mode belongs to the file. */
 static enum ds_status configure(struct store_conn *conn)
 {
     static const char *const synchronous[] = {"FULL", "NORMAL", "OFF"};
@@ -37,7 +37,7 @@ static enum ds_status configure(struct store_conn *conn)
     code = sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
     if (code != SQLITE_OK)
         return store_status(conn, code, "setting up a connection");
-    /* in place of SQLite's own checkpoints, which would run inside a request */
+    /* replaces SQLite's own checkpoints, which would run inside a request */
     (void)sqlite3_wal_hook(conn->db, count_wal, conn);
     (void)sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     return DS_OK;
@@ -57,7 +57,7 @@ static void limit_pages(struct store_conn *conn)
     (void)sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
 }
 
-/* SQLite opens the log with the first read; a store of the library takes its name away by then. */
+/* Makes SQLite open the log now, before a store of the library in memory unlinks it. */
 static enum ds_status open_files(struct store_conn *conn)
 {
     int64_t unused;

@@ -1,10 +1,11 @@
 /*
- * Injected faults in the database: see sql/faults.sql for the table, fault.h for what they do.
- * Whoever opens a database reads all of its schema: the table is there only where it is wanted.
+ * Injected faults in the database: sql/faults.sql has the table, fault.h what they do. The table is
+ * created only when it is wanted, because every process that opens the database parses its whole
+ * schema.
  *
- * Must hold: a request that meets a fault has counted it in a write transaction in which the fault
- * was still there. So the count is exact over all processes, and a row that somebody changes at the
- * sqlite3 prompt counts from then on.
+ * Must hold: a request that meets a fault counts it in a write transaction in which the fault still
+ * exists. So the count is exact over all processes, and a change of the row at the sqlite3 prompt
+ * is obeyed at once.
  */
 #include <stddef.h>
 #include <string.h>
@@ -80,10 +81,11 @@ static int64_t column_or(sqlite3_stmt *stmt, int column, int64_t absent)
                                                             : sqlite3_column_int64(stmt, column);
 }
 
-/* A fraction of a second is one more: who comes back earlier comes too early. */
+/* Rounds up to whole seconds, so that no client comes back too early. */
 static int64_t round_up(double number)
 {
-    int64_t whole = number > -1e15 && number < 1e15 ? (int64_t)number : INT64_MAX; /* no number */
+    int64_t whole =
+        number > -1e15 && number < 1e15 ? (int64_t)number : INT64_MAX; /* not a number */
 
     return (double)whole < number ? whole + 1 : whole;
 }
@@ -93,7 +95,7 @@ static bool is_within(int64_t value, int64_t least, int64_t most)
     return value >= least && value <= most;
 }
 
-/* The table's constraints, which somebody may have ignored. */
+/* Checks the constraints of the table, which a writer at the prompt may have switched off. */
 static bool is_sound(const struct fault *fault)
 {
     return fault->path && is_within(fault->count, -FAULT_MOST, FAULT_MOST) &&
@@ -119,7 +121,7 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct f
     fault->drop = sqlite3_column_int(stmt, 6) != 0;
     fault->status = sqlite3_column_int64(stmt, 7);
     fault->retry_after = column_or(stmt, 8, -1);
-    if (fault->retry_after >= 0) /* the table takes fractions too */
+    if (fault->retry_after >= 0) /* the table allows fractions */
         fault->retry_after = round_up(sqlite3_column_double(stmt, 8));
     fault->mangle.bytes = column_or(stmt, 9, -1);
     fault->mangle.truncate = fault->mangle.bytes >= 0;
@@ -135,7 +137,7 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct f
     return DS_FAILED;
 }
 
-/* The fault that one of these two statements gives, whoever would meet it. */
+/* Reads the fault that one of these two statements finds. */
 static enum ds_status find(struct store_conn *conn, struct arena *arena, enum stmt which,
                            const char *path, struct fault *fault)
 {
@@ -192,8 +194,9 @@ enum ds_status store_fault_meet(struct store_conn *conn, struct arena *arena, co
         status = store_begin_write(conn);
     if (status != DS_OK)
         return status;
-    status = find_met(conn, arena, path, method, draw, fault); /* others were quicker? */
-    if (status == DS_OK) /* the one that is to be counted first, or it would go as well */
+    status =
+        find_met(conn, arena, path, method, draw, fault); /* another request may have used it up */
+    if (status == DS_OK) /* before the row is counted, which may delete it */
         status = run_for_path(conn, STMT_FAULT_LAST, path);
     if (status == DS_OK)
         status = run_for_path(conn, STMT_FAULT_COUNT, path);
@@ -277,12 +280,12 @@ enum ds_status store_fault_list(struct store_conn *conn, struct buf *out)
 
 enum kind { TEXT, LINE, NUMBER, NUMBER_UP, FRACTION, FLAG, OBJECT };
 
-/* What may stand in the JSON, in the order of STMT_FAULT_PARSE. */
+/* The fields of the JSON, in the order of STMT_FAULT_PARSE. */
 static const struct field {
     enum kind kind;
     size_t at; /* in struct fault */
     int64_t least, most;
-    const char *reason; /* when it is anything else */
+    const char *reason; /* the reason to refuse any other value */
 } fields[] = {
     {TEXT, offsetof(struct fault, path), 0, 0, "path must be a string"},
     {LINE, offsetof(struct fault, method), 0, 0, "method must be a string"},
@@ -315,13 +318,13 @@ static bool is_number(sqlite3_stmt *stmt, int column, const struct field *field)
            value <= (double)field->most;
 }
 
-/* A string without NUL, and, if a LINE, without an end of line. */
+/* A string without NUL bytes; a LINE also has no end of line. */
 static bool is_text(const char *text, size_t len, enum kind kind)
 {
     return text && strlen(text) == len && (kind == TEXT || !strpbrk(text, "\r\n"));
 }
 
-/* Takes one field over, which is there and not null. False when it is of another kind. */
+/* Copies one field, which is present and not null. False if it has another type. */
 static bool take_field(sqlite3_stmt *stmt, struct arena *arena, int column,
                        const struct field *field, const char *type, struct fault *fault)
 {
@@ -359,7 +362,7 @@ static bool take_field(sqlite3_stmt *stmt, struct arena *arena, int column,
     return false;
 }
 
-/* The columns of STMT_FAULT_PARSE; NULL, or what is wrong. */
+/* Copies the columns of STMT_FAULT_PARSE. NULL, or the reason to refuse them. */
 static const char *take_fields(sqlite3_stmt *stmt, struct arena *arena, struct fault *fault)
 {
     const char *top = (const char *)sqlite3_column_text(stmt, 0);

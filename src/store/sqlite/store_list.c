@@ -1,8 +1,8 @@
 /*
  * The list of streams: see store_list.h.
  *
- * The statements give ids alone, each row is then read as everywhere else. They look through a
- * table, which no request may: they are prepared here and do not stand among those of store_stmt.c.
+ * The statements find only ids; each row is then read like any other. They scan the table, which a
+ * request must never do, so they are prepared here and are not among those of store_stmt.c.
  */
 #include "store/store_list.h"
 
@@ -11,7 +11,7 @@
 #include "base/arena.h"
 #include "store/sqlite/store_private.h"
 
-/* by the index, up to the first path of another prefix */
+/* follows the index up to the first path with another prefix */
 static const char by_path[] = "SELECT id, path FROM stream WHERE path >= ?1 ORDER BY path";
 static const char by_path_down[] = "SELECT id, path FROM stream WHERE path >= ?1 "
                                    "AND substr(path, 1, length(?1)) = ?1 ORDER BY path DESC";
@@ -35,7 +35,7 @@ static enum ds_status list_one(const struct listing *listing, struct arena *aren
     struct stream stream, source = {0};
     enum ds_status life = store_find_id(listing->conn, arena, id, listing->now, &stream);
 
-    if (life == DS_FAILED && stream.damage) /* logged; the others can be listed */
+    if (life == DS_FAILED && stream.damage) /* logged; the other streams can still be listed */
         return DS_OK;
     if (life != DS_OK && life != DS_GONE && life != DS_NOT_FOUND)
         return life;
@@ -45,7 +45,7 @@ static enum ds_status list_one(const struct listing *listing, struct arena *aren
         enum ds_status status = store_load_id(listing->conn, arena, stream.source_id, &source);
 
         if (status != DS_OK &&
-            status != DS_NOT_FOUND) /* without it the fork is damaged, not gone */
+            status != DS_NOT_FOUND) /* if it is missing, the fork is damaged, but not gone */
             return status;
     }
     *more = listing->fn(listing->arg, &stream, source.path, life);

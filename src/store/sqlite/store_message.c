@@ -1,8 +1,8 @@
 /*
  * Rows of the table message, and reading across forks.
  *
- * A fork owns the positions from its fork_position on; what lies before belongs to its source, up
- * to there and no further, and so on along the chain:
+ * A fork owns the positions from its fork_position on. The positions before that are read from its
+ * source, and those before the source's own fork_position from the source's source:
  *
  *     source   0 ═══════════════════════════ 90 ─ ─ ─ (appended after the fork: not inherited)
  *     fork                        └ 60 ══════════════ 75
@@ -10,7 +10,7 @@
  *
  *     a read of the last one at 10:  source [10,60)  fork [60,70)  own [70,120)
  *
- * A read is cut into these segments once, from the far end to the near one.
+ * Each read is split into such segments once, beginning with the fork itself.
  */
 #include <stdlib.h>
 
@@ -21,10 +21,12 @@
 #include "protocol/offset.h"
 #include "store/sqlite/store_private.h"
 
-enum { PART_SIZE = 256 * 1024 }; /* a larger body of a byte stream lies in several rows */
+enum {
+    PART_SIZE = 256 * 1024
+}; /* bytes of a row: a larger body of a byte stream takes several rows */
 
 struct segment {
-    struct segment *next; /* the one after it in the stream */
+    struct segment *next; /* the next one in the stream */
     int64_t stream_id, from, to;
 };
 
@@ -43,7 +45,7 @@ enum ds_status store_insert_row(struct store_conn *conn, int64_t stream_id, int6
     if (sqlite3_bind_blob64(stmt, 5, payload, len, SQLITE_STATIC) != SQLITE_OK)
         return DS_TOO_LARGE;
     status = stmt_run(conn, stmt);
-    (void)sqlite3_clear_bindings(stmt); /* the payload is the caller's */
+    (void)sqlite3_clear_bindings(stmt); /* the caller owns the payload */
     return status;
 }
 
@@ -54,7 +56,7 @@ enum ds_status store_append(struct store_conn *conn, struct stream *stream, cons
     enum ds_status status;
 
     if (len > INT32_MAX || stream->tail > OFFSET_POSITION_MAX - (int64_t)len)
-        return DS_TOO_LARGE; /* no offset could name its end */
+        return DS_TOO_LARGE; /* its end would have no offset */
     for (int part = 0; len > 0; part++) {
         size_t piece = len < most ? len : most;
 
@@ -69,7 +71,7 @@ enum ds_status store_append(struct store_conn *conn, struct stream *stream, cons
     return DS_OK;
 }
 
-/* Of whom a stream was forked, and where: 0 and 0 of nobody. */
+/* Finds a stream's source and fork position; 0 and 0 if it is not a fork. */
 static enum ds_status find_source(struct store_conn *conn, int64_t id, int64_t *source_id,
                                   int64_t *fork_position)
 {
@@ -87,7 +89,7 @@ static enum ds_status find_source(struct store_conn *conn, int64_t id, int64_t *
     }
     (void)sqlite3_reset(stmt);
     if (status == DS_OK && row &&
-        (*source_id < 0 || *source_id >= id)) { /* else a reader would never come to an end */
+        (*source_id < 0 || *source_id >= id)) { /* guards against a circle of damaged rows */
         log_error("the stream with id %lld is forked from id %lld, which is not older: dsctl check "
                   "says more",
                   (long long)id, (long long)*source_id);
@@ -97,11 +99,11 @@ static enum ds_status find_source(struct store_conn *conn, int64_t id, int64_t *
 }
 
 /*
- * The segments from `from` to the tail, the first one first, for release(); `own` is the room for
- * the last one, which is all there is of most streams.
+ * Makes the list of segments from `from` to the tail, for free_segments(). `own` is memory for the
+ * last one, which is the only one of most reads.
  */
-static enum ds_status cut(struct store_conn *conn, const struct stream *stream, int64_t from,
-                          struct segment *own, struct segment **first)
+static enum ds_status split_read(struct store_conn *conn, const struct stream *stream, int64_t from,
+                                 struct segment *own, struct segment **first)
 {
     int64_t id = stream->id, source_id = stream->source_id, start = stream->fork_position;
     int64_t to = stream->tail;
@@ -110,7 +112,7 @@ static enum ds_status cut(struct store_conn *conn, const struct stream *stream, 
 
     *first = NULL;
     for (;;) {
-        if (start < to) { /* else: forked before this owner's own part began */
+        if (start < to) { /* else the fork lies before this source's own part */
             if (!segment)
                 segment = malloc(sizeof *segment);
             if (!segment)
@@ -132,7 +134,7 @@ static enum ds_status cut(struct store_conn *conn, const struct stream *stream, 
     }
 }
 
-static void release(struct segment *first, const struct segment *own)
+static void free_segments(struct segment *first, const struct segment *own)
 {
     struct segment *next;
 
@@ -142,7 +144,7 @@ static void release(struct segment *first, const struct segment *own)
     }
 }
 
-/* The rows of a segment from the one that holds `from`: with payloads, or with their lengths. */
+/* Begins to read the rows of a segment, from the row that holds `from` on: payloads or lengths. */
 static sqlite3_stmt *open_rows(struct store_conn *conn, enum stmt which,
                                const struct segment *segment, int64_t from, enum ds_status *status)
 {
@@ -159,13 +161,13 @@ static sqlite3_stmt *open_rows(struct store_conn *conn, enum stmt which,
 /* A read under way. */
 struct reading {
     enum http_type_kind kind;
-    size_t limit; /* payload bytes wanted */
-    size_t taken; /* payload bytes so far */
+    size_t limit; /* most payload bytes */
+    size_t taken; /* payload bytes read so far */
     struct buf *out;
-    struct store_span span; /* span.next: position to go on from */
+    struct store_span span; /* span.next: the position to continue from */
 };
 
-/* A JSON message, with the offset after it where the state protocol wants it. */
+/* Adds a JSON message; a message of the state protocol gets the offset behind it. */
 static void add_message(struct buf *out, const char *payload, size_t len, int64_t next)
 {
     struct json_place place;
@@ -181,7 +183,7 @@ static void add_message(struct buf *out, const char *payload, size_t len, int64_
     buf_add(out, payload + place.at + place.cut, len - place.at - place.cut);
 }
 
-/* Does the position lie in the row that stmt is at? */
+/* Does the current row of stmt contain the position? */
 static bool is_in_row(sqlite3_stmt *stmt, int64_t position)
 {
     int64_t start = sqlite3_column_int64(stmt, 0);
@@ -189,7 +191,7 @@ static bool is_in_row(sqlite3_stmt *stmt, int64_t position)
     return start <= position && position < start + sqlite3_column_bytes(stmt, 1);
 }
 
-/* How much of a row belongs to the segment: a fork may have taken a part of this message. */
+/* How many bytes of the row belong to the segment: a fork may share only a part of a message. */
 static size_t row_length(const struct segment *segment, sqlite3_stmt *stmt)
 {
     int64_t left = segment->to - sqlite3_column_int64(stmt, 0);
@@ -198,14 +200,14 @@ static size_t row_length(const struct segment *segment, sqlite3_stmt *stmt)
     return left < (int64_t)len ? (size_t)left : len;
 }
 
-/* Takes one row, or the rest of it. */
+/* Adds one row to the result, or the rest of one. */
 static enum ds_status take_row(struct reading *reading, const struct segment *segment,
                                sqlite3_stmt *stmt)
 {
     const char *payload = sqlite3_column_blob(stmt, 1);
     size_t len = row_length(segment, stmt), skip;
 
-    /* rows that somebody deleted at the sqlite3 prompt, to keep the newest only (section 5.6) */
+    /* rows were deleted at the sqlite3 prompt to keep only the newest (section 5.6) */
     if (!is_in_row(stmt, reading->span.next))
         return DS_PRUNED;
     skip = (size_t)(reading->span.next - sqlite3_column_int64(stmt, 0));
@@ -221,7 +223,7 @@ static enum ds_status take_row(struct reading *reading, const struct segment *se
     return buf_failed(reading->out) ? DS_NO_MEMORY : DS_OK;
 }
 
-/* Has SSE named this place inside a row, since it held the beginning of a character back? */
+/* Is this a position inside a row that SSE has named, because it held back part of a character? */
 static bool is_held_back(const struct reading *reading, const struct segment *segment,
                          sqlite3_stmt *stmt)
 {
@@ -243,8 +245,8 @@ static enum ds_status start_rows(struct store_conn *conn, const struct reading *
 }
 
 /*
- * The first row of a read. Mostly one begins at the place that is asked for; the one that such a
- * place lies in has to be looked for.
+ * Finds the first row of a read. Usually a row begins at the position that was asked for; if none
+ * does, the row that contains the position is searched for.
  */
 static enum ds_status first_row(struct store_conn *conn, struct reading *reading,
                                 const struct segment *segment, sqlite3_stmt **stmt, bool *row)
@@ -274,7 +276,7 @@ static enum ds_status read_segment(struct store_conn *conn, struct reading *read
     enum ds_status status = first_row(conn, reading, segment, &stmt, &row);
 
     while (status == DS_OK && row) {
-        /* a row that would go over the limit waits for the next read */
+        /* a row that would exceed the limit is left to the next read */
         if (reading->taken > 0 && row_length(segment, stmt) > reading->limit - reading->taken) {
             reading->limit = reading->taken;
             break;
@@ -291,7 +293,8 @@ static enum ds_status read_segment(struct store_conn *conn, struct reading *read
     return status;
 }
 
-/* The row was read earlier than the messages: were those deleted alone, or with the stream? */
+/* Messages are missing: DS_NOT_FOUND if the stream was deleted with them, since its row was read.
+ */
 static enum ds_status why_missing(struct store_conn *conn, const struct stream *stream)
 {
     int64_t source_id, position;
@@ -312,9 +315,9 @@ enum ds_status store_read_span(struct store_conn *conn, const struct stream *str
     if (from < stream->tail) {
         int64_t left = stream->tail - from;
 
-        /* most reads want little: room for what there is, but never more than asked for */
+        /* reserves what there is, but never more than was asked for */
         buf_reserve(out, (left < (int64_t)limit ? (size_t)left : limit) + 2);
-        status = cut(conn, stream, from, &own, &first);
+        status = split_read(conn, stream, from, &own, &first);
     }
     for (segment = first; status == DS_OK && segment && reading.taken < reading.limit;
          segment = segment->next)
@@ -324,12 +327,12 @@ enum ds_status store_read_span(struct store_conn *conn, const struct stream *str
     if (status == DS_OK && buf_failed(out))
         status = DS_NO_MEMORY;
     if (status == DS_OK && from < stream->tail && reading.span.next == from) {
-        /* overlapping rows: a reader would go on from there for ever */
+        /* rows overlap: the reader would read the same range for ever */
         log_error("stream %s: its rows are damaged at %lld", stream->path, (long long)from);
         status = DS_FAILED;
     }
     *span = reading.span;
-    release(first, &own);
+    free_segments(first, &own);
     if (status == DS_PRUNED && store_is_idle(conn))
         return why_missing(conn, stream);
     return status;
@@ -352,7 +355,7 @@ enum ds_status store_read_byte(struct store_conn *conn, const struct stream *str
     struct segment own, *first = NULL;
     sqlite3_stmt *stmt = NULL;
     bool row = false;
-    enum ds_status status = cut(conn, stream, position, &own, &first);
+    enum ds_status status = split_read(conn, stream, position, &own, &first);
 
     if (status == DS_OK && first)
         status = start_rows(conn, &reading, STMT_MESSAGE_READ_INSIDE, first, &stmt, &row);
@@ -361,13 +364,13 @@ enum ds_status store_read_byte(struct store_conn *conn, const struct stream *str
         *byte =
             ((const char *)sqlite3_column_blob(stmt, 1))[position - sqlite3_column_int64(stmt, 0)];
     (void)sqlite3_reset(stmt);
-    release(first, &own);
+    free_segments(first, &own);
     return status == DS_OK && !row ? DS_PRUNED : status;
 }
 
-/* --- places between and in messages --- */
+/* --- positions between and inside messages --- */
 
-/* Walks `sub` messages on from `*position`, which must be the start of one, within a segment. */
+/* Moves `*position`, the start of a message, by `sub` messages within a segment. */
 static enum ds_status walk_messages(struct store_conn *conn, const struct segment *segment,
                                     int64_t *sub, int64_t *position)
 {
@@ -395,7 +398,7 @@ static enum ds_status walk_messages(struct store_conn *conn, const struct segmen
     return status;
 }
 
-/* The end of the message that position lies in, within a segment: past all its parts. */
+/* Finds the end of the message that contains the position, behind all its parts, in a segment. */
 static enum ds_status message_end(struct store_conn *conn, const struct segment *segment,
                                   int64_t position, int64_t *end)
 {
@@ -412,7 +415,7 @@ static enum ds_status message_end(struct store_conn *conn, const struct segment 
             break;
         first = false;
         at = sqlite3_column_int64(stmt, 0);
-        if (at >= 0 && at < segment->to) /* else the row is damaged */
+        if (at >= 0 && at < segment->to) /* otherwise the row is damaged */
             *end = at + sqlite3_column_int64(stmt, 2);
     }
     (void)sqlite3_reset(stmt);
@@ -428,10 +431,10 @@ enum ds_status store_resolve(struct store_conn *conn, const struct stream *strea
     enum ds_status status;
     int64_t end = from;
 
-    if (from > stream->tail || sub > stream->tail - from) /* no message is shorter than a byte */
+    if (from > stream->tail || sub > stream->tail - from) /* because no message is empty */
         return DS_INVALID;
     *position = from;
-    status = cut(conn, stream, from, &own, &first);
+    status = split_read(conn, stream, from, &own, &first);
     segment = first;
     if (stream->kind == HTTP_TYPE_JSON) {
         for (; status == DS_OK && segment; segment = segment->next) {
@@ -448,6 +451,6 @@ enum ds_status store_resolve(struct store_conn *conn, const struct stream *strea
             status = DS_INVALID;
         *position = from + sub;
     }
-    release(first, &own);
+    free_segments(first, &own);
     return status;
 }

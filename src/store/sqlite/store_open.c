@@ -1,6 +1,5 @@
 /*
- * Opening and closing a store and its connections, and making the schema. This file stands above
- * the others of this folder: they do not call it.
+ * Opening and closing a store, and making its schema. No other file of this folder calls this one.
  */
 #include "store/store.h"
 
@@ -35,7 +34,7 @@ static enum ds_status run_script(struct store_conn *conn, const char *sql, const
     return store_status(conn, sqlite3_exec(conn->db, sql, NULL, NULL, NULL), doing);
 }
 
-/* Into an empty file. */
+/* Makes the schema in an empty file. */
 static enum ds_status make_schema(struct store_conn *conn)
 {
     enum ds_status status = store_begin_write(conn);
@@ -44,7 +43,7 @@ static enum ds_status make_schema(struct store_conn *conn)
     if (status != DS_OK)
         return status;
     status = stmt_ask_int(conn, "PRAGMA user_version", &version);
-    if (status == DS_OK && version == 0) { /* else another process was first */
+    if (status == DS_OK && version == 0) { /* otherwise another process was faster */
         status = run_script(conn, schema_schema, "making the database");
         if (status == DS_OK)
             status = run_script(conn, schema_views, "making its views");
@@ -55,7 +54,7 @@ static enum ds_status make_schema(struct store_conn *conn)
     return status;
 }
 
-/* One after the other: of two that try at once, each would find the other one in its way. */
+/* Under the write lock: two connections that switch at once would block each other. */
 static enum ds_status switch_to_wal(struct store_conn *conn)
 {
     struct hints *hints = conn->store->hints;
@@ -70,9 +69,9 @@ static enum ds_status switch_to_wal(struct store_conn *conn)
     return store_status(conn, code, "switching to WAL");
 }
 
-/* What the file says of itself, at one moment: another process may be making it just now. */
-static enum ds_status identify(struct store_conn *conn, int64_t *application, int64_t *version,
-                               int64_t *objects)
+/* Reads the header in one transaction, since another process may be making the schema. */
+static enum ds_status read_identity(struct store_conn *conn, int64_t *application, int64_t *version,
+                                    int64_t *objects)
 {
     enum ds_status status = store_begin_read(conn);
 
@@ -86,13 +85,13 @@ static enum ds_status identify(struct store_conn *conn, int64_t *application, in
     return status;
 }
 
-/* Is it ours, and of a version we know? */
+/* Is the database ours, and of a version that we know? */
 static enum ds_status check_schema(struct store_conn *conn)
 {
     const char *database = conn->store->config->database;
     int64_t application = 0, version = 0, objects = 0, wal = 0;
     char text[1000];
-    enum ds_status status = identify(conn, &application, &version, &objects);
+    enum ds_status status = read_identity(conn, &application, &version, &objects);
 
     if (status != DS_OK)
         return status;
@@ -109,7 +108,7 @@ static enum ds_status check_schema(struct store_conn *conn)
         log_error(STORE_UNRELEASED, database);
         return DS_FAILED;
     }
-    /* a copy by VACUUM INTO comes with a rollback journal */
+    /* a copy made by VACUUM INTO is not in WAL mode */
     status = stmt_ask_int(conn, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &wal);
     if (status == DS_OK && !wal)
         status = switch_to_wal(conn);
@@ -131,7 +130,7 @@ static void delete_all(const char *database)
     delete_file(database, "-shm");
 }
 
-/* Memory mode begins empty, whatever a kill left behind. The -shm file rebuilds itself. */
+/* The first process of a memory-mode database empties it, whatever a killed one has left. */
 static void begin_alone(void *arg)
 {
     const struct config *config = arg;
@@ -142,7 +141,7 @@ static void begin_alone(void *arg)
     place_create(config->database, true);
 }
 
-/* … and leaves nothing behind. */
+/* The last process deletes it. */
 static void end_alone(void *arg)
 {
     const struct config *config = arg;
@@ -153,7 +152,7 @@ static void end_alone(void *arg)
     delete_file(config->database, "-wake");
 }
 
-/* *again: it might do the next time. */
+/* *again: a second try may succeed. */
 static enum ds_status try_to_open(struct store **out, const struct config *config, bool lasting,
                                   bool *again)
 {
@@ -184,9 +183,10 @@ static enum ds_status try_to_open(struct store **out, const struct config *confi
         status = store_settle_registry(conn);
     if (status == DS_OK && config->test_endpoints)
         status = store_make_faults(conn);
-    if (status == DS_OK && lasting) /* upkeep will look again */
+    if (status == DS_OK && lasting) /* for upkeep, which checks it each second */
         database_file_note(store);
-    store->first = conn; /* stays open, see store_sync.c; and half of a CGI request is making one */
+    store->first =
+        conn; /* stays open: see store_sync.c; and opening one is half the cost of a CGI request */
     if (status != DS_OK)
         goto fail;
     *out = store;
