@@ -1,4 +1,4 @@
-/* dsctl: the program. All of it is in src/cli, so that tests can link it. */
+/* dsctl: only main() is here, so that tests can link all of src/cli. */
 #include "cli/cli.h"
 
 int main(int argc, char **argv)

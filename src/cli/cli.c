@@ -1,7 +1,7 @@
 /*
- * dsctl: streams from the shell, over HTTP or directly on a database file.
+ * dsctl: Durable Streams from the shell, over HTTP or directly on a database file. See cli.h.
  *
- * Here the command line becomes a call of a command. See cli.h.
+ * This file turns the command line and the environment into the call of a command.
  */
 #include "cli/cli.h"
 
@@ -18,7 +18,7 @@
 #include "cli/cli_help.h"
 #include "cli/cli_table.h"
 
-/* Takes the words of its name off the operands. */
+/* Finds the command, and removes the words of its name from the operands. */
 static const struct cli_command *take_command(struct cli *cli)
 {
     const struct cli_command *command = cli_command_find(cli_operand(cli, 0), cli_operand(cli, 1));
@@ -71,7 +71,7 @@ static enum cli_exit run_command(struct cli *cli)
     enum cli_exit exit;
 
     if (cli->command->needs == CLI_DATABASE && !cli->db)
-        return cli_fail(cli, CLI_USAGE, "works on a database file: name it with --db FILE");
+        return cli_fail(cli, CLI_USAGE, "this command needs a database file: --db FILE");
     if (cli->command->needs != CLI_EITHER)
         return cli->command->run(cli);
     if (!cli->db && !cli_login_read(cli, getenv("DS_USER"), getenv("DS_HEADER")))
@@ -134,7 +134,9 @@ int cli_main(int argc, char **argv)
     enum cli_exit exit;
 
     descriptors_occupy(true);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a write beyond the host's limit must not end us */
+    (void)signal(
+        SIGXFSZ,
+        SIG_IGN); /* a write beyond a file size limit is to fail, not to kill this program */
     if (!cli.arena)
         return (int)cli_no_memory(&cli);
     cli.color = shows_colors(STDOUT_FILENO);

@@ -1,15 +1,16 @@
 /*
- * dsctl append: standard input as one message, or in batches of lines.
+ * dsctl append: appends standard input as one message, or in batches of lines.
  *
- * Idle means immediate, busy means large: a batch is sent when it is full, or when for IDLE_MS
- * nothing more has come. With --resume, batches are cut by count and size alone, so that the same
- * input makes the same batches again and those that the server has already are told by number.
+ * A batch is sent when it is full, or when no more input has arrived for IDLE_MS: single lines
+ * leave at once, fast input leaves in large batches. With --resume, only count and size end a
+ * batch, so that the same input makes the same batches again. Their sequence numbers then tell
+ * which of them the server has already.
  *
- * JSON is checked as it comes (cli_value.h): the input may go on for days, so a value that is
- * certainly wrong is an error at once, also in the middle of a line.
+ * JSON is checked as it arrives (cli_value.h). The input may continue for days, so a value that can
+ * no longer become valid is an error at once, even in the middle of a line.
  *
- *     FIRST ── the first line that is not blank is a value ──▶ LINES   each line is a message
- *       └───── it is the beginning of one ──▶ ONE                      all of it is one message
+ *     FIRST ── the first line that is not blank is a whole value ──▶ LINES   each line is a message
+ *       └── it is only the beginning of a value ──▶ ONE                 all input is one message
  */
 #include <stdio.h>
 #include <string.h>
@@ -28,15 +29,15 @@ enum { IDLE_MS = 10, BATCH_LINES = 1000, BATCH_MOST = 65536, BATCH_BYTES = 1 << 
 
 const struct cli_option cli_append_options[] = {
     {"data", 'd', "TEXT", "append this instead of standard input"},
-    {"json", 'j', NULL, "each line is a JSON message, or all of it one over several lines"},
-    {"lines", 'l', NULL, "lines of text, sent as they come"},
-    {"batch", 'b', "N", "at most so many lines in a request (default 1000, or 1 MiB)"},
-    {"content-type", 't', "TYPE", "of the data (default: ask for the stream's)"},
-    {"producer", 'p', "ID", "idempotent: nothing is stored twice when it is sent again"},
-    {"epoch", 0, "N", "of the producer; a higher one locks out older ones (default 0)"},
-    {"resume", 0, NULL, "with --producer: skip what an earlier run of the same input has stored"},
-    {"seq", 0, "TEXT", "Stream-Seq: refused unless greater than the last one"},
-    {"close", 0, NULL, "close the stream behind it"},
+    {"json", 'j', NULL, "each line is a JSON message, or all lines are one"},
+    {"lines", 'l', NULL, "send lines of text as they arrive"},
+    {"batch", 'b', "N", "send at most this many lines at once (default 1000, or 1 MiB)"},
+    {"content-type", 't', "TYPE", "content type of the data (default: the stream's)"},
+    {"producer", 'p', "ID", "idempotent producer: data that is sent again is stored once"},
+    {"epoch", 0, "N", "epoch of the producer; locks out lower ones (default 0)"},
+    {"resume", 0, NULL, "with --producer: skip what a run of the same input stored"},
+    {"seq", 0, "TEXT", "Stream-Seq: refuse the message unless this is greater than the last"},
+    {"close", 0, NULL, "close the stream after it"},
     {0},
 };
 
@@ -45,12 +46,13 @@ enum shape { FIRST, LINES, ONE };
 struct append {
     struct cli *cli;
     const char *path;
-    struct ds_append_options options; /* producer_seq: of the next batch */
-    bool is_json;                     /* --json: messages go into an array */
+    struct ds_append_options options; /* producer_seq is that of the next batch */
+    bool is_json;                     /* --json: a batch is an array of messages */
     bool resume;
-    bool is_closed; /* with resume: the request that closes it tells whether by an earlier run */
-    int64_t stored; /* with resume: batches that the server has */
-    int64_t most;   /* lines of a batch */
+    bool is_closed; /* with --resume: perhaps by an earlier run, which the closing request will tell
+                     */
+    int64_t stored; /* with --resume: the number of batches that the server has */
+    int64_t most;   /* lines in a batch */
     struct buf batch;
     int64_t count; /* lines in it */
     int64_t lines, skipped;
@@ -58,10 +60,10 @@ struct append {
 
     /* --json from standard input */
     enum shape shape;
-    struct cli_value value; /* in LINES: of the line that is not whole yet */
-    size_t looked;          /* so much of what no line was taken of is in value */
-    int64_t first_line;     /* where the value begins; 0: not yet */
-    int64_t line;           /* of value, in FIRST and ONE */
+    struct cli_value value; /* in LINES: of the last, incomplete line */
+    size_t looked;          /* bytes after the last whole line that value has seen */
+    int64_t first_line;     /* the line where the value begins; 0: it has not begun */
+    int64_t line;           /* the line that value has reached, in FIRST and ONE */
 };
 
 static enum cli_exit send_payload(struct append *append, const char *data, size_t len)
@@ -73,10 +75,10 @@ static enum cli_exit send_payload(struct append *append, const char *data, size_
     else
         exit = append->cli->backend->append(append->cli, append->path, data, len, &append->options,
                                             &append->last);
-    /* by a run of the same input that is all the same; else it was something else */
+    /* with --resume, an earlier run may have stored the same data; without it, it was other data */
     if (exit == CLI_DONE && append->last.duplicate && !append->resume)
         exit = cli_fail(append->cli, CLI_CONFLICT,
-                        "%s: another program writes as producer %s: this was not stored",
+                        "%s: another program writes as producer %s; this data was not stored",
                         append->path, append->options.producer_id);
     append->options.producer_seq++;
     return exit;
@@ -98,13 +100,12 @@ static enum cli_exit send_batch(struct append *append)
     return exit;
 }
 
-/* The error in a line, and what that means for the lines before it. */
+/* Reports an error in a line, and what became of the lines before it. */
 static enum cli_exit refuse_line(const struct append *append, int64_t number, const char *reason)
 {
-    return cli_fail(append->cli, CLI_FAILED, "line %lld: %s; what stands before it is %s",
-                    (long long)number, reason,
-                    append->options.producer_seq > 0 ? "stored up to the last batch"
-                                                     : "not stored either");
+    return cli_fail(append->cli, CLI_FAILED, "line %lld: %s; %s", (long long)number, reason,
+                    append->options.producer_seq > 0 ? "the lines up to the last batch are stored"
+                                                     : "nothing is stored");
 }
 
 static enum cli_exit add_line(struct append *append, const char *line, size_t len)
@@ -134,9 +135,9 @@ static enum cli_exit add_line(struct append *append, const char *line, size_t le
     return exit;
 }
 
-/* ---------------------------------------------------------------------------- as it comes -- */
+/* -------------------------------------------------------------------------- as it arrives -- */
 
-/* Up to the end of the next line, if there is one. */
+/* The length of the first line with its line feed, or of all the data if it has none. */
 static size_t line_length(const char *data, size_t len)
 {
     const char *end = memchr(data, '\n', len);
@@ -144,20 +145,22 @@ static size_t line_length(const char *data, size_t len)
     return end ? (size_t)(end + 1 - data) : len;
 }
 
-/* The input is certainly not a value. */
+/* Reports that the input cannot become a value any more. */
 static enum cli_exit refuse_value(const struct append *append)
 {
     long long first = append->first_line, line = append->line;
 
     if (line <= first)
-        return cli_fail(append->cli, CLI_FAILED,
-                        "line %lld is not JSON, and standard input as a whole is not either", line);
+        return cli_fail(
+            append->cli, CLI_FAILED,
+            "line %lld is not JSON, nor does it begin a JSON value that continues on other lines",
+            line);
     return cli_fail(append->cli, CLI_FAILED,
                     "line %lld is not JSON by itself, and line %lld does not continue it", first,
                     line);
 }
 
-/* FIRST and ONE: looks at what is new, up to the end of the first line that is a value. */
+/* FIRST and ONE: checks new input, up to the end of the first line that is a value. */
 static enum cli_exit look_at_value(struct append *append, const char *data, size_t len)
 {
     struct cli_value *value = &append->value;
@@ -183,7 +186,7 @@ static enum cli_exit look_at_value(struct append *append, const char *data, size
     return CLI_DONE;
 }
 
-/* LINES: looks at what is new of the line that is not whole yet. */
+/* LINES: checks the new part of the last, incomplete line. */
 static enum cli_exit look_at_rest(struct append *append, const char *data, size_t len)
 {
     (void)cli_value_feed(&append->value, data + append->looked, len - append->looked);
@@ -199,7 +202,7 @@ static void look_anew(struct append *append)
     append->looked = 0;
 }
 
-/* All lines that are whole. */
+/* Adds all whole lines to batches. */
 static enum cli_exit add_lines(struct append *append, struct cli_lines *lines)
 {
     enum cli_exit exit = CLI_DONE;
@@ -213,12 +216,12 @@ static enum cli_exit add_lines(struct append *append, struct cli_lines *lines)
     return exit;
 }
 
-/* ONE, and the input has ended. */
+/* ONE, at the end of the input. */
 static enum cli_exit send_value(struct append *append, const char *value, size_t len)
 {
     cli_lines_trim(&value, &len);
     if (json_precheck(value, len) || !json_is_valid(value, len)) {
-        append->line = append->first_line; /* the last line need not be the wrong one */
+        append->line = append->first_line; /* the error may be on an earlier line than the last */
         return refuse_value(append);
     }
     append->lines++;
@@ -228,7 +231,7 @@ static enum cli_exit send_value(struct append *append, const char *value, size_t
     return send_batch(append);
 }
 
-/* Takes what has come: whole lines, or when the input has ended, all of it. */
+/* Takes the input that has arrived: whole lines, or everything once the input has ended. */
 static enum cli_exit take_input(struct append *append, struct cli_lines *lines)
 {
     enum cli_exit exit = CLI_DONE;
@@ -247,7 +250,7 @@ static enum cli_exit take_input(struct append *append, struct cli_lines *lines)
     if (exit == CLI_DONE && append->is_json && append->shape == LINES)
         exit = look_at_rest(append, rest, len);
     if (exit == CLI_DONE && len > CLI_INPUT_MOST)
-        exit = refuse_line(append, append->lines + 1, "longer than any message may be");
+        exit = refuse_line(append, append->lines + 1, "longer than the largest message");
     return exit;
 }
 
@@ -326,7 +329,7 @@ static bool read_options(struct append *append)
     if (cli_has(cli, "json") && cli_has(cli, "lines"))
         (void)cli_fail(cli, CLI_USAGE, "--json and --lines exclude each other");
     else if ((cli_has(cli, "epoch") || append->resume) && !options->producer_id)
-        (void)cli_fail(cli, CLI_USAGE, "--epoch and --resume belong to a --producer");
+        (void)cli_fail(cli, CLI_USAGE, "--epoch and --resume need --producer");
     else if (options->seq && batches && !cli_has(cli, "data"))
         (void)cli_fail(cli, CLI_USAGE, "--seq is for one message, not for --json or --lines");
     else
@@ -334,7 +337,7 @@ static bool read_options(struct append *append)
     return false;
 }
 
-/* The stream's content type, and whether the options fit it. */
+/* Finds the content type of the stream, and checks that the options fit it. */
 static enum cli_exit look_at_stream(struct append *append)
 {
     struct cli *cli = append->cli;
@@ -353,10 +356,11 @@ static enum cli_exit look_at_stream(struct append *append)
     }
     is_json = http_type_kind(append->options.content_type) == HTTP_TYPE_JSON;
     if (append->is_json && !is_json)
-        return cli_fail(cli, CLI_USAGE, "%s holds %s: --json is for application/json", append->path,
+        return cli_fail(cli, CLI_USAGE, "%s holds %s; --json is for application/json", append->path,
                         append->options.content_type);
     if (cli_has(cli, "lines") && is_json)
-        return cli_fail(cli, CLI_USAGE, "%s holds JSON: --json instead of --lines", append->path);
+        return cli_fail(cli, CLI_USAGE, "%s holds JSON; use --json instead of --lines",
+                        append->path);
     return CLI_DONE;
 }
 
@@ -405,7 +409,7 @@ enum cli_exit cli_append(struct cli *cli)
     }
     buf_close(&append.batch);
     if (append.skipped > 0)
-        cli_note(cli, "%lld batch%s stored before", (long long)append.skipped,
+        cli_note(cli, "%lld batch%s already stored", (long long)append.skipped,
                  append.skipped == 1 ? " was" : "es were");
     if (exit == CLI_DONE && append.last.tail[0])
         (void)printf("%s\n", cli_shown(cli, append.last.tail));

@@ -9,7 +9,7 @@
 struct parse {
     struct cli_args *args;
     const struct cli_option *tables[2];
-    int argc, at; /* at: the word that is looked at */
+    int argc, at; /* at: the current word */
     char **argv;
     char *error;
     size_t size;
@@ -38,7 +38,7 @@ static bool add_given(struct parse *parse, const struct cli_option *option, cons
     return true;
 }
 
-/* The value of an option that has none in its own word. */
+/* Adds an option whose value is the next word. */
 static bool add_next_word(struct parse *parse, const struct cli_option *option)
 {
     if (parse->at + 1 >= parse->argc) {
@@ -49,7 +49,7 @@ static bool add_next_word(struct parse *parse, const struct cli_option *option)
     return add_given(parse, option, parse->argv[++parse->at]);
 }
 
-/* Says that there is no option of that name, and which one was probably meant. */
+/* Reports that there is no such option, and which one was probably meant. */
 static void refuse_name(const struct parse *parse, const char *name, size_t len)
 {
     const char *names[64], *nearest = NULL;
@@ -112,7 +112,7 @@ bool cli_args_parse(struct cli_args *args, const struct cli_option *first,
                     char *error, size_t size)
 {
     struct parse parse = {args, {first, second}, argc, 0, argv, error, size};
-    bool options = true; /* no "--" yet */
+    bool options = true; /* until "--" */
 
     args->operand = argv;
     args->n_operands = 0;

@@ -1,9 +1,9 @@
 /*
- * The operations behind dsctl's commands. Two sets of them: cli_remote over HTTP, cli_local on a
- * database file. The commands read options and input and print results; these do the work, and
- * say on standard error what went wrong.
+ * The operations behind dsctl's commands. There are two sets of them: cli_remote works over HTTP,
+ * cli_local on a database file. Commands read options and input and print results; operations do
+ * the work and report errors on standard error.
  *
- * Texts that come back live in the arena of cli.
+ * Texts in results live in the arena of cli.
  */
 #ifndef CLI_BACKEND_H
 #define CLI_BACKEND_H
@@ -20,21 +20,21 @@
 struct cli_appended {
     char tail[DS_OFFSET_SIZE * 2];
     bool closed;
-    bool duplicate; /* it was there before this program sent it */
+    bool duplicate; /* it was stored before this program sent it */
 };
 
 struct cli_reading {
     const char *offset; /* where to begin */
     bool follow;
-    bool long_poll; /* rather than SSE */
-    bool sse;       /* rather than long-poll, where the server may change bytes of text */
+    bool long_poll; /* instead of SSE */
+    bool sse;       /* even for text, of which SSE may change bytes */
     /* of the stream that is read: data of another one ends the reading with CLI_REPLACED */
     int64_t created_at;
 };
 
 /*
- * Takes what was read: a piece of the stream's bytes, or of JSON an array of messages, and the
- * offset behind it. len may be 0. NULL is written to no state. False ends the reading.
+ * Takes a piece that was read: bytes of the stream, or an array of messages of a JSON stream. next
+ * is the offset after it. len may be 0. Return false to stop reading.
  */
 typedef bool cli_read_fn(void *arg, const char *data, size_t len, const char *next);
 
@@ -49,7 +49,7 @@ struct cli_backend {
                             struct ds_stream *state);
     enum cli_exit (*append)(struct cli *cli, const char *path, const void *data, size_t len,
                             const struct ds_append_options *options, struct cli_appended *appended);
-    /* the sequence that the store expects next of this producer in this epoch */
+    /* finds the sequence number that is expected next from this producer in this epoch */
     enum cli_exit (*expected)(struct cli *cli, const char *path, const char *type,
                               const struct ds_append_options *options, int64_t *seq);
     enum cli_exit (*get)(struct cli *cli, const char *path, struct ds_stream *state);
@@ -62,7 +62,8 @@ struct cli_backend {
     enum cli_exit (*fault_list)(struct cli *cli, cli_fault_fn *fn, void *arg);
 };
 
-/* Says so, when what is there now was made at another time than what is read; else CLI_DONE. */
+/* Reports CLI_REPLACED if both times of creation are known and differ; else returns CLI_DONE.
+ */
 enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t created_at,
                               int64_t now_created_at);
 

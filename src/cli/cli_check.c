@@ -1,4 +1,4 @@
-/* dsctl check and vacuum: looking after a database file. */
+/* dsctl check and vacuum: find damage in a database file, and shrink it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,24 +13,24 @@
 #include "store/tools/store_vacuum.h"
 
 const struct cli_option cli_check_options[] = {
-    {"json", 'j', NULL, "one JSON object a line"},
+    {"json", 'j', NULL, "print one JSON object per line"},
     {0},
 };
 
 struct report {
     struct cli *cli;
     bool json;
-    bool failed; /* a line was not printed */
+    bool failed; /* a line could not be printed */
 };
 
-/* Whatever bytes a damaged text has: what is printed is JSON. */
+/* A damaged text may have any bytes; the output must still be JSON. */
 static void add_member(struct buf *line, const char *name, const char *text)
 {
     buf_printf(line, "%c\"%s\":", line->len == 0 ? '{' : ',', name);
     cli_json_add(line, text);
 }
 
-/* A damaged database may hold anything: it does not get at the terminal. */
+/* A damaged text may have any bytes; none of them may control the terminal. */
 static void add_plain(struct buf *line, const char *text)
 {
     cli_terminal_add(line, text, strlen(text), CLI_TERMINAL_FIELD);
@@ -84,12 +84,10 @@ enum cli_exit cli_check(struct cli *cli)
         return CLI_FAILED;
     if (status != DS_OK)
         return cli_fail(cli, CLI_FAILED, "%s", check.reason);
-    cli_note(
-        cli, "SQLite %s%s", store_sqlite_release(),
-        store_sqlite_has_reset_bug()
-            ? ", which has the WAL-reset bug: let no program but this project's checkpoint this "
-              "database"
-            : "");
+    cli_note(cli, "SQLite %s%s", store_sqlite_release(),
+             store_sqlite_has_reset_bug() ? ", which has the WAL-reset bug: only programs of this "
+                                            "project may checkpoint this database"
+                                          : "");
     cli_note(cli, "%lld streams, %lld rows of messages: %s", (long long)check.streams,
              (long long)check.rows, check.damages ? "damaged" : "sound");
     return check.damages > 0 ? CLI_FAILED : CLI_DONE;
@@ -106,11 +104,10 @@ enum cli_exit cli_vacuum(struct cli *cli)
         return exit;
     status = store_vacuum(database.conn, &vacuum);
     if (status == DS_BUSY)
-        exit =
-            cli_fail(cli, CLI_FAILED,
-                     "another program has been writing for %lld ms (DS_BUSY_TIMEOUT_MS): nothing "
-                     "was changed",
-                     (long long)database.config.busy_timeout_ms);
+        exit = cli_fail(cli, CLI_FAILED,
+                        "another program has been writing for %lld ms (DS_BUSY_TIMEOUT_MS); "
+                        "nothing was changed",
+                        (long long)database.config.busy_timeout_ms);
     else if (status != DS_OK)
         exit = cli_fail(cli, CLI_FAILED, "%s: %s", cli->db, ds_status_text(status));
     else
@@ -118,8 +115,8 @@ enum cli_exit cli_vacuum(struct cli *cli)
                      (long long)vacuum.after);
     if (status == DS_OK && !vacuum.emptied_log)
         cli_note(cli, database.config.checkpoint
-                          ? "a reader is in the way: the write-ahead log gets short later"
-                          : "DS_CHECKPOINT=off: another program empties the write-ahead log");
+                          ? "a reader still uses the write-ahead log, which will be emptied later"
+                          : "DS_CHECKPOINT=off: another program must empty the write-ahead log");
     cli_database_close(&database);
     return exit;
 }

@@ -41,10 +41,10 @@ extern const struct cli_option cli_check_options[], cli_export_options[], cli_im
 enum cli_exit cli_help(struct cli *cli);
 enum cli_exit cli_version(struct cli *cli);
 
-/* One line of JSON, for show and ls; what is not known is left out. */
+/* Prints one line of JSON, for show and ls, without values that are unknown. */
 bool cli_state_print_json(const struct cli *cli, const struct ds_stream *stream);
 
-/* A fault as the server takes it. */
+/* Adds a fault as JSON, in the form that the server accepts. */
 void cli_fault_add_json(struct buf *buf, const char *path, const struct ds_fault *fault);
 
 #endif

@@ -14,22 +14,22 @@ enum cli_exit cli_database_settings(const struct cli *cli, struct config *config
 {
     char error[160];
 
-    log_open(LOG_ERR_); /* what the store has to say goes to standard error */
+    log_open(LOG_ERR_); /* messages of the store go to standard error */
     if (!config_load(config, error, sizeof error))
         return cli_fail(cli, CLI_FAILED, "%s", error);
     free(config->database);
     free(config->registry);
     config->database = place_real(cli->db);
-    config->registry = strdup(""); /* as the database has it */
+    config->registry = strdup(""); /* the database has its own */
     if (config->durability == DURABILITY_MEMORY)
-        config->durability = DURABILITY_NORMAL; /* the file that was named, and not for this once */
+        config->durability = DURABILITY_NORMAL; /* memory would ignore the file that was named */
     if (config->database && config->registry)
         return CLI_DONE;
     config_close(config);
     return cli_no_memory(cli);
 }
 
-/* Said before anything is made beside it. An empty file becomes a database. */
+/* Checked before any file is created beside it. An empty file may become a database. */
 static enum cli_exit look_at_file(const struct cli *cli, bool may_create)
 {
     static const char magic[16] = "SQLite format 3"; /* and its NUL */
@@ -45,7 +45,7 @@ static enum cli_exit look_at_file(const struct cli *cli, bool may_create)
     (void)fclose(file);
     if (len == 0 || (len == sizeof begin && memcmp(begin, magic, len) == 0))
         return CLI_DONE;
-    return cli_fail(cli, CLI_FAILED, "%s: this is no database", cli->db);
+    return cli_fail(cli, CLI_FAILED, "%s: not a database", cli->db);
 }
 
 enum cli_exit cli_database_open(const struct cli *cli, bool may_create,

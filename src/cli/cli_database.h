@@ -1,7 +1,6 @@
 /*
- * A database file for the commands that work on files alone. Settings (DS_BUSY_TIMEOUT_MS,
- * DS_DURABILITY, ...) are the server's, but for the file itself and the registry, which stays as it
- * is.
+ * A database file for the commands that need one. Settings (DS_BUSY_TIMEOUT_MS, DS_DURABILITY, ...)
+ * are those of the server, except the file itself and the registry, which the database names.
  */
 #ifndef CLI_DATABASE_H
 #define CLI_DATABASE_H
@@ -18,10 +17,10 @@ struct cli_database {
     struct store_conn *conn;
 };
 
-/* The settings alone, for cli->db. */
+/* Loads the settings for cli->db. */
 enum cli_exit cli_database_settings(const struct cli *cli, struct config *config);
 
-/* With may_create, a file that is missing is made. What went wrong was said. */
+/* Opens cli->db, and with may_create creates it if it is missing. Reports errors. */
 enum cli_exit cli_database_open(const struct cli *cli, bool may_create,
                                 struct cli_database *database);
 void cli_database_close(struct cli_database *database);

@@ -16,19 +16,19 @@
 enum { BAR_WIDTH = 40, BAR_EVERY_MS = 100 };
 
 const struct cli_option cli_export_options[] = {
-    {"output", 'o', "FILE", "write to this file (default: standard output)"},
+    {"output", 'o', "FILE", "write to this file instead of standard output"},
     {0},
 };
 
 const struct cli_option cli_import_options[] = {
-    {"skip-existing", 0, NULL, "pass over streams whose path is taken"},
+    {"skip-existing", 0, NULL, "leave out streams whose path exists in the database"},
     {0},
 };
 
 /* --- progress, on a terminal --- */
 
 struct bar {
-    int64_t drawn_at; /* 0: not yet */
+    int64_t drawn_at; /* 0: never */
 };
 
 static void draw_bar(void *arg, int64_t done, int64_t total)
@@ -55,7 +55,7 @@ static void erase_bar(const struct bar *bar)
         (void)fputs("\r\033[K", stderr);
 }
 
-/* Only where nobody but a person sees it. */
+/* Only on a terminal, and not when the export goes to one. */
 static void show_progress(const struct cli *cli, struct store_dump *dump, struct bar *bar)
 {
     if (cli->quiet || !isatty(STDERR_FILENO) || isatty(fileno(dump->file)))
@@ -78,7 +78,8 @@ static enum cli_exit refuse_dump(const struct cli *cli, const struct store_dump 
 
 /* --- export --- */
 
-/* Under another name until it is whole; a device or pipe has its name for good: *new is NULL. */
+/* Opens a file *new, to be renamed to name when the export is complete. A device or pipe is opened
+ * directly, and *new is NULL. */
 static enum cli_exit open_output(const struct cli *cli, const char *name, FILE **file, char **new)
 {
     struct stat there, database;
@@ -89,7 +90,8 @@ static enum cli_exit open_output(const struct cli *cli, const char *name, FILE *
         *new = arena_printf(cli->arena, "%s.new", name);
         if (!*new)
             return cli_no_memory(cli);
-        if (cli->db && stat(cli->db, &database) == 0) /* a user who may not read the database … */
+        if (cli->db && stat(cli->db, &database) ==
+                           0) /* users who may not read the database may not read this */
             mode = database.st_mode & 0666;
         *file = cli_file_new(*new, name, mode);
         name = *new;
@@ -102,7 +104,7 @@ static enum cli_exit open_output(const struct cli *cli, const char *name, FILE *
 static enum cli_exit close_output(const struct cli *cli, enum cli_exit exit, FILE *file,
                                   const char *name, const char *new)
 {
-    bool bad = fsync(fileno(file)) != 0 && errno != EINVAL; /* a pipe by name cannot */
+    bool bad = fsync(fileno(file)) != 0 && errno != EINVAL; /* a pipe cannot be synced */
 
     bad |= fclose(file) != 0;
     if (exit == CLI_DONE && !bad && (!new || rename(new, name) == 0))
@@ -168,9 +170,10 @@ static void tell_imported(const struct cli *cli, const struct store_dump *dump)
     cli_note(cli, "%lld streams, %lld rows of messages, %lld producers", (long long)dump->streams,
              (long long)dump->rows, (long long)dump->producers);
     if (dump->kept_registry)
-        cli_note(cli, "the registry of the database goes on, in place of the file's");
+        cli_note(cli, "the database keeps its own registry; that of the file was left out");
     if (dump->skipped > (dump->kept_registry ? 1 : 0))
-        cli_note(cli, "%lld streams were there", (long long)dump->skipped - dump->kept_registry);
+        cli_note(cli, "%lld streams existed already",
+                 (long long)dump->skipped - dump->kept_registry);
 }
 
 static enum cli_exit import_from(const struct cli *cli, struct store_dump *dump)
@@ -192,7 +195,7 @@ static enum cli_exit import_from(const struct cli *cli, struct store_dump *dump)
     }
     exit = refuse_dump(cli, dump, status);
     if (dump->streams > 0)
-        cli_note(cli, "%lld streams before that were imported and stay: go on with --skip-existing",
+        cli_note(cli, "the %lld streams before it were imported; continue with --skip-existing",
                  (long long)dump->streams);
     return exit;
 }
@@ -205,7 +208,7 @@ enum cli_exit cli_import(struct cli *cli)
     enum cli_exit exit;
 
     if (is_stdin && isatty(STDIN_FILENO))
-        return cli_fail(cli, CLI_USAGE, "import what? Name a file, or redirect standard input");
+        return cli_fail(cli, CLI_USAGE, "name a file to import, or redirect standard input");
     if (!is_stdin)
         dump.file = fopen(name, "r");
     if (!dump.file)

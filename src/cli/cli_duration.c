@@ -1,4 +1,4 @@
-/* Time spans: see cli_duration.h. */
+/* Durations: see cli_duration.h. */
 #include "cli/cli_duration.h"
 
 #include <stddef.h>
@@ -21,7 +21,8 @@ bool cli_duration_parse(const char *text, int64_t most, int64_t *seconds)
             len--;
             break;
         }
-    if (!digits_parse(text, len, most / unit, &number)) /* so that the product is at most most */
+    if (!digits_parse(text, len, most / unit,
+                      &number)) /* so that the product does not exceed most */
         return false;
     *seconds = number * unit;
     return true;

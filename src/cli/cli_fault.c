@@ -1,4 +1,4 @@
-/* dsctl fault add, ls, clear: what the server is to do wrong, for tests of clients. */
+/* dsctl fault add, ls and clear: make a server fail on purpose, to test clients. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,23 +11,23 @@
 #define NUMBER_MAX INT64_C(1000000000000)
 
 const struct cli_option cli_fault_add_options[] = {
-    {"status", 's', "CODE", "answer with this status, and carry nothing out"},
-    {"retry-after", 0, "DURATION", "with a Retry-After header"},
-    {"count", 'n', "N", "so many requests (default 1)"},
-    {"delay-ms", 0, "N", "wait first"},
-    {"jitter-ms", 0, "N", "and up to this much longer, at random"},
-    {"drop", 0, NULL, "cut the connection before any answer, and carry nothing out"},
-    {"truncate", 0, "BYTES", "the answer's body ends after these"},
-    {"corrupt", 0, NULL, "change about 3 % of the answer's bytes"},
+    {"status", 's', "CODE", "answer with this status, and do nothing else"},
+    {"retry-after", 0, "DURATION", "add a Retry-After header"},
+    {"count", 'n', "N", "apply to this many requests (default 1)"},
+    {"delay-ms", 0, "N", "wait this many milliseconds first"},
+    {"jitter-ms", 0, "N", "wait up to this many milliseconds more, at random"},
+    {"drop", 0, NULL, "close the connection without an answer, and do nothing else"},
+    {"truncate", 0, "BYTES", "cut the body of the answer after this many bytes"},
+    {"corrupt", 0, NULL, "change about 3 % of the bytes of the answer's body"},
     {"sse-event", 0, "TYPE", "send an event of this type before the stream's own"},
     {"sse-data", 0, "TEXT", "the data of that event"},
-    {"probability", 0, "P", "of each request, from 0 to 1 (default 1)"},
-    {"method", 'm', "METHOD", "of requests with this method alone"},
+    {"probability", 0, "P", "apply to each request with this probability, 0 to 1 (default 1)"},
+    {"method", 'm', "METHOD", "apply only to requests with this method"},
     {0},
 };
 
 const struct cli_option cli_fault_ls_options[] = {
-    {"json", 'j', NULL, "one JSON object a line"},
+    {"json", 'j', NULL, "print one JSON object per line"},
     {0},
 };
 
@@ -106,9 +106,9 @@ static bool read_fault_options(const struct cli *cli, struct ds_fault *fault)
     if (fault->status || fault->delay_ms || fault->jitter_ms || fault->drop_connection ||
         fault->has_truncate || fault->corrupt_body || fault->sse_event_type)
         return true;
-    (void)cli_fail(cli, CLI_USAGE,
-                   "which fault? --status, --delay-ms, --drop, --truncate, --corrupt or "
-                   "--sse-event");
+    (void)cli_fail(
+        cli, CLI_USAGE,
+        "name a fault: --status, --delay-ms, --drop, --truncate, --corrupt or --sse-event");
     return false;
 }
 
@@ -143,7 +143,7 @@ static void print_words(const struct cli *cli, const struct ds_fault *fault)
     if (fault->has_probability)
         (void)printf("  probability %g", fault->probability);
     if (fault->method)
-        (void)printf("  %s alone", cli_shown(cli, fault->method));
+        (void)printf("  only %s", cli_shown(cli, fault->method));
 }
 
 static bool print_fault(void *arg, const char *path, const struct ds_fault *fault)

@@ -16,7 +16,7 @@ static void make_like(int fd, const struct stat *old)
 
     (void)fchmod(fd, group ? mode : mode & ~(mode_t)S_IRWXG);
     if (fchown(fd, old->st_uid, (gid_t)-1) != 0) {
-        /* only root can: then it belongs to whoever writes it now */
+        /* only root can: otherwise the file belongs to the user who writes it */
     }
 }
 
@@ -27,7 +27,7 @@ FILE *cli_file_new(const char *name, const char *over, mode_t mode)
     FILE *file;
     int fd;
 
-    (void)unlink(name); /* left behind by a kill */
+    (void)unlink(name); /* an earlier run that was killed may have left it */
     fd = descriptor_high(open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                               replaces ? S_IRUSR | S_IWUSR : mode));
     if (fd < 0)

@@ -6,9 +6,9 @@
 #include <sys/types.h>
 
 /*
- * Opens a new file `name`, to be renamed over the file `over`. It gets the owner, group and mode of
- * that one, as far as this user may set them, or `mode` less the umask where there is none yet. A
- * link or file that somebody has put at `name` is not written to. NULL with errno.
+ * Creates the file `name`, which the caller will rename to `over`. It gets the owner, group and
+ * mode of the old `over`, as far as this user may set them, or `mode` less the umask if there is
+ * none. An existing file or link at `name` is removed first, never written to. NULL with errno.
  */
 FILE *cli_file_new(const char *name, const char *over, mode_t mode);
 

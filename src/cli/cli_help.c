@@ -27,23 +27,23 @@ void cli_help_print(void)
                  "\n");
     for (size_t i = 0; i < cli_n_commands; i++)
         (void)printf("  %-12s %s\n", cli_commands[i].name, cli_commands[i].summary);
-    (void)printf("\ndsctl help COMMAND shows the options and examples of a command. Options of "
-                 "every command:\n\n");
+    (void)printf("\ndsctl help COMMAND lists the options of a command and shows examples.\n"
+                 "\noptions of every command:\n");
     print_options(cli_globals);
-    (void)printf(
-        "\n"
-        "STREAM is a path, /v1/stream/x, or x for short. DURATION is a number of seconds, or has\n"
-        "a unit: 90s, 15m, 5h, 7d, 2w.\n"
-        "\n"
-        "exit status: 0 done, 1 failed, 2 wrong command line, 3 no such stream,\n"
-        "4 conflict (closed, or other than asked for), 5 nobody answers,\n"
-        "6 tail: the stream was deleted, and another one has its name\n"
-        "\n"
-        "examples:\n"
-        "  dsctl serve &\n"
-        "  dsctl create hello --content-type text/plain\n"
-        "  echo 'hello, world' | dsctl append hello\n"
-        "  dsctl tail -f hello\n");
+    (void)printf("\n"
+                 "STREAM is a path, as in /v1/stream/x, or x for short. DURATION is a number of "
+                 "seconds, or\n"
+                 "a number with a unit: 90s, 15m, 5h, 7d, 2w.\n"
+                 "\n"
+                 "exit status: 0 success, 1 failure, 2 wrong command line, 3 no such stream,\n"
+                 "4 conflict (the stream is closed or has other properties), 5 no answer,\n"
+                 "6 tail: the stream was deleted and another one has its name\n"
+                 "\n"
+                 "examples:\n"
+                 "  dsctl serve &\n"
+                 "  dsctl create hello --content-type text/plain\n"
+                 "  echo 'hello, world' | dsctl append hello\n"
+                 "  dsctl tail -f hello\n");
 }
 
 void cli_help_print_command(const struct cli_command *command)

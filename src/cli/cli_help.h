@@ -1,10 +1,10 @@
-/* The help of dsctl, made from the tables of cli_table.h. */
+/* The help of dsctl, printed from the tables in cli_table.h. */
 #ifndef CLI_HELP_H
 #define CLI_HELP_H
 
 #include "cli/cli.h"
 
-/* Of dsctl as a whole, and of one command. */
+/* Print the help of dsctl, and of one command. */
 void cli_help_print(void);
 void cli_help_print_command(const struct cli_command *command);
 

@@ -18,7 +18,7 @@ enum {
     PAUSE_MOST_MS = 5000,
     RETRY_MS = 10000,
     CONNECT_S = 10,
-    SILENCE_S = 150, /* of a live answer: beyond the usual long-poll and keep-alive */
+    SILENCE_S = 150, /* in a live answer: longer than usual long-polls and keep-alives */
     ERROR_BODY_MAX = 4096,
 };
 
@@ -26,16 +26,16 @@ struct cli_http {
     struct cli *cli;
     CURL *curl;
     long timeout_s;
-    bool said_lost; /* "connection lost" was said once */
-    /* of the request under way */
+    bool said_lost; /* a lost connection has been reported */
+    /* of the current request */
     const struct cli_request *request;
     struct cli_answer *answer;
     bool was_stopped; /* by its sink */
-    int sent;         /* how often: libcurl repeats by itself what got no answer on a connection
-                         that was used before */
+    int sent; /* how many times: libcurl repeats a request by itself if a reused connection turns
+                 out to be dead */
 };
 
-/* What becomes a header of a request is one: a line break would begin another. */
+/* These options become headers, in which a line break would begin another header. */
 static bool check_headers(const struct cli *cli)
 {
     static const char *const names[] = {"content-type", "producer", "seq", "offset"};
@@ -118,7 +118,7 @@ void cli_http_pause(int64_t *pause_ms)
     *pause_ms = *pause_ms == 0 ? PAUSE_FIRST_MS : *pause_ms * 2;
     if (*pause_ms > PAUSE_MOST_MS)
         *pause_ms = PAUSE_MOST_MS;
-    /* not all of them at once after a restart */
+    /* at random, so that clients do not all return at once after a restart */
     ms = *pause_ms / 2 + (int64_t)clock_random() % (*pause_ms / 2 + 1);
     pause = (struct timespec){ms / 1000, ms % 1000 * 1000000};
     (void)nanosleep(&pause, NULL);
@@ -131,7 +131,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *arg)
     struct cli_http *http = arg;
     size_t len = size * count, whole = len;
 
-    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* not the one of a 100 Continue */
+    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* drop the headers of a 100 Continue */
         buf_clear(&http->answer->head);
         return whole;
     }
@@ -161,7 +161,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *arg)
     return buf_failed(&http->answer->body) ? 0 : len;
 }
 
-/* Called each time before a request leaves. */
+/* Called each time before a request is sent. */
 static int note_sent(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
     struct cli_http *http = arg;
@@ -175,7 +175,7 @@ static int note_sent(void *arg, char *ip, char *local_ip, int port, int local_po
     return CURL_PREREQFUNC_OK;
 }
 
-/* A proxy of the environment is not meant for this machine. */
+/* A proxy from the environment is not meant for this machine. */
 static bool is_local(const char *url)
 {
     static const char *const hosts[] = {"localhost", "127.", "[::1]"};
@@ -200,7 +200,7 @@ static bool add_line(struct curl_slist **list, const char *line)
 static bool make_headers(const struct cli_http *http, struct curl_slist **list)
 {
     const struct cli_login *login = &http->cli->login;
-    bool ok = add_line(list, "Expect:"); /* no 100 Continue: a refused body costs little */
+    bool ok = add_line(list, "Expect:"); /* do not wait for 100 Continue */
 
     for (size_t i = 0; ok && http->request->headers[i]; i++)
         ok = add_line(list, http->request->headers[i]);
@@ -216,7 +216,7 @@ static void set_options(struct cli_http *http, struct curl_slist *headers)
     const struct cli_login *login = &http->cli->login;
     CURL *curl = http->curl;
 
-    curl_easy_reset(curl); /* keeps the connection */
+    curl_easy_reset(curl); /* the connection stays open */
     (void)curl_easy_setopt(curl, CURLOPT_URL, request->url);
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
@@ -230,13 +230,13 @@ static void set_options(struct cli_http *http, struct curl_slist *headers)
     (void)curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, note_sent);
     (void)curl_easy_setopt(curl, CURLOPT_PREREQDATA, http);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-    /* silence ends it, not slowness */
+    /* time out after silence, not because of slowness */
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
                            request->is_live ? (long)SILENCE_S : http->timeout_s);
     if (!request->is_live)
         (void)curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
-    /* not to be repeated by libcurl: see sent */
+    /* keep libcurl from repeating it: see sent */
     (void)curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT,
                            (long)(request->has_body && !request->is_safe));
     if (is_local(request->url))
@@ -262,15 +262,15 @@ static void set_options(struct cli_http *http, struct curl_slist *headers)
     (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
-/* ---------------------------------------------------------------------------------- tries -- */
+/* ------------------------------------------------------------------------------- attempts -- */
 
-/* What came of one try. */
+/* The outcome of one attempt. */
 enum outcome {
     ANSWERED,
     BUSY,      /* 429, 503: not carried out */
     NOBODY,    /* no connection: not carried out */
     UNCERTAIN, /* it may have been carried out */
-    HOPELESS,  /* the URL, TLS, memory: no try will help */
+    HOPELESS,  /* the URL, TLS, memory: another attempt cannot help */
 };
 
 static enum outcome judge_answer(const struct cli_http *http, CURLcode code)
@@ -301,7 +301,7 @@ static enum outcome judge_answer(const struct cli_http *http, CURLcode code)
     }
 }
 
-/* What libcurl says, but for the most usual, which it says with figures that nobody asked for. */
+/* Describes an error. libcurl describes a refused connection with figures that help nobody. */
 static void name_error(struct cli_http *http, CURLcode code)
 {
     struct cli_answer *answer = http->answer;
@@ -361,9 +361,9 @@ static void wait_for_retry(struct cli_http *http, enum outcome outcome, int64_t 
 
     if (outcome != BUSY && !http->said_lost) {
         if (http->answer->status > 0)
-            cli_note(http->cli, "the server answers %ld: trying again", http->answer->status);
+            cli_note(http->cli, "the server answers %ld; trying again", http->answer->status);
         else
-            cli_note(http->cli, "%s: trying again", http->answer->error);
+            cli_note(http->cli, "%s; trying again", http->answer->error);
         http->said_lost = true;
     }
     if (outcome == BUSY && after && digits_parse(after, strlen(after), 60, &seconds) &&
@@ -401,7 +401,7 @@ enum cli_exit cli_http_send(struct cli_http *http, const struct cli_request *req
         return CLI_DONE;
     if (outcome == UNCERTAIN && !request->is_safe)
         return cli_fail(http->cli, CLI_UNREACHABLE,
-                        "%s: %s; whether it was carried out is not known", http->cli->url,
+                        "%s: %s; it is unknown whether the request was carried out", http->cli->url,
                         answer->error);
     return cli_fail(http->cli, CLI_UNREACHABLE, "%s: %s", http->cli->url, answer->error);
 }

@@ -39,6 +39,6 @@ bool cli_input_all(const struct cli *cli, struct buf *buf)
     while (input == CLI_INPUT_DATA && buf->len <= CLI_INPUT_MOST)
         input = cli_input_some(cli, buf, -1);
     if (input == CLI_INPUT_DATA)
-        (void)cli_fail(cli, CLI_FAILED, "standard input is longer than any message may be");
+        (void)cli_fail(cli, CLI_FAILED, "standard input is longer than the largest message");
     return input == CLI_INPUT_END;
 }

@@ -24,7 +24,7 @@ static const char *skip_string(const char *at, const char *end)
     return at < end ? at + 1 : end;
 }
 
-/* Behind the value that begins at at. */
+/* The end of the value that begins at `at`. */
 static const char *skip_value(const char *at, const char *end)
 {
     int depth = 0;
@@ -44,7 +44,7 @@ static const char *skip_value(const char *at, const char *end)
             break;
         } else {
             at++;
-            continue; /* of a number or a word there may be more */
+            continue; /* inside a number or a word */
         }
         if (depth == 0)
             break;
@@ -63,7 +63,7 @@ struct cli_json cli_json_get(struct cli_json object, const char *name)
     for (at = skip_space(at + 1, end); at < end && *at == '"'; at = skip_space(at, end)) {
         const char *key = at + 1, *key_end = skip_string(at, end) - 1, *value;
 
-        at = skip_space(key_end + 1, end); /* the colon */
+        at = skip_space(key_end + 1, end); /* at the colon */
         value = skip_space(at + 1, end);
         if (value >= end)
             break;
@@ -104,7 +104,8 @@ static char *put_utf8(char *to, unsigned c)
     return to;
 }
 
-/* A \uXXXX at *at, or two that are one character; half of such a pair is U+FFFD, and so is NUL. */
+/* Resolves a \uXXXX at *at, or a pair of surrogates. A lone surrogate becomes U+FFFD, as does NUL.
+ */
 static char *put_escape(char *to, const char **at, const char *end)
 {
     unsigned c = hex4(*at + 2), low;
@@ -155,9 +156,9 @@ bool cli_json_is_true(struct cli_json value)
     return value.len == 4 && memcmp(value.at, "true", 4) == 0;
 }
 
-enum { NUMBER_SIZE = 64 }; /* longer ones are not ours */
+enum { NUMBER_SIZE = 64 }; /* no number of ours is longer */
 
-/* Does it begin like a number, and is it short enough? Then a copy with a NUL behind it. */
+/* Copies a value that begins like a number and is short enough, NUL-terminated. */
 static bool copy_number(struct cli_json value, char text[static NUMBER_SIZE])
 {
     if (value.len == 0 || value.len >= NUMBER_SIZE || !strchr("-0123456789", *value.at))
@@ -202,6 +203,6 @@ void cli_json_add(struct buf *buf, const char *text)
 void cli_json_unbreak(char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (text[i] == '\n' || text[i] == '\r') /* inside strings there are none */
+        if (text[i] == '\n' || text[i] == '\r') /* strings contain none */
             text[i] = ' ';
 }

@@ -1,11 +1,11 @@
-/* Input cut into lines: see cli_lines.h. */
+/* Lines of input: see cli_lines.h. */
 #include "cli/cli_lines.h"
 
 #include <string.h>
 
 bool cli_lines_feed(struct cli_lines *lines, const char *data, size_t len)
 {
-    if (lines->at > 0) { /* what was handed out makes room */
+    if (lines->at > 0) { /* drop the lines that were returned */
         memmove(lines->buf.data, lines->buf.data + lines->at, lines->buf.len - lines->at);
         lines->buf.len -= lines->at;
         lines->scanned -= lines->at;

@@ -1,6 +1,6 @@
 /*
- * dsctl's operations on a database file, by the public library: see cli_backend.h. Servers may be
- * using the file at the same time.
+ * dsctl's operations on a database file, with the public library: see cli_backend.h. Servers may
+ * use the file at the same time.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static enum cli_exit open_store(struct cli *cli)
     struct ds_store *store = NULL;
     enum ds_status status;
 
-    /* a name that is mistyped makes no database */
+    /* a mistyped name must not create a database */
     if (strcmp(cli->command->name, "create") != 0 && access(cli->db, F_OK) != 0)
         return cli_fail(cli, CLI_FAILED, "%s: %s", cli->db, strerror(errno));
     status = ds_store_open(cli->db, NULL, &store);
@@ -33,7 +33,7 @@ static void close_store(struct cli *cli)
     ds_store_close(cli->link);
 }
 
-/* Says why, and what that means for a script. */
+/* Reports an error. Returns the exit status that stands for it. */
 static enum cli_exit refuse_status(const struct cli *cli, const char *path, enum ds_status status,
                                    const char *reason)
 {
@@ -47,7 +47,7 @@ static enum cli_exit refuse_status(const struct cli *cli, const char *path, enum
     return cli_fail(cli, exit, "%s: %s", path, reason ? reason : ds_status_text(status));
 }
 
-/* A copy in the arena. */
+/* Copies a stream into the arena, and frees it. */
 static enum cli_exit keep_stream(const struct cli *cli, struct ds_stream *stream,
                                  struct ds_stream *to)
 {
@@ -99,7 +99,7 @@ static enum cli_exit local_append(struct cli *cli, const char *path, const void 
     enum ds_status status = ds_append(cli->link, path, data, len, options, &result);
 
     if (status == DS_FENCED)
-        return cli_fail(cli, CLI_CONFLICT, "%s: the producer writes in epoch %lld by now", path,
+        return cli_fail(cli, CLI_CONFLICT, "%s: the producer now writes in epoch %lld", path,
                         (long long)result.producer_epoch);
     if (status != DS_OK)
         return refuse_status(cli, path, status, result.reason);
@@ -109,8 +109,8 @@ static enum cli_exit local_append(struct cli *cli, const char *path, const void 
     return CLI_DONE;
 }
 
-/* As over HTTP: one with the last sequence of all is refused, and the refusal says which one is
-   expected. */
+/* As over HTTP, an append with the highest sequence number is refused, and the refusal tells which
+ * number is expected. */
 static enum cli_exit local_expected(struct cli *cli, const char *path, const char *type,
                                     const struct ds_append_options *options, int64_t *seq)
 {
@@ -129,27 +129,28 @@ static enum cli_exit local_expected(struct cli *cli, const char *path, const cha
         *seq = 0;
         return CLI_DONE;
     case DS_FENCED:
-        return cli_fail(cli, CLI_CONFLICT, "%s: the producer writes in epoch %lld by now", path,
+        return cli_fail(cli, CLI_CONFLICT, "%s: the producer now writes in epoch %lld", path,
                         (long long)result.producer_epoch);
     default:
         return refuse_status(cli, path, status, result.reason);
     }
 }
 
-/* Behind a read: when it is the same stream still, it was then. */
+/* Called after a read: if the name still means the same stream, it also did during the read. */
 static enum cli_exit check_still_same(struct cli *cli, const char *path, int64_t created_at)
 {
     struct ds_stream *stream = NULL;
     enum cli_exit exit = CLI_DONE;
 
     if (ds_get(cli->link, path, &stream) != DS_OK)
-        return CLI_DONE; /* gone: the next read says so */
+        return CLI_DONE; /* deleted, which the next read reports */
     exit = cli_same_stream(cli, path, created_at, stream->created_at);
     ds_stream_free(stream);
     return exit;
 }
 
-/* One read. Moves offset; *is_done when there will be no more, or nothing is to be waited for. */
+/* Reads once, and moves offset. *is_done: the stream has ended, or all is read and it is not
+ * followed. */
 static enum cli_exit read_once(struct cli *cli, const char *path, const struct cli_reading *reading,
                                char *offset, size_t size, cli_read_fn *fn, void *arg, bool *is_done)
 {

@@ -29,7 +29,7 @@ static bool is_web_url(const char *text)
     return strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
 }
 
-/* The name and password of a URL with their @; 0 when it has none. */
+/* The length of "name:password@" in a URL, and where it begins; 0: there is none. */
 static size_t userinfo_length(const char *url, const char **begin)
 {
     const char *scheme = strstr(url, "://"), *at;
@@ -54,10 +54,10 @@ const char *cli_login_take_userinfo(const struct cli *cli, char *url)
     return copy;
 }
 
-/* The value keeps its meaning as a copy. Names of files are no secrets. */
+/* Replaces the value by a copy, and overwrites the word in argv. @FILE is not a secret. */
 static bool hide_value(const struct cli *cli, struct cli_given *given)
 {
-    char *word = (char *)given->value; /* it is part of argv, which is writable */
+    char *word = (char *)given->value; /* a part of argv, which is writable */
     const char *name = given->option->name;
     bool is_secret = (strcmp(name, "user") == 0 || strcmp(name, "header") == 0) && word[0] != '@';
 
@@ -78,7 +78,7 @@ bool cli_login_hide(struct cli *cli)
     for (size_t i = 0; i < cli->args.n_given; i++)
         if (cli->args.given[i].value && !hide_value(cli, &cli->args.given[i]))
             return false;
-    /* that of --url counts: it is the same server */
+    /* a stream may be named by its whole URL; the login of --url applies */
     for (int i = 0; i < cli->args.n_operands; i++)
         if (is_web_url(cli->args.operand[i]))
             (void)cli_login_take_userinfo(cli, cli->args.operand[i]);
@@ -87,7 +87,8 @@ bool cli_login_hide(struct cli *cli)
 
 /* ---------------------------------------------------------------------------------- values -- */
 
-/* A value, or the text of the file that "@FILE" names; in the arena. NULL after saying why. */
+/* The value, or the text of the file if it is "@FILE"; in the arena. NULL after reporting an error.
+ */
 static char *read_value(const struct cli *cli, const char *value)
 {
     char *text;
@@ -119,7 +120,7 @@ static char *read_value(const struct cli *cli, const char *value)
     return text;
 }
 
-/* Cuts the first line off *text, without its end. NULL behind the last one. */
+/* Cuts the first line off *text. NULL after the last line. */
 static char *next_line(char **text)
 {
     char *line = *text, *end = line + strcspn(line, "\n");
@@ -153,14 +154,14 @@ static bool add_header(struct cli *cli, const char *line, const char *where)
     return true;
 }
 
-/* Each line of a file or of the environment is a header; those of an option are checked before. */
+/* Adds each line of a value, of which an option has only one, as a header. */
 static bool add_headers(struct cli *cli, const char *value, const char *where)
 {
     char *text = read_value(cli, value), *line;
 
     if (!text)
         return false;
-    if (!*text) /* an empty value is no header either */
+    if (!*text) /* which reports that it is not a header */
         return add_header(cli, text, where);
     while ((line = next_line(&text)))
         if (*line && !add_header(cli, line, where))
@@ -202,7 +203,7 @@ static void decode_percent(char *text)
     *to = '\0';
 }
 
-/* In a URL a password that is missing is empty: a key may stand there by itself. */
+/* In a URL, a missing password is an empty one: some servers expect only a key there. */
 static bool read_userinfo(struct cli *cli)
 {
     char *name = copy_of(cli, cli->login.userinfo), *colon;
@@ -226,8 +227,8 @@ static bool ask_password(struct cli *cli)
 
     if (!isatty(STDIN_FILENO)) {
         (void)cli_fail(cli, CLI_USAGE,
-                       "there is no terminal to ask for the password of %s: give NAME:PASSWORD in "
-                       "a file (--user @FILE) or in DS_USER",
+                       "the password of %s is missing: give NAME:PASSWORD in a file (--user @FILE) "
+                       "or in DS_USER",
                        cli->login.user);
         return false;
     }

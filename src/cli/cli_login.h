@@ -1,11 +1,11 @@
 /*
- * What dsctl sends with every request to say who it is: a name with a password, and headers.
+ * What identifies dsctl in every request: a name with a password, and headers.
  *
- *     --user NAME:PASSWORD, --user @FILE      else the URL's name:password@, else DS_USER
- *     --header 'Name: value', --header @FILE  after those of DS_HEADER, which are one a line
+ *     --user NAME:PASSWORD, --user @FILE      else name:password@ in the URL, else DS_USER
+ *     --header 'Name: value', --header @FILE  in addition to DS_HEADER, which has one per line
  *
- * A file or the environment keeps a secret out of the list of processes. Secrets on the command
- * line are overwritten there as soon as they have been read; until then others can see them.
+ * A secret in a file or in the environment never appears in the list of processes. A secret on the
+ * command line is overwritten as soon as it has been read; until then, others can see it.
  */
 #ifndef CLI_LOGIN_H
 #define CLI_LOGIN_H
@@ -16,21 +16,22 @@
 struct cli;
 
 struct cli_login {
-    const char *userinfo; /* of the URL, with its %XX; NULL: it has none */
-    const char *user;     /* NULL: no name and password are sent */
+    const char *userinfo; /* name:password of the URL, still with %XX; NULL: it has none */
+    const char *user;     /* NULL: send no name and password */
     const char *password;
-    const char **headers; /* n_headers of them, "Name: value" each */
+    const char **headers; /* "Name: value" each */
     size_t n_headers;
 };
 
-/* Overwrites the secrets in argv, of which cli->args keeps copies. False: no memory, said. */
+/* Overwrites the secrets in argv; cli->args keeps copies. False after reporting an error. */
 bool cli_login_hide(struct cli *cli);
 
-/* Removes "name:password@" from a URL, in place. A copy of it in the arena; NULL: it has none. */
+/* Removes "name:password@" from a URL, in place. Returns a copy without the @ in the arena; NULL:
+ * the URL has none. */
 const char *cli_login_take_userinfo(const struct cli *cli, char *url);
 
-/* Fills cli->login. user and headers are those of the environment, or NULL. Asks for a password
-   that is missing if standard input is a terminal. False after saying why. */
+/* Fills cli->login. user and headers come from the environment, or are NULL. If a password is
+ * missing and standard input is a terminal, asks for it. False after reporting an error. */
 bool cli_login_read(struct cli *cli, const char *user, const char *headers);
 
 #endif

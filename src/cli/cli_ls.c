@@ -1,4 +1,4 @@
-/* dsctl ls: the streams, sorted, in columns or as JSON. */
+/* dsctl ls: lists streams, sorted, in columns or as JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +9,11 @@
 #include "cli/cli_commands.h"
 
 const struct cli_option cli_ls_options[] = {
-    {"sort", 's', "KEY", "path (default), created or type; with --db also messages or bytes"},
-    {"reverse", 'r', NULL, "the other way round"},
-    {"json", 'j', NULL, "one JSON object a line"},
-    {"names", 'n', NULL, "paths alone"},
-    {"registry", 0, "STREAM", "the server's registry (default /v1/stream/__registry__)"},
+    {"sort", 's', "KEY", "sort by path (default), created or type; with --db also messages, bytes"},
+    {"reverse", 'r', NULL, "reverse the order"},
+    {"json", 'j', NULL, "print one JSON object per line"},
+    {"names", 'n', NULL, "print only paths"},
+    {"registry", 0, "STREAM", "registry of the server (default /v1/stream/__registry__)"},
     {0},
 };
 
@@ -36,7 +36,7 @@ static int by_path(const void *a, const void *b)
     return strcmp(stream_of(a)->path, stream_of(b)->path);
 }
 
-/* Equal ones in the order of their paths. */
+/* Streams with equal numbers are sorted by path. */
 static int by_number(int64_t left, int64_t right, const void *a, const void *b)
 {
     return left == right ? by_path(a, b) : left < right ? -1 : 1;
@@ -82,8 +82,7 @@ static compare_fn *find_order(const struct cli *cli)
             (cli->db || !orders[i].needs_database))
             return orders[i].compare;
     (void)cli_fail(cli, CLI_USAGE,
-                   "--sort takes path, created or type, with --db also messages "
-                   "or bytes");
+                   "--sort takes path, created or type, and with --db also messages or bytes");
     return NULL;
 }
 
@@ -123,10 +122,10 @@ static void format_time(int64_t ms, char text[static CLOCK_TIME_SIZE])
     else
         (void)snprintf(text, CLOCK_TIME_SIZE, "-");
     if (ms && strlen(text) > 20)
-        (void)snprintf(text + 19, CLOCK_TIME_SIZE - 19, "Z"); /* to the second */
+        (void)snprintf(text + 19, CLOCK_TIME_SIZE - 19, "Z"); /* cut to seconds */
 }
 
-/* Types may be long; one of them does not push the paths off the screen. */
+/* The width of the column of types. A type longer than 30 does not widen it. */
 static int type_width(const struct list *list)
 {
     size_t width = 4;

@@ -58,8 +58,8 @@ bool cli_duration(const struct cli *cli, const char *option, int64_t least, int6
     return true;
 }
 
-/* What may stand in the path of a URL as it is (RFC 3986), % among it: it may be encoded already.
- */
+/* Characters that the path of a URL may contain (RFC 3986). % is one of them, because the path may
+ * be encoded already. */
 static bool is_path_character(unsigned char c)
 {
     return c > 0x20 && c < 0x7f && !strchr("\"#<>?\\^`{|}", c);

@@ -16,7 +16,7 @@ static const char *command_name(const struct cli *cli)
     return cli->command ? cli->command->name : NULL;
 }
 
-/* Words of servers, streams and files are among them. */
+/* The text may contain words that a server, a stream or a file supplied. */
 __attribute__((format(printf, 2, 0))) static void add_shown(struct buf *line, const char *format,
                                                             va_list args)
 {
@@ -39,7 +39,7 @@ __attribute__((format(printf, 3, 0))) static void complain(const struct cli *cli
     const char *name = command_name(cli);
     struct buf line = {0};
 
-    (void)fflush(stdout); /* what is on a terminal stands in order */
+    (void)fflush(stdout); /* on a terminal, results and errors are to stay in order */
     (void)fprintf(stderr, "%sdsctl%s%s:%s ", cli->error_color ? color : "", name ? " " : "",
                   name ? name : "", cli->error_color ? "\033[0m" : "");
     add_shown(&line, format, args);
@@ -75,14 +75,14 @@ void cli_note(const struct cli *cli, const char *format, ...)
 
 bool cli_flush(const struct cli *cli)
 {
-    static bool has_failed; /* and was said */
+    static bool has_failed; /* and the error was reported */
 
     if (has_failed)
         return false;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return true;
     has_failed = true;
-    if (errno == EPIPE) { /* libcurl ignores the signal while it works */
+    if (errno == EPIPE) { /* libcurl ignores the signal during a request */
         (void)signal(SIGPIPE, SIG_DFL);
         (void)raise(SIGPIPE);
     }
@@ -104,7 +104,7 @@ const char *cli_shown(const struct cli *cli, const char *text)
     cli_terminal_add(&buf, text, len, CLI_TERMINAL_FIELD);
     if (buf_failed(&buf))
         shown = NULL;
-    else if (buf.len != len) /* what is made visible gets longer */
+    else if (buf.len != len) /* a visible control character is longer */
         shown = arena_strndup(cli->arena, buf.data, buf.len);
     buf_close(&buf);
     return shown ? shown : "?";

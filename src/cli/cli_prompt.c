@@ -1,8 +1,8 @@
 /*
  * A password from the terminal: see cli_prompt.h.
  *
- * The terminal gets its echo back whatever ends the question: a signal only interrupts the reading,
- * and is raised again once the echo is back.
+ * Echo is switched on again even if a signal ends the question: the signal only interrupts the
+ * read, and is raised again afterwards.
  */
 #include "cli/cli_prompt.h"
 
@@ -26,7 +26,7 @@ static void note_signal(int number)
     caught = number;
 }
 
-/* A terminal hands over one line at a time. */
+/* A read from a terminal returns one line. */
 static bool read_line(int tty, char *to, size_t size)
 {
     ssize_t len = read(tty, to, size - 1);
@@ -54,11 +54,11 @@ static bool ask_silently(int tty, const char *question, char *to, size_t size)
         (void)sigaction(signals[i], &note, &old[i]);
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
-    /* the question comes last: an answer to it is neither echoed nor thrown away */
+    /* ask only when echo is off: from then on, typed characters are neither echoed nor discarded */
     ok = tcsetattr(tty, TCSAFLUSH, &silent) == 0 && dprintf(tty, "%s", question) > 0 &&
          read_line(tty, to, size);
     (void)tcsetattr(tty, TCSAFLUSH, &before);
-    (void)dprintf(tty, "\n"); /* the one that was not echoed */
+    (void)dprintf(tty, "\n"); /* the one that was typed was not echoed */
     for (int i = 0; i < SIGNALS; i++)
         (void)sigaction(signals[i], &old[i], NULL);
     if (caught)

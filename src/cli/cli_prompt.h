@@ -1,4 +1,4 @@
-/* A question on the terminal. */
+/* Asks for a password on the terminal. */
 #ifndef CLI_PROMPT_H
 #define CLI_PROMPT_H
 
@@ -7,8 +7,8 @@
 
 struct cli;
 
-/* Asks for the password of a user, without echo, and not on standard input, which may be data.
-   False when there is no terminal, or nothing was typed that fits. */
+/* Asks for the password of a user, without echo. Reads /dev/tty, because standard input may be
+ * data. False: there is no terminal, or nothing valid was typed. */
 bool cli_prompt_password(const struct cli *cli, const char *user, char *to, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* dsctl's operations over HTTP: create, append, look, delete. See cli_backend.h. */
+/* dsctl's operations over HTTP: create, append, get and remove. See cli_backend.h. */
 #include "cli/cli_remote.h"
 
 #include <stdio.h>
@@ -33,7 +33,7 @@ const char *cli_remote_url(const struct cli *cli, const char *path, const char *
     return url;
 }
 
-/* The first line of a plain text. */
+/* The first line of an answer that is plain text. */
 static void first_line(const struct cli_answer *answer, char *line, size_t size)
 {
     const char *type = cli_http_header(answer, "Content-Type");
@@ -61,7 +61,7 @@ enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,
     case 403:
         if (!epoch)
             break;
-        return cli_fail(cli, CLI_CONFLICT, "%s: the producer writes in epoch %s by now (403)", path,
+        return cli_fail(cli, CLI_CONFLICT, "%s: the producer now writes in epoch %s (403)", path,
                         epoch);
     case 404:
     case 410:
@@ -74,7 +74,8 @@ enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,
                                                                     : "conflict");
     case 502:
     case 504:
-        return cli_fail(cli, CLI_UNREACHABLE, "%s: no server behind the web server (%ld)", cli->url,
+        return cli_fail(cli, CLI_UNREACHABLE,
+                        "%s: the web server cannot reach the streams server (%ld)", cli->url,
                         answer->status);
     default:
         break;
@@ -83,20 +84,20 @@ enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,
                     answer->status);
 }
 
-/* Any web server may say 200 to anything: one that has carried it out names the tail, and of what
-   it had already perhaps the producer alone. */
+/* Any web server may answer 200 to anything. A server of Durable Streams names the next offset, or
+ * for a duplicate append at least the producer. */
 static enum cli_exit check_answer(const struct cli *cli, const char *path,
                                   const struct cli_answer *answer)
 {
     if (cli_http_header(answer, "Stream-Next-Offset") || cli_http_header(answer, "Producer-Seq"))
         return CLI_DONE;
-    return cli_fail(cli, CLI_FAILED, "%s%s: no server of durable streams answers there (%ld)",
+    return cli_fail(cli, CLI_FAILED, "%s%s: this is not a server of Durable Streams (%ld)",
                     cli->url, path, answer->status);
 }
 
 /* ------------------------------------------------------------------------------- requests -- */
 
-/* Adds "name: value" to the headers of a request; the value NULL: not at all. */
+/* Adds "name: value" to the headers of a request, unless value is NULL. */
 static bool add_header(const struct cli *cli, struct cli_request *request, const char *name,
                        const char *value)
 {
@@ -119,7 +120,7 @@ static bool add_number_header(const struct cli *cli, struct cli_request *request
     return add_header(cli, request, name, text);
 }
 
-/* libcurl would send a type of its own. */
+/* Without a type, keeps libcurl from sending one of its own. */
 static bool add_type_header(const struct cli *cli, struct cli_request *request, const char *type)
 {
     size_t n = 0;
@@ -147,9 +148,9 @@ static const char *keep_text(const struct cli *cli, const char *text)
 }
 
 /*
- * Our servers' tags begin with the number of the stream and the time when it was made, in hex:
- * "1f-19ac91e2b4a:0:35" (format_etag() of op_read.c). Tags of other servers may mean anything, so
- * the number must look like a time between 2001 and 2286.
+ * The ETag of our servers begins with the number of the stream and the time when it was created, in
+ * hex: "1f-19ac91e2b4a:0:35". Tags of other servers may mean anything, so the number must look like
+ * a time between 2001 and 2286.
  */
 int64_t cli_remote_created_at(const struct cli_answer *answer)
 {
@@ -160,7 +161,7 @@ int64_t cli_remote_created_at(const struct cli_answer *answer)
 
     if (!tag)
         return 0;
-    if (strncmp(tag, "W/", 2) == 0) /* made so by a web server that compresses */
+    if (strncmp(tag, "W/", 2) == 0) /* a web server that compresses adds this */
         tag += 2;
     if (*tag++ != '"')
         return 0;
@@ -175,7 +176,7 @@ int64_t cli_remote_created_at(const struct cli_answer *answer)
     return ms >= INT64_C(1000000000000) && ms < INT64_C(10000000000000) ? ms : 0;
 }
 
-/* What the headers of an answer say about a stream. */
+/* Fills *stream from the headers of an answer. */
 static void read_state(const struct cli *cli, const char *path, const struct cli_answer *answer,
                        struct ds_stream *stream)
 {
@@ -270,7 +271,7 @@ static enum cli_exit remote_remove(struct cli *cli, const char *path)
     if (!request.url)
         return CLI_FAILED;
     exit = cli_http_send(cli->link, &request, &answer);
-    /* not there any more: by the try whose answer was lost */
+    /* after a lost answer, 404 means that an earlier attempt deleted it */
     if (exit == CLI_DONE && answer.status / 100 != 2 && !(answer.status == 404 && answer.repeated))
         exit = cli_remote_refuse(cli, path, &answer);
     cli_http_drop(&answer);
@@ -305,7 +306,7 @@ static enum cli_exit remote_append(struct cli *cli, const char *path, const void
                                   .body = data,
                                   .len = len,
                                   .has_body = true,
-                                  .is_safe = len == 0}; /* only closing: may be repeated */
+                                  .is_safe = len == 0}; /* closing may be repeated */
     struct cli_answer answer = {0};
     const char *tail;
     enum cli_exit exit;
@@ -322,15 +323,16 @@ static enum cli_exit remote_append(struct cli *cli, const char *path, const void
         (void)snprintf(appended->tail, sizeof appended->tail, "%s", tail ? tail : "");
         appended->closed = cli_http_is_true(&answer, "Stream-Closed");
         appended->duplicate = options->producer_id && answer.status == 204 && len > 0 &&
-                              !answer.repeated; /* then it was this one */
+                              !answer.repeated; /* an earlier attempt of this program stored it */
     }
     cli_http_drop(&answer);
     return exit;
 }
 
 /*
- * There is no request for a producer's state. One with the last sequence of all is refused, and the
- * refusal says which one is expected: 409 in this epoch, 400 where a new epoch has to begin at 0.
+ * The protocol has no request for the state of a producer. An append with the highest sequence
+ * number is refused, and the refusal tells which number is expected: 409 in this epoch, 400 if a
+ * new epoch has to begin at 0.
  */
 static enum cli_exit remote_expected(struct cli *cli, const char *path, const char *type,
                                      const struct ds_append_options *options, int64_t *seq)
@@ -341,7 +343,7 @@ static enum cli_exit remote_expected(struct cli *cli, const char *path, const ch
                                       .producer_seq = PRODUCER_NUMBER_MAX};
     struct cli_request request = {.method = "POST",
                                   .url = cli_remote_url(cli, path, ""),
-                                  .body = "0", /* JSON as well */
+                                  .body = "0", /* which is also JSON */
                                   .len = 1,
                                   .has_body = true};
     struct cli_answer answer = {0};
@@ -355,7 +357,7 @@ static enum cli_exit remote_expected(struct cli *cli, const char *path, const ch
     if (exit != CLI_DONE)
         ;
     else if (answer.status == 400)
-        *seq = 0; /* anything else that is wrong with it, the append itself will be told */
+        *seq = 0; /* any other error will be reported when the append itself is sent */
     else if (answer.status != 409 || !text ||
              !digits_parse(text, strlen(text), PRODUCER_NUMBER_MAX, seq))
         exit = cli_remote_refuse(cli, path, &answer);

@@ -1,17 +1,17 @@
-/* What the files of dsctl's HTTP backend share: see cli_backend.h. */
+/* Shared by the files of dsctl's HTTP backend: see cli_backend.h. */
 #ifndef CLI_REMOTE_H
 #define CLI_REMOTE_H
 
 #include "cli/cli_backend.h"
 #include "cli/cli_http.h"
 
-/* The URL of a stream with a query ("" or "?..."), in the arena; NULL after saying why. */
+/* The URL of a stream with a query ("" or "?..."), in the arena; NULL after reporting an error. */
 const char *cli_remote_url(const struct cli *cli, const char *path, const char *query);
 
 /* When the stream of an answer was created, in milliseconds; 0: the answer does not tell. */
 int64_t cli_remote_created_at(const struct cli_answer *answer);
 
-/* Says why the server refused, in its own words, and what that means for a script. */
+/* Reports why the server refused, in its own words. Returns the exit status that stands for it. */
 enum cli_exit cli_remote_refuse(const struct cli *cli, const char *path,
                                 const struct cli_answer *answer);
 

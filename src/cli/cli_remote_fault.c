@@ -1,4 +1,4 @@
-/* Injected faults over HTTP: /_test/inject-error of a server with DS_TEST_ENDPOINTS=1. */
+/* Faults over HTTP: /_test/inject-error of a server with DS_TEST_ENDPOINTS=1. */
 #include "cli/cli_remote.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@
 
 #define ENDPOINT "/_test/inject-error"
 
-/* Any of the three, with the answer when it was a 200. */
+/* Sends one request to the endpoint. CLI_DONE: the answer is a 200. */
 static enum cli_exit call_endpoint(struct cli *cli, const char *method, const struct buf *body,
                                    struct cli_answer *answer)
 {
@@ -32,8 +32,8 @@ static enum cli_exit call_endpoint(struct cli *cli, const char *method, const st
         return exit;
     if (answer->status == 404)
         return cli_fail(cli, CLI_NOT_FOUND,
-                        "%s injects no faults: start the server with DS_TEST_ENDPOINTS=1 (dsctl "
-                        "serve --test-endpoints)",
+                        "%s does not inject faults: start it with DS_TEST_ENDPOINTS=1 (dsctl serve "
+                        "--test-endpoints)",
                         cli->url);
     return cli_remote_refuse(cli, ENDPOINT, answer);
 }
@@ -57,13 +57,13 @@ enum cli_exit cli_remote_fault_clear(struct cli *cli, const char *path)
     enum cli_exit exit;
 
     if (path)
-        return cli_fail(cli, CLI_USAGE, "over HTTP, all faults are cleared at once");
+        return cli_fail(cli, CLI_USAGE, "over HTTP, only all faults can be cleared at once");
     exit = call_endpoint(cli, "DELETE", NULL, &answer);
     cli_http_drop(&answer);
     return exit;
 }
 
-/* A member that is a number; false when it is none. */
+/* Reads a member that is a number. False: there is none. */
 static bool read_number(struct cli_json object, const char *name, int64_t *value)
 {
     return cli_json_integer(cli_json_get(object, name), value);

@@ -1,6 +1,6 @@
 /*
- * The streams of a server, from its registry: a JSON stream of state-protocol events, of which the
- * last one of a key says whether that stream is there.
+ * Lists the streams of a server from its registry, which is a JSON stream of state-protocol events.
+ * The last event of a key tells whether that stream exists.
  */
 #include "cli/cli_remote.h"
 
@@ -16,7 +16,7 @@
 
 struct event {
     const char *key;
-    size_t number; /* in the order of the registry */
+    size_t number; /* its place in the registry */
     bool is_deleted;
     const char *path;
     const char *type;
@@ -29,7 +29,7 @@ struct registry {
     size_t n, size;
 };
 
-/* "a/b" stands for /v1/stream/a/b. */
+/* "a/b" means /v1/stream/a/b. */
 static const char *whole_path(const struct cli *cli, const char *path)
 {
     return path[0] == '/' ? path : arena_printf(cli->arena, "/v1/stream/%s", path);
@@ -58,7 +58,7 @@ static bool add_event(struct registry *registry, struct cli_json message)
     struct event *event;
 
     if (!kind || strcmp(kind, "stream") != 0 || !operation)
-        return true; /* not one of a stream */
+        return true; /* not an event of a stream */
     if (registry->n == registry->size) {
         size_t size = registry->size ? registry->size * 2 : 256;
         struct event *events = realloc(registry->events, size * sizeof *events);
@@ -143,10 +143,11 @@ enum cli_exit cli_remote_list(struct cli *cli, cli_list_fn *fn, void *arg)
     request.url = cli_remote_url(cli, path, "");
     exit = request.url ? cli_http_send(cli->link, &request, &answer) : CLI_FAILED;
     if (exit == CLI_DONE && answer.status == 404)
-        exit = cli_fail(cli, CLI_NOT_FOUND,
-                        "%s keeps no registry at %s: start the server with DS_REGISTRY=%s (dsctl "
-                        "serve does), name another with --registry, or use --db FILE",
-                        cli->url, path, path);
+        exit =
+            cli_fail(cli, CLI_NOT_FOUND,
+                     "%s keeps no registry at %s: start the server with DS_REGISTRY=%s (as dsctl "
+                     "serve does), name another registry with --registry, or use --db FILE",
+                     cli->url, path, path);
     else if (exit == CLI_DONE && answer.status != 200)
         exit = cli_remote_refuse(cli, path, &answer);
     cli_http_drop(&answer);

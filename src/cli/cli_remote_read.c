@@ -1,14 +1,16 @@
 /*
- * Reading over HTTP: catch-up, long-poll, and SSE, each going on where the last answer ended.
+ * Reading over HTTP by catch-up, long-poll or SSE. Each request continues where the last answer
+ * ended.
  *
- *     offset ──▶ answer ──▶ bytes handed on ──▶ its next offset becomes ours
- *                  └─ broken: asked again from the same offset
+ *     offset ──▶ answer ──▶ its bytes are passed on ──▶ its next offset becomes the offset
+ *                  └─ broken: the request is repeated from the same offset
  *
- * The tags of catch-ups and long-polls tell which stream they are of. SSE has none: so dsctl asks
- * for the stream before each further connection, and when nothing came.
+ * The ETag of a catch-up or long-poll answer tells which stream it is from. SSE answers have none,
+ * so dsctl sends a HEAD request before each further connection. It does so, too, after a long-poll
+ * that brought nothing.
  *
- * What came of a broken answer is dropped: of SSE, data is handed on with the control event behind
- * it, which has the offset. So nothing is lost and nothing comes twice.
+ * The incomplete part of a broken answer is dropped. SSE data is passed on only with the control
+ * event that follows it and has the offset. So nothing is lost, and nothing is read twice.
  */
 #include "cli/cli_remote.h"
 
@@ -33,13 +35,13 @@ struct reader {
     int64_t created_at; /* see cli_reading */
     cli_read_fn *fn;
     void *arg;
-    struct buf offset; /* NUL-ended */
-    struct buf cursor; /* NUL-ended; empty: none yet */
-    bool is_done;      /* the stream has ended, or as much as was asked for is read */
+    struct buf offset; /* NUL-terminated */
+    struct buf cursor; /* NUL-terminated; empty: none yet */
+    bool is_done;      /* the stream has ended, or all requested data is read */
     bool was_stopped;  /* by fn */
-    bool had_data;     /* since the connection began */
-    /* of SSE */
-    struct buf held; /* data whose offset has not come yet */
+    bool had_data;     /* on the current connection */
+    /* for SSE */
+    struct buf held; /* data whose offset has not arrived yet */
     bool is_base64;
     struct cli_answer *answer;
     bool looked_at_head;
@@ -58,7 +60,7 @@ static bool is_intact(const struct reader *reader, const char *data, size_t len)
            (data[0] == '[' && !json_precheck(data, len) && json_is_valid(data, len));
 }
 
-/* Is it still the same stream? A missing answer or a refusal does not count. */
+/* Is it still the same stream? Without an answer, or after a refusal, it is taken to be. */
 static enum cli_exit check_still_same(const struct reader *reader)
 {
     struct cli *cli = reader->cli;
@@ -79,7 +81,7 @@ static enum cli_exit check_still_same(const struct reader *reader)
     return exit;
 }
 
-/* A refusal may mean that another stream is there now, which has no such offset. */
+/* A refusal may mean that another stream has the name now, in which the offset is invalid. */
 static enum cli_exit refuse_read(const struct reader *reader, const struct cli_answer *answer)
 {
     enum cli_exit exit = answer->status == 400 ? check_still_same(reader) : CLI_DONE;
@@ -87,8 +89,8 @@ static enum cli_exit refuse_read(const struct reader *reader, const struct cli_a
     return exit == CLI_DONE ? cli_remote_refuse(reader->cli, reader->path, answer) : exit;
 }
 
-/* Hands data on and moves to the offset behind it. Data from which that does not move would come
-   again and again; an offset is one line, also in files. */
+/* Passes data on and moves to the offset after it. Data that does not move the offset would be read
+ * again and again. An offset must be one line, because it is written to files. */
 static bool deliver(struct reader *reader, const char *data, size_t len, const char *next)
 {
     if (strpbrk(next, "\r\n") || (len > 0 && strcmp(next, reader->offset.data) == 0))
@@ -102,7 +104,7 @@ static bool deliver(struct reader *reader, const char *data, size_t len, const c
     return !buf_failed(&reader->offset);
 }
 
-/* Offsets and cursors are the server's to choose: %XX for whatever has a meaning in a query. */
+/* The server chooses offsets and cursors: characters with a meaning in a query become %XX. */
 static void add_escaped(struct buf *buf, const char *text)
 {
     for (; *text; text++)
@@ -112,7 +114,7 @@ static void add_escaped(struct buf *buf, const char *text)
             buf_printf(buf, "%%%02X", (unsigned char)*text);
 }
 
-/* The URL of the next request, in *url. */
+/* Writes the URL of the next request to *url. */
 static bool make_url(const struct reader *reader, const char *live, struct buf *url)
 {
     buf_clear(url);
@@ -130,7 +132,7 @@ static bool make_url(const struct reader *reader, const char *live, struct buf *
 
 /* ------------------------------------------------------------------- catch-up, long-poll -- */
 
-/* True when the answer was whole, with the offset behind it. */
+/* Passes on an answer. False: it is damaged, or fn stopped the reading. */
 static bool take_answer(struct reader *reader, const struct cli_answer *answer, bool follow)
 {
     const char *next = cli_http_header(answer, "Stream-Next-Offset");
@@ -140,7 +142,8 @@ static bool take_answer(struct reader *reader, const struct cli_answer *answer, 
     bool ok = true;
 
     if (!next || !is_intact(reader, answer->body.data, answer->body.len) ||
-        (!follow && !is_end && strcmp(next, reader->offset.data) == 0)) /* nor this one: for ever */
+        (!follow && !is_end &&
+         strcmp(next, reader->offset.data) == 0)) /* this request would be repeated for ever */
         return false;
     ok = deliver(reader, answer->body.data, answer->body.len, next);
     if (cursor)
@@ -156,7 +159,7 @@ static enum cli_exit poll_stream(struct reader *reader, bool follow)
     struct buf url = {0};
     enum cli_exit exit = CLI_DONE;
     int64_t pause_ms = 0, began;
-    int broken = 0; /* answers in a row that were none */
+    int broken = 0; /* damaged answers in a row */
 
     while (exit == CLI_DONE && !reader->is_done && !reader->was_stopped) {
         struct cli_request request = {.method = "GET", .is_safe = true, .is_live = follow};
@@ -179,7 +182,7 @@ static enum cli_exit poll_stream(struct reader *reader, bool follow)
         } else if (take_answer(reader, &answer, follow)) {
             broken = 0;
             pause_ms = 0;
-            /* a server that does not wait, or not for long, is asked some times a second */
+            /* a server that answers long-polls at once is asked only a few times a second */
             if (follow && answer.body.len == 0 && clock_monotonic_ms() - began < QUICK_MS)
                 cli_http_pause(&pause_ms);
             if (follow && answer.body.len == 0 && !reader->is_done)
@@ -197,7 +200,7 @@ static enum cli_exit poll_stream(struct reader *reader, bool follow)
 
 /* ------------------------------------------------------------------------------------ SSE -- */
 
-/* Base64 may come on several lines. */
+/* Decodes base64, which may be on several lines. */
 static bool add_decoded(struct buf *buf, const char *text, size_t len)
 {
     size_t begin = buf->len, decoded = 0;
@@ -242,7 +245,7 @@ static bool take_control(struct reader *reader, const char *data, size_t len)
     return ok && !reader->is_done;
 }
 
-/* An event of any other type is nothing to us. */
+/* Events of other types are ignored. */
 static bool take_event(void *arg, const char *type, const char *data, size_t len)
 {
     struct reader *reader = arg;
@@ -271,7 +274,7 @@ static bool take_bytes(void *arg, const char *data, size_t len)
     return cli_sse_feed(&sse->sse, data, len);
 }
 
-/* One connection, until it ends. CLI_DONE: look at reader and answer. */
+/* Reads from one connection until it ends. CLI_DONE: reader and answer tell how. */
 static enum cli_exit stream_once(struct reader *reader, const char *url, struct cli_answer *answer)
 {
     struct sse_answer sse = {.sse = {.fn = take_event, .arg = reader}, .reader = reader};
@@ -292,7 +295,7 @@ static enum cli_exit stream_once(struct reader *reader, const char *url, struct 
     return exit;
 }
 
-/* Would the same request be answered otherwise later? */
+/* May the same request succeed later? */
 static bool may_pass(long status)
 {
     return status == 0 || status == 200 || status == 429 || status >= 500;
@@ -323,23 +326,23 @@ static enum cli_exit follow_events(struct reader *reader)
             exit = refuse_read(reader, &answer);
             break;
         }
-        if (reader->had_data) { /* it went well for a while */
+        if (reader->had_data) { /* the connection worked for a while */
             last_good = clock_monotonic_ms();
             pause_ms = 0;
             said = false;
-            if (answer.is_complete) { /* they end after a minute: that is how it is meant */
+            if (answer.is_complete) { /* servers end an SSE answer after a minute on purpose */
                 if (last_good - began < QUICK_MS)
-                    cli_http_pause(&pause_ms); /* but not at once, again and again */
+                    cli_http_pause(&pause_ms); /* but do not reconnect too often */
                 continue;
             }
         }
         if (!said)
-            cli_note(cli, "connection lost (%s): going on from %s",
+            cli_note(cli, "connection lost (%s); continuing at %s",
                      answer.error[0] ? answer.error : "ended by the server", reader->offset.data);
         said = true;
         if (cli->retry_ms >= 0 && clock_monotonic_ms() - last_good > cli->retry_ms)
             exit = cli_fail(cli, CLI_UNREACHABLE, "%s: %s", cli->url,
-                            answer.error[0] ? answer.error : "the server ends its answers");
+                            answer.error[0] ? answer.error : "the server ends every answer");
         else
             cli_http_pause(&pause_ms);
     }

@@ -1,6 +1,7 @@
 /*
- * dsctl serve: a server in the foreground, by the script that `make run` uses, too. It lies beside
- * this program: ../lib/durable-streams/serve where it is installed, deploy/run.sh in the sources.
+ * dsctl serve: runs a server in the foreground, with the script that `make run` uses too. The
+ * script is found from the folder of this program: ../lib/durable-streams/serve in an installation,
+ * deploy/run.sh in the sources.
  */
 #include <errno.h>
 #include <libgen.h>
@@ -13,17 +14,17 @@
 #include "cli/cli_commands.h"
 
 const struct cli_option cli_serve_options[] = {
-    {"port", 'p', "N", "listen there (default 4437); 0: on a free port"},
-    {"host", 0, "ADDRESS", "default 127.0.0.1; 0.0.0.0: for everybody"},
-    {"database", 'd', "FILE", "default data/streams.db"},
-    {"memory", 'm', NULL, "a database in memory, of this server alone, gone at its end"},
-    {"print-url", 0, NULL, "print the URL and nothing else, once it answers"},
-    {"test-endpoints", 0, NULL, "allow faults to be injected (dsctl fault)"},
-    {"no-registry", 0, NULL, "keep no registry: dsctl ls will know nothing"},
+    {"port", 'p', "N", "listen on this port (default 4437; 0: any free port)"},
+    {"host", 0, "ADDRESS", "listen on this address (default 127.0.0.1; 0.0.0.0: all)"},
+    {"database", 'd', "FILE", "store streams in this file (default data/streams.db)"},
+    {"memory", 'm', NULL, "keep streams only in memory, and lose them at the end"},
+    {"print-url", 0, NULL, "print only the URL, as soon as the server answers"},
+    {"test-endpoints", 0, NULL, "allow dsctl fault to inject faults"},
+    {"no-registry", 0, NULL, "keep no registry, so that dsctl ls lists nothing"},
     {0},
 };
 
-/* A path from the folder of this program, in the arena, if there is such a file. */
+/* folder/path in the arena; NULL: there is no such readable file. */
 static const char *find_beside(const struct cli *cli, const char *folder, const char *path)
 {
     const char *file = arena_printf(cli->arena, "%s/%s", folder, path);
@@ -57,7 +58,7 @@ static bool set_variable(const char *name, const char *value)
     return !value || setenv(name, value, 1) == 0;
 }
 
-/* The responder of the same build, in the arena; NULL: the script knows where it is. */
+/* The responder of the same build, in the arena; NULL: the script finds one by itself. */
 static const char *find_program(const struct cli *cli)
 {
     char self[4096];
@@ -69,7 +70,7 @@ static const char *find_program(const struct cli *cli)
     return find_beside(cli, dirname(self), "durable-streams.fcgi");
 }
 
-/* Says everything: HOST may be another's word in the environment. */
+/* Sets defaults too: another program may have set HOST or PORT in the environment. */
 static bool set_environment(const struct cli *cli)
 {
     const char *host = cli_value(cli, "host"), *port = cli_value(cli, "port");
@@ -83,7 +84,7 @@ static bool set_environment(const struct cli *cli)
            set_variable("DS_LOG_LEVEL", cli_has(cli, "quiet") ? "warn" : NULL);
 }
 
-/* Those are dsctl's: a server has no use for passwords. */
+/* These variables are meant for dsctl, and may hold a password that the server does not need. */
 static void forget_settings(void)
 {
     static const char *const names[] = {"DS_URL", "DS_DB", "DS_USER", "DS_HEADER"};

@@ -1,4 +1,4 @@
-/* Server-Sent Events as a reader has them: see cli_sse.h. */
+/* A parser of Server-Sent Events: see cli_sse.h. */
 #include "cli/cli_sse.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@ static bool hand_over_event(struct cli_sse *sse)
     const char *type = "message";
     bool go_on = true;
 
-    if (sse->data.len > 0) { /* an event without data is none */
+    if (sse->data.len > 0) { /* an event without data does not count */
         if (sse->type.len > 0) {
             buf_addc(&sse->type, '\0');
             type = sse->type.data;
@@ -29,7 +29,7 @@ static bool is_field(const char *line, size_t len, const char *name)
     return len >= size && memcmp(line, name, size) == 0 && (len == size || line[size] == ':');
 }
 
-/* One line without its end. */
+/* Takes one line, without its end. */
 static bool take_line(struct cli_sse *sse)
 {
     const char *line = sse->line.data, *value, *end;
@@ -53,7 +53,7 @@ static bool take_line(struct cli_sse *sse)
     } else if (is_field(line, len, "data")) {
         buf_add(&sse->data, value, (size_t)(end - value));
         buf_addc(&sse->data, '\n');
-    } /* id, retry and comments are nothing to us */
+    } /* id, retry and comments are ignored */
     return !buf_failed(&sse->type) && !buf_failed(&sse->data);
 }
 

@@ -1,4 +1,4 @@
-/* dsctl create, show, close, rm, fork: one operation each. */
+/* dsctl create, show, close, rm and fork, each of which is one operation. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,35 +13,35 @@
 #include "protocol/producer.h"
 
 #define LIFETIME                                                                                   \
-    {"ttl", 0, "DURATION", "delete it when nobody has read or written it for so long, as in 5h"},  \
+    {"ttl", 0, "DURATION", "delete it after this long without a read or append, as in 5h"},        \
     {                                                                                              \
-        "expires-at", 0, "TIME", "delete it then, as in 2026-12-31T23:59:59Z"                      \
+        "expires-at", 0, "TIME", "delete it at this time, as in 2026-12-31T23:59:59Z"              \
     }
 
 const struct cli_option cli_create_options[] = {
-    {"content-type", 't', "TYPE", "what it holds (default application/octet-stream)"},
+    {"content-type", 't', "TYPE", "its content type (default application/octet-stream)"},
     LIFETIME,
-    {"data", 'd', "TEXT", "its first content; - takes it from standard input"},
-    {"closed", 0, NULL, "that is all of it: nothing can be appended"},
+    {"data", 'd', "TEXT", "its first content; -: from standard input"},
+    {"closed", 0, NULL, "close it at once: nothing can be appended"},
     {0},
 };
 
 const struct cli_option cli_fork_options[] = {
-    {"offset", 'o', "OFFSET", "share what is before this offset (default: all there is now)"},
-    {"sub-offset", 0, "N", "and so many JSON messages or bytes behind it"},
+    {"offset", 'o', "OFFSET", "begin with the content before this offset (default: all)"},
+    {"sub-offset", 0, "N", "and with this many JSON messages or bytes after it"},
     LIFETIME,
-    {"closed", 0, NULL, "nothing can be appended to the fork"},
+    {"closed", 0, NULL, "close the fork at once: nothing can be appended"},
     {0},
 };
 
 const struct cli_option cli_show_options[] = {
-    {"json", 'j', NULL, "one JSON object on one line, without what is unknown"},
+    {"json", 'j', NULL, "print one JSON object on one line, without unknown values"},
     {0},
 };
 
 const struct cli_option cli_close_options[] = {
-    {"data", 'd', "TEXT", "append this as the last message; - takes it from standard input"},
-    {"content-type", 't', "TYPE", "of that message (default: the stream's)"},
+    {"data", 'd', "TEXT", "append this as the last message; -: from standard input"},
+    {"content-type", 't', "TYPE", "content type of that message (default: the stream's)"},
     {0},
 };
 
@@ -54,14 +54,14 @@ static bool read_lifetime(const struct cli *cli, struct ds_create_options *optio
     if (!cli_duration(cli, "ttl", 0, PRODUCER_NUMBER_MAX, &options->ttl_seconds))
         return false;
     if (expires && !clock_parse_time(expires, &options->expires_at)) {
-        (void)cli_fail(cli, CLI_USAGE, "--expires-at takes a time as in 2026-12-31T23:59:59Z");
+        (void)cli_fail(cli, CLI_USAGE, "--expires-at takes a time, as in 2026-12-31T23:59:59Z");
         return false;
     }
     options->closed = cli_has(cli, "closed");
     return true;
 }
 
-/* --data, or standard input; NULL when it was not given. False after saying why. */
+/* Reads --data, which may be standard input. False after reporting an error. */
 static bool read_data(const struct cli *cli, struct buf *buf, bool *given)
 {
     const char *data = cli_value(cli, "data");
@@ -85,7 +85,7 @@ static enum cli_exit create_stream(struct cli *cli, const char *path,
     if (exit == CLI_DONE) {
         (void)printf("%s\n", path);
         if (!created)
-            cli_note(cli, "%s: was there already", path);
+            cli_note(cli, "%s: exists already", path);
     }
     return exit;
 }
@@ -121,7 +121,7 @@ enum cli_exit cli_fork(struct cli *cli)
         !cli_number(cli, "sub-offset", 0, PRODUCER_NUMBER_MAX, &options.fork_sub_offset))
         return CLI_USAGE;
     if (options.fork_offset && strcmp(options.fork_offset, DS_START) == 0)
-        options.fork_offset = "0000000000000000_0000000000000000"; /* as clients write the start */
+        options.fork_offset = "0000000000000000_0000000000000000"; /* the offset of the start */
     else if (options.fork_offset && strcmp(options.fork_offset, DS_NOW) == 0)
         options.fork_offset = NULL;
     return create_stream(cli, path, &options);
@@ -245,7 +245,7 @@ static void print_time(const struct cli *cli, const char *name, int64_t ms)
     print_row(cli, name, "%s", text);
 }
 
-/* The protocol has no words for counts; the database has them. */
+/* The protocol does not tell counts; only the database has them. */
 static void print_count(const struct cli *cli, const char *name, int64_t count)
 {
     if (count >= 0)

@@ -1,5 +1,4 @@
-/* The commands of dsctl with their help texts, and the options of every command: see cli_table.h.
- */
+/* The commands of dsctl with their help texts, and the global options: see cli_table.h. */
 #include "cli/cli_table.h"
 
 #include <stdio.h>
@@ -11,100 +10,112 @@
 
 const struct cli_command cli_commands[] = {
     {"serve", "", "start a server, until Ctrl-C",
-     "nginx and the responder, with the registry switched on. The database is data/streams.db in\n"
-     "this folder, unless --database or --memory say otherwise. DS_ settings pass through.\n",
+     "Starts nginx and the responder, and keeps a registry for dsctl ls. The database is\n"
+     "data/streams.db in the current folder unless --database or --memory is given. Settings in\n"
+     "the environment (DS_...) apply.\n",
      "  dsctl serve\n"
      "  dsctl serve --port 8080 --host 0.0.0.0 --database /srv/streams.db\n"
      "  dsctl serve --port 0 --memory --print-url >url &   # in tests: see the manual\n",
      cli_serve_options, CLI_NOTHING, 0, 0, cli_serve},
     {"create", "STREAM", "create a stream",
-     "Succeeds as well when it is there already, just like this. Standard input is its first\n"
-     "content with --data -.\n",
+     "Prints its path. If the stream exists already with the same properties, that is a success.\n",
      "  dsctl create events --content-type application/json --ttl 7d\n"
      "  dsctl create greeting --content-type text/plain --data 'hello' --closed\n"
      "  dsctl create photo --content-type image/png --data - <photo.png\n",
      cli_create_options, CLI_EITHER, 1, 1, cli_create},
-    {"append", "STREAM", "append standard input",
-     "As one message, or with --json or --lines in batches: as many lines as are there at the\n"
-     "moment, at most --batch. What is refused because the server is busy is sent again; after a\n"
-     "broken connection only with --producer, because then nothing is stored twice.\n",
+    {"append", "STREAM", "append standard input to a stream",
+     "Appends standard input as one message and prints the next offset. With --json or --lines,\n"
+     "each line is sent as soon as it arrives; lines that arrive together are sent together. An\n"
+     "append that the server refuses as busy is sent again. An append whose answer is lost is "
+     "sent\n"
+     "again only with --producer, which keeps the server from storing it twice.\n",
      "  echo hello | dsctl append greeting\n"
      "  dsctl append events --data '{\"n\":1}'\n"
      "  tail -f app.ndjson | dsctl append events --json\n"
      "  dsctl append events --json --producer loader --resume <big.ndjson   # until it succeeds\n",
      cli_append_options, CLI_EITHER, 1, 1, cli_append},
-    {"tail", "STREAM", "print a stream, and with -f what comes",
-     "From the beginning, or from --offset: one that was printed, -1, or now. JSON messages are\n"
-     "printed one a line, everything else byte for byte. -f goes on over broken connections and\n"
-     "restarts of the server, without loss or repetition, and ends when the stream is closed. Nor\n"
-     "does it go on in another stream of that name: exit status 6.\n",
+    {"tail", "STREAM", "print a stream, and with -f follow it",
+     "Prints the stream from its beginning or from --offset. JSON messages are printed one a "
+     "line,\n"
+     "everything else byte for byte. -f waits for more until the stream is closed, and survives\n"
+     "broken connections and restarts of the server without losing or repeating anything. If the\n"
+     "stream is deleted and another one takes its name, tail ends with exit status 6.\n",
      "  dsctl tail events | jq .n\n"
      "  dsctl tail -f events --offset now\n"
-     "  dsctl tail -f events --state events.offset   # goes on where it stopped\n",
+     "  dsctl tail -f events --state events.offset   # continues where it stopped\n",
      cli_tail_options, CLI_EITHER, 1, 1, cli_tail},
     {"ls", "[PREFIX]", "list streams",
-     "Over HTTP from the server's registry (DS_REGISTRY); with --db also messages and bytes.\n",
+     "Lists all streams, or those whose path begins with PREFIX. Over HTTP the list comes from "
+     "the\n"
+     "server's registry (DS_REGISTRY). With --db it includes messages and bytes.\n",
      "  dsctl ls\n"
      "  dsctl ls --sort created --reverse --json\n"
      "  dsctl --db data/streams.db ls --sort bytes /v1/stream/logs/\n",
      cli_ls_options, CLI_EITHER, 0, 1, cli_ls},
     {"show", "STREAM", "describe a stream",
-     "Its content type, its next offset (where the next message will begin), whether it is "
-     "closed,\n"
-     "when it was created, and when it expires. With --db also how many messages and bytes it "
-     "has,\n"
-     "which the protocol does not tell: of a fork, its own messages, but inherited bytes as "
-     "well.\n",
+     "Prints its content type, its next offset (where the next message will begin), whether it is\n"
+     "closed, when it was created and when it expires. With --db it also prints the number of\n"
+     "messages and bytes, which the protocol does not tell. A fork's bytes include those that it\n"
+     "inherited; its messages do not.\n",
      "  dsctl show events\n"
      "  offset=$(dsctl show events --json | jq -r .nextOffset)\n",
      cli_show_options, CLI_EITHER, 1, 1, cli_show},
-    {"close", "STREAM", "end a stream: readers see the end",
+    {"close", "STREAM", "close a stream, so that its readers see its end",
      "Prints the next offset, which is final.\n",
      "  dsctl close events\n"
      "  dsctl close greeting --data 'bye'\n",
      cli_close_options, CLI_EITHER, 1, 1, cli_close},
     {"rm", "STREAM ...", "delete streams",
-     "One that forks still read keeps its data for them, and its name stays taken.\n",
+     "A stream that has forks keeps its data for them, and its name stays taken.\n",
      "  dsctl rm events greeting\n", NULL, CLI_EITHER, 1, -1, cli_rm},
-    {"fork", "SOURCE STREAM", "a new stream that shares what another one has so far", NULL,
+    {"fork", "SOURCE STREAM", "create a stream that begins with the content of another",
+     "Prints the path of the new stream.\n",
      "  dsctl fork events what-if\n"
      "  dsctl fork events first-three --offset -1 --sub-offset 3\n",
      cli_fork_options, CLI_EITHER, 2, 2, cli_fork},
-    {"fault add", "STREAM", "let requests for a stream fail, to test clients",
-     "The server must run with DS_TEST_ENDPOINTS=1 (dsctl serve --test-endpoints). One fault a\n"
-     "stream: a new one replaces the old one. Order: delay, drop, status, changed body.\n",
+    {"fault add", "STREAM", "make requests for a stream fail, to test clients",
+     "The server must run with DS_TEST_ENDPOINTS=1 (dsctl serve --test-endpoints). A stream has "
+     "one\n"
+     "fault at a time: a new one replaces it. The parts of a fault apply in this order: delay, "
+     "drop,\n"
+     "status, changed body.\n",
      "  dsctl fault add events --status 503 --retry-after 1 --count 2\n"
      "  dsctl fault add events --drop --method POST\n"
      "  dsctl fault add events --delay-ms 300 --jitter-ms 300 --probability 0.2 --count 100\n",
      cli_fault_add_options, CLI_EITHER, 1, 1, cli_fault_add},
-    {"fault ls", "", "list the faults that are still to happen", NULL, "  dsctl fault ls\n",
+    {"fault ls", "", "list the faults that have not yet occurred", NULL, "  dsctl fault ls\n",
      cli_fault_ls_options, CLI_EITHER, 0, 0, cli_fault_ls},
-    {"fault clear", "", "take all faults away", NULL, "  dsctl fault clear\n", NULL, CLI_EITHER, 0,
-     0, cli_fault_clear},
+    {"fault clear", "", "remove all faults", NULL, "  dsctl fault clear\n", NULL, CLI_EITHER, 0, 0,
+     cli_fault_clear},
     {"check", "", "look for damage in a database file",
-     "The file itself, the schema, counters against rows, what belongs to no stream. Only reads,\n"
-     "and may run beside servers. Exit status 1 when there is damage; notes are none.\n",
+     "Checks the file itself, its schema, that counters match the rows they count, and that every\n"
+     "row belongs to a stream. Only reads the file, and may run beside servers. The exit status "
+     "is\n"
+     "1 if there is damage; a note is not damage.\n",
      "  dsctl --db data/streams.db check\n"
      "  dsctl --db data/streams.db check --quiet || mail -s 'streams.db is damaged' root\n",
      cli_check_options, CLI_DATABASE, 0, 0, cli_check},
-    {"export", "[STREAM]", "write streams of a database file as lines of text",
-     "All of them, or one; nothing is lost. From one moment, beside servers that write. A fork\n"
-     "that is exported alone has in it what it inherited.\n",
+    {"export", "[STREAM]", "write streams of a database file as lines of JSON",
+     "Writes all streams, or one, as they were at one moment, even while servers write. Nothing "
+     "is\n"
+     "lost. A fork that is exported by itself includes what it inherited.\n",
      "  dsctl --db data/streams.db export --output streams.ndjson\n"
      "  dsctl --db data/streams.db export | gzip >streams.ndjson.gz\n"
      "  dsctl --db data/streams.db export events | grep -c '^{\"position\"'\n",
      cli_export_options, CLI_DATABASE, 0, 1, cli_export},
-    {"import", "[FILE]", "bring exported streams into a database file",
-     "From a file or standard input; the database is made if it is missing. Each stream comes\n"
-     "as a whole or not at all. Servers may be running: their readers see what comes.\n",
+    {"import", "[FILE]", "add exported streams to a database file",
+     "Reads a file or standard input, and creates the database if it is missing. Each stream is\n"
+     "imported completely or not at all. Servers may be running: their readers see the new "
+     "streams.\n",
      "  dsctl --db new.db import streams.ndjson\n"
      "  ssh other dsctl --db streams.db export | dsctl --db data/streams.db import\n"
-     "  dsctl --db data/streams.db import --skip-existing streams.ndjson   # goes on\n",
+     "  dsctl --db data/streams.db import --skip-existing streams.ndjson   # continues\n",
      cli_import_options, CLI_DATABASE, 0, 1, cli_import},
-    {"vacuum", "", "give the space of deleted messages back",
-     "Servers go on reading; writes wait meanwhile. Needs room for two copies of the database.\n",
+    {"vacuum", "", "return the space of deleted messages to the file system",
+     "Servers can read meanwhile, but their writes wait. There must be room for two copies of the\n"
+     "database.\n",
      "  dsctl --db data/streams.db vacuum\n", NULL, CLI_DATABASE, 0, 0, cli_vacuum},
-    {"help", "[COMMAND]", "explain dsctl, or one command", NULL,
+    {"help", "[COMMAND]", "explain dsctl or one of its commands", NULL,
      "  dsctl help\n"
      "  dsctl help tail\n",
      NULL, CLI_NOTHING, 0, 2, cli_help},
@@ -115,18 +126,16 @@ const struct cli_command cli_commands[] = {
 const size_t cli_n_commands = sizeof cli_commands / sizeof cli_commands[0];
 
 const struct cli_option cli_globals[] = {
-    {"url", 'u', "URL", "the server; else DS_URL, else " CLI_DEFAULT_URL},
-    {"db", 'D', "FILE", "work on this database file, without a server; else DS_DB"},
-    {"user", 0, "NAME[:PASSWORD]", "send these, or those in @FILE; else the URL's, else DS_USER"},
-    {"header", 'H', "TEXT", "send 'Name: value', or the lines of @FILE; repeatable; see DS_HEADER"},
-    {"cacert", 0, "FILE", "certificates to trust, in place of the system's"},
-    {"insecure", 'k', NULL,
-     "accept any certificate: whoever is on the way can read and change all"},
-    {"retry", 0, "DURATION", "how long to try again what failed (default 10s; 0: not at all)"},
-    {"timeout", 0, "DURATION",
-     "give up an answer of which nothing arrives for so long (default 60s)"},
-    {"quiet", 'q', NULL, "print results and errors alone"},
-    {"help", 'h', NULL, "this text"},
+    {"url", 'u', "URL", "use this server; default: DS_URL, or " CLI_DEFAULT_URL},
+    {"db", 'D', "FILE", "use this database file, without a server; default: DS_DB"},
+    {"user", 0, "NAME[:PASSWORD]", "log in with these or those in @FILE; default: DS_USER"},
+    {"header", 'H', "TEXT", "send 'Name: value', or the lines of @FILE; repeatable"},
+    {"cacert", 0, "FILE", "trust these certificates instead of the system's"},
+    {"insecure", 'k', NULL, "accept any certificate; others can then read and change all data"},
+    {"retry", 0, "DURATION", "how long to repeat a failed request (default 10s; 0: never)"},
+    {"timeout", 0, "DURATION", "give up when the server sends nothing for this long (default 60s)"},
+    {"quiet", 'q', NULL, "print only results and errors"},
+    {"help", 'h', NULL, "print this help"},
     {"version", 'V', NULL, "print the version"},
     {0},
 };
@@ -148,7 +157,7 @@ const struct cli_command *cli_command_find(const char *first, const char *second
     return NULL;
 }
 
-/* The commands whose first word this is: "fault add, fault ls, fault clear". */
+/* Lists the commands that begin with this word: "fault add, fault ls, fault clear". */
 static void add_commands_of(struct buf *buf, const char *first)
 {
     size_t len = strlen(first);

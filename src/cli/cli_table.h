@@ -1,4 +1,4 @@
-/* The tables that the command line, the help and the completions of dsctl follow. */
+/* The tables from which dsctl parses its command line and prints its help. */
 #ifndef CLI_TABLE_H
 #define CLI_TABLE_H
 
@@ -11,11 +11,10 @@
 extern const struct cli_command cli_commands[];
 extern const size_t cli_n_commands;
 
-/* The command of that name: one word, or two; what else the line has is not looked at. NULL: none.
- */
+/* The command with that name, which is first, or first and second; NULL: there is none. */
 const struct cli_command *cli_command_find(const char *first, const char *second);
 
-/* Says that there is no such command, and which one was probably meant; answers CLI_USAGE. */
+/* Reports that there is no such command, and which one was probably meant. Returns CLI_USAGE. */
 enum cli_exit cli_command_unknown(const struct cli *cli, const char *first, const char *second);
 
 /* Options that every command takes. */

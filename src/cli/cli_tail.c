@@ -1,10 +1,10 @@
 /*
- * dsctl tail: a stream to standard output, and with -f what comes.
+ * dsctl tail: prints a stream, and with -f follows it.
  *
- * --state FILE holds the offset behind what was printed, written after each piece and replaced as a
- * whole: who is killed in between prints that piece again, but never misses one. On a second line
- * it says when the stream was made, where that is known: the offset means nothing in another stream
- * that got the name later.
+ * The file of --state holds the next offset. It is replaced after each printed piece: a tail that
+ * is killed in between prints that piece again, but never skips one. Its second line tells when the
+ * stream was created, if that is known, because the offset means nothing in a later stream with the
+ * same name.
  *
  *     0000000000000000_0000000000000082
  *     created 2026-01-02T03:04:05.678Z
@@ -29,14 +29,13 @@
 #include "protocol/json.h"
 
 const struct cli_option cli_tail_options[] = {
-    {"follow", 'f', NULL, "wait for what comes, until the stream is closed"},
-    {"offset", 'o', "OFFSET", "begin there: an offset, -1 (the beginning, default) or now"},
-    {"state", 's', "FILE", "go on at the offset in this file, and keep it up to date"},
+    {"follow", 'f', NULL, "wait for more, until the stream is closed"},
+    {"offset", 'o', "OFFSET", "begin here: an offset, -1 (the beginning, default) or now"},
+    {"state", 's', "FILE", "continue at the offset in this file, and update it"},
     {"show-offsets", 0, NULL, "after each piece, print a line with # and the next offset"},
-    {"raw", 'r', NULL,
-     "the bytes of the answers as they are: JSON in arrays, binary to a terminal"},
-    {"long-poll", 0, NULL, "follow by long-poll instead of SSE (as it always is for text)"},
-    {"sse", 0, NULL, "follow text by SSE, which changes line ends and broken UTF-8"},
+    {"raw", 'r', NULL, "print answers unchanged: JSON in arrays, binary to a terminal"},
+    {"long-poll", 0, NULL, "follow by long-poll instead of SSE (text always is)"},
+    {"sse", 0, NULL, "follow by SSE, which changes line ends and bad UTF-8 in text"},
     {0},
 };
 
@@ -44,16 +43,16 @@ const struct cli_option cli_tail_options[] = {
 
 struct tail {
     struct cli *cli;
-    bool is_json; /* and printed one message a line */
+    bool is_json; /* and printed one message to a line */
     bool is_text;
     bool raw;
     bool show_offsets;
     bool to_terminal;
     bool is_at_line_start; /* of standard output */
-    char cut[4];           /* the beginning of a character, of text on a terminal */
+    char cut[4];           /* the first bytes of a character of text on a terminal */
     size_t cut_len;
     const char *state;     /* --state, NULL: none */
-    const char *state_new; /* beside it, moved over it */
+    const char *state_new; /* written first, then renamed to state */
     int64_t created_at;    /* of the stream; 0: unknown */
     char last[DS_OFFSET_SIZE * 4];
 };
@@ -70,9 +69,8 @@ enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t c
     clock_format_time(now_created_at, now);
     return cli_fail(
         cli, CLI_REPLACED,
-        "%s: the stream that was read, created %s, was deleted, and another one has its "
-        "name, created %s%s%s",
-        path, then, now, state ? ": to begin with that one, delete " : "", state ? state : "");
+        "%s: the stream created at %s was deleted, and another one has its name, created at %s%s%s",
+        path, then, now, state ? "; to read that one, delete " : "", state ? state : "");
 }
 
 static bool save_state(const struct tail *tail, const char *offset)
@@ -100,8 +98,8 @@ static bool save_state(const struct tail *tail, const char *offset)
     return true;
 }
 
-/* The offset in the file, and of which stream; NULL when there is no such file yet. False after
-   saying why. */
+/* Reads the offset from the file, and when its stream was created. The offset is NULL if there is
+ * no such file yet. False after reporting an error. */
 static bool load_state(struct tail *tail, const char **offset, int64_t *created_at)
 {
     FILE *file;
@@ -109,8 +107,9 @@ static bool load_state(struct tail *tail, const char **offset, int64_t *created_
     struct stat there;
 
     *offset = NULL;
-    if (stat(tail->state, &there) == 0 && !S_ISREG(there.st_mode)) { /* it would be replaced */
-        (void)cli_fail(tail->cli, CLI_FAILED, "%s is no plain file", tail->state);
+    if (stat(tail->state, &there) == 0 &&
+        !S_ISREG(there.st_mode)) { /* a device or pipe would be replaced by a file */
+        (void)cli_fail(tail->cli, CLI_FAILED, "%s is not a regular file", tail->state);
         return false;
     }
     file = fopen(tail->state, "r");
@@ -135,7 +134,7 @@ static bool load_state(struct tail *tail, const char **offset, int64_t *created_
     return *offset != NULL;
 }
 
-/* Prints what was gathered, and empties it. */
+/* Prints the gathered text, and empties the buffer. */
 static bool print_gathered(const struct tail *tail, struct buf *gathered)
 {
     bool ok = !buf_failed(gathered);
@@ -171,8 +170,8 @@ static bool print_messages(const struct tail *tail, const char *data, size_t len
     return ok;
 }
 
-/* On a terminal, without characters that it would obey. A character that one piece
-   begins and the next one ends is kept until then. */
+/* Makes control characters visible on a terminal. A character that is cut by the end of a piece is
+ * kept until the next piece. */
 static bool print_text(struct tail *tail, const char *data, size_t len)
 {
     struct buf whole = {0}, shown = {0};
@@ -190,7 +189,7 @@ static bool print_text(struct tail *tail, const char *data, size_t len)
     return print_gathered(tail, &shown);
 }
 
-/* The other half did not come. */
+/* Prints the first half of a character whose other half never came. */
 static bool print_cut(struct tail *tail)
 {
     struct buf shown = {0};
@@ -207,7 +206,7 @@ static bool print_bytes(struct tail *tail, const char *data, size_t len)
     return cli_out(tail->cli, data, len);
 }
 
-/* One piece: see cli_read_fn. */
+/* Prints one piece: see cli_read_fn. */
 static bool take_piece(void *arg, const char *data, size_t len, const char *next)
 {
     struct tail *tail = arg;
@@ -230,7 +229,7 @@ static bool take_piece(void *arg, const char *data, size_t len, const char *next
     return ok && cli_flush(tail->cli) && (!tail->state || !moved || save_state(tail, next));
 }
 
-/* Where to begin: the state file, --offset, the beginning. */
+/* Where to begin: at the offset of the state file, else at --offset, else at the beginning. */
 static enum cli_exit find_offset(struct tail *tail, const struct ds_stream *state,
                                  const char **offset)
 {
@@ -246,7 +245,7 @@ static enum cli_exit find_offset(struct tail *tail, const struct ds_stream *stat
         return exit;
     if (!*offset)
         *offset = given ? given : DS_START;
-    /* named now: a connection that breaks before the first message would move it */
+    /* resolved once: "now" would move if the connection broke before the first message */
     if (strcmp(*offset, DS_NOW) == 0)
         *offset = state->tail;
     return CLI_DONE;
@@ -284,8 +283,8 @@ enum cli_exit cli_tail(struct cli *cli)
     tail.is_json = kind == HTTP_TYPE_JSON && !tail.raw;
     tail.is_text = kind == HTTP_TYPE_TEXT;
     if (kind == HTTP_TYPE_BINARY && tail.to_terminal && !tail.raw)
-        return cli_fail(cli, CLI_USAGE, "%s holds %s: --raw prints it to a terminal all the same",
-                        path, state.content_type);
+        return cli_fail(cli, CLI_USAGE, "%s holds %s; --raw prints it to a terminal anyway", path,
+                        state.content_type);
     tail.created_at = reading.created_at = state.created_at;
     exit = find_offset(&tail, &state, &reading.offset);
     if (exit != CLI_DONE)

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
-/* The character that text begins with and its length; 0: no UTF-8 begins like this. */
+/* Reads the first character of text. Returns its length; 0: the bytes are not UTF-8. */
 static size_t read_character(const char *text, size_t left, uint32_t *c)
 {
     static const unsigned char mask[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
@@ -43,7 +43,7 @@ static bool is_safe(uint32_t c, enum cli_terminal_kind kind)
 static void add_visible(struct buf *buf, uint32_t c)
 {
     if (c < 0x80)
-        buf_printf(buf, "^%c", (int)(c ^ 0x40)); /* of DEL, ^? */
+        buf_printf(buf, "^%c", (int)(c ^ 0x40)); /* DEL becomes ^? */
     else
         buf_printf(buf, "<U+%04X>", (unsigned)c);
 }
@@ -71,7 +71,7 @@ void cli_terminal_add_json(struct buf *buf, const char *text, size_t len)
         uint32_t c;
 
         size = read_character(text + i, len - i, &c);
-        if (size > 0 && c >= 0x7F && is_control(c)) /* the others JSON has escaped already */
+        if (size > 0 && c >= 0x7F && is_control(c)) /* JSON has escaped the others */
             buf_printf(buf, "\\u%04x", (unsigned)c);
         else
             buf_add(buf, text + i, size > 0 ? size : (size = 1));

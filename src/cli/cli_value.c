@@ -1,4 +1,4 @@
-/* The beginning of a JSON value: see cli_value.h. */
+/* An incremental JSON checker: see cli_value.h. */
 #include "cli/cli_value.h"
 
 #include <stdbool.h>
@@ -6,15 +6,15 @@
 
 #include "protocol/json_scan.h"
 
-/* What was read last, or must come next. */
+/* What was read last, or has to come next. */
 enum place {
-    START,       /* zero: before the first value */
-    VALUE,       /* behind a comma or colon */
-    FIRST_VALUE, /* behind '[': or its end */
-    FIRST_NAME,  /* behind '{': or its end */
-    NAME,        /* behind a comma in an object */
+    START,       /* 0: before the first value */
+    VALUE,       /* after a comma or colon */
+    FIRST_VALUE, /* after '[': a value or ']' */
+    FIRST_NAME,  /* after '{': a name or '}' */
+    NAME,        /* after a comma in an object */
     COLON,
-    AFTER, /* behind a value: a comma or an end, outside of everything nothing */
+    AFTER, /* after a value: a comma or a closing bracket, at depth 0 only white space */
     STRING,
     NAME_STRING,
     ESCAPE,
@@ -41,7 +41,7 @@ static bool is_in_object(const struct cli_value *value)
     return value->depth > 0 && value->open[value->depth - 1] == '{';
 }
 
-/* A number has no end of its own: it may end after these. */
+/* A number has no end mark; it may end in these places. */
 static bool may_end(int place)
 {
     return place == ZERO || place == DIGITS || place == FRACTION || place == EXPONENT_DIGITS;
@@ -96,11 +96,11 @@ static int take_after(struct cli_value *value, char c)
         return WRONG;
     if (c == ',')
         return is_in_object(value) ? NAME : VALUE;
-    /* in ASCII, both brackets close two later */
+    /* in ASCII, a closing bracket is its opening one plus 2 */
     return c == value->open[value->depth - 1] + 2 ? end_nest(value) : WRONG;
 }
 
-/* Inside a string: the bytes of a character of two to four (RFC 3629), and what a string ends. */
+/* Inside a string: multi-byte characters (RFC 3629), escapes, and the end of the string. */
 static int take_in_string(struct cli_value *value, char byte, int here)
 {
     unsigned char c = (unsigned char)byte;
@@ -127,7 +127,7 @@ static int take_in_string(struct cli_value *value, char byte, int here)
     return here;
 }
 
-/* Behind a backslash. */
+/* After a backslash. */
 static int take_escape(struct cli_value *value, char c, int here)
 {
     int back = here == ESCAPE ? STRING : NAME_STRING;
@@ -171,7 +171,7 @@ static int take_in_number(char c, int here)
     }
 }
 
-/* Between the tokens; c is no white space. */
+/* Between tokens; c is not white space. */
 static int take_token(struct cli_value *value, char c)
 {
     switch (value->at) {

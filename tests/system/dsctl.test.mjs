@@ -1,5 +1,4 @@
-// dsctl as people and scripts use it: the program itself, with a real server behind nginx and with
-// a database file.
+// The program dsctl, as people and scripts run it: on a real server behind nginx, and on a database file.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { spawn, spawnSync } from "node:child_process"
@@ -190,7 +189,7 @@ describe("help", () => {
           expect(complete(shell, option, ...(value ? ["x"] : []), "vacu"), option).toEqual(["vacuum"])
     })
 
-    test("takes names for words: none is run, none is an option", async () => {
+    test("takes names for words: runs none of them, and takes none for an option", async () => {
       const prefix = fresh("complete")
       const short = prefix.slice("/v1/stream/".length)
       const mark = path.join(folder(), "ran")
@@ -251,12 +250,12 @@ test.each([
   [["create", "a", "--ttl", "1.5h"], /--ttl takes a duration/],
   [["show", "a", "--timeout", "2d"], /--timeout takes a duration: .* from 1 to 86400 seconds/],
   [["create", "a", "--expires-at", "tomorrow"], /--expires-at/],
-  [["append", "a", "--epoch", "1"], /belong to a --producer/],
+  [["append", "a", "--epoch", "1"], /need --producer/],
   [["append", "a", "--json", "--lines"], /exclude/],
   [["tail", "a", "--sse", "--long-poll"], /exclude/],
   [["ls", "--sort", "size"], /--sort takes/],
   [["ls", "--sort", "bytes"], /--sort takes/],
-  [["fault", "add", "a"], /which fault/],
+  [["fault", "add", "a"], /name a fault/],
   [["fault", "add", "a", "--status", "99"], /--status/],
   [["fault", "add", "a", "--drop", "--probability", "2"], /--probability/],
   [["serve", "--port", "70000"], /--port/],
@@ -273,14 +272,14 @@ test.each([
   expect(code).toBe(USAGE)
 })
 
-test("nobody answers: status 5 at once", async () => {
+test("no answer: status 5 at once", async () => {
   const port = await freePort()
   const { code, err } = await ds(["show", "x", "--url", `http://127.0.0.1:${port}`])
   expect(err).toMatch(/^dsctl show: http:\/\/127.0.0.1:\d+: cannot connect: Connection refused\n$/)
   expect(code).toBe(UNREACHABLE)
 })
 
-test("sends headers with every request, to this machine by no proxy; follows no strange answer", async () => {
+test("sends headers with every request, uses no proxy to this machine, refuses strange answers", async () => {
   const seen = []
   const odd = http.createServer((request, answer) => {
     seen.push(`${request.method} ${request.headers.authorization} ${request.headers["x-more"]}`)
@@ -427,7 +426,7 @@ test("--insecure accepts a certificate that nobody vouches for; --cacert one tha
   expect((await show("--cacert", path.join(dir, "cert"))).code).toBe(DONE)
 })
 
-test("takes no 200 of another server for done, nor the same answer for ever", async () => {
+test("does not take the 200 of another server for success, nor the same answer for ever", async () => {
   let offset
   const odd = http.createServer((request, answer) => {
     answer.writeHead(200, { "content-type": "text/plain", ...(offset && { "stream-next-offset": offset }) })
@@ -438,7 +437,7 @@ test("takes no 200 of another server for done, nor the same answer for ever", as
   const url = ["--url", `http://127.0.0.1:${odd.address().port}`]
   for (const args of [["append", "a", "-t", "text/plain", "-d", "1"], ["create", "a"], ["show", "a"]]) {
     const { code, err, text } = await ds([...args, ...url])
-    expect([code, text, err]).toEqual([FAILED, "", expect.stringContaining("no server of durable streams")])
+    expect([code, text, err]).toEqual([FAILED, "", expect.stringContaining("not a server of Durable Streams")])
   }
   offset = "7"
   const { code, err, text } = await ds(["tail", "a", ...url])
@@ -453,7 +452,7 @@ describe("the life of a stream", () => {
     expect(await ok(["create", name, "-t", "text/plain", "--ttl", "1000"])).toBe(name)
     const again = await ds(["create", name, "-t", "text/plain", "--ttl", "1000"])
     expect([again.code, again.text]).toEqual([DONE, `${name}\n`])
-    expect(again.err).toContain("was there already")
+    expect(again.err).toContain("exists already")
     expect((await ds(["create", name, "-t", "text/html"])).code).toBe(CONFLICT)
 
     const tail = await ok(["append", name], { input: "hello, world\n" })
@@ -523,7 +522,7 @@ describe("the life of a stream", () => {
     expect((await ds(["create", source])).code).toBe(CONFLICT)
   })
 
-  test("rm goes on behind one that is missing", async () => {
+  test("rm continues after a stream that is missing", async () => {
     const names = [fresh(), fresh("none"), fresh()]
     await ok(["create", names[0]])
     await ok(["create", names[2]])
@@ -554,7 +553,7 @@ describe("append", () => {
     expect((await ds(["tail", name])).lines).toEqual(['[   {"a": 1},   2 ]'])
   })
 
-  test("a line that is not JSON ends it, and is named", async () => {
+  test("a line that is not JSON ends it with an error that names the line", async () => {
     const name = fresh()
     await api.create(name, "application/json")
     const { code, err } = await ds(["append", name, "--json", "--batch", "2"], {
@@ -565,7 +564,7 @@ describe("append", () => {
     expect((await ds(["tail", name])).lines).toEqual(["1", "2"])
   })
 
-  test("what is certainly no JSON is an error at once, while the input goes on", async () => {
+  test("input that cannot become JSON is an error at once, while more may come", async () => {
     const name = fresh()
     await api.create(name, "application/json")
     for (const [input, reason] of [
@@ -623,7 +622,7 @@ describe("append", () => {
     expect((await ds(["tail", name])).text).toBe(text)
   })
 
-  test("what does not fit the stream is refused", async () => {
+  test("options and data that do not fit the stream are refused", async () => {
     const [text, json] = [fresh(), fresh()]
     await api.create(text, "text/plain")
     await api.create(json, "application/json")
@@ -637,7 +636,7 @@ describe("append", () => {
     expect(await ok(["tail", json])).toBe("1")
   })
 
-  test("--close closes behind it", async () => {
+  test("--close closes the stream after the append", async () => {
     for (const option of ["--json", "--quiet"]) {
       const name = fresh()
       await api.create(name, "application/json")
@@ -647,7 +646,7 @@ describe("append", () => {
     }
   })
 
-  test("a producer goes on where it stopped; a newer epoch locks it out", async () => {
+  test("a producer continues where it stopped; a higher epoch locks it out", async () => {
     const name = fresh()
     await api.create(name, "application/json")
     const append = (n, ...more) => ds(["append", name, "-p", "p1", "--json", ...more], { input: n })
@@ -661,7 +660,7 @@ describe("append", () => {
     expect((await ds(["tail", name])).lines).toEqual(["1", "1", "2", "3"])
   })
 
-  test("two programs with one producer: what is not stored is an error", async () => {
+  test("two programs with the same producer: data that is not stored is an error", async () => {
     const name = fresh()
     await api.create(name, "text/plain")
     const args = ["append", name, "--lines", "--producer", "p"]
@@ -702,7 +701,7 @@ describe("append", () => {
       await run.done
     }
     const { code, err } = await ds(args, { input: lines.join("\n") })
-    expect([code, err]).toEqual([DONE, expect.stringMatching(/\d+ batches were stored before/)])
+    expect([code, err]).toEqual([DONE, expect.stringMatching(/\d+ batches were already stored/)])
     expect((await ds(["tail", name])).lines).toEqual(lines)
     expect((await ds(args, { input: lines.join("\n") })).code).toBe(DONE)
     expect((await api.readJson(name)).messages.length).toBe(lines.length)
@@ -714,7 +713,7 @@ describe("append", () => {
 describe("when the server fails", () => {
   afterEach(() => api.del("/_test/inject-error"))
 
-  test("busy: tried again, also a plain append", async () => {
+  test("a busy server: every request is repeated, a plain append too", async () => {
     const name = fresh()
     await api.create(name, "text/plain")
     for (const status of [503, 429]) {
@@ -736,7 +735,7 @@ describe("when the server fails", () => {
     await fault(name, { dropConnection: true, method: "POST" })
     const lost = await ds(["append", name, "-d", "a"])
     expect(lost.code).toBe(UNREACHABLE)
-    expect(lost.err).toContain("whether it was carried out is not known")
+    expect(lost.err).toContain("it is unknown whether the request was carried out")
     await fault(name, { dropConnection: true, count: 3, method: "POST" })
     await ok(["append", name, "-d", "b", "--producer", "p"])
     await fault(name, { status: 500, method: "POST" })
@@ -837,7 +836,7 @@ describe("tail", () => {
   })
 
   test.each([[[]], [["--long-poll"]]])(
-    "-f %j goes on over killed responders, new ones and a late close, without loss or repetition",
+    "-f %j survives killed and restarted responders, without loss or repetition",
     async (options) => {
       const name = fresh()
       await api.create(name, "application/json")
@@ -863,7 +862,7 @@ describe("tail", () => {
     60_000
   )
 
-  test("-f drops what came of a broken answer, and asks again from the last whole piece", async () => {
+  test("-f drops the rest of a broken answer, and continues after the last whole piece", async () => {
     const asked = []
     const answers = {
       // a whole piece; one without its control event; then the rest
@@ -906,7 +905,7 @@ describe("tail", () => {
     }
   })
 
-  test("-f from now begins behind what is there; and ends when the stream is deleted", async () => {
+  test("-f from now begins at the end, and stops when the stream is deleted", async () => {
     const name = fresh()
     await api.create(name, "text/plain", "before")
     const tail = start(["tail", "-f", name, "--offset", "now", "--show-offsets"])
@@ -920,7 +919,7 @@ describe("tail", () => {
     expect((await tail.done).code).toBe(NOT_FOUND)
   })
 
-  test("--state goes on where an earlier run stopped", async () => {
+  test("--state continues where an earlier run stopped", async () => {
     const dir = folder()
     const state = path.join(dir, "offset")
     const name = fresh()
@@ -941,7 +940,7 @@ describe("tail", () => {
     expect((await ds(["tail", name, "--state", missing])).code).toBe(FAILED)
   })
 
-  test("--state does not go on in another stream of that name", async () => {
+  test("--state does not continue in another stream of that name", async () => {
     const dir = folder()
     const name = fresh()
     const file = ["--db", server.database]
@@ -976,7 +975,7 @@ describe("tail", () => {
     }
   })
 
-  test("nor does -f, when the stream was deleted and made again meanwhile", async () => {
+  test("nor does -f, when the stream is deleted and created again meanwhile", async () => {
     // a server of which each connection meets another stream, and one whose tags mean something else
     const tags = { ours: ['"1f-19ac91e2b4a:0:3"', '"20-19ac91e2b4b:0:9"'], odd: ['"1f-7:0:3"', '"20-8:0:9"'] }
     for (const mode of ["sse", "long-poll", "catch-up"])
@@ -1018,7 +1017,7 @@ describe("tail", () => {
     expect([code, lines], tail.err).toEqual([REPLACED, ["1"]])
   })
 
-  test("a reader that leaves ends it quietly", async () => {
+  test("it ends quietly when its reader leaves", async () => {
     const name = fresh()
     await api.create(name, "application/json", JSON.stringify(numbers(0, 50_000)))
     const { stdout, stderr } = spawnSync("sh", ["-c", `"${dsctl}" tail "${name}" | head -n 2`], {
@@ -1029,7 +1028,7 @@ describe("tail", () => {
   })
 })
 
-test("closed descriptors get into nobody's way; devices and pipes stay what they are", async () => {
+test("closed descriptors do no harm; devices and pipes are not replaced", async () => {
   const name = fresh()
   await api.create(name, "text/plain", "x".repeat(10_000))
   const pipe = path.join(folder(), "pipe")
@@ -1049,7 +1048,7 @@ test("closed descriptors get into nobody's way; devices and pipes stay what they
   expect((await api.get(name)).text.length).toBe(10_000)
 })
 
-test("what root's dsctl makes belongs to whoever has the database", async () => {
+test("files that root's dsctl makes belong to the owner of the database", async () => {
   const [user, group] = process.getuid() === 0 ? [12345, 54321] : [process.getuid(), process.getgid()]
   const dir = folder()
   fs.chownSync(dir, user, group)
@@ -1129,7 +1128,7 @@ const onTerminal = (args, env = {}) =>
     input: "",
   }).stdout
 
-test("colours on a terminal alone, and not with NO_COLOR; nothing there obeys a stream", async () => {
+test("colours only on a terminal, and not with NO_COLOR; no stream controls the terminal", async () => {
   const [name, binary] = [fresh(), fresh()]
   await api.create(name, "text/plain", "a\x1b[2Jb\n")
   await api.create(binary, "image/png", "\x89PNG")
@@ -1147,7 +1146,7 @@ test("colours on a terminal alone, and not with NO_COLOR; nothing there obeys a 
   expect((await ds(["tail", name])).text).toBe("a\x1b[2Jb\n")
 })
 
-test("nor does anything obey U+009B, which is ESC [ as well: text, JSON, types, names, errors", async () => {
+test("nor does U+009B, which is ESC [ too, in text, JSON, types, names and errors", async () => {
   const csi = "\u009b31m"
   const utf8 = (text) => Buffer.from(text).toString("latin1") // as onTerminal() reads
   const [text, json, type] = [fresh(), fresh(), fresh()]
@@ -1188,7 +1187,7 @@ test("nor does anything obey U+009B, which is ESC [ as well: text, JSON, types, 
 
 // --------------------------------------------------------------------------------------- serve
 
-test("serve: prints its URL alone, forgets what is in memory, ends on SIGTERM", async () => {
+test("serve: prints only its URL, forgets what is in memory, ends on SIGTERM", async () => {
   const dir = folder()
   const serve = start(["serve", "--port", "0", "--memory", "--print-url", "--test-endpoints", "-q"], {
     cwd: dir,
@@ -1268,7 +1267,7 @@ describe("--db", () => {
     await db.ok(["fault", "add", name, "--status", "418", "--count", "2", "-m", "put"])
     expect((await ds(["create", name])).err).toContain("418")
     expect(await db.ok(["fault", "ls"])).toBe(await ok(["fault", "ls"]))
-    expect(await ok(["fault", "ls"])).toMatch(new RegExp(`^${name} +1 left +status 418 .*alone$`))
+    expect(await ok(["fault", "ls"])).toMatch(new RegExp(`^${name} +1 left +status 418 .*only \\S+$`))
     await db.ok(["fault", "clear"])
     expect(await ok(["fault", "ls"])).toBe("")
     await db.ok(["close", name])
@@ -1286,7 +1285,7 @@ const normalised = (text) =>
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "2026-01-02T03:04:05Z")
     .replace(/127\.0\.0\.1:\d+/g, "127.0.0.1:4437")
 
-test("a stranger's first half hour", async () => {
+test("a first half hour with dsctl", async () => {
   const script = path.join(root, "tests/system/dsctl/first-half-hour.sh")
   const dir = folder()
   const { stdout, stderr, status } = spawnSync("sh", [script], {

@@ -343,7 +343,7 @@ describe("an import that is killed", () => {
     }
     expect((await run(database, ["import", file])).code).toBe(4)
     const { err } = await ok(database, ["import", "--skip-existing", file])
-    expect(err).toMatch(/streams were there/)
+    expect(err).toMatch(/streams existed already/)
     const { out } = await ok(database, ["export"])
     const body = (text) => text.slice(text.indexOf("\n"))
     expect(body(out.toString()) === body(lines.join("\n"))).toBe(true)

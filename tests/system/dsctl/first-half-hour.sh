@@ -27,7 +27,7 @@ lines() {
 }
 
 chapter 'What is this?'
-try 'dsctl --help | head -n 26'
+try 'dsctl --help | head -n 24'
 try 'dsctl show hello'
 
 chapter 'A server to play with'
