@@ -68,5 +68,5 @@ test("the database is replaced beside its old log: nothing is written", { timeou
     () => server.logs()
   )
   expect(server.logs()).toMatch(/beside the log of the old one/)
-  expect(server.logs().match(/another file was put/g).length).toBe(1)
+  expect(server.logs().match(/was replaced by another file/g).length).toBe(1)
 })
