@@ -38,7 +38,7 @@ static bool load_settings(struct cli *cli)
     char *copy;
 
     if (url && db) {
-        (void)cli_fail(cli, CLI_USAGE, "--url and --db exclude each other");
+        (void)cli_fail(cli, CLI_USAGE, "--url and --db cannot be used together");
         return false;
     }
     if (!url && !db) {

@@ -327,7 +327,7 @@ static bool read_options(struct append *append)
         !cli_number(cli, "batch", 1, BATCH_MOST, &append->most))
         return false;
     if (cli_has(cli, "json") && cli_has(cli, "lines"))
-        (void)cli_fail(cli, CLI_USAGE, "--json and --lines exclude each other");
+        (void)cli_fail(cli, CLI_USAGE, "--json and --lines cannot be used together");
     else if ((cli_has(cli, "epoch") || append->resume) && !options->producer_id)
         (void)cli_fail(cli, CLI_USAGE, "--epoch and --resume need --producer");
     else if (options->seq && batches && !cli_has(cli, "data"))

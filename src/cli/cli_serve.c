@@ -103,7 +103,7 @@ enum cli_exit cli_serve(struct cli *cli)
     if (!cli_number(cli, "port", 0, 65535, &port))
         return CLI_USAGE;
     if (cli_has(cli, "database") && cli_has(cli, "memory"))
-        return cli_fail(cli, CLI_USAGE, "--database and --memory exclude each other");
+        return cli_fail(cli, CLI_USAGE, "--database and --memory cannot be used together");
     if (!script)
         return cli_fail(cli, CLI_FAILED, "the script that starts the server is not installed");
     if (cli_has(cli, "print-url"))

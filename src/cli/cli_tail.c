@@ -270,7 +270,7 @@ enum cli_exit cli_tail(struct cli *cli)
     if (!path)
         return CLI_USAGE;
     if (reading.long_poll && reading.sse)
-        return cli_fail(cli, CLI_USAGE, "--long-poll and --sse exclude each other");
+        return cli_fail(cli, CLI_USAGE, "--long-poll and --sse cannot be used together");
     if (tail.state) {
         tail.state_new = arena_printf(cli->arena, "%s.new", tail.state);
         if (!tail.state_new)
