@@ -1,6 +1,6 @@
 /*
- * dsctl's readers of foreign text: events, lines, JSON values, its own arguments. However the
- * bytes are cut on their way, what is read is the same.
+ * The parsers of dsctl: events, lines, JSON values, command lines. However the input is cut into
+ * pieces, they must read the same.
  */
 #include "fuzz.h"
 
@@ -13,7 +13,7 @@
 #include "cli/cli_sse.h"
 #include "protocol/json.h"
 
-/* What is handed over, length and text, so that two of these are equal if the events are. */
+/* Adds each event with its lengths, so that two such texts are equal only if all events are. */
 static bool note(void *arg, const char *type, const char *data, size_t len)
 {
     buf_printf(arg, "%zu %s %zu ", strlen(type), type, len);
@@ -22,7 +22,7 @@ static bool note(void *arg, const char *type, const char *data, size_t len)
     return true;
 }
 
-/* Pieces of so many bytes. */
+/* Feeds pieces of the given size. */
 static void read_events(struct buf *out, const char *data, size_t size, size_t piece)
 {
     struct cli_sse sse = {.fn = note, .arg = out};
@@ -96,7 +96,7 @@ static void check_json(const char *data, size_t size)
     arena_free(arena);
 }
 
-/* A text as a JSON string is one, whatever was in it. */
+/* Any text that is written as a JSON string is a valid one. */
 static void check_string(const char *text)
 {
     struct buf out = {0};

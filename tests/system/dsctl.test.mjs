@@ -44,7 +44,7 @@ beforeAll(async () => {
 })
 afterAll(() => server?.stop())
 
-/** Starts it; standard input stays open. `done` has code, signal, out (Buffer), text, err, lines. */
+/** Starts dsctl and leaves its standard input open. `done` resolves to code, signal, out (a Buffer), text, err and lines. */
 function start(args, { env = {}, cwd } = {}) {
   const child = spawn(dsctl, args, {
     env: cleanEnv({ DS_URL: server.url, ...env }),
@@ -54,7 +54,7 @@ function start(args, { env = {}, cwd } = {}) {
   const run = { child, out: Buffer.alloc(0), err: "" }
   child.stdout.on("data", (data) => (run.out = Buffer.concat([run.out, data])))
   child.stderr.on("data", (data) => (run.err += data))
-  child.stdin.on("error", () => {}) // it may not want to read it
+  child.stdin.on("error", () => {}) // dsctl may end before it has read everything
   run.text = () => run.out.toString()
   run.lines = () => run.text().split("\n").slice(0, -1)
   run.said = () => `${args.join(" ")}\n${run.text().slice(-2000)}\n${run.err}`
@@ -65,21 +65,21 @@ function start(args, { env = {}, cwd } = {}) {
     })
   )
   undo.push(async () => {
-    child.kill("SIGTERM") // serve has children to end
+    child.kill("SIGTERM") // serve has to end its children
     await Promise.race([run.done, sleep(20_000)])
     child.kill("SIGKILL")
   })
   return run
 }
 
-/** Runs it to its end. */
+/** Runs dsctl to its end. */
 function ds(args, { input = "", ...options } = {}) {
   const run = start(args, options)
   run.child.stdin.end(input)
   return run.done
 }
 
-/** Runs it, and expects success; answers standard output without its last line feed. */
+/** Runs dsctl, expects success, and returns standard output without its last line feed. */
 async function ok(args, options) {
   const { code, text, err } = await ds(args, options)
   expect(code, `${args.join(" ")}: ${err}`).toBe(DONE)
@@ -113,7 +113,7 @@ const zsh = `emulate -R zsh
   words=(dsctl "$@") CURRENT=$#words PREFIX=\${words[-1]}
   . ${completions}/_dsctl`
 
-/** What a shell offers for the last of these words: as it would be inserted by bash, else as it is. */
+/** What a shell offers for the last of these words; bash adds quotes, the other shells insert them later. */
 const complete = (shell, ...words) => {
   const [args, env] = {
     bash: [
@@ -124,7 +124,7 @@ const complete = (shell, ...words) => {
       ["--no-config", "-c", `source ${completions}/dsctl.fish; complete -C "$LINE"`],
       { LINE: ["dsctl", ...words].join(" "), HOME: folder() },
     ],
-    // zsh itself drops the words that begin otherwise
+    // zsh itself drops words that do not match
     zsh: [["-f", "-c", zsh, "zsh", ...words]],
   }[shell]
   const { stdout, stderr } = spawnSync(shell, args, {
@@ -213,7 +213,7 @@ describe("help", () => {
       for (const name of [...names, option]) await ok(["create", name])
       const offered = complete(shell, "tail", short)
       expect(offered).toContain(`${short}plain`)
-      // what the shell makes of them
+      // the words as the shell reads them
       const words =
         shell === "bash"
           ? spawnSync("bash", ["--norc", "-c", `printf '%s\n' ${offered.join(" ")}`], { encoding: "utf8" })
@@ -364,7 +364,7 @@ test("names, passwords and headers: from options, the URL, files and the environ
     const { code, err } = await ds(["show", "x", ...args], { env })
     expect([code, err, ...seen], `${args} ${JSON.stringify(env)}`).toEqual([DONE, "", expected])
   }
-  // a password in the name of a stream is the server's own, and none is shown
+  // the password in the URL of a stream is ignored, and no message shows a password
   expect((await ds(["show", `http://me:pw@${host}/v1/stream/x`, ...inUrl])).code).toBe(DONE)
   for (const args of [
     ["show", "http://me:secret@elsewhere/x", ...inUrl],
@@ -372,7 +372,7 @@ test("names, passwords and headers: from options, the URL, files and the environ
     ["show", "x", ...plain, "--user", "@/none/secret-less"],
     ["show", "x", ...plain, "--user", file("empty", "")],
     ["show", "x", ...plain, "--header", file("bad", "my secret")],
-    ["show", "x", ...plain, "--user", "me"], // no terminal
+    ["show", "x", ...plain, "--user", "me"], // there is no terminal to ask on
   ]) {
     const { code, err } = await ds(args)
     expect(code, args.join(" ")).not.toBe(DONE)
@@ -555,7 +555,7 @@ describe("append", () => {
     await ok(["append", name, "--json", "--batch", "4"], { input })
     expect((await ds(["tail", name])).lines).toEqual(lines.map((line) => line.trim()))
     await ok(["append", name, "--json", "--data", "[3,4]"])
-    await ok(["append", name, "--data", "[5,6]"]) // as the protocol has it: two messages
+    await ok(["append", name, "--data", "[5,6]"]) // the protocol makes two messages of an array
     expect((await ds(["tail", name])).lines.slice(-3)).toEqual(["[3,4]", "5", "6"])
   })
 
@@ -588,7 +588,7 @@ describe("append", () => {
     ]) {
       const append = start(["append", name, "--json"])
       append.child.stdin.write(input)
-      const { code, err } = await append.done // standard input is open
+      const { code, err } = await append.done // although standard input is still open
       expect([code, err]).toEqual([FAILED, expect.stringMatching(reason)])
     }
     expect((await api.readJson(name)).messages).toEqual([])
@@ -664,7 +664,7 @@ describe("append", () => {
     await api.create(name, "application/json")
     const append = (n, ...more) => ds(["append", name, "-p", "p1", "--json", ...more], { input: n })
     expect((await append("1\n")).code).toBe(DONE)
-    expect((await append("1\n")).code).toBe(DONE) // other data, though it looks the same
+    expect((await append("1\n")).code).toBe(DONE) // not a repetition: it has the next sequence number
     expect((await append("2\n", "--epoch", "1")).code).toBe(DONE)
     expect((await append("3\n", "--epoch", "1")).code).toBe(DONE)
     const zombie = await append("4\n")
@@ -778,7 +778,7 @@ describe("when the server fails", () => {
     await api.create(name, "text/plain", "x")
     await fault(name, { delayMs: 20_000 })
     const { code, err } = await ds(["tail", name, "--timeout", "1", "--retry", "0"])
-    // HEAD met the delay
+    // the HEAD request met the delay
     expect([code, err]).toEqual([UNREACHABLE, expect.stringMatching(/^dsctl tail: http[^\n]*\n$/)])
     expect(await ok(["tail", name, "--timeout", "1"])).toBe("x")
   })
@@ -878,7 +878,7 @@ describe("tail", () => {
   test("-f drops the rest of a broken answer, and continues after the last whole piece", async () => {
     const asked = []
     const answers = {
-      // a whole piece; one without its control event; then the rest
+      // a complete piece, a piece without its control event, and then the rest
       sse: [
         'event: data\ndata:[1]\n\nevent: control\ndata:{"streamNextOffset":"a&b","streamCursor":"7"}\n\n' +
           "event: data\ndata:[2]\n\n",
@@ -970,7 +970,7 @@ describe("tail", () => {
       expect(written).toMatch(/^\d+_\d+\ncreated 20\S+Z\n$/)
       expect((await ds(["tail", name, "--state", state, ...second])).code).toBe(DONE)
       await api.del(name)
-      await sleep(2) // made at another millisecond
+      await sleep(2) // so that its time of creation differs
       await make()
       await api.append(name, "application/json", "[3]")
       for (const follow of [[], ["-f"]]) {
@@ -980,7 +980,7 @@ describe("tail", () => {
       }
       expect(fs.readFileSync(state, "utf8")).toBe(written)
 
-      // as files were written before
+      // a file of an earlier version has no second line
       fs.writeFileSync(state, written.split("\n")[0] + "\n")
       expect((await ds(["tail", name, "--state", state, ...second])).lines).toEqual(["3"])
       expect(fs.readFileSync(state, "utf8")).toMatch(/^\d+_\d+\ncreated 20\S+Z\n$/)
@@ -989,7 +989,7 @@ describe("tail", () => {
   })
 
   test("nor does -f, when the stream is deleted and created again meanwhile", async () => {
-    // a server of which each connection meets another stream, and one whose tags mean something else
+    // one server has another stream at each connection; the ETag of the other server means something else
     const tags = { ours: ['"1f-19ac91e2b4a:0:3"', '"20-19ac91e2b4b:0:9"'], odd: ['"1f-7:0:3"', '"20-8:0:9"'] }
     for (const mode of ["sse", "long-poll", "catch-up"])
       for (const [whose, [first, second]] of Object.entries(tags)) {
@@ -1021,7 +1021,7 @@ describe("tail", () => {
     await api.create(name, "application/json", "[1]")
     const tail = start(["tail", "-f", name, ...db])
     await until(() => tail.lines().length === 1, tail.said)
-    tail.child.kill("SIGSTOP") // it is not to see the moment without any
+    tail.child.kill("SIGSTOP") // so that it does not see the moment without a stream
     await api.del(name)
     await sleep(2)
     await api.create(name, "application/json", "[1,2,3]")
@@ -1079,7 +1079,7 @@ test("files that root's dsctl makes belong to the owner of the database", async 
   await ok(["--db", db, "append", "/v1/stream/a"], { input: "x" })
   await ok(["--db", db, "vacuum"])
   expectOwner()
-  // an export is as little to be read by others, and one that replaces another is as that one was
+  // others may not read an export either; an export that replaces a file keeps its owner and mode
   await ok(["--db", db, "export", "-o", dump])
   expect(fs.statSync(dump).mode & 0o007).toBe(0)
   fs.chmodSync(dump, 0o604)
@@ -1092,7 +1092,7 @@ test("files that root's dsctl makes belong to the owner of the database", async 
   expect(fs.readFileSync(victim, "utf8")).toBe("precious")
   const info = fs.lstatSync(dump)
   expect([info.isFile(), info.uid, info.gid, info.mode & 0o777]).toEqual([true, user, group, 0o604])
-  // an import makes a database
+  // an import creates the database
   const other = path.join(dir, "other.db")
   await ok(["--db", other, "import", dump])
   expect(fs.statSync(other).uid).toBe(user)
@@ -1161,7 +1161,7 @@ test("colours only on a terminal, and not with NO_COLOR; no stream controls the 
 
 test("nor does U+009B, which is ESC [ too, in text, JSON, types, names and errors", async () => {
   const csi = "\u009b31m"
-  const utf8 = (text) => Buffer.from(text).toString("latin1") // as onTerminal() reads
+  const utf8 = (text) => Buffer.from(text).toString("latin1") // which is how onTerminal() decodes
   const [text, json, type] = [fresh(), fresh(), fresh()]
   await api.create(text, "text/plain", `a${csi}ü\x9b`)
   await api.append(text, "text/plain", Buffer.from([0xc2]))
@@ -1177,9 +1177,9 @@ test("nor does U+009B, which is ESC [ too, in text, JSON, types, names and error
     expect(onTerminal(args)).toContain(`x="${shown}<U+202E>"`)
   }
   expect(onTerminal(["--db", server.database, "export", type])).toContain("\\u009b31m")
-  expect((await ds(["tail", json])).text).toBe(`{"${csi}":"ü${csi}\x7f"}\n`) // to others as it is
+  expect((await ds(["tail", json])).text).toBe(`{"${csi}":"ü${csi}\x7f"}\n`) // only a terminal gets it changed
 
-  // a server that is not ours: names and errors
+  // names and errors of a foreign server
   const odd = http.createServer((request, answer) => {
     const isRegistry = request.url.startsWith(REGISTRY)
     const event = { type: "stream", key: `a\n${csi} b`, value: {}, headers: { operation: "insert" } }
@@ -1290,9 +1290,9 @@ describe("--db", () => {
   })
 })
 
-// ------------------------------------------------------------------- a stranger's first half hour
+// ------------------------------------------------------------------------------- first half hour
 
-/** Without what is different each time: times, ports, temporary folders. */
+/** Replaces times and ports, which differ in each run. */
 const normalised = (text) =>
   text
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "2026-01-02T03:04:05Z")

@@ -1,4 +1,4 @@
-/* cli_args.c: command lines, read as people type them. */
+/* cli_args.c: parses command lines as people type them. */
 #include "cli/cli_args.h"
 
 #include "unit.h"
@@ -8,7 +8,7 @@ static const struct cli_option common[] = {
 static const struct cli_option own[] = {
     {"offset", 'o', "OFFSET", ""}, {"json", 'j', NULL, ""}, {"header", 'H', "TEXT", ""}, {0}};
 
-/* Words of a line, cut at spaces; answers how many. */
+/* Cuts a line into words at its spaces. Returns their number. */
 static int cut(char *line, char **argv)
 {
     int argc = 0;
@@ -21,7 +21,7 @@ static int cut(char *line, char **argv)
 
 START_TEST(reads_options_wherever_they_stand)
 {
-    /* the line; what was given, as name=value; the operands; or the error */
+    /* a line; its options as name=value; its operands; or the error */
     static const struct {
         const char *line, *given, *operands, *error;
     } cases[] = {
@@ -79,7 +79,7 @@ START_TEST(reads_options_wherever_they_stand)
 }
 END_TEST
 
-/* The command comes first; only then is it known which options there are. */
+/* The first pass must stop at the command, whose options only the second pass knows. */
 START_TEST(leaves_what_follows_the_command_to_it)
 {
     char line[] = "-q tail --offset now x -- -y", error[100], *argv[20];

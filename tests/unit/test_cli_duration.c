@@ -1,4 +1,4 @@
-/* cli_duration.c: time spans as people write them. */
+/* cli_duration.c: durations with and without a unit. */
 #include "cli/cli_duration.h"
 
 #include "unit.h"
@@ -53,7 +53,7 @@ START_TEST(refuses_what_is_longer_than_the_most)
     ck_assert(!cli_duration_parse("2d", 86400, &seconds));
     ck_assert(!cli_duration_parse("86401", 86400, &seconds));
     ck_assert(!cli_duration_parse("1w", 86400, &seconds));
-    ck_assert(!cli_duration_parse("15250284452472w", INT64_MAX, &seconds)); /* over by a week */
+    ck_assert(!cli_duration_parse("15250284452472w", INT64_MAX, &seconds)); /* one week too many */
     ck_assert_int_eq(seconds, 86400);
     ck_assert(cli_duration_parse("15250284452471w", INT64_MAX, &seconds));
 }

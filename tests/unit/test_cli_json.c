@@ -1,4 +1,4 @@
-/* cli_json.c: fields of objects, and texts in them. */
+/* cli_json.c: finds the fields of objects, and resolves texts. */
 #include "cli/cli_json.h"
 
 #include "base/arena.h"
@@ -115,7 +115,7 @@ START_TEST(reads_numbers_and_truth)
 }
 END_TEST
 
-/* Whatever is written is valid, and reads as what it was. */
+/* Any text that is written is valid JSON, and is read back unchanged. */
 START_TEST(writes_texts_that_read_back)
 {
     static const char *const texts[] = {"", "plain", "\"quoted\" \\ \n\r\t\x01\x1f\x7f",

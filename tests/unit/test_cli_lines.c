@@ -1,9 +1,9 @@
-/* cli_lines.c: lines, however the input comes. */
+/* cli_lines.c: finds the same lines in input that arrives in any pieces. */
 #include "cli/cli_lines.h"
 
 #include "unit.h"
 
-/* The lines of text, each in brackets, fed in pieces of the given size and taken at once. */
+/* The lines of text in brackets, when it is fed in pieces of the given size. */
 static void cut(const char *text, size_t piece, struct buf *seen)
 {
     struct cli_lines lines = {0};

@@ -1,4 +1,4 @@
-/* cli_sse.c: events, wherever the network cuts them; and back what sse.c has written. */
+/* cli_sse.c: finds the same events in any pieces of bytes, and reads what sse.c writes. */
 #include "cli/cli_sse.h"
 
 #include "base/buf.h"
@@ -16,7 +16,7 @@ static bool note(void *arg, const char *type, const char *data, size_t len)
     return strcmp(type, "stop") != 0;
 }
 
-/* The events of text, fed in pieces of the given size. */
+/* The events of text, when it is fed in pieces of the given size. */
 static bool read_all(const char *text, size_t len, size_t piece, struct buf *seen)
 {
     struct cli_sse sse = {.fn = note, .arg = seen};
@@ -97,7 +97,7 @@ START_TEST(keeps_nul_bytes)
 }
 END_TEST
 
-/* What the server writes for JSON comes back to the byte, but for line breaks, which are LF. */
+/* JSON that the server writes is read back byte for byte, except that line breaks become LF. */
 START_TEST(reads_what_the_server_writes)
 {
     static const char *const piece[] = {"[",  "{\"a\":1}", ",",   " ",       "\n",  "\n\n",

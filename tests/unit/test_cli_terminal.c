@@ -1,4 +1,4 @@
-/* cli_terminal.c: what a terminal would obey is shown. */
+/* cli_terminal.c: makes control characters visible. */
 #include "cli/cli_terminal.h"
 
 #include "base/buf.h"
@@ -16,7 +16,7 @@ static void shows(const char *text, size_t len, enum cli_terminal_kind kind, con
     buf_close(&buf);
 }
 
-START_TEST(shows_what_a_terminal_would_obey)
+START_TEST(shows_control_characters)
 {
     static const struct {
         const char *text, *shown, *field;
@@ -49,7 +49,7 @@ START_TEST(shows_what_a_terminal_would_obey)
 }
 END_TEST
 
-/* Whatever bytes, in whatever order. */
+/* Every pair of bytes. */
 START_TEST(leaves_no_control_character_in_any_bytes)
 {
     for (unsigned first = 0; first < 256; first++)
@@ -71,7 +71,7 @@ START_TEST(leaves_no_control_character_in_any_bytes)
 }
 END_TEST
 
-START_TEST(escapes_in_json_what_json_does_not)
+START_TEST(escapes_in_json_the_controls_that_json_allows)
 {
     static const char text[] = "{\"a\xC2\x9B\":\"\x7F\xC3\xBC\xE2\x80\xAE\\u009b\"}";
     struct buf buf = {0};
@@ -82,5 +82,5 @@ START_TEST(escapes_in_json_what_json_does_not)
 }
 END_TEST
 
-UNIT_MAIN(cli_terminal, shows_what_a_terminal_would_obey, leaves_no_control_character_in_any_bytes,
-          escapes_in_json_what_json_does_not)
+UNIT_MAIN(cli_terminal, shows_control_characters, leaves_no_control_character_in_any_bytes,
+          escapes_in_json_the_controls_that_json_allows)

@@ -1,4 +1,4 @@
-/* cli_value.c: the beginning of a JSON value, told as soon as it is certain. */
+/* cli_value.c: tells as early as possible that input cannot become JSON. */
 #include "cli/cli_value.h"
 
 #include "protocol/json.h"
@@ -17,7 +17,7 @@ START_TEST(is_wrong_at_the_first_byte_that_cannot_be)
 {
     static const struct {
         const char *text;
-        size_t taken; /* with the wrong byte */
+        size_t taken; /* bytes, up to and including the wrong one */
     } cases[] = {
         {"Server listening on port 3000", 1},
         {"[info] hello", 2},
@@ -93,7 +93,7 @@ START_TEST(goes_as_deep_as_the_server_does)
 }
 END_TEST
 
-/* Texts of pieces at random: mostly wrong, often only just. */
+/* Random pieces of JSON: most of these texts are wrong, many of them only at the end. */
 START_TEST(takes_what_the_validator_takes)
 {
     static const char *const pieces[] = {

@@ -1,11 +1,11 @@
 #!/bin/sh
-# A stranger's first half hour with dsctl. Runs in an empty folder, with dsctl on the PATH:
+# A first half hour with dsctl. Run it in an empty folder, with dsctl on the PATH:
 #
 #   mkdir /tmp/first && cd /tmp/first && sh .../first-half-hour.sh
 #
-# What it prints is in first-half-hour.txt beside it, times and ports aside.
+# first-half-hour.txt beside it has the output, except for times and ports.
 
-# show a command as it would be typed, and run it
+# prints a command as a person would type it, and runs it
 try() {
     printf '$ %s\n' "$1"
     eval "$1" 2>&1
@@ -18,7 +18,7 @@ chapter() {
     printf '## %s\n\n' "$1"
 }
 
-# wait until a file has so many lines, ten seconds at most
+# waits until a file has a number of lines, ten seconds at most
 lines() {
     tries=100
     while [ "$(cat "$1" 2>/dev/null | wc -l)" -lt "$2" ] && [ $((tries -= 1)) -gt 0 ]; do
