@@ -1,24 +1,24 @@
 /*
- * Rows of streams that a connection has read, good for as long as nobody commits.
+ * A cache of stream rows that a connection has read, valid as long as nobody commits.
  *
- * Who polls asks for the same few streams again and again, and mostly nothing has happened. SQLite
- * knows that by the header of the log's index: 48 bytes of shared memory, there twice, which every
- * commit of every process changes, one at the sqlite3 prompt too (sqlite.org/walformat.html,
- * section 2.1). As long as they are the same, a connection takes all that it has in its page cache
- * for what is in the database; and so do we with rows:
+ * Clients that poll ask for the same few streams again and again, and usually nothing has changed.
+ * SQLite detects changes by the header of the log's index: 48 bytes of shared memory, stored twice,
+ * which every commit of every process changes, even one at the sqlite3 prompt
+ * (sqlite.org/walformat.html, section 2.1). While the header stays the same, SQLite trusts the
+ * pages in its cache, and this file trusts its rows:
  *
  *     header, SELECT, header: the same?  ── yes ──▶  the row belongs to this header
  *     header: still the same?            ── yes ──▶  a SELECT would find this row again
  *
- * Nothing but the header is read, so that no lock is needed, where SQLite takes one on the log for
- * the pages that it is going to read. Writers write the second copy first, and readers read it
- * last: where both are the same, neither is half written.
+ * Only the header is read, so no lock is needed; SQLite takes one for the pages that it will read.
+ * Writers write the second copy first and readers read it last, so if both are equal, neither is
+ * half written.
  *
- * This is done only with the documented layout, whose number the header has, and while the header
- * says that it is initialised; else nothing is kept, and every read asks the database.
+ * The cache is used only if the header has the documented layout, whose number is in it, and says
+ * that it is initialised. Otherwise nothing is kept, and every read asks the database.
  *
- * Must hold: a header that was once another one never comes back (it counts the commits, and has
- * the checksum of the last one); within a write transaction nobody asks.
+ * Must hold: an earlier header never returns, because it counts commits and has the checksum of the
+ * last one; and nobody asks the cache inside a write transaction.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -29,28 +29,29 @@
 #include "store/sqlite/store_private.h"
 
 enum {
-    LAYOUT = 3007000, /* of the log's index, the only one that walformat.html documents */
-    INITIALISED = 12, /* offset of the byte that says that the header is there */
-    ROWS = 256,       /* a power of two */
-    MOST_TEXT = 1024, /* of a row that is kept: mostly some 50 bytes */
-    HEADER = 6,       /* of 8 bytes each */
-    LOG_STATE = 2,    /* of these, those that tell one state of the log from any other */
-    LOG_STATE_END = 5,
-    REGION = 32 * 1024, /* of shared memory, as SQLite maps it */
+    LAYOUT = 3007000,   /* the only layout of the log's index that walformat.html documents */
+    INITIALISED = 12,   /* offset of the byte that says that the header is valid */
+    ROWS = 256,         /* a power of two */
+    MOST_TEXT = 1024,   /* bytes of text in a cached row; usually some 50 */
+    HEADER = 6,         /* words of 8 bytes */
+    LOG_STATE = 2,      /* the words that identify a state of the log: from here, */
+    LOG_STATE_END = 5,  /*   up to here */
+    REGION = 32 * 1024, /* bytes of shared memory, as SQLite maps it */
 };
 
 struct row {
-    uint64_t moment; /* whose it is */
+    uint64_t moment; /* the header that it belongs to */
     size_t room, text_len;
     struct stream stream;
-    char text[]; /* stream's */
+    char text[]; /* the texts of the stream */
 };
 
 struct row_cache {
-    const _Atomic uint64_t *index; /* the log's, mapped by SQLite while the connection is open */
-    uint64_t header[HEADER];       /* as it was last seen */
-    uint64_t moment;               /* counts the headers that were seen */
-    struct row *row[ROWS];         /* by hash of the path, the last one that came */
+    const _Atomic uint64_t
+        *index;              /* the log's index, which SQLite maps while the connection is open */
+    uint64_t header[HEADER]; /* the last one that was seen */
+    uint64_t moment;         /* how many headers were seen */
+    struct row *row[ROWS];   /* by hash of the path; a newer row replaces an older one */
 };
 
 static unsigned hash_of(const char *path)
@@ -60,7 +61,7 @@ static unsigned hash_of(const char *path)
     return (hash ^ hash >> 16) % ROWS;
 }
 
-/* Is it a header as it is documented? The number is in the machine's byte order. */
+/* Has the header the documented layout? Its number is in the machine's byte order. */
 static bool is_understood(const uint64_t header[static HEADER])
 {
     uint32_t layout;
@@ -69,7 +70,7 @@ static bool is_understood(const uint64_t header[static HEADER])
     return layout == LAYOUT && ((const unsigned char *)header)[INITIALISED] == 1;
 }
 
-/* False where what is there is half written, or is not understood. */
+/* False if the header is half written, or has another layout. */
 static bool read_header(const _Atomic uint64_t *index, uint64_t header[static HEADER])
 {
     for (int i = 0; i < HEADER; i++)
@@ -81,7 +82,7 @@ static bool read_header(const _Atomic uint64_t *index, uint64_t header[static HE
     return is_understood(header);
 }
 
-/* Is the header in memory whole, and the one that was last seen? Notes it if it is another one. */
+/* Is the header in shared memory complete, and the last one that was seen? Notes another one. */
 static bool is_same(struct row_cache *cache)
 {
     uint64_t header[HEADER];
@@ -95,7 +96,8 @@ static bool is_same(struct row_cache *cache)
     return false;
 }
 
-/* Where SQLite has the log's index: only after it has read something, or it would open it now. */
+/* The address of the log's index. Only after SQLite has read something, or this call would open it.
+ */
 static const void *find_index(struct store_conn *conn)
 {
     sqlite3_file *file = NULL;
@@ -116,7 +118,7 @@ uint64_t row_cache_wal_state(struct store_conn *conn)
         conn->log_index = find_index(conn);
     if (!conn->log_index || !read_header(conn->log_index, header))
         return 0;
-    /* its length and pages, the checksum of its last frame, and its salts */
+    /* the log's length and pages, the checksum of its last frame, and its salts */
     for (int i = LOG_STATE; i < LOG_STATE_END; i++)
         state = (state ^ header[i]) * UINT64_C(1099511628211) ^ state >> 29;
     return state ? state : 1;
@@ -149,7 +151,7 @@ static const char *moved(const char *text, const char *from, const char *to)
     return text ? to + (text - from) : NULL;
 }
 
-/* Texts of the stream, which are in `from`, are the same in `to`. */
+/* Moves the stream's texts from the copy `from` to the copy `to`. */
 static void move_texts(struct stream *stream, const char *from, const char *to)
 {
     stream->path = moved(stream->path, from, to);
@@ -213,7 +215,7 @@ void row_cache_put(struct store_conn *conn, const struct stream *stream)
     struct row *row;
     char *to;
 
-    if (!cache) { /* from the next time on */
+    if (!cache) { /* cache from the next read on */
         conn->rows = row_cache_new(conn);
         return;
     }

@@ -2,16 +2,16 @@
 #ifndef SCHEMA_H
 #define SCHEMA_H
 
-/* user_version of the databases of this program. Those before it were never released. */
+/* PRAGMA user_version of databases of this program. Earlier ones were never released. */
 enum { SCHEMA_VERSION = 6 };
 
-extern const char schema_schema[]; /* tables, indexes, triggers: in a new database */
-extern const char schema_views[];  /* with them */
+extern const char schema_schema[]; /* tables, indexes and triggers of a new database */
+extern const char schema_views[];  /* its views */
 
-/* What writes the registry: there while there is one. */
+/* The triggers that write the registry: created with it. */
 extern const char schema_registry[];
 
-/* The table of faults: there while clients are tested, or something is in it. */
+/* The table of faults: created when faults are wanted. */
 extern const char schema_faults[];
 
 #endif

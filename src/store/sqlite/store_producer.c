@@ -1,8 +1,8 @@
-/* Rows of the table producer: see producer.h for the rules that they serve. */
+/* Rows of the table producer; producer.h has the rules for them. */
 #include "base/log.h"
 #include "store/sqlite/store_private.h"
 
-/* Not everything that somebody may have written there is one. */
+/* Checks the values, since somebody may have written others at the sqlite3 prompt. */
 static bool is_number(sqlite3_stmt *stmt, int column)
 {
     int64_t value = sqlite3_column_int64(stmt, column);

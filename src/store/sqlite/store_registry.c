@@ -1,6 +1,6 @@
 /*
- * The registry: a stream that says which streams there are. Triggers write it
- * (sql/registry.sql); here it is switched on and off, and they come and go with it.
+ * The registry: a stream that lists the streams. Database triggers write it (sql/registry.sql).
+ * This file switches it on and off, which creates and drops the triggers.
  */
 #include <string.h>
 
@@ -11,8 +11,8 @@
 #include "store/sqlite/store_private.h"
 
 /*
- * What streams there are against what the registry says, last of each: it may be new, or have been
- * off for a while. The one look at all streams that there is, at the moment of switching on.
+ * Appends the events that a registry lacks, because it is new or was off for a while: compares all
+ * streams with the last event of each in the registry. Runs only when the registry is switched on.
  */
 static const char catch_up_sql[] =
     "CREATE TEMP TABLE said AS "
@@ -35,9 +35,9 @@ static const char catch_up_sql[] =
 static const char take_away_sql[] =
     "DROP TRIGGER IF EXISTS registry_stream_made; DROP TRIGGER IF EXISTS registry_stream_deleted; "
     "DROP TRIGGER IF EXISTS registry_stream_changed; "
-    "DROP VIEW IF EXISTS registry_event;"; /* and with it registry_append */
+    "DROP VIEW IF EXISTS registry_event;"; /* drops its trigger registry_append too */
 
-enum { TRIGGERS = 4 }; /* of registry.sql */
+enum { TRIGGERS = 4 }; /* defined in registry.sql */
 
 static bool is_off(const char *wanted)
 {
@@ -56,7 +56,7 @@ static enum ds_status run(struct store_conn *conn, const char *sql, const char *
     return store_status(conn, sqlite3_exec(conn->db, sql, NULL, NULL, NULL), doing);
 }
 
-/* The triggers, where there is a registry; else none. Inside a write transaction. */
+/* Creates the triggers if there is a registry, else drops them. Inside a write transaction. */
 static enum ds_status place_triggers(struct store_conn *conn)
 {
     int64_t id;
@@ -77,8 +77,8 @@ enum ds_status store_appoint_registry(struct store_conn *conn, int64_t id)
 }
 
 /*
- * Is it as the settings say? With a row of id 0 there is no registry. At the sqlite3 prompt the one
- * may have gone without the other.
+ * Is the registry as the settings say? Id 0 means that there is none. Somebody may have removed the
+ * stream or the triggers at the sqlite3 prompt.
  */
 static enum ds_status is_settled(struct store_conn *conn, struct arena *arena, const char *wanted,
                                  bool *settled)
@@ -99,7 +99,7 @@ static enum ds_status is_settled(struct store_conn *conn, struct arena *arena, c
     return status;
 }
 
-/* What keeps a stream from becoming the registry, or NULL. */
+/* The reason why a stream cannot become the registry, or NULL. */
 static const char *unfit(const struct stream *stream, enum ds_status life)
 {
     if (life == DS_GONE)
@@ -111,7 +111,7 @@ static const char *unfit(const struct stream *stream, enum ds_status life)
     return stream->expires_at != 0 ? "exists and expires" : NULL;
 }
 
-/* The stream that is to be the registry: the one that is there, or a new one. */
+/* Finds the stream that will be the registry, or creates it. */
 static enum ds_status find_or_make(struct store_conn *conn, struct arena *arena, const char *path,
                                    int64_t now, struct stream *stream)
 {
@@ -124,7 +124,7 @@ static enum ds_status find_or_make(struct store_conn *conn, struct arena *arena,
             log_error("DS_REGISTRY: the stream %s %s", path, reason);
         return reason ? DS_FAILED : DS_OK;
     }
-    if (status == DS_NOT_FOUND && stream->id != 0) /* an expired one is in the way */
+    if (status == DS_NOT_FOUND && stream->id != 0) /* an expired stream has the path */
         status = store_delete(conn, stream, now);
     if (status != DS_OK && status != DS_NOT_FOUND)
         return status;
@@ -156,11 +156,11 @@ static enum ds_status settle(struct store_conn *conn, struct arena *arena, const
     status = store_begin_write(conn);
     if (status != DS_OK)
         return status;
-    status = is_settled(conn, arena, wanted, &settled); /* another process may have been first */
+    status = is_settled(conn, arena, wanted, &settled); /* another process may have been faster */
     if (status == DS_OK && !settled)
         status = stmt_run_ids(conn, STMT_REGISTRY_OFF, 0, 0);
     if (status == DS_OK && !settled)
-        status = place_triggers(conn); /* there is none now */
+        status = place_triggers(conn); /* no registry now */
     if (status == DS_OK && !settled && !is_off(wanted))
         status = switch_on(conn, arena, wanted);
     if (status == DS_OK)

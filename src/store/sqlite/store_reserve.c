@@ -1,46 +1,46 @@
 /*
  * Room for deletions on a full disk.
  *
- * Whatever a transaction changes goes to the log first, a deletion too; and the log can begin anew
- * only when a checkpoint has copied all of it, for which the database's file may have to grow. On a
- * disk that appends have filled, neither would work, and nothing could ever make room. So a file
- * beside the database (DATABASE-reserve) holds blocks that nobody needs yet:
+ * Every transaction writes to the write-ahead log first, deletions too. The log can start anew only
+ * after a checkpoint has copied all of it, for which the database file may have to grow. On a disk
+ * that appends have filled, neither would work, and nothing could ever make room. So a file beside
+ * the database (DATABASE-reserve) keeps blocks that nobody needs yet:
  *
  *     database  ═════════════╤ ─ ─ ─ ─ ─ ─ ┐   growth: what a checkpoint would add to the file
  *     log       ═════════════╪═══ … ═══════╡
  *     reserve   ═════════════╧═══ growth ══╧═══ DS_RESERVE_BYTES ══┤
  *
- * Must hold: after every transaction the reserve is at least as large as the growth; and after one
- * that is not a deletion, DS_RESERVE_BYTES larger. Then room can always be made, because:
+ * Must hold: after every transaction the reserve is at least as large as the growth; after one that
+ * is not a deletion, it is also DS_RESERVE_BYTES larger. Then room can always be made, because:
  *
- *   1. Before it commits, a transaction asks store_keep_room(), in SQLite's write transaction, so
- *      that nobody else grows anything meanwhile. The reserve is made larger where it is too small.
- *      If the disk has no room for that, the transaction is refused (507) and rolled back: appends
- *      meet the end of the disk earlier than deletions. Only then do its pages go to the log; a
- *      transaction so large that some go earlier asks before that, too. So the log never takes the
- *      kept blocks.
- *   2. A checkpoint that finds the disk full is given the growth, which is what it takes, and no
- *      more (store_checkpoint_anyway). Then the log begins anew, in the blocks that it has.
- *   3. A deletion that finds the disk full has the log begin anew. That may not be enough: the log
- *      may have been cut to nothing, by a clean stop say, or somebody who reads keeps it from
- *      beginning anew. So the deletion is given the rest of the reserve but for the growth, and is
- *      tried again (commit.c). It needs a few pages, a slice of the sweep some 2 MiB.
- *   4. Whoever opens the database and finds no room for the files beside it takes it from there
- *      (store_make_way).
- *   5. The next transaction that is not a deletion makes the reserve whole again, or is refused.
- *      Deleted rows leave free pages within the database, and appends into them need no growth.
- *      Such appends go on even if other programs have taken the blocks that were given away, as
- *      long as the log has blocks to write again: so the log keeps its own while the disk is full,
- *      at a clean stop too (upkeep.c).
+ *   1. A transaction calls store_keep_room() before it commits, inside SQLite's write transaction,
+ * so that no other one grows a file meanwhile. The call enlarges a reserve that is too small. If
+ *      the disk has no room for that, the transaction is refused (507) and rolled back, so appends
+ *      find the disk full earlier than deletions. Only then do its pages go to the log; a
+ * transaction so large that pages go there earlier calls it before that, too. So the log never
+ * takes the reserved blocks.
+ *   2. A checkpoint that finds the disk full gets the growth, which is exactly what it needs
+ *      (store_checkpoint_anyway()). The log then starts anew, in the blocks that it has.
+ *   3. A deletion that finds the disk full makes the log start anew. That may not be enough: the
+ * log may have been truncated, by a clean stop for example, or a reader may keep it from starting
+ *      anew. So the deletion gets the rest of the reserve except for the growth, and is tried again
+ *      (batch.c). It needs a few pages; a slice of the sweep needs some 2 MiB.
+ *   4. A process that opens the database and has no room for the files beside it takes the room
+ * from the reserve (store_make_way()).
+ *   5. The next transaction that is not a deletion fills the reserve again, or is refused. Deleted
+ *      rows leave free pages in the database, and appends into them need no growth. Such appends go
+ *      on even if other programs have taken the blocks that were given away, as long as the log has
+ *      blocks to overwrite. So while the disk is full, the log keeps its blocks, even at a clean
+ * stop (upkeep.c).
  *
- * We do not measure the free room: the file system decides, by giving us blocks or refusing them,
- * so quotas and other programs' files count as well. Only a program that writes all the time may
- * take blocks that we give away before we use them. A limit on the size of files (RLIMIT_FSIZE) is
- * not about blocks: no transaction makes the database larger than that (store_connection.c).
+ * We never measure free space. The file system decides by granting or refusing blocks, so quotas
+ * and other programs' files count too. Only a program that writes all the time can take blocks
+ * between our giving them away and our using them. A limit on file sizes (RLIMIT_FSIZE) is another
+ * matter: no transaction makes the database larger than that (store_connection.c).
  *
- * The state is the size of the file, which all processes see, and not a hint: a size that is not a
- * whole number of blocks says that the disk had no room when the reserve was to grow (struct look,
- * low). Upkeep tries again each second.
+ * The state is the size of the file, which all processes see. A size that is not a whole number of
+ * blocks says that the disk had no room when the reserve last had to grow (struct look, low).
+ * Upkeep tries again each second.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,12 +56,12 @@
 #include "store/sqlite/store_private.h"
 
 enum {
-    BLOCK = 4096,                  /* sizes are whole ones, or one byte less */
-    MARGIN_BYTES = 64 * 1024,      /* for what a checkpoint writes besides */
-    START_BYTES = 2 * 1024 * 1024, /* of the files that are made when a database is opened */
+    BLOCK = 4096,                  /* bytes: sizes are whole multiples, or one byte less */
+    MARGIN_BYTES = 64 * 1024,      /* for other writes of a checkpoint */
+    START_BYTES = 2 * 1024 * 1024, /* for files that SQLite creates when it opens a database */
 };
 
-/* The reserve as its file says. */
+/* The state of the reserve, from the size of its file. */
 struct look {
     bool there, low;
     int64_t bytes; /* in whole blocks */
@@ -94,7 +94,8 @@ bool store_is_low(const struct store *store)
     return look.there && look.low;
 }
 
-/* Whoever may write the database may write this; and nobody has us write another file. */
+/* Sets the owner, so that every user of the database may write it; refuses a file of other users.
+ */
 static int take(int fd, const char *name, struct store *store)
 {
     fd = descriptor_high(fd);
@@ -105,7 +106,7 @@ static int take(int fd, const char *name, struct store *store)
             place_give(fd, store->config->database);
         return fd;
     }
-    store->no_reserve = true; /* said once */
+    store->no_reserve = true; /* logged once */
     (void)close(fd);
     errno = EACCES;
     return -1;
@@ -144,7 +145,7 @@ static bool cut(int fd, int64_t bytes)
     return ftruncate(fd, bytes) == 0;
 }
 
-/* One line for each time that it becomes so, whichever process notices. */
+/* Logs each time that the disk becomes full, from whichever process notices first. */
 static void mark(const struct store *store, int fd, struct look before, int64_t bytes, bool low)
 {
     int64_t size = low && bytes > 0 ? bytes - 1 : bytes;
@@ -158,7 +159,7 @@ static bool is_no_room(int error)
     return error == ENOSPC || error == EDQUOT;
 }
 
-/* A larger file than the process may write: SIGXFSZ would end it. */
+/* Is this more than the process may write to a file? SIGXFSZ would end it. */
 static bool is_beyond_limit(int64_t bytes)
 {
     struct rlimit limit;
@@ -167,7 +168,7 @@ static bool is_beyond_limit(int64_t bytes)
            (uint64_t)bytes > limit.rlim_cur;
 }
 
-/* 0, or why there is no reserve of that size; it has at least its size of before. */
+/* Grows the file. 0, or an errno; the file never gets smaller. */
 static int extend(int fd, int64_t before, int64_t bytes)
 {
     if (bytes <= before)
@@ -181,9 +182,9 @@ static int64_t round_up(int64_t bytes)
 }
 
 /*
- * Makes the reserve as large as `least`, or `ample` where there is room for that: then it is not to
- * be done in each transaction. DS_NO_SPACE: there is not. The mark of a full disk stays for upkeep
- * to take away.
+ * Grows the reserve to `ample` bytes, so that not every transaction has to, or to `least` if the
+ * disk has room for no more. DS_NO_SPACE if it has not even that. Only upkeep removes the mark of a
+ * full disk.
  */
 static enum ds_status grow(struct store *store, int64_t least, int64_t ample, struct look *look)
 {
@@ -194,7 +195,7 @@ static enum ds_status grow(struct store *store, int64_t least, int64_t ample, st
 
     error = fd < 0 ? errno : extend(fd, before.bytes, ample);
     if (fd >= 0 && is_no_room(error)) {
-        (void)cut(fd, before.bytes); /* what it has got may be what the rest needs */
+        (void)cut(fd, before.bytes); /* the blocks that it got may be those that the rest needs */
         error = extend(fd, before.bytes, got = least);
         low = true;
     }
@@ -209,13 +210,13 @@ static enum ds_status grow(struct store *store, int64_t least, int64_t ample, st
     if (is_no_room(error))
         return DS_NO_SPACE;
     store->no_reserve = true;
-    if (error != EFBIG) /* else the limit keeps the database small */
+    if (error != EFBIG) /* otherwise the limit of pages refuses the transaction */
         log_warn("%s-reserve cannot be made (%s): a full disk will refuse deletions too",
                  store->config->database, strerror(error));
     return DS_OK;
 }
 
-/* The end of the database as this transaction leaves it, in bytes. */
+/* Finds where the database ends after this transaction, in bytes. */
 static enum ds_status find_end(struct store_conn *conn, int64_t *end)
 {
     int64_t pages;
@@ -229,7 +230,7 @@ static enum ds_status find_end(struct store_conn *conn, int64_t *end)
     return status;
 }
 
-/* What a checkpoint would add to the file. */
+/* How many bytes a checkpoint would add to the file. */
 static int64_t growth_to(const struct store *store, int64_t end)
 {
     struct stat info;
@@ -238,7 +239,7 @@ static int64_t growth_to(const struct store *store, int64_t end)
     return end > size ? end - size : 0;
 }
 
-/* What the log has, and writes again after the next checkpoint. */
+/* How many bytes of log there are to overwrite after the next checkpoint. */
 static int64_t log_bytes(const struct store *store)
 {
     char name[PLACE_NAME_SIZE];
@@ -263,7 +264,7 @@ enum ds_status store_keep_room(struct store_conn *conn, bool deletes)
     if (status != DS_OK)
         return status;
     look = look_at(store);
-    /* mostly nothing is new: a file only grows, unless it is written anew, and becomes shorter */
+    /* usually nothing has changed: files only grow, unless they are rewritten and become shorter */
     if (look.bytes == conn->reserve_seen && end >= conn->end_seen && end <= conn->end_kept) {
         conn->end_seen = end;
         return DS_OK;
@@ -272,7 +273,7 @@ enum ds_status store_keep_room(struct store_conn *conn, bool deletes)
     least = round_up(growth + spare);
     if (look.bytes < least)
         status = grow(store, least, least + round_up(spare), &look);
-    if (status == DS_NO_SPACE && !deletes && growth == 0) { /* of its own it needs nothing */
+    if (status == DS_NO_SPACE && !deletes && growth == 0) { /* it needs no reserve for itself */
         least = round_up(spare / 2 - log_bytes(store));
         return look.bytes < least ? grow(store, least, least, &look) : DS_OK;
     }
@@ -295,7 +296,7 @@ void store_note_full(struct store_conn *conn)
     (void)close(fd);
 }
 
-/* Gives away all but so many bytes. */
+/* Gives blocks back to the disk, all but so many bytes. */
 static bool release(struct store *store, int64_t but)
 {
     struct look before = look_at(store);
@@ -308,7 +309,7 @@ static bool release(struct store *store, int64_t but)
     return true;
 }
 
-/* Gives a checkpoint what it takes. */
+/* Gives a checkpoint the blocks that it needs. */
 static bool give_growth(struct store_conn *conn)
 {
     int64_t end, kept;
@@ -319,7 +320,7 @@ static bool give_growth(struct store_conn *conn)
     return release(conn->store, kept > 0 ? kept : 0);
 }
 
-/* What is kept becomes the growth, and `spare` more if there is room, with the write lock. */
+/* Resizes the reserve to the growth, plus `spare` bytes if there is room. Under the write lock. */
 static void keep_growth(struct store_conn *conn, int64_t spare)
 {
     struct store *store = conn->store;
@@ -343,7 +344,8 @@ enum ds_status store_checkpoint_anyway(struct store_conn *conn, bool leaving)
         return status;
     status = store_checkpoint(conn, leaving);
     if (status != DS_OK && store_begin_write(conn) == DS_OK) {
-        keep_growth(conn, conn->store->config->reserve_bytes); /* what it has not taken, it will */
+        keep_growth(conn,
+                    conn->store->config->reserve_bytes); /* keep what the next try will need */
         store_rollback(conn);
     }
     return status;
@@ -355,8 +357,8 @@ bool store_begin_reclaim(struct store_conn *conn)
         (void)store_checkpoint_anyway(conn, false);
     if (store_lock_write(conn) == DS_BUSY)
         return false;
-    keep_growth(conn, 0); /* and nobody takes more until this deletion has committed */
-    /* else all that becomes free is overwritten with zeros, by way of the log */
+    keep_growth(conn, 0); /* the lock keeps others from taking it before this deletion commits */
+    /* otherwise SQLite writes zeros over everything that is freed, through the log */
     (void)stmt_ask_int(conn, "PRAGMA secure_delete", &conn->secure_delete);
     (void)sqlite3_exec(conn->db, "PRAGMA secure_delete = OFF", NULL, NULL, NULL);
     return true;
@@ -370,7 +372,7 @@ void store_end_reclaim(struct store_conn *conn)
     (void)sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
 }
 
-/* As large as is ample, and room for as much again, or the disk would be full in a moment. */
+/* Removes the mark if the reserve can be made ample and as much again stays free on the disk. */
 static void mend(struct store *store, int64_t growth, struct look look)
 {
     int64_t ample = round_up(growth + 2 * store->config->reserve_bytes);
@@ -392,7 +394,7 @@ void store_mend_reserve(struct store_conn *conn)
     struct look look = look_at(store);
     int64_t most = store->config->wal_bytes + 2 * store->config->reserve_bytes, end;
 
-    /* the log may have been long once */
+    /* it was made for a log that was longer */
     if (!store_has_reserve(store) || !look.there || (!look.low && look.bytes <= most) ||
         store_begin_write(conn) != DS_OK)
         return;

@@ -1,8 +1,8 @@
 /*
- * Every SQL statement that a request can reach, and the one way to run them.
+ * Every SQL statement that a request can reach, and the functions that run them.
  *
- * To add one: its name in enum stmt (store_private.h), its SQL here. test_store.c prepares them
- * all and refuses any that scans a table.
+ * To add a statement, add its name to enum stmt (store_private.h) and its SQL here. test_store.c
+ * prepares all of them, and fails if one scans a table.
  */
 #include <errno.h>
 
@@ -17,13 +17,13 @@ enum { MINUTE_MS = 60000 };
     "closed_epoch, closed_seq, ttl_seconds, expires_at, last_seq, source_id, fork_position, "      \
     "fork_offset, fork_sub_offset, deleted_at, registry FROM stream "
 
-/* from the row that holds position ?2 up to position ?3 */
+/* from the row that contains position ?2 up to position ?3 */
 #define MESSAGES_FROM                                                                              \
     "FROM message WHERE stream_id = ?1 AND position >= "                                           \
     "ifnull((SELECT max(position) FROM message WHERE stream_id = ?1 AND position <= ?2), ?2) "     \
     "AND position < ?3 ORDER BY position"
 
-/* in the order of read_row() in store_fault.c */
+/* the columns of read_row() in store_fault.c */
 #define FAULT_COLUMNS                                                                              \
     "SELECT path, method, count, probability, delay_ms, jitter_ms, drop_connection, status, "      \
     "retry_after, truncate_body_bytes, corrupt_body, sse_event_type, sse_event_data FROM faults "
@@ -56,14 +56,14 @@ const char *const stmt_sql[STMT_COUNT] = {
                           "AND ?2 <= ?3 + ttl_seconds * 1000",
     [STMT_STREAM_DELETE] = "DELETE FROM stream WHERE id = ?1",
     [STMT_STREAM_MARK_DELETED] = "UPDATE stream SET deleted_at = ?2 WHERE id = ?1",
-    /* the ancestor of a deleted fork, if it was waiting for that */
+    /* deletes the source of a deleted fork, if that is deleted too and has no other fork */
     [STMT_STREAM_COLLECT] =
         "DELETE FROM stream WHERE id = ?1 AND deleted_at IS NOT NULL "
         "AND NOT EXISTS (SELECT 1 FROM stream AS fork WHERE fork.source_id = ?1)",
     [STMT_STREAM_HAS_FORKS] = "SELECT EXISTS (SELECT 1 FROM stream WHERE source_id = ?1)",
     [STMT_STREAM_EXPIRED] = "SELECT id FROM stream WHERE expires_at <= ?1 AND deleted_at IS NULL "
                             "ORDER BY expires_at LIMIT ?2",
-    /* deleted streams whose last fork went at the sqlite3 prompt */
+    /* deleted streams whose last fork was removed at the sqlite3 prompt */
     [STMT_STREAM_ORPHANED] =
         "SELECT id FROM stream AS s WHERE deleted_at IS NOT NULL "
         "AND NOT EXISTS (SELECT 1 FROM stream AS fork WHERE fork.source_id = s.id) LIMIT ?1",
@@ -82,7 +82,7 @@ const char *const stmt_sql[STMT_COUNT] = {
                          "WHERE stream_id = ?1 AND position < ?2 ORDER BY position",
     [STMT_MESSAGE_COUNT] =
         "SELECT count(*) FROM message WHERE stream_id = ?1 AND position < ?2 AND part = 0",
-    /* by id: comparing would miss a damaged position again and again */
+    /* by id, since a comparison would never match a damaged position */
     [STMT_MESSAGE_DELETE] =
         "DELETE FROM message WHERE id IN "
         "(SELECT id FROM message WHERE stream_id = ?1 ORDER BY position LIMIT ?2)",
@@ -111,7 +111,7 @@ const char *const stmt_sql[STMT_COUNT] = {
         "sse_event_data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     [STMT_FAULT_CLEAR] = "DELETE FROM faults WHERE path = ?1",
     [STMT_FAULT_CLEAR_ALL] = "DELETE FROM faults",
-    /* json_patch() takes the members away that are null */
+    /* json_patch() removes members that are null */
     [STMT_FAULT_LIST] =
         "SELECT json_group_array(json_patch('{}', json_object('path', path, 'method', method, "
         "'count', count, 'probability', nullif(probability, 1), 'delayMs', delay_ms, "
@@ -121,8 +121,8 @@ const char *const stmt_sql[STMT_COUNT] = {
         "'corruptBody', CASE WHEN corrupt_body THEN json('true') END, "
         "'injectSseEvent', CASE WHEN sse_event_type IS NOT NULL THEN "
         "json_object('eventType', sse_event_type, 'data', sse_event_data) END))) "
-        "FROM faults WHERE path >= '/'", /* all of them, in order */
-    /* type and value of each, in the order of fields[] in store_fault.c */
+        "FROM faults WHERE path >= '/'", /* all faults, by path */
+    /* type and value of each field, in the order of fields[] in store_fault.c */
     [STMT_FAULT_PARSE] = "SELECT json_type(?1)" JSON_FIELD("path") JSON_FIELD("method")
         JSON_FIELD("count") JSON_FIELD("probability") JSON_FIELD("delayMs") JSON_FIELD("jitterMs")
             JSON_FIELD("dropConnection") JSON_FIELD("status") JSON_FIELD("retryAfter")
@@ -140,10 +140,11 @@ static bool is_of_space(int error)
     return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }
 
-/* A quota, a limit on the size of files, no room for the log's index: SQLite tells them apart. */
+/* Is this one of SQLite's errors that mean a full disk: a quota, a file size limit, no room for the
+   log's index? */
 static bool is_no_room(struct store_conn *conn, int code)
 {
-    int last = errno, error; /* SQLite does not note that of a COMMIT */
+    int last = errno, error; /* SQLite keeps no errno of a failed COMMIT */
 
     if ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CANTOPEN)
         return (code & 0xff) == SQLITE_FULL;
@@ -151,7 +152,8 @@ static bool is_no_room(struct store_conn *conn, int code)
     return is_of_space(last) || is_of_space(error);
 }
 
-/* A full disk is met with each request: the reserve's mark says so once (store_reserve.c). */
+/* Every request meets a full disk, so this logs it rarely; the reserve logs it once
+ * (store_reserve.c). */
 static enum ds_status say_full(const struct store_conn *conn, const char *doing)
 {
     static _Atomic int64_t next;

@@ -1,21 +1,21 @@
 /*
- * Rows of the table stream: finding, making, changing and deleting them.
+ * Rows of the table stream: finding, inserting, changing and deleting them.
  *
- * A stream's life as clients see it follows from three things, the same everywhere (life_of):
+ * Three things decide which state of a stream clients see (state_of()):
  *
  *                      nothing reads it        forks read it
  *     live             200 …                   200 …
  *     expired          404, path free          410, path taken
  *     deleted          no row                  410, path taken   (deleted_at)
  *
- * An expired stream's row stays until somebody needs the path or the sweep comes by; nobody can
- * tell the difference. Forks are counted by looking for them in an index: a count that is kept
- * could be wrong.
+ * The row of an expired stream stays until its path is needed or the sweep finds it; clients see no
+ * difference. Whether a stream has forks is looked up in an index, since a stored count could be
+ * wrong.
  *
- * A damaged file, or a statement at the sqlite3 prompt, may have left anything in a row. Must hold:
- * values from read_row() are within the bounds that all callers rely on; a source is older than its
- * forks, so that a walk along sources comes to an end. Clients do not get a row with other values
- * (DS_FAILED), but it can be deleted.
+ * A damaged file, or a statement at the sqlite3 prompt, may have put any value into a row. Must
+ * hold: values from read_row() are within the bounds that all callers rely on, and a source is
+ * older than its forks, so that following sources always ends. A row with other values is reported
+ * as DS_FAILED, but it can be deleted.
  */
 #include <assert.h>
 #include <string.h>
@@ -28,17 +28,17 @@
 #include "protocol/offset.h"
 #include "store/sqlite/store_private.h"
 
-enum { LONGEST_NAME = 65536 }; /* as DS_MAX_HEADER_BYTES and DS_MAX_PATH_BYTES at the most */
+enum { LONGEST_NAME = 65536 }; /* the highest DS_MAX_HEADER_BYTES and DS_MAX_PATH_BYTES */
 
-#define NOT_NULL    INT64_MIN                 /* such a column always has a value */
-#define MOST_NUMBER INT64_C(9007199254740991) /* of producers, and of seconds: 2^53-1 */
+#define NOT_NULL    INT64_MIN                 /* this column is never NULL */
+#define MOST_NUMBER INT64_C(9007199254740991) /* for producers and for seconds: 2^53-1 */
 
-/* A row that is being read. */
+/* The row under read_row(). */
 struct reading {
     struct arena *arena;
     sqlite3_stmt *stmt;
-    const char *damage; /* the first column that makes no sense, or NULL */
-    bool failed;        /* no memory */
+    const char *damage; /* the first column with an invalid value, or NULL */
+    bool failed;        /* out of memory */
 };
 
 static void blame(struct reading *reading, int column)
@@ -58,7 +58,7 @@ static const char *copy_bytes(struct reading *reading, int column, size_t *len)
     return copy;
 }
 
-/* NULL where the column is. */
+/* NULL if the column is NULL. */
 static const char *optional_text(struct reading *reading, int column)
 {
     size_t len;
@@ -68,7 +68,7 @@ static const char *optional_text(struct reading *reading, int column)
     return copy_bytes(reading, column, &len);
 }
 
-/* Of one line, which headers may carry. */
+/* A text of one line, which a header can carry. */
 static const char *line(struct reading *reading, int column)
 {
     const char *text = optional_text(reading, column);
@@ -83,7 +83,7 @@ static const char *line(struct reading *reading, int column)
     return "";
 }
 
-/* absent: where the column is NULL. 0 where it is no such number. */
+/* `absent` if the column is NULL; 0 if it is not a number in range. */
 static int64_t number(struct reading *reading, int column, int64_t least, int64_t most,
                       int64_t absent)
 {
@@ -97,7 +97,7 @@ static int64_t number(struct reading *reading, int column, int64_t least, int64_
     return 0;
 }
 
-/* A time, or 0 where there is none: at the prompt, 0 is one as well. */
+/* A time, or 0 if there is none. */
 static int64_t optional_time(struct reading *reading, int column)
 {
     int64_t value = number(reading, column, INT64_MIN, INT64_MAX, 0);
@@ -125,7 +125,7 @@ static void read_closing(struct reading *reading, struct stream *stream)
     stream->closed_seq = number(reading, 9, 0, MOST_NUMBER, NOT_NULL);
 }
 
-/* In the order of STREAM_COLUMNS. */
+/* The columns of STREAM_COLUMNS. */
 static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct stream *stream)
 {
     struct reading reading = {.arena = arena, .stmt = stmt};
@@ -153,7 +153,7 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct s
     return DS_OK;
 }
 
-/* hold: the read transaction goes on until store_end_read(), for the statement is not reset. */
+/* hold: the statement is not reset, so the read transaction lasts until store_end_read(). */
 static enum ds_status load(struct store_conn *conn, struct arena *arena, sqlite3_stmt *stmt,
                            bool hold, struct stream *stream)
 {
@@ -216,7 +216,7 @@ int64_t store_renewed(struct store_conn *conn, const struct stream *stream, int6
 {
     int64_t until = stream->ttl_seconds < 0 ? 0 : renewal_find(conn->store->hints, stream->id);
 
-    /* a read in the past cannot have renewed it for longer than one of now would: that is damage */
+    /* a later time than a read would set now can only be damage */
     return until > now && (until - now - HINTS_SLACK_MS + 999) / 1000 > stream->ttl_seconds ? 0
                                                                                             : until;
 }
@@ -228,8 +228,8 @@ static bool has_expired(struct store_conn *conn, const struct stream *stream, in
     return store_renewed(conn, stream, now) <= now;
 }
 
-/* The drawing at the top. */
-static enum ds_status life_of(struct store_conn *conn, const struct stream *stream, int64_t now)
+/* The drawing at the top of this file. */
+static enum ds_status state_of(struct store_conn *conn, const struct stream *stream, int64_t now)
 {
     bool forks = false;
     enum ds_status status;
@@ -254,7 +254,7 @@ enum ds_status store_find(struct store_conn *conn, struct arena *arena, const ch
 {
     enum ds_status status = load_path(conn, arena, path, false, stream);
 
-    return status == DS_OK ? life_of(conn, stream, now) : status;
+    return status == DS_OK ? state_of(conn, stream, now) : status;
 }
 
 enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
@@ -262,7 +262,7 @@ enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64
 {
     enum ds_status status = load_id(conn, arena, id, false, stream);
 
-    return status == DS_OK ? life_of(conn, stream, now) : status;
+    return status == DS_OK ? state_of(conn, stream, now) : status;
 }
 
 enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const char *path,
@@ -276,10 +276,10 @@ enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const ch
     status = load_path(conn, arena, path, true, stream);
     if (status != DS_OK)
         return status;
-    /* not a fork: reading it takes more statements than one, which must be of one moment */
+    /* only if it is not a fork: reading a fork takes several statements of one transaction */
     if (stream->source_id == 0 && stream->deleted_at == 0 && !stream->damage)
         row_cache_put(conn, stream);
-    return life_of(conn, stream, now);
+    return state_of(conn, stream, now);
 }
 
 enum ds_status store_hold_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
@@ -287,7 +287,7 @@ enum ds_status store_hold_id(struct store_conn *conn, struct arena *arena, int64
 {
     enum ds_status status = load_id(conn, arena, id, true, stream);
 
-    return status == DS_OK ? life_of(conn, stream, now) : status;
+    return status == DS_OK ? state_of(conn, stream, now) : status;
 }
 
 static void bind_or_null(sqlite3_stmt *stmt, int index, int64_t value, bool present)
@@ -394,7 +394,7 @@ enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_
     return stmt_run(conn, stmt);
 }
 
-/* Takes away the deleted ancestors that nothing reads any more, from the nearest on. */
+/* Deletes the deleted ancestors that no fork reads any more, the nearest first. */
 static enum ds_status collect_sources(struct store_conn *conn, struct arena *arena, int64_t id)
 {
     struct stream source;
@@ -421,9 +421,10 @@ enum ds_status store_delete(struct store_conn *conn, const struct stream *stream
     if (status == DS_OK)
         status = forks ? stmt_run_ids(conn, STMT_STREAM_MARK_DELETED, stream->id, now)
                        : stmt_run_ids(conn, STMT_STREAM_DELETE, stream->id, 0);
-    if (status == DS_OK && stream->deleted_at == 0) /* else it was told then */
+    if (status == DS_OK &&
+        stream->deleted_at == 0) /* otherwise the event was noted when it was marked deleted */
         stream_events_note(conn, DS_EVENT_DELETED, stream, now);
-    duty_round_soon(conn->store->hints); /* its messages are to be cleared away */
+    duty_round_soon(conn->store->hints); /* the sweep will delete its messages */
     if (forks)
         return status;
     if (status != DS_OK || stream->source_id == 0)

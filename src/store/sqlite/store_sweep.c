@@ -1,12 +1,13 @@
 /*
- * Clearing away what clients can no longer see, a slice at a time, so that a stream of a million
- * messages is gone at once and nobody waits for its rows.
+ * The sweep: deletes expired streams and the rows of deleted ones, one slice at a time. The
+ * deletion of a stream with a million messages therefore returns at once, and other writes wait for
+ * one slice at most.
  */
 #include <string.h>
 
 #include "store/sqlite/store_private.h"
 
-/* Expired streams end as if they had been deleted at this moment. */
+/* Deletes expired streams as if by a request. */
 static enum ds_status end_expired(struct store_conn *conn, struct arena *arena, int64_t now,
                                   int64_t ended[static SWEEP_STREAMS], size_t *n)
 {
@@ -29,7 +30,7 @@ static enum ds_status end_expired(struct store_conn *conn, struct arena *arena, 
 
         status = store_load_id(conn, arena, ids[i], &stream);
         renewed = status == DS_OK ? store_renewed(conn, &stream, now) : 0;
-        if (renewed > now) { /* read just now: save that instead */
+        if (renewed > now) { /* a read has renewed it: save the renewal instead */
             status = store_renew(conn, ids[i], renewed, now);
             continue;
         }
@@ -60,15 +61,15 @@ enum ds_status store_sweep_orphaned(struct store_conn *conn, struct arena *arena
         status = store_load_id(conn, arena, ids[i], &stream);
         if (status == DS_OK)
             status = store_delete(conn, &stream, now);
-        else if (status == DS_NOT_FOUND) /* went with one before it */
+        else if (status == DS_NOT_FOUND) /* deleted together with an earlier one */
             status = DS_OK;
     }
     return status;
 }
 
 /*
- * The rows of a slice: limited in number and bytes, so that nobody waits long, but one at least: a
- * JSON message of any size is one row. Payloads are not read.
+ * Chooses the rows of a slice, limited in number and bytes, but at least one, since a JSON message
+ * of any size is one row. Does not read payloads.
  */
 static enum ds_status measure_slice(struct store_conn *conn, int64_t stream_id, int64_t *rows)
 {
@@ -94,7 +95,7 @@ static enum ds_status measure_slice(struct store_conn *conn, int64_t stream_id, 
     return status;
 }
 
-/* A slice of one deleted stream's rows; its garbage row goes with the last of them. */
+/* Deletes a slice of one deleted stream's rows, and with the last slice its row in garbage. */
 static enum ds_status clear_garbage(struct store_conn *conn, bool *more)
 {
     int64_t stream_id = 0, rows;

@@ -1,22 +1,21 @@
 /*
- * The commits that a killed process has left in the log.
+ * Commits that a killed process has left unsynced in the write-ahead log.
  *
- * A process may be killed between writing a commit to the log and syncing it. Other processes that
- * have the database open do not see that commit, because SQLite puts it into the log's index only
- * after the sync. But if none has, the next process makes the index anew, finds the whole commit in
- * the log, and takes it for committed: readers see it, and a repeated request is answered as
- * carried out, although nothing is written or synced. A power cut could then undo an acknowledged
- * write.
+ * A process may be killed between writing a commit to the log and syncing it. Processes that have
+ * the database open do not see that commit, because SQLite adds it to the log's index only after
+ * the sync. But if no process has it open, the next one rebuilds the index, finds the complete
+ * commit in the log and accepts it: readers see it, and a repeated request is answered as done,
+ * although nothing was synced. A power cut could then undo an acknowledged write.
  *
- * So a process that opens a database syncs the log, and the folder that has its name, before it
- * gives any answer; unless the log is as the last synced commit has left it. After each commit that
- * SQLite has synced, the committing process notes the state of the log in the hints file: a number
- * made of the checksum of the last frame and the salts of the log (row_cache_wal_state()). The
- * hints file may be wrong, but it has the number of a log that was not synced only by a chance of
- * one in 2^64; a restart of the machine clears it.
+ * So a process that opens a database syncs the log and its folder before it answers anything,
+ * unless the log is in the state that the last synced commit has left. After each commit that
+ * SQLite has synced, the committing process notes the log's state in the hints file: a number made
+ * from the checksum of the last frame and the salts of the log (row_cache_wal_state()). Even a
+ * damaged hints file has the number of an unsynced log only with a chance of one in 2^64, and a
+ * restart of the machine clears it.
  *
- * From then on one of the process's connections stays open (store.first, until store_connect()
- * gives it to the committer), so that it never makes the index anew.
+ * Afterwards the process keeps one connection open (store.first, until store_connect() gives it to
+ * the committer), so that it never rebuilds the index.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +29,7 @@
 #include "hints/hints.h"
 #include "store/sqlite/store_private.h"
 
-/* SQLite locks the database and its index, not these files: closing one of these loses no lock. */
+/* Opening and closing these files loses no lock: SQLite locks only the database and its index. */
 static bool sync_file(const char *name, bool *empty)
 {
     int fd = descriptor_high(open(name, O_RDONLY | O_CLOEXEC));
@@ -73,7 +72,7 @@ enum ds_status store_sync_log(struct store_conn *conn)
 
     if (state == 0 || state != hints_wal_synced(hints)) {
         status = sync_both(conn->store->config);
-        /* somebody may have committed meanwhile, and not have synced yet */
+        /* another process may have committed meanwhile, and not synced yet */
         if (status == DS_OK && row_cache_wal_state(conn) == state)
             hints_note_wal_synced(hints, state);
     }

@@ -20,7 +20,7 @@ void store_end_read(struct store_conn *conn)
     conn->held = NULL;
     if (!sqlite3_get_autocommit(conn->db))
         (void)stmt_run_ids(conn, STMT_COMMIT, 0, 0);
-    if (!sqlite3_get_autocommit(conn->db)) /* or the connection would be stuck in it */
+    if (!sqlite3_get_autocommit(conn->db)) /* otherwise the connection would stay in it */
         (void)stmt_run_ids(conn, STMT_ROLLBACK, 0, 0);
 }
 
@@ -81,7 +81,7 @@ enum ds_status store_commit(struct store_conn *conn)
 
 void store_rollback(struct store_conn *conn)
 {
-    if (!sqlite3_get_autocommit(conn->db)) /* some errors have rolled back already */
+    if (!sqlite3_get_autocommit(conn->db)) /* after some errors, SQLite has rolled back by itself */
         (void)stmt_run_ids(conn, STMT_ROLLBACK, 0, 0);
     end_write(conn);
     stream_events_forget(conn);

@@ -1,11 +1,12 @@
 /*
- * Where streams begin and end: notes of it for whoever listens (hooks, the library's callbacks),
- * and the news for readers of the registry, which triggers have written meanwhile.
+ * Stream events: streams that were created or deleted, for a listener (hooks, the library's
+ * callbacks). Also wakes the readers of the registry, to which triggers have appended the same
+ * events.
  *
  *     store_insert, store_delete ──▶ noted ── commit ──▶ committed ── store_deliver_events ──▶
  * listener └── rollback ──▶ nothing happened
  *
- * Only what this process does is noted; a statement at the sqlite3 prompt tells nobody.
+ * Only this process's own changes are noted; a statement at the sqlite3 prompt makes no event.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@ void stream_events_note(struct store_conn *conn, enum ds_event_kind kind,
         return;
     event = malloc(sizeof *event + path_size + type_size);
     if (!event) {
-        log_error("out of memory: nobody hears of %s", stream->path);
+        log_error("out of memory: no event for %s", stream->path);
         return;
     }
     memcpy(event->text, stream->path, path_size);

@@ -1,25 +1,25 @@
 /*
- * A VFS of SQLite's: the default one, but for the write-ahead log, which is written with one system
- * call a transaction.
+ * An SQLite VFS: the default one, except that it writes each transaction to the write-ahead log
+ * with one system call.
  *
- * SQLite writes each page into the log with two calls, its frame's header and then the page; next
- * to the sync that is most of what a commit asks of the system. So what one COMMIT writes to the
- * log is collected, and goes out
+ * SQLite writes each page to the log with two calls, one for the frame's header and one for the
+ * page; after the sync, that is most of the system time of a commit. So this VFS collects what one
+ * COMMIT writes to the log, and writes it out
  *
- *   - with the frame that ends the transaction: an error (a full disk) is the answer to that write
- *     as it would have been, and SQLite tells nobody of frames that are not in the file;
- *   - before SQLite does anything else with the log, or writes elsewhere than where the last write
- *     ended: the order stays;
- *   - when MOST bytes have come together.
+ *   - with the frame that ends the transaction. An error, such as a full disk, is then the result
+ * of that write, as without this VFS, and SQLite publishes no frame that is not in the file;
+ *   - before SQLite does anything else with the log, or writes at a place where the last write did
+ * not end, so that the order stays the same;
+ *   - when MOST bytes are collected.
  *
- * Only frames are collected, as a header and its page each. Whatever else is written goes to the
- * file at once: nothing could say of it that it was the last of a transaction.
+ * It collects only frames, each with a header and a page. It writes everything else at once, since
+ * only a frame says whether it is the last one of its transaction.
  *
- * Only store_commit() has it collected, and drops what is left when COMMIT has failed: written
- * later, it would land among the frames of whoever writes next. What a transaction writes before
- * its commit (when its pages do not fit into the cache) goes out as it comes.
+ * Only store_commit() switches collecting on. If COMMIT fails, store_commit() drops what is left,
+ * which would otherwise be written among the frames of the next writer. Frames that a transaction
+ * writes before its commit, because its pages do not fit into the cache, are written at once.
  *
- * All other files are the default VFS's own.
+ * All other files belong to the default VFS.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,20 +30,21 @@
 #define VFS_NAME "durable-streams"
 
 enum {
-    FRAME_HEADER = 24, /* bytes; the second four are 0 but in the frame that ends a transaction */
-    FIRST = 16 * 1024, /* as much as an ordinary transaction needs */
-    MOST = 60 * 1024,  /* and a page: SQLite's unix VFS takes less than 128 KiB at once */
+    FRAME_HEADER = 24, /* bytes; the second four are 0, except in the last frame of a transaction */
+    FIRST = 16 * 1024, /* bytes: enough for most transactions */
+    MOST = 60 *
+           1024, /* bytes, and one page more: SQLite's unix VFS writes less than 128 KiB at once */
 };
 
 struct log_file {
-    sqlite3_file file; /* first: SQLite's view */
+    sqlite3_file file; /* first: what SQLite sees */
     char *collected;
     size_t bytes, room;
-    sqlite3_int64 start; /* of what is collected, in the file */
-    bool collects;       /* within a COMMIT, before its last frame */
-    bool headed;         /* the last write was a frame's header */
-    bool ends;           /* it said that the transaction ends with its page */
-    sqlite3_file real[]; /* szOsFile bytes, the default VFS's */
+    sqlite3_int64 start; /* where the collected bytes belong in the file */
+    bool collects;       /* inside a COMMIT, before its last frame */
+    bool headed;         /* the last write was the header of a frame */
+    bool ends;           /* and that frame is the last one of its transaction */
+    sqlite3_file real[]; /* szOsFile bytes for the default VFS */
 };
 
 static sqlite3_vfs log_vfs;
@@ -64,7 +65,7 @@ static int write_out(struct log_file *log)
                : log->real->pMethods->xWrite(log->real, log->collected, (int)bytes, log->start);
 }
 
-/* At once, behind what is collected. */
+/* Writes at once, after what is collected. */
 static int write_through(struct log_file *log, const void *data, int bytes, sqlite3_int64 start)
 {
     int code = write_out(log);
@@ -194,7 +195,7 @@ static int log_device(sqlite3_file *file)
 }
 
 static const sqlite3_io_methods log_methods = {
-    .iVersion = 1, /* shared memory and mappings belong to the database's file */
+    .iVersion = 1, /* only the database file has shared memory and mappings */
     .xClose = log_close,
     .xRead = log_read,
     .xWrite = log_write,
@@ -210,9 +211,9 @@ static const sqlite3_io_methods log_methods = {
 };
 
 /*
- * When the default VFS cannot open a file for writing, for whatever reason, it opens it only for
- * reading: after a moment without a free descriptor, a connection would refuse every write from
- * then on. Here that is an error, unless we are not allowed to write the file.
+ * If the default VFS cannot open a file for writing, it opens it for reading only. A short lack of
+ * file descriptors would thus make a connection refuse every later write. Here it is an error,
+ * unless we really lack the permission to write the file.
  */
 static int open_real(const char *name, sqlite3_file *file, int flags, int *got)
 {
@@ -239,7 +240,7 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     *log = (struct log_file){0};
     log->real->pMethods = NULL;
     code = open_real(name, log->real, flags, got);
-    if (log->real->pMethods) /* to be closed, also after an error */
+    if (log->real->pMethods) /* SQLite closes the file even after an error */
         log->file.pMethods = &log_methods;
     return code;
 }
@@ -250,7 +251,7 @@ void wal_vfs_register(void)
         real_vfs = sqlite3_vfs_find(NULL);
     if (!real_vfs || log_vfs.xOpen)
         return;
-    log_vfs = *real_vfs; /* the other methods know no file of ours */
+    log_vfs = *real_vfs; /* no other method gets one of our files */
     log_vfs.zName = VFS_NAME;
     log_vfs.szOsFile = (int)sizeof(struct log_file) + real_vfs->szOsFile;
     log_vfs.xOpen = open_file;
