@@ -1,28 +1,28 @@
 /*
  * Appending and closing: see stream_write.h.
  *
- * What depends on the stream is decided in this order, so that a closed stream says so whatever
- * else is wrong, and a retried request is recognised before its Stream-Seq is held against it:
+ * Checks run in this order, so that an append to a closed stream is told so whatever else is wrong,
+ * and a retried request is recognised before its Stream-Seq is compared:
  *
- *     missing, deleted → closed (or the request that closed it, again: done)
+ *     missing, deleted → closed (unless this request closed it: done)
  *     → empty body, no type → other type → bad JSON → producer → Stream-Seq
  *
- * Stream-Seq is kept per stream: the last value accepted from any writer.
+ * The Stream-Seq of a stream is the last value accepted from any writer.
  */
 #include <string.h>
 
 #include "base/arena.h"
 #include "engine/stream_write.h"
 
-static enum ds_status refuse(struct stream_append *append, enum ds_status verdict,
-                             const char *reason)
+static enum ds_status refuse_append(struct stream_append *append, enum ds_status verdict,
+                                    const char *reason)
 {
     append->verdict = verdict;
     append->reason = reason;
     return DS_OK;
 }
 
-/* Did this very request close the stream (5.2.1, Stream Closure)? */
+/* Is this a retry of the request that closed the stream (5.2.1, Stream Closure)? */
 static bool is_closing_request(const struct stream_append *append, const struct stream *stream)
 {
     const struct producer *producer = &append->producer;
@@ -44,34 +44,34 @@ static enum ds_status judge_closed(struct batch *batch, struct stream_append *ap
     if (close_only && !append->producer.id)
         return DS_OK;
     append->duplicate = false;
-    return refuse(append, DS_CLOSED, "the stream is closed");
+    return refuse_append(append, DS_CLOSED, "the stream is closed");
 }
 
-/* False, with verdict and reason, when the body and its type are not for this stream. */
+/* False, with verdict and reason, if body and type do not fit this stream. */
 static bool check_body(struct stream_append *append, const struct stream *stream)
 {
     const char *type = append->content_type;
     struct stream_body *body = &append->body;
 
-    if (body->len == 0) { /* a type is no matter then (5.2) */
+    if (body->len == 0) { /* then the type does not matter (5.2) */
         if (!append->closes)
-            (void)refuse(append, DS_INVALID, "an append needs a body");
+            (void)refuse_append(append, DS_INVALID, "an append needs a body");
     } else if (!type && append->needs_type) {
-        (void)refuse(append, DS_INVALID, "Content-Type is missing");
+        (void)refuse_append(append, DS_INVALID, "Content-Type is missing");
     } else if (type && !http_type_is_valid(type)) {
-        (void)refuse(append, DS_INVALID, "Content-Type is malformed");
+        (void)refuse_append(append, DS_INVALID, "Content-Type is malformed");
     } else if (type && !http_type_matches(type, stream->content_type)) {
-        (void)refuse(append, DS_CONFLICT, "the Content-Type is not the stream's");
+        (void)refuse_append(append, DS_CONFLICT, "the Content-Type is not the stream's");
     } else if (stream->kind == HTTP_TYPE_JSON) {
         stream_body_check_json(body);
-        (void)refuse(append, body->verdict, body->reason);
+        (void)refuse_append(append, body->verdict, body->reason);
         if (body->verdict == DS_OK && stream_body_is_empty_json(body))
-            (void)refuse(append, DS_INVALID, "an empty array holds no message");
+            (void)refuse_append(append, DS_INVALID, "an empty array holds no message");
     }
     return append->verdict == DS_OK;
 }
 
-/* False when the producer's state decides against it. */
+/* False if the state of the producer decides against the request. */
 static bool judge_producer(struct stream_append *append)
 {
     switch (producer_judge(&append->producer, &append->state)) {
@@ -81,14 +81,14 @@ static bool judge_producer(struct stream_append *append)
         append->duplicate = true;
         return false;
     case PRODUCER_STALE_EPOCH:
-        (void)refuse(append, DS_FENCED, "a newer epoch of this producer is writing");
+        (void)refuse_append(append, DS_FENCED, "a newer epoch of this producer is writing");
         return false;
     case PRODUCER_BAD_EPOCH_START:
-        (void)refuse(append, DS_INVALID, "a new epoch must start with Producer-Seq 0");
+        (void)refuse_append(append, DS_INVALID, "a new epoch must start with Producer-Seq 0");
         return false;
     case PRODUCER_GAP:
     default:
-        (void)refuse(append, DS_GAP, "an earlier Producer-Seq is missing");
+        (void)refuse_append(append, DS_GAP, "an earlier Producer-Seq is missing");
         return false;
     }
 }
@@ -114,9 +114,9 @@ static enum ds_status close_stream(struct batch *batch, const struct stream_appe
     return producer->id && !stream->closed_producer ? DS_NO_MEMORY : DS_OK;
 }
 
-/* Everything that one accepted request changes, in the batch's transaction (I2). */
-static enum ds_status change(struct batch *batch, struct stream_append *append,
-                             struct stream *stream)
+/* Makes all changes of an accepted request in the batch's transaction (I2). */
+static enum ds_status apply_append(struct batch *batch, struct stream_append *append,
+                                   struct stream *stream)
 {
     const struct producer *producer = &append->producer;
     enum ds_status status = DS_OK;
@@ -152,15 +152,16 @@ enum ds_status stream_append(struct batch *batch, struct stream_append *append)
     append->duplicate = append->closed = false;
     append->tail = 0;
     append->state = (struct producer_state){.exists = false};
-    (void)refuse(append, DS_OK, NULL);
+    (void)refuse_append(append, DS_OK, NULL);
     if (status == DS_NOT_FOUND)
-        return refuse(append, status, "there is no such stream");
+        return refuse_append(append, status, "there is no such stream");
     if (status == DS_GONE)
-        return refuse(append, status, "this stream was deleted; forks still read it");
+        return refuse_append(append, status, "this stream was deleted; forks still read it");
     if (status != DS_OK)
         return status;
     if (stream->is_registry)
-        return refuse(append, DS_FORBIDDEN, "this is the registry: only the server writes it");
+        return refuse_append(append, DS_FORBIDDEN,
+                             "this is the registry: only the server writes it");
     append->tail = stream->tail;
     append->closed = stream->closed_at != 0;
     if (append->closed)
@@ -173,7 +174,7 @@ enum ds_status stream_append(struct batch *batch, struct stream_append *append)
             return status;
     }
     if (append->seq && is_regression(append->seq, stream))
-        return refuse(append, DS_CONFLICT,
-                      "sequence conflict: Stream-Seq must be greater than the last one");
-    return change(batch, append, stream);
+        return refuse_append(append, DS_CONFLICT,
+                             "sequence conflict: Stream-Seq must be greater than the last one");
+    return apply_append(batch, append, stream);
 }

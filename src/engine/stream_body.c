@@ -3,13 +3,14 @@
 
 #include "protocol/json.h"
 
-static enum ds_status refuse(struct stream_body *body, enum ds_status verdict, const char *reason)
+static enum ds_status refuse_body(struct stream_body *body, enum ds_status verdict,
+                                  const char *reason)
 {
     body->reason = reason;
     return verdict;
 }
 
-static enum ds_status check(struct stream_body *body)
+static enum ds_status check_body(struct stream_body *body)
 {
     const char *reason = json_precheck(body->data, body->len), *message;
     struct json_split split;
@@ -17,21 +18,21 @@ static enum ds_status check(struct stream_body *body)
     size_t len;
 
     if (reason)
-        return refuse(body, DS_INVALID, reason);
+        return refuse_body(body, DS_INVALID, reason);
     if (!json_is_valid(body->data, body->len))
-        return refuse(body, DS_INVALID, "the body is not valid JSON");
+        return refuse_body(body, DS_INVALID, "the body is not valid JSON");
     json_split_init(&split, body->data, body->len);
     while (json_split_next(&split, &message, &len))
         messages++;
     if (messages > body->max_messages)
-        return refuse(body, DS_TOO_LARGE, "too many messages in one request");
-    return refuse(body, DS_OK, NULL);
+        return refuse_body(body, DS_TOO_LARGE, "too many messages in one request");
+    return refuse_body(body, DS_OK, NULL);
 }
 
 void stream_body_check_json(struct stream_body *body)
 {
     if (!body->checked)
-        body->verdict = check(body);
+        body->verdict = check_body(body);
     body->checked = true;
 }
 

@@ -1,9 +1,9 @@
 /*
  * Creating streams and forks: see stream_write.h.
  *
- * Idempotent: the same request again finds it done, one that asks for anything else is a conflict.
- * For a fork the same holds of its source, offset and sub-offset; what it inherits (type, expiry)
- * may be left out again. A body only counts when the stream is made.
+ * Creating is idempotent: the same request again succeeds without a change, and a different one is
+ * a conflict. For a fork, source, offset and sub-offset must be the same too; type and expiry,
+ * which it inherits, may be left out. The body counts only when the stream is really created.
  */
 #include <string.h>
 
@@ -12,15 +12,15 @@
 
 #define DEFAULT_TYPE "application/octet-stream"
 
-static enum ds_status refuse(struct stream_create *create, enum ds_status verdict,
-                             const char *reason)
+static enum ds_status refuse_create(struct stream_create *create, enum ds_status verdict,
+                                    const char *reason)
 {
     create->verdict = verdict;
     create->reason = reason;
     return DS_OK;
 }
 
-/* The answer's texts outlive the batch. */
+/* Copies the texts that the answer needs after the batch. */
 static enum ds_status keep_texts(struct stream_create *create)
 {
     struct stream *stream = &create->stream;
@@ -39,7 +39,7 @@ static bool same_expiry(const struct stream_create *create, const struct stream 
 {
     int64_t ttl = create->ttl_seconds, expires = create->expires_at;
 
-    if (ttl < 0 && expires < 0 && source) { /* as inherited */
+    if (ttl < 0 && expires < 0 && source) { /* absent: as inherited */
         ttl = source->ttl_seconds;
         expires = source->ttl_seconds < 0 && source->expires_at != 0 ? source->expires_at : -1;
     }
@@ -48,7 +48,7 @@ static bool same_expiry(const struct stream_create *create, const struct stream 
     return ttl >= 0 || (expires < 0 ? stream->expires_at == 0 : stream->expires_at == expires);
 }
 
-/* source: the row that the existing stream was forked from, NULL if it is no fork. */
+/* source: the source of the existing stream, or NULL if it is not a fork. */
 static bool same_config(const struct stream_create *create, const struct stream *stream,
                         const struct stream *source)
 {
@@ -66,8 +66,8 @@ static bool same_config(const struct stream_create *create, const struct stream 
            create->closed == (stream->closed_at != 0) && same_expiry(create, stream, source);
 }
 
-static enum ds_status compare(struct batch *batch, struct stream_create *create,
-                              const struct stream *stream)
+static enum ds_status compare_existing(struct batch *batch, struct stream_create *create,
+                                       const struct stream *stream)
 {
     struct stream source;
     enum ds_status status = DS_OK;
@@ -77,14 +77,14 @@ static enum ds_status compare(struct batch *batch, struct stream_create *create,
     if (status != DS_OK)
         return status == DS_NOT_FOUND ? DS_FAILED : status;
     if (!same_config(create, stream, stream->source_id != 0 ? &source : NULL))
-        return refuse(create, DS_CONFLICT, "the stream exists with another configuration");
+        return refuse_create(create, DS_CONFLICT, "the stream exists with another configuration");
     create->stream = *stream;
     return keep_texts(create);
 }
 
-/* --- making it --- */
+/* --- creating it --- */
 
-/* Fills in what a fork gets from its source (the table of section 4.2). */
+/* Fills in what a fork inherits from its source (the table of section 4.2). */
 static enum ds_status inherit(struct batch *batch, struct stream_create *create,
                               struct stream *stream)
 {
@@ -93,20 +93,20 @@ static enum ds_status inherit(struct batch *batch, struct stream_create *create,
         store_find(batch->conn, batch->arena, create->source, batch->now, &source);
 
     if (status == DS_NOT_FOUND)
-        return refuse(create, status, "there is no stream at Stream-Forked-From");
+        return refuse_create(create, status, "there is no stream at Stream-Forked-From");
     if (status == DS_GONE)
-        return refuse(create, DS_CONFLICT, "the stream at Stream-Forked-From was deleted");
+        return refuse_create(create, DS_CONFLICT, "the stream at Stream-Forked-From was deleted");
     if (status != DS_OK)
         return status;
     if (create->content_type && !http_type_matches(create->content_type, source.content_type))
-        return refuse(create, DS_CONFLICT, "the Content-Type is not the source's");
+        return refuse_create(create, DS_CONFLICT, "the Content-Type is not the source's");
     stream->source_id = source.id;
     stream->fork_offset = create->fork_offset >= 0 ? create->fork_offset : source.tail;
     stream->fork_sub_offset = create->fork_sub_offset;
     status = store_resolve(batch->conn, &source, stream->fork_offset, create->fork_sub_offset,
                            &stream->fork_position);
     if (status == DS_INVALID)
-        return refuse(create, status, "there is no such place in the source to fork from");
+        return refuse_create(create, status, "there is no such place in the source to fork from");
     if (!create->content_type)
         stream->content_type = source.content_type;
     stream->tail = stream->fork_position;
@@ -117,7 +117,7 @@ static enum ds_status inherit(struct batch *batch, struct stream_create *create,
     return status;
 }
 
-/* Writes the row, and the first messages. */
+/* Inserts the row and the first messages. */
 static enum ds_status write_rows(struct batch *batch, struct stream_create *create,
                                  struct stream *stream)
 {
@@ -129,7 +129,7 @@ static enum ds_status write_rows(struct batch *batch, struct stream_create *crea
     return status == DS_OK ? store_update(batch->conn, stream) : status;
 }
 
-static enum ds_status make(struct batch *batch, struct stream_create *create)
+static enum ds_status insert_stream(struct batch *batch, struct stream_create *create)
 {
     struct stream *stream = &create->stream;
     struct stream_body *body = &create->body;
@@ -150,10 +150,10 @@ static enum ds_status make(struct batch *batch, struct stream_create *create)
     stream->kind = http_type_kind(stream->content_type);
     if (stream->ttl_seconds >= 0)
         stream->expires_at = batch->now + stream->ttl_seconds * 1000;
-    if (body->len > 0 && stream->kind == HTTP_TYPE_JSON) { /* a fork that inherits it: only now */
+    if (body->len > 0 && stream->kind == HTTP_TYPE_JSON) { /* a fork inherits the type only here */
         stream_body_check_json(body);
         if (body->verdict != DS_OK)
-            return refuse(create, body->verdict, body->reason);
+            return refuse_create(create, body->verdict, body->reason);
     }
     create->created = true;
     status = keep_texts(create);
@@ -166,21 +166,21 @@ enum ds_status stream_create(struct batch *batch, struct stream_create *create)
     enum ds_status status = batch_find(batch, create->path, &stream);
 
     create->created = false;
-    (void)refuse(create, DS_OK, NULL);
+    (void)refuse_create(create, DS_OK, NULL);
     if (status == DS_OK)
-        return compare(batch, create, stream);
+        return compare_existing(batch, create, stream);
     if (status == DS_GONE)
-        return refuse(create, DS_CONFLICT,
-                      "a stream of this path was deleted, but forks still read it");
+        return refuse_create(create, DS_CONFLICT,
+                             "a stream of this path was deleted, but forks still read it");
     if (status != DS_NOT_FOUND)
         return status;
-    if (store_reserves(batch->conn, create->path)) /* somebody has deleted it at the prompt */
-        return refuse(create, DS_FORBIDDEN,
-                      "this is the registry's path: only the server makes it");
-    status = batch_flush(batch);              /* the source may be among the changed ones */
-    if (status == DS_OK && stream->id != 0) { /* an expired one is in the way */
+    if (store_reserves(batch->conn, create->path)) /* the source's row was deleted at the prompt */
+        return refuse_create(create, DS_FORBIDDEN,
+                             "this is the registry's path: only the server makes it");
+    status = batch_flush(batch);              /* the batch may have changed the source */
+    if (status == DS_OK && stream->id != 0) { /* an expired stream has the path */
         batch_ended(batch, stream->id);
         status = store_delete(batch->conn, stream, batch->now);
     }
-    return status == DS_OK ? make(batch, create) : status;
+    return status == DS_OK ? insert_stream(batch, create) : status;
 }

@@ -1,10 +1,13 @@
 /*
- * The store: the only rooms that know SQLite. Streams, messages and producers in one database
- * file in WAL mode, which any number of processes use at the same time.
+ * The store: streams, messages and producers in one database file, which any number of processes
+ * use at the same time. The files behind this header (store/sqlite) are the only ones that know
+ * SQLite.
  *
- * A struct store is one per process and may be used by all its threads. A struct store_conn is
- * one connection and belongs to one thread at a time. Functions return enum ds_status; what went
- * wrong was logged. Nothing is retried here but what SQLite's busy handler waits for.
+ * A process has one struct store for a database, which all its threads may use. A struct store_conn
+ * is one connection and belongs to one thread at a time. Functions return enum ds_status and have
+ * logged what went wrong. They retry nothing, except that SQLite's busy handler waits for locks.
+ *
+ * Times are Unix milliseconds by the wall clock, positions and lengths are bytes.
  */
 #ifndef STORE_H
 #define STORE_H
@@ -25,62 +28,62 @@ struct store;
 struct store_conn;
 struct hints;
 
-/* What a row lacks of what happened to its stream. */
+/* Which columns of a stream's row must be written back. */
 enum stream_change {
-    STREAM_SAME,
-    STREAM_GREW,   /* tail and messages: most appends change nothing else */
-    STREAM_CHANGED /* anything */
+    STREAM_SAME,   /* none */
+    STREAM_GREW,   /* tail and messages: most appends change only these */
+    STREAM_CHANGED /* all */
 };
 
-/* A stream as it was read in one transaction. Texts live in the arena that was given. */
+/* A stream as it was read in one transaction. The caller's arena has its texts. */
 struct stream {
-    int64_t id; /* 0: there is no such row */
+    int64_t id; /* 0: it has no row */
     const char *path;
     const char *content_type;
     enum http_type_kind kind;
     int64_t tail;     /* bytes */
-    int64_t messages; /* own ones */
+    int64_t messages; /* without inherited ones */
     int64_t created_at;
     int64_t closed_at;           /* 0 while open */
-    const char *closed_producer; /* NULL, or who closed it, with epoch and seq */
+    const char *closed_producer; /* the producer that closed it, with epoch and seq; or NULL */
     int64_t closed_epoch, closed_seq;
     int64_t ttl_seconds;  /* -1: none */
-    int64_t expires_at;   /* 0: never; TTL renewals not yet saved are in the hints file */
-    const char *last_seq; /* NULL: no Stream-Seq yet */
+    int64_t expires_at;   /* 0: never. Renewals that are not saved yet are in the hints file */
+    const char *last_seq; /* the last Stream-Seq; NULL: none yet */
     size_t last_seq_len;
     int64_t source_id; /* 0: not a fork */
     int64_t fork_position, fork_offset, fork_sub_offset;
     int64_t deleted_at;        /* 0: not deleted */
-    const char *damage;        /* NULL, or the column of the row that makes no sense */
-    bool is_registry;          /* written by the store itself, and by nobody else */
-    enum stream_change change; /* for the committer: to be saved before the commit */
+    const char *damage;        /* the first column with an invalid value, or NULL */
+    bool is_registry;          /* only the store itself writes it */
+    enum stream_change change; /* for the committer, which writes it back before the commit */
 };
 
 /* --- process --- */
 
 /*
- * Settings of SQLite for a process that is the server's own, before anything else of the store: no
- * counts of memory in use, whose lock all threads would share, and a VFS that writes to the log
- * once a transaction.
+ * Sets up SQLite for a process that is ours, before any other call: no memory statistics, whose
+ * lock all threads would share, and a VFS that writes once to the log for each transaction
+ * (wal_vfs.c). The library must not call it, because SQLite's settings belong to its program.
  */
 void store_own_process(void);
 
 /*
- * Makes or opens the database, brings its schema up to date. config is borrowed until close.
- * lasting: a process that stays, unlike CGI's: the first of them empties a memory-mode database,
- * the last one deletes it. One that does not stay has a single thread.
+ * Opens the database, or creates it with its schema. config is borrowed until store_close().
+ * lasting: false for a CGI process, which has one thread. The first lasting process empties a
+ * database in memory mode, and the last one deletes it.
  */
 enum ds_status store_open(struct store **store, const struct config *config, bool lasting);
 void store_close(struct store *store, bool lasting);
 
-/* Before any store is opened, in a process that will never use SQLite in more than one thread. */
+/* Call this before any store is opened, in a process that uses SQLite in one thread only. */
 void store_use_one_thread(void);
 
 struct hints *store_hints(struct store *store);
 
 /*
- * Who is told which streams began and ended, by store_deliver_events(). Once, before the store is
- * used by more than one thread.
+ * Sets the listener that store_deliver_events() calls for streams that were created or deleted.
+ * Once, before more than one thread uses the store.
  */
 void store_on_event(struct store *store, ds_event_fn *listener, void *arg);
 
@@ -88,8 +91,8 @@ enum ds_status store_connect(struct store_conn **conn, struct store *store);
 void store_disconnect(struct store_conn *conn);
 
 /*
- * For the one connection of a process that writes all day: room for the pages of some 10,000
- * streams (16 MiB, taken as they are needed), which each append would read again otherwise.
+ * Gives the connection a cache of up to 16 MiB, for the pages of some 10,000 streams: for the one
+ * connection of a process that writes all the time, which would read those pages for each append.
  */
 void store_write_much(struct store_conn *conn);
 
@@ -99,71 +102,84 @@ enum ds_status store_begin_read(struct store_conn *conn);
 void store_end_read(struct store_conn *conn);
 
 /*
- * Takes the write lock of all processes, for the store_begin_write() that must follow: DS_BUSY
- * after DS_BUSY_TIMEOUT_MS. DS_FAILED, logged, is no reason not to go on: SQLite has its own lock.
+ * Takes the write lock of all processes, for the store_begin_write() that must follow. DS_BUSY
+ * after DS_BUSY_TIMEOUT_MS. DS_FAILED means that the lock is broken; go on, since SQLite has its
+ * own.
  */
 enum ds_status store_lock_write(struct store_conn *conn);
 
-/* Takes the write lock of all processes, unless it has it, and SQLite's: DS_BUSY as above. */
+/* Begins a write transaction. Takes the write lock of all processes, unless the connection has it,
+   and SQLite's. DS_BUSY as above. */
 enum ds_status store_begin_write(struct store_conn *conn);
 enum ds_status store_commit(struct store_conn *conn);
 void store_rollback(struct store_conn *conn);
 
-/* --- the file's place: see database_file.c --- */
+/* --- the identity of the file: see database_file.c --- */
 
-/* The file of the database's name: the one that is open, none, another one. */
+/* Where the database's name leads. */
 enum store_place {
-    STORE_SAME,
-    STORE_MISSING,
-    STORE_REPLACED, /* and the next process may open it */
-    STORE_MIXED,    /* and the log beside it, or its index, is that of the old one */
+    STORE_SAME,     /* to the file that is open */
+    STORE_MISSING,  /* to no file */
+    STORE_REPLACED, /* to another file, which the next process may open */
+    STORE_MIXED,    /* to another file, beside the log, or its index, of the old one */
 };
 
-/* Looks, and logs what is new; by one thread of a process. But for STORE_SAME, writes are DS_BUSY.
- */
+/* Checks the name and logs a change. One thread of a process calls it. Writes fail with DS_BUSY
+   until it is STORE_SAME again. */
 enum store_place store_find_place(struct store *store);
 bool store_is_displaced(const struct store *store);
 
 /* --- a full disk: see store_reserve.c --- */
 
 /*
- * Before store_commit(), in the transaction; and before the first change of one that writes more
- * than SPILL_BYTES, which may go to the log before the end. Keeps room for what comes later.
- * DS_NO_SPACE: there is none for this one, and it is to be rolled back. deletes: the transaction
- * makes room, and may use what is kept for such.
+ * Reserves room on the disk for later deletions. Call it inside a transaction before
+ * store_commit(); and if the transaction writes more than SPILL_BYTES, which may go to the log
+ * early, also before its first change. DS_NO_SPACE: the disk is too full for this transaction,
+ * which must be rolled back. deletes: the transaction makes room, and may use the reserve.
  */
 enum { SPILL_BYTES = 256 * 1024 };
 enum ds_status store_keep_room(struct store_conn *conn, bool deletes);
 
-/* A transaction that may make the database larger met the full disk: for all to see. */
+/* Marks the disk as full, for all processes: a transaction that makes the database larger has
+ * failed. */
 void store_note_full(struct store_conn *conn);
 
 /*
- * Before another try of a deletion that met the full disk: takes the write lock of all processes,
- * and gives what was kept to it; DS_BUSY_TIMEOUT_MS were not enough for the lock: false. After
- * that transaction, whatever became of it, store_end_reclaim().
+ * Before a second try of a deletion that met a full disk: takes the write lock of all processes and
+ * gives the reserve to the deletion. False if the lock was not free within DS_BUSY_TIMEOUT_MS;
+ * otherwise call store_end_reclaim() after the transaction, whatever its result.
  */
 bool store_begin_reclaim(struct store_conn *conn);
 void store_end_reclaim(struct store_conn *conn);
 
-/* As store_checkpoint(); one that meets the full disk gets what was kept. */
+/* store_checkpoint(), which gets the reserve if it meets a full disk. */
 enum ds_status store_checkpoint_anyway(struct store_conn *conn, bool leaving);
 
-/* Makes it again, as large as it should be: once a second. */
+/* Fills the reserve up again. Upkeep calls it once a second. */
 void store_mend_reserve(struct store_conn *conn);
 
-/* Has the disk no room for appends? A look at the file, for whoever asks. */
+/* Is the disk too full for appends, as far as is known? Reads the size of the reserve. */
 bool store_is_low(const struct store *store);
 
-/* Tells the listener what this connection's commits have begun and ended since the last call. */
+/* Calls the listener for the streams that this connection's commits have created and deleted since
+   the last call. */
 void store_deliver_events(struct store_conn *conn);
 
 /* --- streams --- */
 
 /*
- * DS_FAILED, logged: its row was damaged. DS_OK: there is such a stream. DS_NOT_FOUND: there is
- * none, or it expired. DS_GONE: it was deleted or has expired, and forks still read it. In the last
- * two cases stream->id tells whether there is a row in the way.
+ * Five ways to find a stream, for five callers:
+ *
+ *     store_find       by path, inside a write transaction: the committer, and the health check
+ *     store_find_id    by id, inside a transaction: lists, exports, upkeep
+ *     store_hold       by path, and begins a read transaction: every read and HEAD; may come from
+ * the row cache without any SQL store_hold_id    by id, and begins a read transaction: the live
+ * desk, whose readers must notice that another stream has taken their path store_load_id    by id,
+ * without judging the row: check, export and deletion of damaged rows
+ *
+ * DS_OK: there is such a stream. DS_NOT_FOUND: there is none, or it has expired. DS_GONE: it was
+ * deleted or has expired, but forks still read it. In these two cases stream->id says whether a row
+ * has the path. DS_FAILED: its row is damaged.
  */
 enum ds_status store_find(struct store_conn *conn, struct arena *arena, const char *path,
                           int64_t now, struct stream *stream);
@@ -171,10 +187,10 @@ enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64
                              struct stream *stream);
 
 /*
- * As store_find(), and what store_read() then finds until store_end_read() is of the moment of the
- * row: a read transaction that costs no statement besides. By path there may be none: where nobody
- * has committed since the row was read last, it is known, and messages do not change. Call
- * store_end_read() whatever the status.
+ * As store_find(), and begins a read transaction without another statement: until store_end_read(),
+ * store_read() reads the state of the same moment. If the row comes from the cache, there is no
+ * transaction; messages never change, so the result is the same. Call store_end_read() whatever the
+ * status.
  */
 enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const char *path,
                           int64_t now, struct stream *stream);
@@ -182,70 +198,69 @@ enum ds_status store_hold_id(struct store_conn *conn, struct arena *arena, int64
                              struct stream *stream);
 
 /*
- * The row whatever its state, damaged or not: what makes no sense reads as 0 or "", and in damage
- * stands where. DS_NOT_FOUND when there is none.
+ * Reads a row whatever its state. Invalid values read as 0 or "", and stream->damage names the
+ * first of them. DS_NOT_FOUND when there is no such row.
  */
 enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64_t id,
                              struct stream *stream);
 
-/* Writes a new row and sets stream->id. */
+/* Inserts a new row and sets stream->id. */
 enum ds_status store_insert(struct store_conn *conn, struct stream *stream);
 
-/* Writes a row with all that stream says (id, registry and kind apart), and sets stream->id. */
+/* Inserts a row with all fields of stream, except for id, registry and kind, and sets stream->id.
+ */
 enum ds_status store_restore(struct store_conn *conn, struct stream *stream);
 
-/* Writes what appending, closing and renewing change. */
+/* Writes the columns that stream->change names. */
 enum ds_status store_update(struct store_conn *conn, const struct stream *stream);
 
-/*
- * Moves the deadline of a stream with a TTL forward, never back, and never further than a read at
- * this moment would.
- */
+/* Moves the expiry of a stream with a TTL forward, never back, and never further than a read at
+   `now` would. */
 enum ds_status store_renew(struct store_conn *conn, int64_t id, int64_t expires_at, int64_t now);
 
 /*
- * Deletes a stream: at once where nothing reads it, and with it every deleted ancestor that it
- * was the last fork of; else it is marked deleted. Messages go later (store_sweep).
+ * Deletes a stream that has no forks, and with it every deleted ancestor whose last fork it was; a
+ * stream with forks is marked as deleted. store_sweep() deletes the messages later.
  */
 enum ds_status store_delete(struct store_conn *conn, const struct stream *stream, int64_t now);
 
-/* Is this the path that DS_REGISTRY names, whether there is such a stream or not? */
+/* Is this the path that DS_REGISTRY names? The stream need not exist. */
 bool store_reserves(const struct store_conn *conn, const char *path);
 
 /* --- messages --- */
 
-/* Appends at stream->tail, which moves, as does stream->messages. */
+/* Appends a message at stream->tail, and updates tail and messages in stream. */
 enum ds_status store_append(struct store_conn *conn, struct stream *stream, const char *payload,
                             size_t len, int64_t now);
 
-/* Writes one row of the table alone. */
+/* Inserts one row of the table message, and nothing else. */
 enum ds_status store_insert_row(struct store_conn *conn, int64_t stream_id, int64_t position,
                                 int part, const char *payload, size_t len, int64_t now);
 
-/* What a read gave. */
+/* The result of a read. */
 struct store_span {
-    int64_t next;        /* position after it */
-    int64_t appended_at; /* when its last message was appended; 0 where it gave none */
+    int64_t next;        /* the position behind it */
+    int64_t appended_at; /* when its last message was appended; 0 if it has none */
 };
 
 /*
- * Adds the payload from position `from` on to out, inherited parts of a fork included: whole rows,
- * limit bytes at most, but one row at least. A row is a message, or 256 KiB of a larger one of a
- * byte stream. JSON streams: as an array. A `from` inside a row is rounded down to the start
- * of its message, since no offset of ours lies there, unless a text reader over SSE was sent all
- * before it (utf8_incomplete_tail). DS_INVALID: `from` is beyond the tail. DS_PRUNED: somebody has
- * deleted rows there. DS_NOT_FOUND: the stream is gone since store_hold(). Call within a read
- * (store_hold) or write transaction in which stream was read.
+ * Appends the payload from position `from` on to out, with the inherited part of a fork: whole
+ * rows, at most `limit` bytes, but at least one row. A row is a message, or 256 KiB of a larger
+ * message of a byte stream. A JSON stream gives a JSON array. A `from` inside a row is rounded down
+ * to the start of its message, because no offset of ours lies there; the exception is a place up to
+ * which SSE has sent a text (utf8_incomplete_tail()).
+ *
+ * DS_INVALID: `from` is beyond the tail. DS_PRUNED: rows were deleted there. DS_NOT_FOUND: the
+ * stream was deleted since store_hold(). Call it inside the transaction in which stream was read.
  */
 enum ds_status store_read_span(struct store_conn *conn, const struct stream *stream, int64_t from,
                                size_t limit, struct buf *out, struct store_span *span);
 
-/* As store_read_span(), where only the position after it matters. */
+/* store_read_span() for callers that need only the position behind what was read. */
 enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
                           size_t limit, struct buf *out, int64_t *next);
 
-/* The one byte of a byte stream at this position, which is before the tail. As store_read_span().
- */
+/* Reads the byte at a position before the tail of a byte stream. Otherwise as store_read_span(). */
 enum ds_status store_read_byte(struct store_conn *conn, const struct stream *stream,
                                int64_t position, char *byte);
 
@@ -267,30 +282,30 @@ enum ds_status store_producer_put(struct store_conn *conn, int64_t stream_id,
 /* --- faults (fault.h) --- */
 
 /*
- * The fault that this request meets, and counts it, in a transaction of its own: of so many
- * requests to so many processes exactly as many meet it as its count says. DS_NOT_FOUND: none.
- * draw is the request's random number in [0, 1), held against the fault's probability.
+ * Finds the fault that this request meets and counts it, in a transaction of its own, so that over
+ * all processes exactly as many requests meet a fault as its count says. DS_NOT_FOUND: none. draw
+ * is a random number in [0, 1), which is compared with the fault's probability.
  */
 enum ds_status store_fault_meet(struct store_conn *conn, struct arena *arena, const char *path,
                                 const char *method, double draw, struct fault *fault);
 
-/* Puts a fault in the place of the one that its path may have had. */
+/* Sets the fault of a path, in place of an earlier one. */
 enum ds_status store_fault_set(struct store_conn *conn, const struct fault *fault);
 
-/* Takes the fault of a path away, or all of them (NULL). DS_OK also when there was none. */
+/* Removes the fault of a path, or all faults (NULL). DS_OK also if there was none. */
 enum ds_status store_fault_clear(struct store_conn *conn, const char *path);
 
-/* The fault of the first path after this one ("": of the first); DS_NOT_FOUND after the last one.
+/* Finds the fault of the next path after this one, "" for the first. DS_NOT_FOUND after the last.
  */
 enum ds_status store_fault_after(struct store_conn *conn, struct arena *arena, const char *path,
                                  struct fault *fault);
 
-/* Adds all faults to out: a JSON array of objects that store_fault_parse() understands. */
+/* Appends all faults to out, as a JSON array of objects that store_fault_parse() understands. */
 enum ds_status store_fault_list(struct store_conn *conn, struct buf *out);
 
 /*
- * Reads a fault from the JSON of /_test/inject-error. DS_INVALID with a one-line *reason when it is
- * none. Texts live in the arena; the path is as it was given.
+ * Parses a fault from the JSON of /_test/inject-error. DS_INVALID with a one-line *reason if it is
+ * malformed. Texts live in the arena; the path is not normalised.
  */
 enum ds_status store_fault_parse(struct store_conn *conn, struct arena *arena, const char *json,
                                  size_t len, struct fault *fault, const char **reason);
@@ -298,45 +313,45 @@ enum ds_status store_fault_parse(struct store_conn *conn, struct arena *arena, c
 /* --- upkeep --- */
 
 /*
- * Takes at most a slice of dead rows away, inside a write transaction: streams that expired, then
- * messages of deleted streams. *more: there is more to do. *n stream ids (SWEEP_STREAMS at most)
- * whose streams ended go to ended, for wake_publish().
+ * Deletes at most one slice, inside a write transaction: first expired streams, then messages of
+ * deleted ones. *more: another slice is left. ended gets the ids of *n streams that have ended
+ * (SWEEP_STREAMS at most), for wake_publish().
  */
 enum { SWEEP_STREAMS = 64, SWEEP_MESSAGES = 256, SWEEP_BYTES = 8 * 1024 * 1024 };
 enum ds_status store_sweep(struct store_conn *conn, struct arena *arena, int64_t now,
                            int64_t ended[static SWEEP_STREAMS], size_t *n, bool *more);
 
 /*
- * Deleted streams whose last fork went at the sqlite3 prompt, where no process could follow. Looks
- * at every deleted stream, so call it now and then only.
+ * Deletes deleted streams whose last fork was removed at the sqlite3 prompt, which no process
+ * notices. Reads every deleted stream, so call it rarely.
  */
 enum ds_status store_sweep_orphaned(struct store_conn *conn, struct arena *arena, int64_t now);
 
-/* Is there anything for store_sweep? In a transaction of its own, reading only. */
+/* Is there anything for store_sweep()? Reads in a transaction of its own. */
 enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *needed);
 
 /*
- * Copies the write-ahead log into the database and starts it anew: DS_BUSY, and part of it copied
- * perhaps, where a reader is in the way or another process is at it. Not inside a transaction.
- * leaving: this process may be the last one for now. That the log was started anew is known in
- * shared memory only, which goes with the last process: so the file is emptied.
+ * Copies the write-ahead log into the database and starts the log anew. DS_BUSY, and perhaps a part
+ * was copied, if a reader is in the way or another process runs a checkpoint. Not inside a
+ * transaction. leaving: this process may be the last one. Only shared memory, which vanishes with
+ * the last process, says that the log was started anew, so the file is truncated then.
  */
 enum ds_status store_checkpoint(struct store_conn *conn, bool leaving);
 
 /*
- * The release of SQLite that is linked, and whether it has the WAL-reset bug: ours does not meet
- * it (store_checkpoint.c), but programs beside us may that checkpoint with the same release.
+ * The release of SQLite that is linked, and whether it has the WAL-reset bug. Our checkpoints avoid
+ * the bug (store_checkpoint.c); those of other programs with the same release may not.
  */
 const char *store_sqlite_release(void);
 bool store_sqlite_has_reset_bug(void);
 
-/* Is no transaction of it under way? */
+/* Has the connection no transaction under way? */
 bool store_is_idle(const struct store_conn *conn);
 
-/* Bytes in the write-ahead log after this connection's last commit. */
+/* Bytes in the write-ahead log after the last commit of this connection. */
 int64_t store_wal_bytes(const struct store_conn *conn);
 
-/* A number that changes when another connection has committed. */
+/* Reads a number that differs after another connection has committed. */
 enum ds_status store_data_version(struct store_conn *conn, int64_t *version);
 
 #endif

@@ -1,4 +1,4 @@
-/* A list of streams, for people and programs: all of it from one moment. */
+/* The list of streams, from one read transaction, for people and programs. */
 #ifndef STORE_LIST_H
 #define STORE_LIST_H
 
@@ -12,26 +12,26 @@ enum store_list_order {
     STORE_LIST_BY_MESSAGES,
     STORE_LIST_BY_BYTES,
     STORE_LIST_BY_CREATED,
-    STORE_LIST_BY_EXPIRES, /* those that never expire last */
+    STORE_LIST_BY_EXPIRES, /* streams that never expire come last */
 };
 
-/* All zero: every live stream in the order of the paths. */
+/* All zero: every live stream, ordered by path. */
 struct store_list {
-    const char *prefix; /* of the path, normalised; NULL: all */
+    const char *prefix; /* normalised prefix of the paths; NULL: all */
     enum store_list_order order;
     bool reverse;
-    bool dead; /* also those that were deleted or have expired and are still there */
+    bool dead; /* also list deleted and expired streams whose rows are still there */
 };
 
 /*
- * source: the path that a fork was made from, else NULL. life: DS_OK, DS_GONE (deleted or expired,
- * forks read it), DS_NOT_FOUND (expired, not yet cleared away). Texts are valid during the call.
- * False ends the list.
+ * Called for each stream. source: the path of a fork's source, else NULL. life: DS_OK, DS_GONE
+ * (deleted or expired, but forks read it), or DS_NOT_FOUND (expired, and not yet swept). Texts are
+ * valid during the call. Returning false ends the list.
  */
 typedef bool store_list_fn(void *arg, const struct stream *stream, const char *source,
                            enum ds_status life);
 
-/* In a read transaction of its own, in which fn may read. */
+/* Lists the streams in a read transaction of its own, in which fn may read too. */
 enum ds_status store_list(struct store_conn *conn, const struct store_list *list, int64_t now,
                           store_list_fn *fn, void *arg);
 

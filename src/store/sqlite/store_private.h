@@ -29,13 +29,13 @@
 
 enum { STORE_APPLICATION_ID = 0x44735374 }; /* "DsSt": which files are ours */
 
-/* Why a database of streams is not opened, with its name. */
+/* Reasons not to open a database of streams; %s is its name. */
 #define STORE_NEWER "%s was made by a newer version of this program"
 #define STORE_UNRELEASED                                                                           \
     "%s was made before the first release: export it with the dsctl of that version, and import "  \
     "that into a new one"
 
-/* Every statement of the program; their SQL is in store_stmt.c, in the same order. */
+/* Every statement that a request can reach; store_stmt.c has their SQL in the same order. */
 enum stmt {
     STMT_BEGIN_READ,
     STMT_BEGIN_WRITE,
@@ -88,20 +88,20 @@ enum stmt {
     STMT_COUNT
 };
 
-/* What a file is, whatever its name. */
+/* The identity of a file. */
 struct store_file {
     uint64_t device, number;
 };
 
 struct store {
     const struct config *config;
-    struct store_file file, log_file, index_file; /* that are open, see database_file.c */
-    enum store_place place;                       /* of upkeep, as it was last found */
-    atomic_bool displaced;                        /* it was not STORE_SAME */
+    struct store_file file, log_file, index_file; /* the open ones, see database_file.c */
+    enum store_place place;                       /* as upkeep found it last */
+    atomic_bool displaced;                        /* place was not STORE_SAME */
     struct hints *hints;
-    struct store_conn *first; /* from looking at the schema: not given away yet */
-    atomic_bool no_reserve;   /* there can be none, see store_reserve.c */
-    ds_event_fn *listener;    /* NULL: nobody wants to know of lives that begin and end */
+    struct store_conn *first; /* the connection of the opening, for the first store_connect() */
+    atomic_bool no_reserve;   /* it cannot be made, see store_reserve.c */
+    ds_event_fn *listener;    /* of stream events, or NULL */
     void *listener_arg;
 };
 
@@ -111,96 +111,100 @@ struct stream_event; /* stream_events.c */
 struct store_conn {
     struct store *store;
     sqlite3 *db;
-    int64_t wal_bytes;      /* after the last commit */
-    bool writing;           /* holds the write lock of all processes */
-    bool has_events;        /* streams began or ended in this transaction */
-    sqlite3_stmt *held;     /* not reset: the read transaction of store_hold(), or NULL */
-    struct row_cache *rows; /* rows, see row_cache.c; NULL before there is one */
-    const void *log_index;  /* SQLite's mapping of its header, or NULL */
-    struct stream_event *noted_events, **noted_events_end; /* in this transaction */
-    struct stream_event *committed_events;                 /* to be told */
-    int64_t page_bytes;                                    /* of the database; 0: not asked yet */
-    int64_t secure_delete;          /* what it was before store_begin_reclaim() */
-    int64_t reserve_seen, end_seen; /* when store_keep_room() looked last, */
-    int64_t end_kept;               /*   and how far the reserve was enough */
-    sqlite3_stmt *stmt[STMT_COUNT]; /* prepared when first used, kept */
+    int64_t wal_bytes;  /* of the log after the last commit */
+    bool writing;       /* has the write lock of all processes */
+    bool has_events;    /* this transaction creates or deletes streams */
+    sqlite3_stmt *held; /* the statement, not reset, of a transaction of store_hold(); or NULL */
+    struct row_cache *rows; /* see row_cache.c; NULL before the first row */
+    const void *log_index;  /* where SQLite maps the header of the log's index, or NULL */
+    struct stream_event *noted_events, **noted_events_end; /* events of this transaction */
+    struct stream_event *committed_events;                 /* events to be delivered */
+    int64_t page_bytes;                                    /* page size; 0: not read yet */
+    int64_t secure_delete;          /* its value before store_begin_reclaim() */
+    int64_t reserve_seen, end_seen; /* what store_keep_room() saw last, */
+    int64_t end_kept;               /*   and up to which end the reserve was enough */
+    sqlite3_stmt *stmt[STMT_COUNT]; /* prepared at the first use and kept */
 };
 
 extern const char *const stmt_sql[STMT_COUNT];
 
-/* The statement, ready for binding; NULL, logged, when it can't be prepared (*status says why). */
+/* The statement, ready for binding. NULL, with *status and a log line, if it cannot be prepared. */
 sqlite3_stmt *stmt_get(struct store_conn *conn, enum stmt which, enum ds_status *status);
 
-/* One that is no request's, for the caller to finalize. sql is a constant. NULL as above. */
+/* Prepares a statement that no request runs; the caller finalizes it. sql is a constant. NULL as
+ * above. */
 sqlite3_stmt *stmt_prepare(struct store_conn *conn, const char *sql, enum ds_status *status);
 
-/* Steps a statement that gives no rows, and resets it. */
+/* Runs a statement that returns no rows, and resets it. */
 enum ds_status stmt_run(struct store_conn *conn, sqlite3_stmt *stmt);
 
-/* Steps once: DS_OK with *row telling whether there is one. The caller resets. */
+/* Steps once; *row says whether there is a row. The caller resets the statement. */
 enum ds_status stmt_step(struct store_conn *conn, sqlite3_stmt *stmt, bool *row);
 
-/* Prepares, binds up to two integers, and runs: for the many small ones. */
+/* Runs a statement with up to two integers as parameters. */
 enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a, int64_t b);
 
-/* Likewise, for one that gives one number at most: 0 when it gives none, or NULL. */
+/* Likewise, and reads one number: 0 if there is no row, or NULL in it. */
 enum ds_status stmt_query_int(struct store_conn *conn, enum stmt which, int64_t a, int64_t b,
                               int64_t *value);
 
-/* Likewise, for SQL that is no request's. */
+/* Reads one number with SQL that no request runs. */
 enum ds_status stmt_ask_int(struct store_conn *conn, const char *sql, int64_t *value);
 
-/* Is there a row of this path that a SELECT would find again? Its texts go into the arena. */
+/* Finds a cached row that a SELECT would find now. Its texts go into the arena. */
 bool row_cache_get(struct store_conn *conn, struct arena *arena, const char *path,
                    struct stream *stream);
 
-/* Notes a row that was just found, since when row_cache_get() has said that there is none. */
+/* Caches a row that was read after row_cache_get() had found none. */
 void row_cache_put(struct store_conn *conn, const struct stream *stream);
 void row_cache_close(struct store_conn *conn);
 
 /*
- * A number for the state of the log, of 64 mixed bits: another one after each commit, the same when
- * another process makes the index of the same log anew. 0: it is not known. After a read.
+ * A 64-bit number for the state of the write-ahead log: it differs after each commit, and stays the
+ * same when a process rebuilds the index of the same log. 0: unknown. Call it after a read.
  */
 uint64_t row_cache_wal_state(struct store_conn *conn);
 
-/* Until when a stream with a TTL was renewed, beyond what the database knows; or 0. */
+/* Until when a stream with a TTL was renewed, if that is not saved in the database yet; else 0. */
 int64_t store_renewed(struct store_conn *conn, const struct stream *stream, int64_t now);
 
-/* A stream was made or deleted, in the transaction under way. */
+/* Notes that the transaction under way creates or deletes a stream. */
 void stream_events_note(struct store_conn *conn, enum ds_event_kind kind,
                         const struct stream *stream, int64_t at);
 
-/* What becomes of the notes: registry_id is the registry's, 0 without one. */
+/* After a commit, a rollback, and at the end of the connection. registry_id: 0 without a registry.
+ */
 void stream_events_commit(struct store_conn *conn, int64_t registry_id);
 void stream_events_forget(struct store_conn *conn);
 void stream_events_close(struct store_conn *conn);
 
-/* Of a release as sqlite3_libversion_number() has it. */
+/* release: as from sqlite3_libversion_number(). */
 bool store_release_has_reset_bug(int release);
 
-/* --- the log's writes: see wal_vfs.c --- */
+/* --- writes to the log: see wal_vfs.c --- */
 
-/* For connections that are opened from now on; not by several threads at once. */
+/* Registers the VFS, for connections that are opened later. Not thread-safe. */
 void wal_vfs_register(void);
 
-/* The name of that VFS; NULL, which is the default one's, before wal_vfs_register(). */
+/* The name of the VFS to open connections with; NULL (the default one) before wal_vfs_register().
+ */
 const char *wal_vfs_name(void);
 
-/* Makes the commits in the log durable: see store_sync.c. The connection has read before. */
+/* Makes the commits in the log durable: see store_sync.c. The connection must have read before. */
 enum ds_status store_sync_log(struct store_conn *conn);
 
-/* After a commit of ours, before the write lock goes: SQLite has synced the log as it is now. */
+/* After a commit, before the write lock is released: SQLite has synced the log in its current
+ * state. */
 void store_note_synced(struct store_conn *conn);
 
-/* Around a COMMIT: its writes to the log are collected; afterwards, what is left is dropped. */
+/* Around a COMMIT: true begins to collect writes to the log, false drops what is left. */
 void wal_vfs_collect(struct store_conn *conn, bool collects);
 
-/* What to say of a database whose application_id is not ours. */
+/* Writes the reason not to open a database whose application_id is not ours. */
 void database_file_describe_foreign(sqlite3 *db, const char *database, int64_t application,
                                     char *text, size_t size);
 
-/* These are the files, as of now: when they have just been opened. */
+/* Notes the identity of the files, which have just been opened. */
 void database_file_note(struct store *store);
 
 /* Is there a reserve for a full disk, or can there be one? */
@@ -211,21 +215,21 @@ static inline bool store_has_reserve(const struct store *store)
 }
 
 /*
- * The database could not be opened: does the disk have no room for the files beside it? Then there
- * is room now, for another try. Without a reserve there was nothing to be done: false.
+ * The database could not be opened. If the disk has no room for the files beside it, takes room
+ * from the reserve and returns true: try again. False without a reserve.
  */
 bool store_make_way(struct store *store);
 
-/* Makes the registry what DS_REGISTRY says: once at start. */
+/* Switches the registry as DS_REGISTRY says. Called once at start. */
 enum ds_status store_settle_registry(struct store_conn *conn);
 
-/* Makes a stream the registry, where there is none; inside a write transaction. */
+/* Makes a stream the registry if there is none, inside a write transaction. */
 enum ds_status store_appoint_registry(struct store_conn *conn, int64_t id);
 
-/* The table of faults, which only tests of clients need: made when it is wanted. */
+/* Creates the table of faults, unless it exists. */
 enum ds_status store_make_faults(struct store_conn *conn);
 
-/* Turns an SQLite code into a status, and logs what an operator should know. */
+/* Turns an SQLite result code into a status, and logs what an operator should know. */
 enum ds_status store_status(struct store_conn *conn, int code, const char *doing);
 
 #endif

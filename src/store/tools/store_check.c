@@ -1,11 +1,12 @@
 /*
  * The check of a database: see store_check.h.
  *
- * Three parts: rules in SQL, each a statement whose rows are findings; the rows of each stream, in
- * their order, against what the stream says of them; and the schema against a new one.
+ * It has three parts: rules in SQL, statements whose result rows are findings; the rows of each
+ * stream, in order, against the counters of the stream; and the schema against that of a new
+ * database.
  *
- * What a person may do at the sqlite3 prompt is no damage: a stream's first rows may be deleted to
- * keep the newest only, and streams may be deleted or marked deleted.
+ * Changes that a person may make at the sqlite3 prompt are not damage: deleting the first rows of a
+ * stream to keep only the newest, and deleting streams or marking them deleted.
  */
 #include "store/tools/store_check.h"
 
@@ -26,7 +27,7 @@
 
 enum { LONGEST_NAME = 65536 }; /* as in store_stream.c */
 
-/* Path (or NULL) and text of each finding. ?1 is the time. */
+/* Each selects the path (or NULL) and the text of its findings. ?1 is the time. */
 static const struct rule {
     enum store_check_kind kind;
     const char *sql;
@@ -123,18 +124,18 @@ static const char streams_sql[] =
     "SELECT id, path, content_type, tail, messages, ifnull(fork_position, 0) FROM stream "
     "ORDER BY path";
 
-/* ?2: with the payload itself */
+/* ?2: also select the payload */
 static const char rows_sql[] =
     "SELECT position, part, typeof(payload) = 'blob', length(CASE typeof(payload) "
     "WHEN 'blob' THEN payload ELSE CAST(payload AS BLOB) END), CASE WHEN ?2 THEN payload END "
     "FROM message WHERE stream_id = ?1 ORDER BY position";
 
-/* A kind of mistake in the rows of one stream: how often, and the first. */
+/* One kind of mistake in the rows of a stream: how often it occurs, and where first. */
 struct mistake {
     int64_t times, from, to;
 };
 
-/* The rows of one stream. */
+/* What was found in the rows of one stream. */
 struct walk {
     struct store_check *check;
     sqlite3_stmt *rows;
@@ -142,8 +143,8 @@ struct walk {
     const char *path;
     bool json;
 
-    int64_t counted, whole; /* rows, and messages among them */
-    int64_t next, part;     /* behind the last row, and its part */
+    int64_t counted, whole; /* numbers of rows and of messages */
+    int64_t next, part;     /* the position behind the last row, and that row's part */
     int64_t first;          /* position of the first row */
     struct mistake gap, overlap, wrong_part, wrong_type, empty, no_json, no_place;
 };
@@ -183,7 +184,7 @@ static enum ds_status fail(struct store_check *check, enum ds_status status, con
     return status;
 }
 
-/* SQLite could not go on: a damaged file is a finding, anything else ends the check. */
+/* An error of SQLite: a damaged file is a finding, anything else ends the check. */
 static enum ds_status stumble(struct store_check *check, sqlite3 *db)
 {
     switch (sqlite3_errcode(db) & 0xff) {
@@ -240,7 +241,7 @@ static bool is_json(sqlite3_stmt *stmt)
     return text && !json_precheck(text, len) && json_is_valid(text, len);
 }
 
-/* One row behind those before it. */
+/* Checks one row against those before it. */
 static void look_at_row(struct walk *walk)
 {
     int64_t position = sqlite3_column_int64(walk->rows, 0);
@@ -260,7 +261,7 @@ static void look_at_row(struct walk *walk)
         note(&walk->gap, walk->next, position);
     else if (position < walk->next)
         note(&walk->overlap, position, walk->next);
-    /* behind a gap a message may begin with any part */
+    /* after a gap, the first row may be any part of a message */
     if (part < 0 || part > INT32_MAX || sqlite3_column_type(walk->rows, 1) != SQLITE_INTEGER ||
         (walk->json && part > 0) || (follows && part > 0 && part != walk->part + 1))
         note(&walk->wrong_part, position, part);
@@ -299,7 +300,7 @@ static void tell_mistakes(const struct walk *walk)
     MISTAKE(walk->no_json, "the message at %lld is not JSON", (long long)walk->no_json.from);
 }
 
-/* What the stream says of its rows, against what they are. */
+/* Compares the counters of the stream with its rows. */
 static void compare(const struct walk *walk)
 {
     struct store_check *check = walk->check;
@@ -322,7 +323,7 @@ static void compare(const struct walk *walk)
              (long long)walk->messages, (long long)walk->whole);
 }
 
-/* Can a request name it, and a header carry its type? */
+/* Can a request name this path, and a header carry this type? */
 static void look_at_names(struct store_check *check, const char *path, const char *type)
 {
     struct arena *arena = arena_new();
@@ -398,7 +399,7 @@ static enum ds_status check_streams(struct store_check *check, sqlite3 *db)
 
 /* --- the schema --- */
 
-/* A number that a pragma answers; -1 when it does not. */
+/* The number that a pragma returns, or -1. */
 static int64_t pragma(sqlite3 *db, const char *sql)
 {
     sqlite3_stmt *stmt = NULL;
@@ -411,7 +412,7 @@ static int64_t pragma(sqlite3 *db, const char *sql)
     return value;
 }
 
-/* One table, index, view or trigger of a new database: is it here, and the same? */
+/* Compares one table, index, view or trigger of a new database with the one here. */
 static void compare_object(struct store_check *check, sqlite3_stmt *here, sqlite3_stmt *expected)
 {
     const char *type = (const char *)sqlite3_column_text(expected, 0);
@@ -430,7 +431,7 @@ static void compare_object(struct store_check *check, sqlite3_stmt *here, sqlite
     (void)sqlite3_reset(here);
 }
 
-/* The schema of a new database, in memory, as it is where these are used. */
+/* Makes a new schema in memory, with the optional parts that this database has. */
 static int make_fresh(sqlite3 **fresh, bool registry, bool faults)
 {
     int code = sqlite3_open_v2(":memory:", fresh, SQLITE_OPEN_READWRITE, NULL);
@@ -446,7 +447,7 @@ static int make_fresh(sqlite3 **fresh, bool registry, bool faults)
     return code;
 }
 
-/* What others have added (Litestream's tables, somebody's views) is none of our business. */
+/* Only our own objects are compared: others may have added tables or views (Litestream). */
 static enum ds_status check_schema(struct store_check *check, sqlite3 *db)
 {
     sqlite3 *fresh = NULL;
@@ -475,7 +476,8 @@ static enum ds_status check_schema(struct store_check *check, sqlite3 *db)
 
 static enum ds_status fail_foreign(struct store_check *check, sqlite3 *db, int64_t application)
 {
-    database_file_describe_foreign(db, check->database, application, check->reason, sizeof check->reason);
+    database_file_describe_foreign(db, check->database, application, check->reason,
+                                   sizeof check->reason);
     return DS_FAILED;
 }
 
@@ -530,6 +532,6 @@ enum ds_status store_check(struct store_check *check)
     } else {
         status = fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errstr(code));
     }
-    (void)sqlite3_close(db); /* and with it the read transaction */
+    (void)sqlite3_close(db); /* also ends the read transaction */
     return status;
 }

@@ -1,7 +1,8 @@
 /*
- * Export: see store_dump.h for what, dump_line.h for the form.
+ * Export: store_dump.h says what is exported, dump_line.h has the format.
  *
- * A row at a time goes from SQLite into the file; nothing grows with the number of messages.
+ * Rows go from SQLite to the file one at a time, so memory does not grow with the number of
+ * messages.
  */
 #include "store/tools/store_dump.h"
 
@@ -14,12 +15,12 @@
 #include "dump/dump_line.h"
 #include "store/sqlite/store_private.h"
 
-enum { PROGRESS_ROWS = 256 }; /* progress is told after so many */
+enum { PROGRESS_ROWS = 256 }; /* rows between two reports of progress */
 
 /*
- * Each stream behind its source and next to its relatives: depth first. The registry is the last of
- * those that are no forks, since it tells of all others. A fork whose source is missing, or not
- * older, begins a family of its own, so that it is not overlooked.
+ * The order of streams: each after its source and near its relatives, depth first. The registry is
+ * the last of the streams that are not forks, since it lists all others. A fork whose source is
+ * missing, or not older, counts as a stream without a source, so that it is not left out.
  */
 static const char families_sql[] =
     "WITH RECURSIVE family (id, depth, registry) AS ("
@@ -33,9 +34,9 @@ static const char families_sql[] =
 
 static const char total_sql[] = "SELECT ifnull(sum(messages), 0) FROM stream";
 
-/* What a stream owns of another's rows, or of its own: those before `to`. */
+/* The rows that a stream takes from one owner, itself or an ancestor: those before `to`. */
 struct segment {
-    struct segment *next; /* the one after it in the stream */
+    struct segment *next; /* the next one in the stream */
     int64_t stream_id, to;
 };
 
@@ -44,7 +45,7 @@ struct export
     struct store_conn *conn;
     struct store_dump *dump;
     int64_t now;
-    int64_t total; /* about so many rows */
+    int64_t total; /* an estimate of the number of rows */
     struct buf line;
 };
 
@@ -126,7 +127,7 @@ static void add_fork(struct export *export, const struct stream *stream,
     add_number(export, DUMP_F_FORK_SUB_OFFSET, stream->fork_sub_offset);
 }
 
-/* source: NULL when the stream stands for itself. */
+/* source: NULL if the stream is written as one without a source. */
 static enum ds_status put_stream(struct export *export, const struct stream *stream,
                                  const struct stream *source, bool forked)
 {
@@ -156,7 +157,8 @@ static enum ds_status put_stream(struct export *export, const struct stream *str
         add_number(export, DUMP_F_DELETED_AT, stream->deleted_at);
     if (forked)
         add_number(export, DUMP_F_FORKED, 1);
-    if (stream->is_registry && !export->dump->path) /* alone, it is a stream like any other */
+    if (stream->is_registry &&
+        !export->dump->path) /* a registry that is exported alone is an ordinary stream */
         add_number(export, DUMP_F_REGISTRY, 1);
     return put_line(export);
 }
@@ -171,7 +173,7 @@ static enum ds_status put_row(struct export *export, sqlite3_stmt *stmt, int64_t
     struct store_dump *dump = export->dump;
 
     if (position > to - len)
-        len = to - position; /* the fork took a part of this message */
+        len = to - position; /* the fork shares only a part of this message */
     add_number(export, DUMP_F_POSITION, position);
     if (part != 0)
         add_number(export, DUMP_F_PART, part);
@@ -184,7 +186,7 @@ static enum ds_status put_row(struct export *export, sqlite3_stmt *stmt, int64_t
     return put_line(export);
 }
 
-/* The rows of a stream before a position. */
+/* Writes the rows of a stream before a position. */
 static enum ds_status put_rows(struct export *export, int64_t stream_id, int64_t to)
 {
     enum ds_status status = DS_FAILED;
@@ -231,7 +233,7 @@ static enum ds_status put_producers(struct export *export, int64_t stream_id, in
     return status;
 }
 
-/* What follows the line of a stream, up to its end. */
+/* Writes what follows the line of a stream: rows, producers, and the line that ends it. */
 static enum ds_status put_content(struct export *export, const struct stream *stream,
                                   const struct segment *first)
 {
@@ -254,7 +256,7 @@ static enum ds_status put_content(struct export *export, const struct stream *st
 
 /* --- all streams --- */
 
-/* As it would be after a look at the clock: see the drawing in store_stream.c. */
+/* Marks an expired stream as deleted: see the drawing in store_stream.c. */
 static void settle_expiry(struct export *export, struct stream *stream, enum ds_status life)
 {
     int64_t renewed;
@@ -273,7 +275,7 @@ static enum ds_status export_one_of_all(struct export *export, struct arena *are
     int64_t forked = 0;
     enum ds_status life = store_find_id(export->conn, arena, id, export->now, &stream), status;
 
-    if (life == DS_NOT_FOUND) /* expired, and nobody reads it */
+    if (life == DS_NOT_FOUND) /* expired, and without forks */
         return DS_OK;
     if (life == DS_FAILED && stream.damage)
         return fail_of_damage(export, &stream);
@@ -315,8 +317,8 @@ static enum ds_status export_all(struct export *export)
 /* --- one stream --- */
 
 /*
- * Where the rows are that a stream consists of, from the first to its own: a stream owns what lies
- * from its fork position on. *inherited: so many messages are not its own.
+ * Finds whose rows a stream consists of, from the oldest ancestor to the stream itself. *inherited:
+ * how many messages belong to ancestors.
  */
 static enum ds_status trace(struct export *export, struct arena *arena, const struct stream *stream,
                             struct segment **first, int64_t *inherited)
@@ -346,7 +348,7 @@ static enum ds_status trace(struct export *export, struct arena *arena, const st
         if (status == DS_NOT_FOUND)
             return fail(export, DS_FAILED,
                         "the source of this fork is missing: dsctl check says more");
-        if (status == DS_OK && owner.damage) /* a source that is not older, among others */
+        if (status == DS_OK && owner.damage) /* damaged: a source that is not older, for example */
             return fail_of_damage(export, &owner);
         if (status != DS_OK)
             return status;
@@ -371,7 +373,7 @@ static enum ds_status export_one(struct export *export)
         settle_expiry(export, &stream, DS_OK);
         stream.messages += inherited;
         if (stream.messages == 0 && stream.tail > 0)
-            stream.messages = 1; /* somebody pruned them all: a tail without any is damage */
+            stream.messages = 1; /* all rows were pruned: a tail without any row would be damage */
         export->total = stream.messages;
         status = put_stream(export, &stream, NULL, false);
     }

@@ -1,7 +1,7 @@
 /*
- * Export and import: streams as lines of text (dump_line.h), and back, nothing lost: bytes,
- * offsets, boundaries of messages and parts, closure, expiry, Stream-Seq, forks with the sources
- * they read, producers, times. Faults are not exported.
+ * Export and import: streams as lines of text (dump_line.h) and back. Nothing is lost: bytes,
+ * offsets, boundaries of messages and parts, closure, expiry, Stream-Seq, forks with their sources,
+ * producers and times. Faults are not exported.
  */
 #ifndef STORE_DUMP_H
 #define STORE_DUMP_H
@@ -14,43 +14,43 @@
 
 struct store_conn;
 
-/* Called now and then: so much of so much, in a unit of its own. */
+/* Reports progress from time to time: done of total, in an arbitrary unit. */
 typedef void store_dump_progress(void *arg, int64_t done, int64_t total);
 
 struct store_dump {
     FILE *file;
-    const char *path;              /* export: of one stream, normalised; NULL: all */
-    bool skip_existing;            /* import: pass over streams whose path is taken */
-    store_dump_progress *progress; /* NULL: nobody wants to know */
+    const char *path;   /* export: the normalised path of one stream; NULL: all streams */
+    bool skip_existing; /* import: skip streams whose path is taken */
+    store_dump_progress *progress; /* may be NULL */
     void *progress_arg;
 
     int64_t streams, rows, producers; /* written to the file, or to the database */
-    int64_t skipped;                  /* import: streams passed over */
-    bool kept_registry;               /* import: the database's own registry was left as it is */
+    int64_t skipped;                  /* import: streams that were skipped */
+    bool kept_registry;               /* import: the database has a registry already, which stays */
     char reason[300];                 /* one line, when the status is not DS_OK */
 };
 
 /*
- * Writes to dump->file, from one read transaction however long it takes, and flushes it.
+ * Writes to dump->file from a single read transaction, and flushes it.
  *
- * All streams: those that forks read are among them, also when they were deleted; what has expired
- * and nobody reads is not. One stream: with what a fork inherited in it, at the same offsets, so
- * that it can be read by itself. DS_NOT_FOUND, DS_GONE: there is no such stream.
+ * All streams: includes deleted ones that forks still read, but not expired ones without forks. One
+ * stream: a fork contains what it has inherited, at the same offsets, so that it can be read by
+ * itself. DS_NOT_FOUND, DS_GONE: there is no such stream.
  */
 enum ds_status store_export(struct store_conn *conn, struct store_dump *dump);
 
 /*
- * Reads dump->file, and commits stream by stream; one that was deleted, or is about to expire, goes
- * together with the next fork of it, or it might be cleared away between them. What fails leaves
- * nothing of its stream and ends the import; streams before it stay. Readers are woken as by any
- * other write, hooks are not run. An input that is no regular file is first copied to one beside
- * the database, so that writers never wait for a pipe.
+ * Reads dump->file and commits each stream by itself. A deleted stream, or one that is about to
+ * expire, is committed together with its next fork, because the sweep might delete it in between. A
+ * failure leaves nothing of its stream and ends the import; earlier streams stay. Readers are woken
+ * as by any other write; hooks are not run. An input that is not a regular file is first copied to
+ * one beside the database, so that writers never wait for a pipe.
  *
- * A registry among the streams becomes the registry of a database that has none. One that has a
- * registry keeps it, and it tells of every stream that is imported.
+ * If the database has no registry, a registry in the file becomes its registry. Otherwise it keeps
+ * its own, which lists every imported stream.
  *
- * DS_INVALID: the file is not as it should be; DS_CONFLICT: a path is taken, or is another stream
- * than the one that a fork reads. In both cases reason begins with the number of the line.
+ * DS_INVALID: the file is malformed. DS_CONFLICT: a path is taken, or belongs to another stream
+ * than the one that a fork reads. In both cases the reason begins with the number of the line.
  */
 enum ds_status store_import(struct store_conn *conn, struct store_dump *dump);
 

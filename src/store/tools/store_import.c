@@ -1,14 +1,14 @@
 /*
- * Import: see store_dump.h for what it promises, dump_line.h for the lines.
+ * Import: store_dump.h has its promises, dump_line.h the lines.
  *
- *              ┌─ end: the counts must be right
+ *              ┌─ end: the counts must match
  *     head ──▶ outside ── stream ──▶ inside ── message, producer ─┐
  *                 ▲                    │ ▲────────────────────────┘
  *                 └────── end_of ──────┘
  *
- * The write transaction of a stream begins with its line and is committed with its end, or, where
- * the next fork of it must come along, with the end of that one (waits). A stream that is
- * passed over is read like any other and not written.
+ * The write transaction of a stream begins with its line and is committed at its end. If its next
+ * fork must be part of the same transaction, it is committed at the end of that one (waits). A
+ * skipped stream is read like any other, and not written.
  */
 #include <string.h>
 #include <time.h>
@@ -23,10 +23,11 @@
 #include "store/tools/store_dump.h"
 
 enum {
-    PROGRESS_LINES = 256, /* progress is told after so many */
-    SOON_MS = 60000,      /* what expires until then might go before its forks come */
-    BREATH_AFTER_MS = 50, /* others are let in after so much writing, */
-    BREATH_MS = 2,        /*   for so long */
+    PROGRESS_LINES = 256, /* rows between two reports of progress */
+    SOON_MS =
+        60000, /* a stream that expires sooner might be deleted before its forks are imported */
+    BREATH_AFTER_MS = 50, /* ms of writing after which other writers get a turn, */
+    BREATH_MS = 2,        /*   of so many ms */
 };
 
 struct import {
@@ -35,25 +36,25 @@ struct import {
     int64_t now;
 
     struct dump_reader reader;
-    int64_t streams, rows, producers; /* in the file so far */
+    int64_t streams, rows, producers; /* counts of the file so far */
 
-    /* the stream that its lines belong to */
-    struct arena *arena; /* NULL: outside */
+    /* the stream to which the current lines belong */
+    struct arena *arena; /* NULL: outside of a stream */
     struct stream stream;
-    bool skipping;                                   /* it is passed over */
-    bool waits;                                      /* for a fork of it, before the commit */
-    bool is_registry;                                /* says the file */
-    bool first;                                      /* no row of it so far */
-    bool has_gap;                                    /* before a row of it */
-    int64_t next, part;                              /* behind the last row, and its part */
-    int64_t stream_rows, stream_producers, messages; /* of it so far */
+    bool skipping;      /* the stream is skipped */
+    bool waits;         /* its commit waits for a fork */
+    bool is_registry;   /* according to the file */
+    bool first;         /* it has no row so far */
+    bool has_gap;       /* before its first row */
+    int64_t next, part; /* the position behind the last row, and that row's part */
+    int64_t stream_rows, stream_producers, messages; /* its counts so far */
 
     /* the transaction */
     bool open;
-    struct buf changed; /* ids of streams to be published */
+    struct buf changed; /* ids of streams whose readers will be woken */
     int64_t open_streams, open_rows, open_producers;
     int64_t breathed_at;
-    int64_t registry_id; /* is to become the registry; 0: none */
+    int64_t registry_id; /* the stream that will become the registry; 0: none */
 };
 
 /* --- lines --- */
@@ -97,7 +98,7 @@ static enum ds_status begin(struct import *import)
     return status;
 }
 
-/* Other writers get their turn: the lock goes to whoever asks first. */
+/* Lets other writers in: the lock goes to the first one that asks. */
 static void breathe(struct import *import)
 {
     const struct timespec pause = {0, BREATH_MS * 1000000};
@@ -133,8 +134,8 @@ static enum ds_status commit(struct import *import)
     import->open_streams = import->open_rows = import->open_producers = 0;
     if (config->checkpoint &&
         (store_wal_bytes(import->conn) > config->wal_bytes || store_is_low(import->conn->store)))
-        (void)store_checkpoint_anyway(import->conn,
-                                      false); /* if a reader is in the way, then later */
+        (void)store_checkpoint_anyway(
+            import->conn, false); /* a later checkpoint copies the rest if a reader is in the way */
     breathe(import);
     return DS_OK;
 }
@@ -147,7 +148,7 @@ static enum ds_status note_changed(struct import *import, int64_t id)
 
 /* --- the line of a stream --- */
 
-/* A copy that lives as long as the stream; NULL where there is none, or no memory. */
+/* A copy that lives as long as the stream; NULL for NULL, or when out of memory. */
 static const char *keep(struct import *import, enum dump_field field, size_t *len)
 {
     const struct dump_value *value = &import->reader.line.value[field];
@@ -187,7 +188,7 @@ static enum ds_status take_stream(struct import *import)
     return DS_OK;
 }
 
-/* Is the path free? What has expired there makes room, as it does for a client. */
+/* Is the path free? An expired stream is deleted, as for a client's PUT. */
 static enum ds_status make_room(struct import *import)
 {
     struct stream there;
@@ -208,11 +209,11 @@ static enum ds_status make_room(struct import *import)
         return dump_reader_refuse(&import->reader, DS_CONFLICT, "the stream %s exists", path);
     import->skipping = true;
     if (import->is_registry && there.created_at == import->stream.created_at)
-        import->registry_id = there.id; /* of an import that did not come to its end */
+        import->registry_id = there.id; /* left by an import that was not completed */
     return DS_OK;
 }
 
-/* Finds what it was forked from, which stands before it in the file or was imported earlier. */
+/* Finds the source of a fork, which comes earlier in the file or was imported before. */
 static enum ds_status find_source(struct import *import)
 {
     const char *path = keep(import, DUMP_F_SOURCE, NULL);
@@ -243,7 +244,7 @@ static enum ds_status insert_stream(struct import *import)
     return status == DS_OK ? note_changed(import, import->stream.id) : status;
 }
 
-/* One that was passed over needs no transaction; one that others wait in stays open. */
+/* Begins a transaction, unless the stream is skipped or a waiting one has begun it. */
 static void leave_if_empty(struct import *import)
 {
     if (import->open && import->open_streams == 0 && import->changed.len == 0) {
@@ -292,7 +293,7 @@ static enum ds_status begin_stream(struct import *import)
 
 /* --- lines of its content --- */
 
-/* NULL, or what is wrong with this row behind the one before. */
+/* NULL, or the reason why this row cannot follow the previous one. */
 static const char *judge_message(const struct import *import)
 {
     const struct dump_value *data = &import->reader.line.value[DUMP_F_DATA];
@@ -305,7 +306,7 @@ static const char *judge_message(const struct import *import)
         return "this row lies before the end of the one above";
     if (position > import->stream.tail - (int64_t)data->len)
         return "this row ends behind the tail";
-    /* rows may be missing that somebody pruned: then a message may begin with a later part */
+    /* after pruned rows, a message may begin with a later part */
     if (part != 0 && !import->first && position == import->next && part != import->part + 1)
         return "a part is missing in this message";
     if (part > INT32_MAX)
@@ -368,7 +369,7 @@ static enum ds_status take_producer(struct import *import)
     return status;
 }
 
-/* Are rows missing that somebody deleted at the prompt? */
+/* Were rows pruned at the prompt? */
 static bool is_pruned(const struct import *import)
 {
     if (import->stream_rows == 0)
@@ -473,8 +474,8 @@ static enum ds_status take_end(struct import *import)
 }
 
 /*
- * Once all is there: from the beginning, it would tell of each stream that follows. Not one that
- * could not be told of anything; and never a second one.
+ * Appoints the registry at the end of the import, because it would otherwise list each following
+ * stream once more. Not if the stream cannot take events, and not if the database has a registry.
  */
 static enum ds_status appoint_registry(struct import *import)
 {
@@ -543,7 +544,7 @@ enum ds_status store_import(struct store_conn *conn, struct store_dump *dump)
     if (import.open)
         store_rollback(conn);
     else if (status == DS_OK && conn->store->config->checkpoint)
-        (void)store_checkpoint_anyway(conn, true); /* somebody may want to take the file away */
+        (void)store_checkpoint_anyway(conn, true); /* a user may want to remove the database */
     arena_free(import.arena);
     buf_close(&import.changed);
     return status;

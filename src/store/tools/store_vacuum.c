@@ -27,10 +27,10 @@ static int64_t size_with_log(const char *database)
     return size;
 }
 
-/* Behind every other process, so that none of them begins to write in the middle of it. */
+/* Takes the write lock of all processes, so that none begins to write meanwhile. */
 static enum ds_status rewrite(struct store_conn *conn)
 {
-    /* else the whole copy would lie in memory */
+    /* otherwise the whole copy would be in memory */
     int code = sqlite3_exec(conn->db, "PRAGMA temp_store = FILE; VACUUM;", NULL, NULL, NULL);
 
     (void)sqlite3_exec(conn->db, "PRAGMA temp_store = MEMORY", NULL, NULL, NULL);
@@ -48,7 +48,7 @@ enum ds_status store_vacuum(struct store_conn *conn, struct store_vacuum *vacuum
     if (locked == DS_BUSY)
         return locked;
     status = rewrite(conn);
-    if (locked == DS_OK) /* a broken lock is no reason to fail: SQLite has its own */
+    if (locked == DS_OK) /* a broken lock is not a reason to fail, since SQLite has its own */
         hints_unlock_writers(conn->store->hints);
     if (status == DS_OK && config->checkpoint)
         vacuum->emptied_log = store_checkpoint(conn, true) == DS_OK;

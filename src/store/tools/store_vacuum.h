@@ -11,13 +11,13 @@ struct store_conn;
 
 struct store_vacuum {
     int64_t before, after; /* bytes of the database and its write-ahead log */
-    bool emptied_log;      /* else a reader or DS_CHECKPOINT=off was in the way */
+    bool emptied_log;      /* false: a reader or DS_CHECKPOINT=off prevented it */
 };
 
 /*
- * Writes the database anew without the pages that are free, and empties the write-ahead log.
- * Readers go on, writers wait meanwhile. Needs room for two copies, one in the folder of temporary
- * files. DS_BUSY after DS_BUSY_TIMEOUT_MS: another program is writing, and nothing was changed.
+ * Rewrites the database without its free pages and empties the write-ahead log. Readers go on;
+ * writers wait. Needs disk space for two copies, one of them in the folder for temporary files.
+ * DS_BUSY after DS_BUSY_TIMEOUT_MS: another program is writing, and nothing was changed.
  */
 enum ds_status store_vacuum(struct store_conn *conn, struct store_vacuum *vacuum);
 
