@@ -3,15 +3,16 @@
 //   node tests/bench/bench.mjs [--quick] [--json] [--rounds N] [--seconds S] [--plot FILE]
 //                              [--scale F] [WORKLOAD…]
 //
-// All servers run at once and take turns, round after round, so that a noisy machine hurts all
-// alike; figures are medians of the rounds with their spread (least to most). Ratios come first:
-// absolute figures of a shared machine mean little. A single answer that was not expected, a failed
-// request, or a message that is not there, whole and once, when everything is read back fails the
+// All servers run at once and take turns, round after round, so that a noisy machine slows all of
+// them alike. Figures are medians of the rounds with their spread (least to most). Ratios come
+// first, because absolute figures of a shared machine mean little. One unexpected answer, one failed
+// request, or one message that is not there once and whole when everything is read back fails the
 // run.
 //
-// --scale takes the rows of scale.mjs in place of those of workloads.mjs, so large: 1 as they are
-// meant, 0.01 takes a hundred thousand messages for ten million, to try them. Names are looked for
-// in both. --plot draws the rows that plot.mjs knows. build/bench/result.json keeps the figures.
+// --scale takes the rows of scale.mjs instead of those of workloads.mjs. F is their size: 1 is the
+// full size, 0.01 takes a hundred thousand messages instead of ten million, to try them out. A
+// WORKLOAD may be of either file. --plot draws the rows that plot.mjs knows.
+// build/bench/result.json keeps the figures.
 
 import { execFile, execFileSync } from "node:child_process"
 import fs from "node:fs"
@@ -44,7 +45,7 @@ const chosen = (
 
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "load-"))
 
-/** Runs a program to its end: what it printed. Throws with its complaints if it was not content. */
+/** Runs a program to its end and returns its output. Throws with its errors if it failed. */
 const run = (program, words) =>
   new Promise((resolve, reject) =>
     execFile(program, words.map(String), (error, out, err) =>
@@ -60,7 +61,7 @@ const run = (program, words) =>
 
 const load = async (words) => JSON.parse(await run(path.join(build, "bench/load"), words))
 
-/** wrk itself is content with anything that is an answer, and with connections that break. */
+/** Runs wrk, and throws on errors that wrk itself ignores: bad statuses and broken connections. */
 async function wrk(words) {
   const out = await run("wrk", ["--latency", ...words])
   const bad = out.match(/(Non-2xx|Socket errors).*/) ?? out.match(/^ +0 requests .*/m)
@@ -92,8 +93,8 @@ const format = (value) =>
           : value.toPrecision(2)
 
 /**
- * Microseconds in which this disk makes a page durable, one after the other: over pages that are
- * there already, as a write-ahead log does once it has begun anew.
+ * Microseconds in which this disk makes a page durable, one page after the other. It overwrites
+ * existing pages, as a write-ahead log does after its first turn.
  */
 function fdatasync() {
   const page = Buffer.alloc(4096)
@@ -114,7 +115,7 @@ function fdatasync() {
   return median(times)
 }
 
-/** One workload at all its servers, and the disk in each round. */
+/** Measures one workload at all its servers, and the disk in each round. */
 async function measure(row, running) {
   const figures = Object.fromEntries(row.servers.map((name) => [name, []]))
   const disk = []
@@ -217,7 +218,7 @@ async function stop(servers) {
   }
 }
 
-/** The servers of a workload: those of its group are started with its first row. */
+/** The servers of a workload; those of its group are started with the first row of the group. */
 async function serversOf(row) {
   if (!row.own) return running
   if (row.own !== group) {

@@ -20,8 +20,8 @@ const VECTORS = {
 }
 
 /**
- * Instructions in a file of callgrind's: { all, own, functions } where own are those of the
- * program itself, without its libraries, and functions has [name, instructions] from the top.
+ * Instructions in a file of callgrind: { all, own, functions }. own counts those of the program
+ * itself, without its libraries; functions has [name, instructions], the largest first.
  */
 export function readCounts(text, own = path.basename(program)) {
   const names = { ob: new Map(), fn: new Map() }
@@ -44,7 +44,7 @@ export function readCounts(text, own = path.basename(program)) {
     else if (key === "cfn") lookUp(names.fn, value)
     else if (key === "calls") isCall = true
     else if (/^[-+*\d]/.test(line)) {
-      // what a callee cost is counted where it is spent
+      // the cost of a callee is counted there
       const cost = isCall ? 0 : Number(line.split(" ")[1])
       isCall = false
       counts.all += cost
@@ -55,7 +55,7 @@ export function readCounts(text, own = path.basename(program)) {
   return { ...counts, functions: [...functions].sort((a, b) => b[1] - a[1]) }
 }
 
-/** Is no thread of the process running? Then whatever was asked of it is done. */
+/** True when no thread of the process runs, so that all requests are done. */
 function rests(pid) {
   return fs.readdirSync(`/proc/${pid}/task`).every((thread) => {
     const stat = fs.readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1")
@@ -74,8 +74,8 @@ const valgrind = (file, ...options) => [
 
 /**
  * A responder on a database in this folder: { connect, rest, mark, database, pid, stop }. With
- * `out`, under callgrind, whose files go to that folder: mark(name) then returns what was counted
- * since the mark before, and keeps it there as NAME.out.
+ * `out` it runs under callgrind, whose files go to that folder: mark(name) then returns the counts
+ * since the previous mark, and keeps them there as NAME.out.
  */
 export async function startResponder(folder, { out, env } = {}) {
   const socket = path.join(folder, `${out ? "counted" : "plain"}.sock`)
@@ -107,7 +107,7 @@ export async function startResponder(folder, { out, env } = {}) {
       const text = fs.readFileSync(written, "utf8")
       fs.rmSync(written)
       if (!name) return undefined
-      // callgrind_annotate takes what a call that began before has cost for the caller's own
+      // callgrind_annotate would add the cost of a call that began earlier to the caller itself
       fs.writeFileSync(path.join(out, `${name}.out`), text.replace(/^calls=0 /gm, "calls=1 "))
       return readCounts(text)
     },
@@ -130,7 +130,7 @@ export async function startResponder(folder, { out, env } = {}) {
   return responder
 }
 
-/** One request to a CGI process of its own; with `out`, what all of the process cost. */
+/** One request to a CGI process of its own; with `out`, returns the cost of the whole process. */
 export function runCgi(folder, status, out, method, uri, headers, body = "") {
   const [command, ...args] = out ? valgrind(out) : [program]
   const { stdout, stderr } = spawnSync(command, args, {
@@ -148,7 +148,7 @@ export function runCgi(folder, status, out, method, uri, headers, body = "") {
   return out ? readCounts(fs.readFileSync(out, "utf8")) : undefined
 }
 
-/** What callgrind_annotate has to say about a file: by self cost, or with that of the callees. */
+/** The report of callgrind_annotate about a file, by own cost or including callees. */
 export const annotate = (file, inclusive) => {
   const options = [`--inclusive=${inclusive ? "yes" : "no"}`, "--auto=no"]
   return execFileSync("callgrind_annotate", [...options, file], {

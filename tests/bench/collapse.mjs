@@ -33,7 +33,7 @@ const row = (what, options, crowd, requests, time, more = "") => {
   if (crowd.errors.length > 0) throw new Error(`broken connections: ${crowd.errors[0]}`)
 }
 
-/** All read the same 10 KB. */
+/** All readers read the same 10 KB. */
 async function catchUp(front, counter, api, options) {
   const stream = fresh("catch-up")
   await api.create(stream, "text/plain", "x".repeat(10_000))
@@ -48,7 +48,7 @@ async function catchUp(front, counter, api, options) {
   crowd.close()
 }
 
-/** All wait; messages come one by one, each when everybody has the one before. */
+/** All readers wait; each message is appended when all of them have the previous one. */
 async function waitFor(front, counter, api, options, arrival) {
   const stream = fresh("poll")
   await api.create(stream, "text/plain", "start ")
@@ -65,7 +65,7 @@ async function waitFor(front, counter, api, options, arrival) {
   let joined = arrival === "together" ? READERS : 0
   let offset = next
   for (let n = 1; n <= MESSAGES; n++) {
-    // some more come before each message, from where the stream ends by then
+    // more readers join before each message, at the tail of that moment
     const more = arrival === "together" ? READERS : Math.ceil((READERS * n) / MESSAGES)
     for (; joined < more; joined++) begin(crowd.readers[joined], offset)
     await sleep(1000)

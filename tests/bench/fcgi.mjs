@@ -21,7 +21,7 @@ const length = (text) =>
     ? Buffer.from([text.length])
     : Buffer.from([0x80, 0, text.length >> 8, text.length & 255])
 
-/** What nginx makes of a request by node's fetch(). */
+/** The parameters that nginx sends for a request of node's fetch(). */
 export function parameters(method, uri, headers = {}, body = "") {
   const sent = {
     host: "127.0.0.1:4437",
@@ -107,7 +107,7 @@ export async function connect(socket) {
     })
 
   return {
-    /** Sends a request; until(text => boolean) waits for what has come of its answer. */
+    /** Sends a request; until(text => boolean) waits for a part of its answer. */
     begin(method, uri, headers = {}, body = "") {
       const answer = { text: "", done: false, waiting: null }
       current = answer
@@ -117,7 +117,7 @@ export async function connect(socket) {
         whole: () => wait(answer, () => answer.done),
       }
     },
-    /** One request, answered with this status; its head and body as one text. */
+    /** One request that must be answered with this status; returns head and body as one text. */
     async request(status, method, uri, headers, body) {
       const text = await this.begin(method, uri, headers, body).whole()
       if (!text.startsWith(`Status: ${status} `))

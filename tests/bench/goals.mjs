@@ -161,7 +161,7 @@ const table = [
   ),
 ]
 
-/** Those goals that these figures decide. */
+/** The goals that these figures can decide. */
 export function goals(report) {
   const row = (id) => report.workloads.find((one) => one.id === id) ?? { results: {} }
   const at = (id, server) => row(id).results[server] ?? {}

@@ -21,9 +21,9 @@ import { annotate, runCgi, startResponder } from "./callgrind.mjs"
 const tableFile = fileURLToPath(new URL("instructions.tsv", import.meta.url))
 export const folder = path.join(build, "callgrind")
 
-/** Growth that fails, and shrinking that is told. */
+/** A row that grows by more fails; one that shrinks by more is reported. */
 export const LIMIT = 0.1
-/** What moved by less than this keeps its figure and its reason in an update. */
+/** In an update, a row that changed by less keeps its figure and its reason. */
 const SETTLED = 0.02
 
 const BINARY = { "content-type": "application/octet-stream" }
@@ -41,7 +41,7 @@ const url = (name) => `/v1/stream/${name}`
 
 const append = (api, name) => api.request(204, "POST", url(name), BINARY, MESSAGE)
 
-/** Readers that wait at the tail of a stream, and have heard so. */
+/** Readers that wait at the tail of a stream, after their first control event. */
 async function sseReaders(responder, name, n) {
   const heard = (events) => (text) => text.split("event: control").length > events
   const readers = []
@@ -61,7 +61,7 @@ async function sseReaders(responder, name, n) {
   }
 }
 
-/** Appends to a stream, and waits until all of its readers have each of them. */
+/** Appends to a stream, and waits each time until all readers have the message. */
 const deliveries = (name, readers) => ({
   prepare: ({ responder }) => sseReaders(responder, name, readers),
   async once({ api, made, responder }) {
@@ -72,10 +72,10 @@ const deliveries = (name, readers) => ({
 })
 
 /**
- * Each: so many `turns` are counted, after WARM that are not; one is made by once(context, i), and
- * is one request, or `per`. prepare(context) comes first, its result is context.made. Of several
- * `rounds` of so many turns, the cheapest counts: while readers wait, the desk looks at their
- * streams by the clock, too.
+ * Each row: `turns` calls of once(context, i) are counted, after WARM calls that are not. A call is
+ * one request, or `per` requests. prepare(context) runs first; its result is context.made. Of several
+ * `rounds`, the cheapest counts, because the desk also checks the streams of waiting readers once a
+ * second.
  */
 export const rows = {
   append: { turns: 200, once: ({ api }) => append(api, "one") },
@@ -114,7 +114,7 @@ export const rows = {
   head: { turns: 500, once: ({ api }) => api.request(200, "HEAD", url("ten")) },
   // an append and its delivery
   "sse-1": { turns: 10, rounds: 10, ...deliveries("sse-1", 1) },
-  // an append and 100 deliveries, by the delivery
+  // an append and 100 deliveries, for each delivery
   "sse-100": { turns: 6, rounds: 8, per: READERS, ...deliveries("sse-100", READERS) },
   // a request that waits, an append, the answer
   "long-poll": {
@@ -138,7 +138,7 @@ export const rows = {
 
 const WARM = 20
 
-/** Processes of their own, from their first instruction to their last. */
+/** Rows with a process for each request, from its first instruction to its last. */
 export const cgiRows = {
   "cgi-append": (own, out) => runCgi(own, 204, out, "POST", url("cgi"), BINARY, MESSAGE),
   "cgi-read": (own, out) => runCgi(own, 200, out, "GET", `${url("cgi")}?offset=-1`),
@@ -146,7 +146,7 @@ export const cgiRows = {
 
 // ----------------------------------------------------------------------------------- counting
 
-/** Makes the streams that the rows use. */
+/** Creates the streams that the rows use. */
 async function fill(responder) {
   const connections = await Promise.all(Array.from({ length: 32 }, () => responder.connect()))
   const [api] = connections
@@ -165,7 +165,7 @@ async function fill(responder) {
 
 const cheapest = (counts) => counts.reduce((a, b) => (b.all < a.all ? b : a))
 
-/** What it costs to mark the end of a round. */
+/** The cost of marking the end of a round. */
 async function countMark(responder) {
   const counts = []
   for (let i = 0; i < 5; i++) counts.push(await responder.mark("mark"))
@@ -179,7 +179,7 @@ async function countRow(responder, name, mark) {
   const counts = []
   let i = 0
   context.made = await prepare?.(context)
-  // the longer the log, the dearer it is to find a page in it
+  // the longer the log, the more it costs to find a page in it
   await sqlite(responder.database, "PRAGMA wal_checkpoint(TRUNCATE)")
   while (i < WARM) await once(context, i++)
   await responder.mark()
@@ -201,12 +201,12 @@ async function countRow(responder, name, mark) {
 
 async function countCgi(own, name) {
   const out = path.join(folder, `${name}.out`)
-  // upkeep that is due once a second is part of it
+  // this includes the upkeep of once a second
   await sleep(1100)
   return cgiRows[name](own, out)
 }
 
-/** Counts all rows, or these: { name: { own, all, functions } }; raw files go to `folder`. */
+/** Counts all rows, or the named ones: { name: { own, all, functions } }; raw files go to `folder`. */
 export async function count(names = [...Object.keys(rows), ...Object.keys(cgiRows)]) {
   const own = fs.mkdtempSync(path.join(os.tmpdir(), "ds-callgrind-"))
   const counts = {}
@@ -219,8 +219,8 @@ export async function count(names = [...Object.keys(rows), ...Object.keys(cgiRow
     return responder
   }
   try {
-    // This one runs at full speed. It stays, and with it what one process does for all of them
-    // once a second; so does no checkpoint come by the clock.
+    // This responder runs at full speed, and does the duties of once a second for all processes. So
+    // the counted one does none of them, and no checkpoint.
     const env = { DS_DURABILITY: "normal", DS_CHECKPOINT: "off" }
     await fill(await start({ env }))
     const counted = await start({ out: folder, env: { DS_CHECKPOINT: "off" } })
@@ -239,7 +239,7 @@ export async function count(names = [...Object.keys(rows), ...Object.keys(cgiRow
 
 // -------------------------------------------------------------------------------------- table
 
-/** What figures depend on besides the source. */
+/** The versions of everything besides the sources that the figures depend on. */
 export function versions() {
   const debug = execFileSync("readelf", ["--debug-dump=info", "--dwarf-depth=1", program], {
     encoding: "utf8",
@@ -279,8 +279,8 @@ function writeTable(table) {
 }
 
 /**
- * Which of a table's figures are comparable here: { own, all, reason } with a reason where one of
- * them is not, and `strange` where nothing but our own flags is in the way.
+ * Whether the table's figures are comparable here: { own, all, reason }, with a reason if one of them
+ * is not, and `strange` if only our own compiler flags differ.
  */
 export function comparable(table, here) {
   const differs = (name) =>

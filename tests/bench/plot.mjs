@@ -31,7 +31,7 @@ const round = (value) => Math.round(value * 10) / 10
 const text = (x, y, words, attributes = "") =>
   `<text x="${round(x)}" y="${round(y)}" ${attributes}>${escape(words)}</text>`
 
-/** From 0 in round steps, at most five of them. */
+/** Ticks from 0 in round steps, at most five. */
 function linear(values) {
   const most = Math.max(...values)
   const power = 10 ** Math.floor(Math.log10(most))
@@ -41,7 +41,7 @@ function linear(values) {
   return { ticks, share: (value) => value / top }
 }
 
-/** From power of ten to power of ten, so that half and double are as far apart everywhere. */
+/** Ticks at powers of ten; on this scale, equal ratios have equal distances. */
 function logarithmic(values) {
   const low = Math.floor(Math.log10(Math.min(...values)))
   const high = Math.ceil(Math.log10(Math.max(...values)))
@@ -49,7 +49,7 @@ function logarithmic(values) {
   return { ticks, share: (value) => (Math.log10(value) - low) / (high - low) }
 }
 
-/** Moves labels apart that would lie upon each other, as little as it takes. */
+/** Moves overlapping labels apart, as little as possible. */
 function spread(labels, bottom) {
   const sorted = [...labels].sort((a, b) => a.y - b.y)
   for (let i = 1; i < sorted.length; i++)
@@ -59,7 +59,7 @@ function spread(labels, bottom) {
   return sorted
 }
 
-/** One picture: what figure(result) is for each server, at each number of connections. */
+/** One diagram: figure(result) for each server and number of connections. */
 function panel({ x, y, width, height, title, points, figure, scale, write }) {
   const series = lines
     .map((line) => ({
@@ -104,7 +104,7 @@ function panel({ x, y, width, height, title, points, figure, scale, write }) {
   ].join("\n")
 }
 
-/** What bench.mjs reports, as SVG. */
+/** The report of bench.mjs as SVG. */
 export function plot(report) {
   const points = rows
     .map((id) => report.workloads.find((row) => row.id === id))

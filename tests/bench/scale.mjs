@@ -1,14 +1,14 @@
 // How the cost grows: rows like those of workloads.mjs, each with servers of its own.
 //
-//   scale(1)      as it is meant; scale(0.01) with a hundredth of it, to try whether it works
+//   scale(1)      the full size; scale(0.01) has a hundredth of it, to try it out
 //
 //   processes   one, two and four responder processes on one database
 //   growth      ten million messages in one stream, a million streams; recovery: a log after a kill
 //   memory      of the responder: at rest, with many streams, with many readers
-//   disk, log   bytes stored a byte appended; the write-ahead log under a load without an end
+//   disk, log   bytes stored for each byte appended; the write-ahead log under a constant load
 //   cgi         plain CGI, against an empty CGI program
 //
-// What was lost fails the run here too. Where `base` is a number, that is the goal.
+// A lost message fails the run here too. If `base` is a number, that is the goal.
 
 import { execFileSync } from "node:child_process"
 import fs from "node:fs"
@@ -30,11 +30,11 @@ const mib = (bytes) => `${(bytes / MIB).toFixed(1)} MiB`
 const position = (bytes) => `0000000000000000_${String(bytes).padStart(16, "0")}`
 const sizeOf = (file) => fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0
 
-/** Every acknowledged message is there once, whole and in order; all writers had this ledger. */
+/** Checks that every message in this ledger, that of all writers, is there once, whole and in order. */
 const verify = ({ server, load, ledger }, prefix, options) =>
   load(words("verify", { port: server.port, path: prefix, ledger: ledger(prefix), ...options }))
 
-/** Bytes of payload in the database, and how many messages they are. */
+/** Bytes of payload in the database, and the number of its messages. */
 async function total(server) {
   const text = await sqlite(server.database, "SELECT sum(tail), sum(messages) FROM stream")
   const [bytes, messages] = text.split("|").map(Number)
@@ -46,7 +46,7 @@ async function expectTotal(server, least) {
   if (bytes < least) throw new Error(`${least} bytes acknowledged, ${bytes} bytes there`)
 }
 
-/** Calls look() every `ms` until the promise is settled: what it returned, and the result. */
+/** Calls look() every `ms` until the promise is settled; returns its results and that of the promise. */
 async function sampled(promise, ms, look) {
   const samples = []
   let settled = false
@@ -61,7 +61,7 @@ async function sampled(promise, ms, look) {
 
 // -------------------------------------------------------------------------------- processes
 
-/** One database, and so many responder processes on one socket. */
+/** One database, and this number of responder processes on one socket. */
 function processes(factor) {
   const own = {
     "1 process": { title: "1 process", start: serve() },
@@ -86,7 +86,7 @@ function processes(factor) {
 
 // ----------------------------------------------------------------------------------- growth
 
-/** Takes the files out of the system's memory, as far as they are on the disk. */
+/** Drops the files from the page cache, except for pages that are not on the disk yet. */
 function forget(files) {
   for (const file of files)
     if (fs.existsSync(file)) {
@@ -96,13 +96,13 @@ function forget(files) {
 }
 
 /**
- * Starts the program anew: milliseconds from the start of the process to its first answer about a
- * stream through nginx, which runs all the time. `signal` ends the one before.
+ * Restarts the program; returns the milliseconds from the start of the process to its first answer
+ * about a stream through nginx, which runs all the time. `signal` ends the old process.
  */
 async function reopen(server, stream, { signal = "SIGTERM", cold = false } = {}) {
   const responders = server.pids()
   const ended = end(server.supervisors[0], signal)
-  // the supervisor's death would be a reason to end in good order
+  // responders that outlive their supervisor would stop gracefully
   if (signal === "SIGKILL") for (const pid of responders) process.kill(pid, signal)
   await ended
   while (responders.some((pid) => fs.existsSync(`/proc/${pid}`))) await sleep(10)
@@ -132,7 +132,7 @@ async function reopen(server, stream, { signal = "SIGTERM", cold = false } = {})
  */
 function growth(what, small, large) {
   const prefix = "/v1/stream/growth"
-  // that both answer as much to a catch-up in the middle
+  // so that both answer equally much to a catch-up in the middle
   const env = { DS_READ_CHUNK_BYTES: String(16 * KIB) }
   const server = (given) => ({
     title: what(given),
@@ -298,7 +298,7 @@ function resident(pid) {
 const memoryNote = (sum) =>
   `${mib(sum.total)}: ${mib(sum.own)} its own, ${mib(sum.mapped)} -shm and -wake, ${mib(sum.files)} program and libraries`
 
-/** A responder that has answered little yet. */
+/** A responder that has answered only a few requests. */
 async function freshResponder(server) {
   await server.restart()
   await sleep(200)
@@ -362,8 +362,8 @@ function memoryUnderLoad(factor) {
 }
 
 /**
- * Readers that wait, a message every ten seconds. Each costs nginx two descriptors, so that half of
- * them comes in through another nginx before the same responder, to a stream of its own.
+ * Waiting readers, who get a message every ten seconds. Each costs nginx two descriptors, so half of
+ * them come through another nginx before the same responder, to a stream of their own.
  */
 function memoryOfReaders(kind, readers) {
   const prefix = "/v1/stream/parked"
@@ -397,7 +397,7 @@ function memoryOfReaders(kind, readers) {
         200,
         () => ({ ...resident(pid), ...usage(pid) })
       )
-      // the first of them come on connections that the web servers have kept from the start
+      // the first readers come on connections that the web servers have kept open
       const parked = samples.filter((sample) => sample.descriptors > descriptors + readers - 4)
       if (parked.length < 5) {
         const most = Math.max(...samples.map((sample) => sample.descriptors))
@@ -429,8 +429,8 @@ const memories = (factor) => {
 // ------------------------------------------------------------------------------------- disk
 
 /**
- * What a database has grown to when all is in it, by what was appended to it. Not waiting for the
- * disk changes nothing but the time that it takes.
+ * The size of a database with all its messages, divided by the bytes appended. Without waiting for
+ * the disk, which only saves time.
  */
 function stored(streams, factor) {
   const prefix = `/v1/stream/stored-${streams}`
@@ -470,8 +470,8 @@ function stored(streams, factor) {
 }
 
 /**
- * The write-ahead log under a load that never pauses, once a second; with `reader`, large catch-ups
- * go on all the time besides. A log of sixteen times its setting counts as one that grows for ever.
+ * The size of the write-ahead log once a second, under a load without pauses; with `reader`, also
+ * under constant large catch-ups. A log of sixteen times its setting counts as growing for ever.
  */
 function log(reader, factor) {
   const prefix = `/v1/stream/log-${reader ? "read" : "alone"}`
@@ -529,7 +529,7 @@ function log(reader, factor) {
 
 // -------------------------------------------------------------------------------- plain CGI
 
-/** Another program under the name that the web servers know. */
+/** Puts another program under the name that the web servers start. */
 const inPlaceOfOurs = (file, door) => () => {
   const program = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "cgi-")), "durable-streams.fcgi")
   fs.copyFileSync(path.join(build, "bench", file), program)
@@ -537,8 +537,8 @@ const inPlaceOfOurs = (file, door) => () => {
 }
 
 /**
- * Against a program of libc alone, and against ours with nothing behind its gateway. Ours as plain
- * `make` builds it, and as hosts with CGI alone should have it: with its libraries (STATIC=1).
+ * Plain CGI against a program that uses only libc, and against our gateway with nothing behind it. Our
+ * program as `make` builds it, and as hosts that have only CGI should have it: built with STATIC=1.
  */
 function cgi(server, door) {
   const prefix = `/v1/stream/cgi-${server}`

@@ -1,13 +1,14 @@
-// What is measured, side by side: each server as { name, url, port, stop, pids, database }.
+// The servers that are measured side by side, each { name, url, port, stop, pids, database }.
 //
 //   ours, ours in memory     the program behind nginx, as people run it
 //   ours, front cache        the same with the cache of deploy/nginx/options
-//   empty                    its gateway behind the same nginx, and nothing behind that: the ceiling
+//   empty                    its gateway with nothing behind it, behind the same nginx: the most
+//                            that is possible
 //   reference …              the npm reference server, bare or behind the same nginx
 //
 // To add one: a row of `servers`.
 //
-// All folders of a run lie in one, which goes with it, also when it is broken off.
+// All folders of a run are in one folder, which is removed at its end, also when it is interrupted.
 
 import { spawn } from "node:child_process"
 import fs from "node:fs"
@@ -25,7 +26,7 @@ process.on("exit", () =>
 )
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1))
 
-/** Our program, or another one that is started like it; behind nginx if no other door is named. */
+/** Our program, or another one that is started like it; behind nginx unless another door is named. */
 export const serve =
   (options = {}) =>
   async () => {
@@ -96,7 +97,7 @@ const reference =
     }
   }
 
-/** The same behind an nginx that keeps its connections to it open, as ours does. */
+/** The same behind an nginx that keeps its connections to it open, as in front of our program. */
 const referenceBehindNginx = (options) => async () => {
   const bare = await reference(options)()
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-bench-"))

@@ -1,25 +1,25 @@
 // The workloads. Each row:
 //
 //   name, unit   what is printed
-//   servers      where it runs; the first one, or `base`, is what the ratios refer to
-//   base         name of a server, or a number: what the figure is to reach
-//   own          servers of this row and its neighbours alone, as in servers.mjs
-//   rounds       where it takes long, another number of them
+//   servers      where it runs; ratios refer to the first one, or to `base`
+//   base         name of a server, or a number: the figure to reach
+//   own          servers only of this row and its neighbours, as in servers.mjs
+//   rounds       another number of rounds, for rows that take long
 //   quick        also in `make bench-quick`
-//   id           by which goals.mjs and plot.mjs find it
-//   prepare      once at each server, before the first round
-//   run          one round: { value, note }, and where there are some, the latency of its requests
-//   check        after the last one: reads back what was acknowledged, throws when it is not there
+//   id           the name by which goals.mjs and plot.mjs find it
+//   prepare      runs once at each server, before the first round
+//   run          runs one round: { value, note }, and the latency of its requests if it has any
+//   check        runs after the last round: reads back the acknowledged data, throws if any is missing
 //
 // prepare, run and check are called with { name, server, load, wrk, seconds, quick, ledger }:
 //
 //   load(words)   the load generator; the line it printed, parsed
 //   wrk(words)    wrk: { per_second, latency }
-//   ledger(of)    a file, for this server, of what was acknowledged: load.h says what is in it
+//   ledger(of)    a file of the acknowledged messages, for this server; load.h describes it
 //
-// wrk is used where the same request over and over is what is measured and any answer without an
-// error will do. Appends are not: their messages must say whose they are, or nobody could tell
-// afterwards whether each one is there once. Nor is HEAD: wrk waits for the body.
+// wrk measures rows that repeat the same request and accept any answer without an error. It cannot
+// measure appends, because each message must say whose it is, so that it can be found afterwards;
+// nor HEAD, because wrk waits for a body.
 
 import { request } from "../system/http.mjs"
 import { servers } from "./servers.mjs"
@@ -28,7 +28,7 @@ const JSON_TYPE = "application/json"
 const BINARY = "application/octet-stream"
 const TEXT = "text/plain"
 
-/** Every server that appends are compared at, the ceiling first. */
+/** All servers of the appends; the empty responder first, as the most that is possible. */
 const all = [
   "empty",
   "ours",
@@ -42,14 +42,14 @@ const ours = ["empty", "ours", "ours-memory"]
 const ms = (us) => `${(us / 1000).toFixed(2)} ms`
 export const latency = ({ p50_us, p99_us }) => `p50 ${ms(p50_us)}, p99 ${ms(p99_us)}`
 
-/** What a round of requests comes to, each of so many messages. */
+/** The figure of a round of requests, each with this number of messages. */
 const rate = (result, messages = 1) => ({
   value: result.per_second * messages,
   note: latency(result.latency),
   latency: result.latency,
 })
 
-/** Options as words of a command line: true stands for an option without a value. */
+/** Options as words of a command line; true means an option without a value. */
 export const words = (mode, options) => [
   mode,
   ...Object.entries(options).flatMap(([name, value]) =>
@@ -64,7 +64,7 @@ export const words = (mode, options) => [
 let unique = 0
 const fresh = (name) => `/v1/stream/${name}-${unique++}`
 
-/** The streams of a row, which are checked when it is over: at the empty responder there are none. */
+/** The streams of a row, which are checked at its end; the empty responder has none. */
 function streamsOf(prefix, { streams = 1, type = BINARY, body = 256 }) {
   const common = ({ server }) => ({ port: server.port, path: prefix, streams, type, body })
   return {
@@ -74,10 +74,10 @@ function streamsOf(prefix, { streams = 1, type = BINARY, body = 256 }) {
         words("create", { ...common(context), connections: Math.min(streams, 16) })
       )
     },
-    /** Words for the load generator that writes to them. */
+    /** Arguments for the load generator that writes to them. */
     write: (context, mode, options) =>
       context.load(words(mode, { ...common(context), ledger: context.ledger(prefix), ...options })),
-    /** Every acknowledged message is there once, whole and in order, and nothing else. */
+    /** Checks that every acknowledged message is there once, whole and in order, and no other. */
     async verify(context) {
       if (context.name === "empty") return
       await context.load(
@@ -123,7 +123,7 @@ export function appends({
   }
 }
 
-/** The same to one stream and to many, each at a server of its own, so that they take turns. */
+/** The same load on one stream and on many, each at a server of its own, so that they take turns. */
 function spread({ connections, streams, id }) {
   const rows = Object.fromEntries(
     streams.map((count) => [
@@ -216,11 +216,11 @@ function unchanged({ connections, servers = ours, ...row }) {
   }
 }
 
-// empty.c sends as much to readers of a stream of that name
+// empty.c sends as many bytes to readers of a stream of this name
 const MESSAGES = 10_000
 const KIB = 1024
 
-/** 10,000 messages of 1 KB in a stream, there to be read. */
+/** A stream of 10,000 messages of 1 KB, for reading. */
 function readable(name) {
   const prefix = fresh(name)
   const at = streamsOf(prefix, { body: KIB })
@@ -230,7 +230,7 @@ function readable(name) {
       await at.create(context)
       await at.write(context, "requests", { count: MESSAGES, connections: 16 })
     },
-    /** Words for readers of the whole stream, each of which must get all of its bytes. */
+    /** Arguments for readers of the whole stream, each of which must get all bytes. */
     reading: ({ server }, options) =>
       words("catch-up", { port: server.port, path: prefix, bytes: MESSAGES * KIB, ...options }),
     check: at.verify,
@@ -260,7 +260,7 @@ function catchUps({ connections, servers, ...row }) {
   }
 }
 
-/** A server that lets its writers wait gets fewer messages than are due: then that is said. */
+/** A note if the server got fewer messages than were due, because its writers had to wait. */
 function delivered(result, due) {
   const { delivery, commit } = result
   const rate = commit.count < 0.95 * due ? `; ${commit.count} of ${Math.round(due)} appends` : ""
@@ -309,9 +309,9 @@ export function live({
  * with 10,000 × 1 KB, wait ten seconds and begin anew (that is 100 MB/s), and 1,000 SSE readers of
  * one stream with 50 messages/s; for twenty times as long as other rows take.
  *
- * The ceiling is what the empty responder answers just before. Appends are due at moments of their
- * own, and a late one counts from when it was due. The same rate without any reader, and at the
- * empty responder, comes first: the ratio is what readers cost a writer.
+ * The ceiling is the rate of the empty responder just before. Each append is due at a moment of its
+ * own, from which its latency counts. The same rate without readers, and at the empty responder, comes
+ * first: the ratio is the cost of readers to a writer.
  */
 function mixed({ share = 0.6, catching = 100, pause = 10, readers = 1000, rate = 50, id }) {
   const appended = streamsOf(fresh("mixed"), {})
@@ -345,7 +345,7 @@ function mixed({ share = 0.6, catching = 100, pause = 10, readers = 1000, rate =
       if (context.name === "empty")
         pace = share * (await write({ seconds: Math.max(2, context.seconds) })).per_second
       const seconds = time(context)
-      // readers are there before, and until after
+      // the readers are there before the first append, and until after the last
       const around = { warmup: warmup - 1, seconds: seconds + 2 }
       const reading = context.name === "with readers" && [
         watched.write(context, "live", { readers, rate, ...around }),
