@@ -4,7 +4,7 @@ export default {
     include: ["system/*.test.mjs"],
     pool: "forks",
     fileParallelism: false,
-    // tests that are concurrent wait: all doors for the same 90 s, say
+    // concurrent tests mostly wait, such as all doors for the same 90 s
     maxConcurrency: 20,
     testTimeout: 60_000,
     hookTimeout: 60_000,
