@@ -1,10 +1,10 @@
 /*
- * The ceiling: the program with its gateway, and nothing behind it. Every request is read whole and
- * answered 204 with the header lines of an append's answer; nothing is parsed, looked up or
- * written. Reads of a stream whose name begins with "catch-up" get as many bytes as the row of
- * workloads.mjs has written to it, in answers as long as ours are.
+ * The empty responder, the most that is possible: the program's gateway with nothing behind it. It
+ * reads every request whole and answers 204 with the header lines of an append's answer; it parses,
+ * finds and writes nothing. Reads of a stream whose name begins with "catch-up" get as many bytes
+ * as the row of workloads.mjs writes to it, in answers as long as ours.
  *
- * Linked from the program's own objects but route.o, in whose place this stands.
+ * Linked with the program's own objects, except for route.o, which this file replaces.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,7 @@ static void send_bytes(struct ds_exchange *exchange, int64_t from)
 void route(struct ds_exchange *exchange)
 {
     const char *target = exchange->request.param[PARAM_TARGET];
-    bool asked = target && strcmp(target, "/health") == 0; /* by who waits for the start */
+    bool asked = target && strcmp(target, "/health") == 0; /* asked until the server has started */
 
     if (target && strncmp(target, "/v1/stream/catch-up", 19) == 0 &&
         strcmp(exchange->request.param[PARAM_METHOD], "GET") == 0) {

@@ -1,7 +1,7 @@
 /*
- * The ceiling of plain CGI: a process that reads its environment, takes the body and answers 204
- * with the header lines of an append's answer. Of libc alone: no library to load, no database to
- * open.
+ * The empty CGI program, the most that is possible as plain CGI: a process that reads its
+ * environment and the body, and answers 204 with the header lines of an append's answer. It needs
+ * only libc, so it loads no other library, and opens no database.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /*
- * Fills a database as its server would have, only faster: in large appends, by several threads,
- * without waiting for the disk.
+ * Fills a database as a server would, but faster: in large appends, by several threads, without
+ * waiting for the disk.
  *
  *   fill DATABASE PREFIX STREAMS MESSAGES BYTES
  *
- * makes PREFIX-0 … PREFIX-(STREAMS - 1), each with so many JSON messages of so many bytes.
+ * creates PREFIX-0 … PREFIX-(STREAMS - 1), each with MESSAGES JSON messages of BYTES bytes.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,7 +29,7 @@ static void check(enum ds_status status, const char *what)
     exit(1);
 }
 
-/* An array of so many messages, like those of the load generator. */
+/* An array of messages like those of the load generator. */
 static size_t put_batch(char *to, long long first, long long n)
 {
     char *at = to;
@@ -70,7 +70,7 @@ static void fill_stream(long long stream, char *batch)
     }
 }
 
-/* One batch under way a thread: what they have at one moment shares a commit. */
+/* Each thread has one batch under way; batches of the same moment share a commit. */
 static void *run(void *arg)
 {
     char *batch = malloc((size_t)BATCH * (size_t)(size + 64));

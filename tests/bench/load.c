@@ -1,23 +1,24 @@
 /*
- * The load generator: what wrk cannot do. One thread, non-blocking sockets, HTTP/1.1 kept alive.
+ * The load generator, for loads that wrk cannot make. One thread, non-blocking sockets, HTTP/1.1
+ * with connections that stay open.
  *
  *   load create     streams PREFIX-0, PREFIX-1 …
- *   load requests   as many requests as the connections take, one at a time on each; or at a fixed
- *                   rate, where the time of a request begins when it was due
+ *   load requests   as many requests as possible, one at a time on each connection; or at a fixed
+ *                   rate, where the latency of a request counts from the moment it was due
  *   load catch-up   readers that read one stream from its beginning to its tail, again and again
  *   load live       readers that wait on streams, and writers that append at a fixed rate
- *   load verify     reads all streams back, and compares them with what was acknowledged
+ *   load verify     reads all streams back, and compares them with the acknowledged messages
  *
- *   --port N --path PREFIX --streams N --type T     what is asked
- *   --connections N --seconds S --warmup S          how long, not counting the warm-up
- *   --ledger FILE                                   what was acknowledged: added to, or verified
+ *   --port N --path PREFIX --streams N --type T     the server and the streams
+ *   --connections N --seconds S --warmup S          how long to measure, after the warm-up
+ *   --ledger FILE                                   acknowledged messages: added, or verified
  *   requests: --method M --query ?Q --header 'H: v\r\n' --body BYTES --batch N (JSON) --producer
  *             --count MESSAGES (then it ends) --pace N (a second)
- *   catch-up: --bytes N (that one pass must have) --pause S (between two passes)
+ *   catch-up: --bytes N (expected in each pass) --pause S (between two passes)
  *   live:     --readers N --rate N (a second and stream) --long-poll
  *
- * Prints one line of JSON. Exit status 1 when a request failed, an answer was not expected, or a
- * message was missed.
+ * Prints one line of JSON. The exit status is 1 if a request failed, an answer was not expected, or
+ * a message was missed.
  */
 #include <errno.h>
 #include <getopt.h>

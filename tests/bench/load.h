@@ -1,8 +1,8 @@
 /*
- * What the parts of the load generator share. One thread, one epoll set, one request at a time on
- * each connection.
+ * The interface between the parts of the load generator. One thread, one epoll set, one request at
+ * a time on each connection.
  *
- *   load.c            options, and what is printed
+ *   load.c            options and output
  *   load_http.c       connections: requests out, answers in
  *   load_message.c    messages that say whose they are, and the ledger of those acknowledged
  *   load_histogram.c  latencies
@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* --- what is wanted: the options, explained in load.c --- */
+/* --- the options, explained in load.c --- */
 
 struct wanted {
     const char *method, *prefix, *query, *type, *headers, *ledger;
@@ -29,22 +29,22 @@ struct wanted {
 
 extern struct wanted want;
 
-/* What happened; any of the last three fails the run. */
+/* The results; the run fails if one of the last three is not 0. */
 struct tally {
-    uint64_t answered;     /* while it was measured */
-    uint64_t bytes;        /* of bodies, while it was measured */
+    uint64_t answered;     /* after the warm-up */
+    uint64_t bytes;        /* of bodies, after the warm-up */
     uint64_t acknowledged; /* messages, from the first to the last */
-    uint64_t failed;       /* connections that ended or stood still in the middle of something */
+    uint64_t failed;       /* connections that ended or stalled in the middle of an answer */
     uint64_t unexpected;   /* answers with another status */
-    uint64_t missed;       /* messages that are not where and what they should be */
+    uint64_t missed;       /* messages that are lost, repeated, out of order or damaged */
 };
 
 extern struct tally tally;
 extern bool measuring;
 
-/* Says on stderr what is wrong, for the first few of them. */
+/* Prints a fault on stderr; only the first few are printed. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The system fails us: ends the program. */
+/* Ends the program after a failed system call. */
 _Noreturn void die(const char *what);
 void *allocate(size_t count, size_t size);
 int64_t now_ns(void); /* CLOCK_MONOTONIC, which all processes of a machine share */
@@ -65,7 +65,7 @@ void histogram_print(const char *name, const struct histogram *histogram);
 /* --- messages --- */
 
 /*
- * A message is want.body bytes, and says all about itself:
+ * A message has want.body bytes, and describes itself:
  *
  *     r=<run> w=<writer> s=<stream> n=<number> t=<nanoseconds> h=<hash of what is before it>
  * .....\n
@@ -87,9 +87,9 @@ extern uint32_t run; /* of this process */
 bool type_is_json(void);
 /* Writes want.body bytes. */
 void message_put(char *to, const struct message *message);
-/* Reads the words at the beginning of a text; false if they are not there. */
+/* Parses the beginning of a text; false if it is not that of a message. */
 bool message_read(const char *text, size_t len, struct message *message);
-/* Whether these want.body bytes are a message, every one of them as it was sent. */
+/* True if these want.body bytes are a message, and each byte is as it was sent. */
 bool message_check(const char *bytes, struct message *message);
 
 /*
@@ -111,14 +111,14 @@ struct ledger {
 };
 
 void ledger_load(struct ledger *ledger);
-/* The number of the entry of a message, -1 if nobody sent it. */
+/* The index of the entry of a message, -1 if no writer sent it. */
 long ledger_find(const struct ledger *ledger, const struct message *message);
 
 /* --- connections --- */
 
 struct connection;
 
-/* What a connection is for. Any of these may be NULL. */
+/* The callbacks of a connection. Each may be NULL. */
 struct role {
     void (*data)(struct connection *connection, const char *data, size_t len); /* of a body */
     void (*whole)(struct connection *connection); /* an answer has ended */
@@ -131,8 +131,8 @@ struct connection {
     size_t out_len, out_sent, out_size;
     char *in;
     size_t in_len, in_size;
-    bool asked, head_only; /* a request is under way, and that one has the method HEAD */
-    int64_t began;         /* when that was, or should have been */
+    bool asked, head_only; /* a request is under way; its method is HEAD */
+    int64_t began;         /* when the request was sent, or was due */
     bool in_body, chunked, endless, closing;
     int64_t left;              /* bytes of the body, or of the chunk; -1: its line end comes */
     char offset[80];           /* the last Stream-Next-Offset */
@@ -145,28 +145,28 @@ struct connection {
     int owed;                  /* writers: messages that are late */
     char *piece;               /* the beginning of a message or line, until it is whole */
     size_t piece_len;
-    bool greeted; /* it stands at the tail */
+    bool greeted; /* the reader has reached the tail */
     void *own;    /* of the role */
 };
 
-extern int under_way; /* requests without their whole answer */
+extern int under_way; /* requests whose answer is not complete */
 
 struct connection *connection_add(const struct role *role, int id, size_t in_size);
-/* Room for a request of this size in connection->out. */
+/* Makes room for a request of this size in connection->out. */
 void connection_room(struct connection *connection, size_t size);
-/* Sends what stands in connection->out. */
+/* Sends the request in connection->out. */
 void connection_ask(struct connection *connection, size_t len);
-/* GET of a stream from connection->offset on; `more` follows in the query. */
+/* Sends a GET of a stream from connection->offset; `more` is added to the query. */
 void connection_get(struct connection *connection, const char *more);
 void connections_init(void);
-/* Waits for events so long, and handles them. */
+/* Waits for events, and handles them. */
 void turn(int64_t wait_ns);
-/* Takes turns until no request is under way. */
+/* Handles events until no request is under way. */
 void drain(void);
 
 /* --- modes --- */
 
-/* `load requests`, a part of it: a POST of want.batch messages to connection->stream. */
+/* A part of `load requests`: a POST of want.batch messages to connection->stream. */
 void append_start(struct connection *connection);
 void run_requests(void);
 void run_create(void);

@@ -1,4 +1,4 @@
-/* Connections: HTTP/1.1 kept alive, one request at a time on each, sockets that never block. */
+/* Connections: HTTP/1.1, kept open, one request at a time on each, sockets that never block. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -105,7 +105,7 @@ void connection_get(struct connection *connection, const char *more)
 
 /* --- answers --- */
 
-/* The value of a header line if it has this name, else NULL. */
+/* The value of a header line if it has this name, otherwise NULL. */
 static const char *value_of(const char *line, const char *name, size_t len)
 {
     return strncasecmp(line, name, len) == 0 ? line + len + strspn(line + len, " ") : NULL;
@@ -141,7 +141,7 @@ static void answer_is_whole(struct connection *connection)
     connection->in_body = false;
     connection->asked = false;
     under_way--;
-    if (connection->closing) /* said so: what we sent now would be lost */
+    if (connection->closing) /* announced by the server: a request sent now would be lost */
         connect_again(connection);
     if (connection->role->whole)
         connection->role->whole(connection);
@@ -159,7 +159,7 @@ static void take_head(struct connection *connection, const char *head)
     }
     connection->up_to_date = false;
     connection->chunked = false;
-    connection->endless = true; /* unless its length is said */
+    connection->endless = true; /* unless a header gives the length */
     connection->left = 0;
     for (const char *line = head; (line = strchr(line, '\n'));)
         take_line(connection, ++line);
@@ -170,7 +170,7 @@ static void take_head(struct connection *connection, const char *head)
     connection->in_body = true;
 }
 
-/* Takes what it can of what was received; returns how much. */
+/* Parses the received bytes as far as possible; returns how many it used. */
 static size_t consume(struct connection *connection, char *data, size_t len)
 {
     size_t used = 0;
@@ -190,7 +190,7 @@ static size_t consume(struct connection *connection, char *data, size_t len)
             take_head(connection, at);
             if (!connection->chunked && !connection->endless && connection->left == 0) {
                 answer_is_whole(connection);
-                return len; /* nothing can follow: one request at a time */
+                return len; /* no other answer follows, because there is one request at a time */
             }
             continue;
         }
@@ -229,7 +229,7 @@ static size_t consume(struct connection *connection, char *data, size_t len)
     }
 }
 
-/* The server ended the connection: between two answers it may, in one it may not. */
+/* The server ended the connection, which it may do between two answers, but not within one. */
 static void ended(struct connection *connection)
 {
     bool whole = !connection->asked || (connection->in_body && connection->endless);
@@ -261,10 +261,10 @@ static void receive(struct connection *connection)
             ended(connection);
             return;
         }
-        all = (size_t)n < room; /* no need to hear EAGAIN */
+        all = (size_t)n < room; /* then there is no need to read until EAGAIN */
         connection->in_len += (size_t)n;
         used = consume(connection, connection->in, connection->in_len);
-        if (used > connection->in_len) /* connected anew meanwhile */
+        if (used > connection->in_len) /* it has reconnected meanwhile */
             return;
         memmove(connection->in, connection->in + used, connection->in_len - used);
         connection->in_len -= used;

@@ -1,7 +1,7 @@
 /*
  * load live: readers that wait at the tails of streams, and a writer for each stream. A reader must
- * get every message of its stream, in order, and nothing else; the time from append to reader
- * begins when the append was sent.
+ * get every message of its stream, in order, and nothing else. The time from append to reader
+ * counts from the sending of the append.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static void wait_for_more(struct connection *reader)
     connection_get(reader, want.sse ? "&live=sse" : "&live=long-poll");
 }
 
-/* SSE tells where to go on in control events. */
+/* Control events of SSE say where to continue. */
 static void take_control(struct connection *reader, const char *line)
 {
     static const char name[] = "\"streamNextOffset\":\"";
@@ -71,7 +71,7 @@ static void take_line(struct connection *reader, char *line, size_t len, int64_t
     }
 }
 
-/* A piece of what a reader is sent: lines, which may be cut anywhere. */
+/* A piece of the events for a reader: lines, which may be cut anywhere. */
 static void take_piece(struct connection *reader, const char *data, size_t len)
 {
     int64_t now = now_ns();
@@ -99,7 +99,7 @@ static void read_on(struct connection *reader)
 {
     reader->piece_len = 0;
     if (!want.sse)
-        greet(reader); /* its first request asked for the tail alone */
+        greet(reader); /* its first request only asked for the tail */
     if (!reader->refused)
         wait_for_more(reader);
 }
@@ -138,7 +138,7 @@ static void written(struct connection *writer)
     }
 }
 
-/* Each stream gets want.rate messages a second; one that is late follows at once. */
+/* Each stream gets want.rate messages a second; a late one is sent at once. */
 static void write_on(struct connection **writer, double seconds)
 {
     static int next;
@@ -161,7 +161,7 @@ static void write_on(struct connection **writer, double seconds)
     }
 }
 
-/* How many messages are not acknowledged, or not with their readers. */
+/* The number of messages that are not acknowledged, or have not reached all readers. */
 static uint64_t outstanding(struct connection **writer, struct connection **reader)
 {
     uint64_t count = 0;

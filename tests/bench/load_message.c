@@ -1,4 +1,4 @@
-/* Messages that say whose they are, and the ledger of those that were acknowledged. */
+/* Messages that name their writer, and the ledger of the acknowledged ones. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ bool type_is_json(void)
     return strcmp(want.type, "application/json") == 0;
 }
 
-/* printf would be a tenth of the work for a request */
+/* by hand: printf would be a tenth of the work of a request */
 static char *put_word(char *at, char name, uint64_t value)
 {
     char digits[20];
@@ -161,7 +161,7 @@ void ledger_load(struct ledger *ledger)
 
 long ledger_find(const struct ledger *ledger, const struct message *message)
 {
-    static struct ledger_entry *last; /* most often it is that one's neighbour */
+    static struct ledger_entry *last; /* the next message is most often of the same writer */
     struct ledger_entry key = {.run = message->run, .writer = message->writer};
 
     if (!last || compare(last, &key) != 0)

@@ -1,6 +1,6 @@
 /*
- * load catch-up: readers that read stream 0 from its beginning to its tail, wait, and begin anew.
- * load verify:   reads every stream once, and holds each byte of it against the ledger.
+ * load catch-up: readers that read stream 0 from its start to its tail, wait, and start again.
+ * load verify:   reads every stream once, and compares each byte with the ledger.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +53,7 @@ static void chunk_read(struct connection *connection)
         pass_begins(connection);
 }
 
-/* Readers whose pause is over begin anew. */
+/* Starts the readers whose pause is over. */
 static void read_on(struct connection **reader, double seconds)
 {
     int64_t end = now_ns() + (int64_t)(seconds * 1e9), now;
@@ -108,7 +108,7 @@ static void check_message(struct connection *connection)
 {
     struct message message;
     struct ledger_entry *entry;
-    uint64_t *next = connection->own; /* by entry: which number of that writer may come */
+    uint64_t *next = connection->own; /* by entry: the next number expected of that writer */
     unsigned char bit;
     long found = -1;
 
@@ -136,7 +136,7 @@ static void check_message(struct connection *connection)
     next[found] = message.number + 1;
 }
 
-/* A stream is messages of one length; those of JSON stand in arrays. */
+/* A stream consists of messages of one length; JSON messages are in arrays. */
 static void collect(struct connection *connection, const char *data, size_t len)
 {
     bool json = type_is_json();

@@ -1,9 +1,9 @@
 /*
- * load requests: closed loop, or with --pace at a fixed rate. Then a request is due at a moment of
- * its own, whatever became of the ones before; if every connection is busy it waits, and that time
- * counts. So a server that stands still for a moment is charged for all who would have come.
+ * load requests: a closed loop, or with --pace a fixed rate. At a fixed rate each request is due at
+ * a moment of its own, whatever happened to the earlier ones; if every connection is busy it waits,
+ * and the wait counts. So a server that pauses pays for all requests that were due meanwhile.
  *
- * load create: streams.
+ * load create: creates the streams.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ static struct histogram latency;
 static bool stopping;
 static uint64_t started; /* messages, for want.count */
 
-/* at a fixed rate: who has nothing to do, and when the next request is due */
+/* at a fixed rate: the idle connections, and when the next request is due */
 static struct connection **idle;
 static int idle_count;
 static double due;
@@ -25,7 +25,7 @@ static uint32_t roll(void)
 {
     static uint32_t seed;
 
-    if (seed == 0) /* not the same streams in every run */
+    if (seed == 0) /* other streams in every run */
         seed = run | 1;
     seed ^= seed << 13;
     seed ^= seed >> 17;
@@ -79,7 +79,7 @@ static void start(struct connection *connection, int64_t began)
 {
     connection->began = began;
     if (strcmp(want.method, "POST") == 0) {
-        if (want.producer) /* one of its own, so that its sequence has no gaps */
+        if (want.producer) /* each connection is a producer, so that its sequence has no gaps */
             connection->stream = connection->id % want.streams;
         else
             connection->stream = want.streams > 1 ? (int)(roll() % (uint32_t)want.streams) : 0;
@@ -119,7 +119,7 @@ static void requested(struct connection *connection)
         start(connection, now_ns());
 }
 
-/* Starts what is due; returns how long nothing will be. */
+/* Sends the requests that are due; returns the time until the next one. */
 static int64_t start_due(void)
 {
     int64_t now = now_ns();
@@ -131,7 +131,7 @@ static int64_t start_due(void)
     return idle_count == 0 || (int64_t)due > now + 10000000 ? 10000000 : (int64_t)due - now;
 }
 
-/* Until so many seconds have passed, or all that is wanted was sent. */
+/* Runs for this many seconds, or until all requests are sent. */
 static void go_on(double seconds)
 {
     int64_t end = now_ns() + (int64_t)(seconds * 1e9);

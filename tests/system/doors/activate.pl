@@ -1,10 +1,10 @@
 #!/usr/bin/perl
-# What a service manager does for a socket-activated service, for tests on machines without one:
+# Acts as the service manager of a socket-activated service, for tests on machines without one:
 #
 #   perl activate.pl SOCKET PROGRAM ARGUMENT ...
 #
 # Listens on SOCKET and starts the program with it as descriptor 3 (sd_listen_fds(3)); starts it
-# again when it ends. The socket stays meanwhile: who connects, waits.
+# again when it ends. The socket stays open meanwhile, so that clients wait.
 # HUP restarts the program, TERM ends both.
 use strict;
 use warnings;
@@ -12,7 +12,7 @@ use IO::Socket::UNIX;
 use POSIX ();
 
 my ($path, @program) = @ARGV;
-$^F = 100;    # what is opened from here on stays open in the program
+$^F = 100;    # files opened from here on stay open in the program
 my $socket = IO::Socket::UNIX->new(Local => $path, Type => SOCK_STREAM, Listen => 4096)
     or die "cannot listen on $path: $!\n";
 my ($pid, $over) = (0, 0);

@@ -1,15 +1,16 @@
 /*
- * A user's program: knows the installed header, and nothing of this project. library.test.mjs
- * builds it outside of the sources and runs it.
+ * A program of a user, which knows only the installed header. library.test.mjs builds it outside of
+ * the sources and runs it.
  *
  *   user tour                          a bit of everything, on a store in memory
  *   user append DATABASE PATH TEXT
- *   user wait DATABASE PATH OFFSET     waits for what comes behind it, and prints that
- *   user fault DATABASE PATH STATUS    for one request
- *   user paths                         NUL-ended lines of stdin: "e" and a path to encode, or "d"
- * and one to decode; prints NUL-ended results user cursors                       the same with the
- * cursors that a client has sent user serve [DATABASE]              a test server: prints URL and
- * database, waits for stdin's end
+ *   user wait DATABASE PATH OFFSET     waits for data after the offset, and prints it
+ *   user fault DATABASE PATH STATUS    injects a fault for one request
+ *   user paths                         reads NUL-ended lines, "e" and a path to encode or "d" and
+ *                                      one to decode; prints NUL-ended results
+ *   user cursors                       the same with the cursors that a client has sent
+ *   user serve [DATABASE]              a test server: prints URL and database, and serves until
+ *                                      the end of standard input
  */
 #include <assert.h>
 #include <durable_streams.h>
