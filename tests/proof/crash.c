@@ -1,16 +1,16 @@
 /*
- * Processes are killed: kill -9, at random and between every two system calls.
+ * kill -9, at random and between every two system calls.
  *
- * At random: writers go through all doors (work.h), while responders, CGI processes, dsctl import
- * and programs that use the library are killed again and again.
+ * At random: writers use all doors (work.h), while responders, CGI processes, dsctl import and
+ * programs that use the library are killed again and again.
  *
- * Between every two system calls: one of these programs works, traced by ptrace(2), and is killed
- * at the first, second, third … begin or end of a system call of any of its threads, after it has
- * opened the database. A long run takes every place, a short one some.
+ * Between every two system calls: one of these programs works, traced with ptrace(2), and is killed
+ * at the first, second, third … start or end of a system call of any of its threads, after it has
+ * opened the database. A long run tries every place, a short one some.
  *
- * After each kill of the second kind, and now and then in the first, the database must be sound,
+ * After each kill of the second kind, and sometimes during the first, the database must be sound,
  * and have everything that was acknowledged, once, in order and whole. Writers repeat unanswered
- * requests with the same producer sequence: nothing may be stored twice.
+ * requests with the same producer sequence, and no unit may be stored twice.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,16 +34,16 @@
 #include "work.h"
 
 enum {
-    PLACES_SHORT = 14, /* of each kind, in a round; a sweep over all of them takes many rounds */
+    PLACES_SHORT = 14, /* of each kind, in a round; many rounds cover all places */
     PLACES_LONG = 150,
-    LIBRARY_EVERY = 10, /* so many states, the library looks as well */
+    LIBRARY_EVERY = 10, /* the library checks every tenth state as well */
     PIPE_BYTES = 1024 * 1024,
 };
 
 static struct found found[LEDGER_STREAMS];
 static struct ledger ledger;
 static pthread_mutex_t ledger_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t now; /* counts what is noted */
+static uint64_t now; /* counts the notes in the ledger */
 static bool is_long;
 
 static const char *const kinds[] = {"CGI", "responder", "library", "import"};
@@ -52,8 +52,8 @@ enum { CGI, RESPONDER, LIBRARY, IMPORT, KINDS };
 static struct {
     int64_t random, looks, acknowledged;
     int64_t stopped[KINDS];   /* killed at a stop */
-    int64_t through[KINDS];   /* came to their ends before it: the sweep has been through */
-    int64_t next_stop[KINDS]; /* where the next one is killed */
+    int64_t through[KINDS];   /* ended before the stop: all places were tried */
+    int64_t next_stop[KINDS]; /* the place of the next kill */
 } covered;
 
 static const char *database(void)
@@ -83,7 +83,7 @@ static void copy_database(const char *to)
     }
 }
 
-/* Nobody is using the database. */
+/* No process uses the database meanwhile. */
 static void look(const char *after, bool by_library)
 {
     const char *wrong;
@@ -113,13 +113,13 @@ static void set_environment(struct doors *doors)
 
 /* --- between two system calls --- */
 
-/* One that does its work: what it is, what it sends, and what it was answered. */
+/* The traced program: its kind, its requests and their answers. */
 struct subject {
     struct doors *doors;
     int kind;
     uint32_t stream;
     uint64_t unit;
-    uint64_t units[IMPORTED_STREAMS]; /* of those that are imported; the first is 0: none yet */
+    uint64_t units[IMPORTED_STREAMS]; /* of imported streams; the first is 0 before an import */
     pid_t pid;
     char content[UNIT_MOST];
     size_t len;
@@ -154,15 +154,15 @@ static void *request(void *arg)
 
     subject->acknowledged = status == 200 || status == 204;
     PROOF(subject->acknowledged || status == 0 || status >= 500, "%d to an append", status);
-    (void)kill(subject->pid, SIGTERM); /* its end is part of what it does */
+    (void)kill(subject->pid, SIGTERM); /* its graceful end is tried as well */
     return NULL;
 }
 
-/* In the child: what the kind is, under our eyes. */
+/* In the child: runs the program of this kind, traced. */
 static _Noreturn void become(const struct subject *subject, int in, int out)
 {
     char text[12][300], program[300], *environment[SETTINGS_MOST + 16], path[40], seed[24];
-    char leaks[] = "ASAN_OPTIONS=detect_leaks=0"; /* which wants to trace as well */
+    char leaks[] = "ASAN_OPTIONS=detect_leaks=0"; /* the leak check uses ptrace(2), too */
     const char *argv[8] = {"durable-streams.fcgi"};
     int n = 0, log = open(proof_file("log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
 
@@ -207,7 +207,7 @@ static _Noreturn void become(const struct subject *subject, int in, int out)
     _exit(127);
 }
 
-/* Starts it; it stands still at its execve(). */
+/* Starts the program, which stops at its execve(). */
 static void begin(struct subject *subject)
 {
     int in[2] = {-1, -1}, out[2] = {-1, -1}, status;
@@ -240,7 +240,7 @@ static void begin(struct subject *subject)
           "ptrace: %s", strerror(errno));
 }
 
-/* What it is to do, as far as it hears of it by its input. */
+/* Writes its orders to its input, if it takes them there. */
 static void tell(struct subject *subject)
 {
     char line[80];
@@ -258,7 +258,7 @@ static void tell(struct subject *subject)
         (void)close(subject->in);
 }
 
-/* A stop of one of its threads: goes on with it, and with what. */
+/* Handles a stop of one of its threads, and lets it continue. */
 static void resume(pid_t thread, int status)
 {
     int signal = WSTOPSIG(status);
@@ -268,7 +268,7 @@ static void resume(pid_t thread, int status)
     (void)ptrace(PTRACE_SYSCALL, thread, NULL, (void *)(intptr_t)signal);
 }
 
-/* Until it has ended, or has been killed at that stop: true. */
+/* Runs it until it ends, or kills it at this stop and returns true. */
 static bool follow(struct subject *subject, int64_t stop, int *ended)
 {
     bool counts = false, killed = false;
@@ -313,7 +313,7 @@ static void join_client(const struct subject *subject)
             (void)close(accept4(door.fd, NULL, NULL, SOCK_CLOEXEC));
 }
 
-/* What it has said, to its end. */
+/* Reads its output to the end. */
 static void hear(struct subject *subject)
 {
     char said[4096];
@@ -332,7 +332,7 @@ static void hear(struct subject *subject)
         subject->acknowledged = said[0] == '0';
 }
 
-/* Ends it at that stop; false when it came to its end before. */
+/* Kills it at this stop; false if it ended before. */
 static bool kill_at(struct subject *subject, int64_t stop)
 {
     bool killed;
@@ -366,14 +366,14 @@ static void create_stream(struct doors *doors, uint32_t stream)
     mark(NULL, stream, MARK_CREATED, 0);
 }
 
-/* What comes next is marked as begun; imports need a file. */
+/* Marks the next unit as begun; imports also need a file. */
 static void prepare(struct subject *subject, struct chance *chance)
 {
     struct work work = {.doors = *subject->doors};
 
     if (subject->kind != IMPORT) {
         mark(NULL, subject->stream, MARK_SENDING, subject->unit);
-    } else if (subject->units[0] == 0) { /* the same file until all of it is there */
+    } else if (subject->units[0] == 0) { /* the same file until it is imported */
         work_export(&work, chance, subject->stream, subject->units);
         for (uint32_t i = 0; i < IMPORTED_STREAMS; i++)
             mark(NULL, subject->stream + i, MARK_IMPORTING, subject->units[i]);
@@ -392,7 +392,7 @@ static void note_acknowledged(struct subject *subject)
     subject->units[0] = 0;
 }
 
-/* One kind, at so many places, each the next one; a unit is sent until it is acknowledged. */
+/* Kills one kind at the next places; repeats a unit until it is acknowledged. */
 static void sweep(struct doors *doors, int kind, uint32_t stream, int places)
 {
     static struct subject subject;
@@ -405,7 +405,7 @@ static void sweep(struct doors *doors, int kind, uint32_t stream, int places)
         char after[80];
         bool killed;
 
-        /* a short run takes some of all places */
+        /* a short run tries some of all places */
         covered.next_stop[kind] += is_long ? 1 : chance_between(&chance, 1, 60);
         prepare(&subject, &chance);
         killed = kill_at(&subject, covered.next_stop[kind]);

@@ -169,13 +169,13 @@ size_t disk_pending(const struct disk *disk)
 
 /* --- a cut --- */
 
-/* Where all changes stand in one row, of which some are there. */
+/* A cut through the row of all changes, of which some are there. */
 struct choice {
     enum disk_cut cut;
     struct chance *chance;
-    size_t next, one; /* the one that is lost, or kept, or the first of the end */
-    uint64_t of;      /* CUT_SOME: this much of eight is there */
-    bool whole;       /* CUT_TORN: this file's writes come whole, or not at all */
+    size_t next, one; /* the change that is lost, or kept, or begins the lost end */
+    uint64_t of;      /* CUT_SOME: this many eighths are there */
+    bool whole;       /* CUT_TORN: writes of this file are there whole, or not at all */
     size_t missing;
 };
 
@@ -211,7 +211,7 @@ static bool is_there(struct choice *choice)
     return there;
 }
 
-/* The file is as long as if the write were there: what stands where its bytes are not? */
+/* Fills the place of a lost write in a file that has grown. */
 static void put_nothing(struct content *content, size_t end, struct chance *chance)
 {
     size_t from = content->len;

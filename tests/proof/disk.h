@@ -1,10 +1,10 @@
 /*
- * A disk on which the power is cut: what it surely holds by a trace, what it may hold besides, and
- * files as somebody might find them after the cut.
+ * A disk on which the power is cut. By a trace it knows which data the disk surely holds and which
+ * it may hold, and it makes the files as they may be found after the cut.
  *
- * What was synced is there. Of what was not, each write, truncation, creation and unlink is there
- * or is not, whatever became of the ones before it; of a write only some pieces of 512 or 4096
- * bytes may be there. Where a file has grown, and the bytes are not there, stands zero or anything.
+ * All synced data is there. Each later write, truncation, creation and unlink is there or not,
+ * independent of the earlier ones; of a write, some pieces of 512 or 4096 bytes may be there. Where
+ * a file has grown and the bytes are lost, it has zeros or random bytes.
  */
 #ifndef DISK_H
 #define DISK_H
@@ -18,7 +18,7 @@
 
 struct disk;
 
-/* How the unsynced part is dealt with. */
+/* Which part of the unsynced changes is there. */
 enum disk_cut {
     CUT_LOSE,     /* nothing of it is there */
     CUT_KEEP,     /* all of it: the process died, not the machine */
@@ -32,14 +32,14 @@ enum disk_cut {
 
 extern const char *const disk_cuts[CUTS];
 
-/* With the files that the folder had when the trace began (copies, in `folder`). */
+/* Starts with the files of the database when the trace began (copies, in `folder`). */
 struct disk *disk_new(const struct trace *trace, const char *folder);
 void disk_free(struct disk *disk);
 
-/* Goes on by the next record of the trace. lies: as if nothing was ever synced. */
+/* Applies the next record of the trace. lies: ignores syncs. */
 void disk_take(struct disk *disk, const struct trace_record *record, bool lies);
 
-/* Changes that are not surely there. */
+/* The number of changes that are not surely there. */
 size_t disk_pending(const struct disk *disk);
 
 /* Writes a state into the folder, which is empty. Returns how many changes are missing in it. */

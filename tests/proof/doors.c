@@ -218,7 +218,7 @@ static bool add(struct answer *answer, const char *data, size_t len)
     return true;
 }
 
-/* Ends the answer: its status, 0 where it is none. */
+/* Ends the answer and returns its status, 0 if there is none. */
 static int take(struct answer *answer, bool whole, char **body, size_t *len)
 {
     char *end = whole && answer->data ? strstr(answer->data, "\r\n\r\n") : NULL, *said;
@@ -275,7 +275,7 @@ int request_cgi(const struct doors *doors, const struct request *request, char *
     status = await(pid);
     if (request->kills && WIFSIGNALED(status))
         atomic_fetch_add(request->kills, 1);
-    /* killed after its answer it has given it all the same */
+    /* an answer counts even if the process was killed after it */
     return take(&answer, WIFEXITED(status) || answer.len > 0, body, len);
 }
 

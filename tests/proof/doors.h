@@ -1,6 +1,6 @@
 /*
- * Requests to the program through its doors, and what else is started: responders that share a
- * socket, CGI processes, dsctl.
+ * Requests to the program by its doors (FastCGI and CGI), and the processes for them: responders
+ * that share a socket, CGI processes, dsctl.
  */
 #ifndef DOORS_H
 #define DOORS_H
@@ -22,13 +22,13 @@ struct doors {
     pid_t responder[RESPONDERS_MOST]; /* 0: there is none */
 };
 
-/* With settings of the environment for all that is started; the database's is among them. */
+/* The settings are the environment of all processes; the database is one of them. */
 void doors_open(struct doors *doors, const char *database);
 void doors_set(struct doors *doors, const char *setting); /* borrowed */
 void doors_close(struct doors *doors);
 
 void responder_start(struct doors *doors, int i);
-/* Returns when it is gone. SIGTERM lets it end in good order. */
+/* Returns when it has ended. SIGTERM lets it end gracefully. */
 void responder_end(struct doors *doors, int i, int signal);
 
 struct request {
@@ -37,8 +37,8 @@ struct request {
     int64_t seq;       /* of the producer; -1: without one */
     const char *body;
     size_t len;
-    int64_t kill_after_us; /* CGI: the process is killed then, if it is still there; 0: it is not */
-    atomic_llong *kills;   /* counts that it was; NULL: nobody does */
+    int64_t kill_after_us; /* CGI: kill the process after this time, if it still runs; 0: never */
+    atomic_llong *kills;   /* counts these kills; may be NULL */
 };
 
 /* The status of the answer; 0: there was none. The body goes to *body, to be freed, if wanted. */

@@ -1,4 +1,4 @@
-/* Streams, units, and whether all is there: see ledger.h. */
+/* Streams, units, and the check that all are there: see ledger.h. */
 #include "ledger.h"
 
 #include <stdio.h>
@@ -191,7 +191,7 @@ void found_clear(struct found found[LEDGER_STREAMS])
 
 static char told[300];
 
-/* Is it units, whole ones, one after the other? Counts them. */
+/* True if the data consists of whole units in order; counts them. */
 static bool count_units(struct found *found, uint32_t stream, uint64_t most)
 {
     static _Thread_local char unit[UNIT_MOST];
@@ -206,7 +206,7 @@ static bool count_units(struct found *found, uint32_t stream, uint64_t most)
         if (found->units == most)
             return false;
         len = unit_content(stream, found->units, unit);
-        if (json) { /* without the brackets, and behind a comma */
+        if (json) { /* without the brackets, after a comma */
             content++;
             len -= 2;
             if (at > 0 && found->data[at++] != ',')
@@ -243,7 +243,7 @@ static bool is_before(uint64_t time, uint64_t limit)
     return time != 0 && time < limit;
 }
 
-/* Nothing is there that was never begun. Notes the last thing that was begun and is there. */
+/* Checks that every unit found was begun. Notes the last begun one that is there. */
 static const char *judge_presence(uint32_t stream, const struct stream_times *times,
                                   struct found *found, uint64_t *last)
 {
@@ -264,7 +264,7 @@ static const char *judge_presence(uint32_t stream, const struct stream_times *ti
     return NULL;
 }
 
-/* All is there that was acknowledged before `limit`. */
+/* Checks that all units are there that were acknowledged before `limit`. */
 static const char *judge_absence(uint32_t stream, const struct stream_times *times,
                                  const struct found *found, uint64_t limit)
 {

@@ -2,10 +2,10 @@
  * The list of everything that was written to each stream and of its acknowledgements, to be
  * compared with the database.
  *
- * A stream is a number; its path and all that is ever written to it follow from the number and the
- * seed of the first round. It consists of units, one for each append: a text or, in every third
- * stream, an array of JSON messages. A stream is made once, and may be deleted once; some come
- * whole by an import.
+ * A stream is a number. The number and the seed of the first round decide its path and all data
+ * that is ever written to it. It consists of units, one for each append: a text or, in every third
+ * stream, an array of JSON messages. A stream is created once, and may be deleted once; some
+ * streams are imported as a whole.
  */
 #ifndef LEDGER_H
 #define LEDGER_H
@@ -27,21 +27,21 @@ enum mark {
     MARK_IMPORTED,
 };
 
-/* When something first happened, as a number that grows; 0: it did not. */
+/* When something first happened, as a growing number; 0: never. */
 struct unit_times {
     uint64_t sending, sent;
 };
 
 struct stream_times {
     uint64_t creating, created, deleting, deleted;
-    uint64_t whole; /* imported: it has so many units, or is not there */
+    uint64_t whole; /* imported: it has this many units, or does not exist */
     struct unit_times *unit;
     uint64_t units, room; /* units that were being sent */
 };
 
 struct ledger {
     struct stream_times stream[LEDGER_STREAMS];
-    uint32_t streams; /* beyond the last one that was heard of */
+    uint32_t streams; /* one more than the last known one */
     int64_t acknowledged;
 };
 
@@ -55,10 +55,10 @@ const char *stream_type(uint32_t stream);
 const char *stream_path(uint32_t stream, char to[40]);
 int stream_of(const char *path); /* -1: none of ours */
 
-/* What unit n is, as it is sent: into `to`, which has UNIT_MOST bytes. */
+/* Writes unit n, as it is sent, to `to`, which has UNIT_MOST bytes. */
 size_t unit_content(uint32_t stream, uint64_t n, char *to);
 
-/* How large units may be: mostly small, and now and then of several rows. */
+/* The size of units: mostly small, sometimes several rows. */
 extern uint64_t unit_seed;
 
 /* --- what is found --- */
@@ -74,13 +74,13 @@ struct found {
 void found_add(struct found *found, bool json, const char *data, size_t len);
 void found_clear(struct found found[LEDGER_STREAMS]);
 
-/* Is what was found made of whole units, from the first on? Counts them. */
+/* True if the data found consists of whole units, from the first on; counts them. */
 bool found_count(struct found *found, uint32_t stream);
 
 /*
- * Does what is found fit? all: whatever was acknowledged must be there. Otherwise only what was
- * acknowledged before the last thing was begun that is there: the order is kept. Says what is
- * wrong, or returns NULL.
+ * Compares the data found with the ledger; returns a fault, or NULL. all: every acknowledged unit
+ * must be there. Otherwise only those that were acknowledged before the last unit that is there was
+ * begun, so that the order is kept.
  */
 const char *ledger_judge(const struct ledger *ledger, struct found found[LEDGER_STREAMS], bool all);
 

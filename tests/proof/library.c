@@ -1,6 +1,6 @@
 /*
- * A program that uses the library, as others see it: makes streams, appends units to them and
- * deletes them, by lines on standard input, and says after each how it went.
+ * A program that uses the public library. It creates streams, appends units to them and deletes
+ * them, as lines on standard input say, and prints a status after each.
  *
  *     library DATABASE full|normal SEED
  *

@@ -1,4 +1,4 @@
-/* Looks at what a database holds: see look.h. */
+/* Checks the contents of a database: see look.h. */
 #include "look.h"
 
 #include <durable_streams.h>
@@ -125,7 +125,7 @@ const char *look_by_sqlite(const char *database, struct found found[LEDGER_STREA
 
 /* --- by the library --- */
 
-/* What was read so far of one stream; arrays without their brackets. */
+/* The data read so far of one stream; arrays without their brackets. */
 static const char *compare(struct ds_store *store, uint32_t stream, const struct found *expected)
 {
     char path[40], offset[DS_OFFSET_SIZE] = DS_START;

@@ -15,10 +15,10 @@
    is not there, or empty, has no streams. */
 const char *look_by_sqlite(const char *database, struct found found[LEDGER_STREAMS]);
 
-/* The same must be found by the library, which must be able to go on with it. */
+/* The library must find the same, and must be able to write to it. */
 const char *look_by_library(const char *database, const struct found found[LEDGER_STREAMS]);
 
-/* And by `dsctl check` and, for one of the streams, by the program. */
+/* So must `dsctl check` and, for one of the streams, the program. */
 const char *look_by_programs(const char *build, const char *database,
                              const struct found found[LEDGER_STREAMS], uint64_t which);
 

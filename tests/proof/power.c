@@ -1,15 +1,15 @@
 /*
- * The power is cut.
+ * Power cuts.
  *
- * In each round several processes work on one database (work.h). record.c is loaded into them and
- * records every change of its files, and writers add their acknowledgements (trace.h). Then the
- * judge goes through the trace and cuts the power at many places: disk.h makes the files that may
- * be found then. Plain SQLite and the library open each state, now and then the programs, too. The
- * database must be sound, and have everything that had been acknowledged, once, in order and whole.
- * With DS_DURABILITY=normal the last messages may be missing, but none before them.
+ * In each round several processes work on one database (work.h). record.c is preloaded into them
+ * and records every change of its files, and writers add their acknowledgements (trace.h). Then the
+ * judge reads the trace and cuts the power at many places: disk.h makes the files that may be found
+ * then. Plain SQLite and the library open each state, sometimes the programs too. The database must
+ * be sound, and have everything that was acknowledged, once, in order and whole. With
+ * DS_DURABILITY=normal the last messages may be missing, but none before them.
  *
- * Beside the database lie its hints: an -shm file that is missing, older or random bytes, and a
- * wake file that is older or missing.
+ * The hints beside the database vary, too: the -shm file is missing, older or random bytes, and the
+ * wake file older or missing.
  *
  * Half of the rounds start from a state of the round before: the programs themselves open it, and
  * the power is cut again, also while they recover.
@@ -44,15 +44,15 @@ enum {
     JUDGES = 2,    /* at a time */
     PROGRAMS_EVERY = 25,
     HUNG_S = 120,
-    BASE = 1, /* the time of what was there before the trace; records come later */
+    BASE = 1, /* the time of data from before the trace; records are later */
 };
 
-/* What kind of round it is; written to the folder, for --judge. */
+/* The properties of a round; written to its folder, for --judge. */
 struct round {
-    uint64_t seed, unit_seed; /* that of the round whose database went on, if one did */
+    uint64_t seed, unit_seed; /* unit_seed: of the round whose database is continued, if any */
     uint32_t next_stream;
     bool normal, lies, control; /* control: judged as full, and something must be missing */
-    int64_t work_ms, units;     /* it ends after so much time, or so many acknowledged units */
+    int64_t work_ms, units;     /* it ends after this time, or this number of acknowledged units */
     uint64_t states;            /* about */
 };
 
@@ -91,7 +91,7 @@ static void snapshot(int i)
     }
 }
 
-/* How often the log began anew, and how often what was copied from it was synced. */
+/* How often the log was restarted, and how often a checkpoint was synced. */
 static void count_logs(void)
 {
     const struct trace_record *record;
@@ -107,7 +107,7 @@ static void count_logs(void)
     }
 }
 
-/* Which doors, how many processes, how often what. */
+/* Chooses the doors, the number of processes, and how often each thing happens. */
 static void choose_work(struct work *work, const struct round *round, struct chance *chance)
 {
     static const unsigned doors[] = {7, 7, 7, 1, 2, 4, 3, 5};
@@ -145,14 +145,14 @@ static void set_environment(struct work *work, const struct round *round)
     (void)snprintf(texts[4], sizeof texts[4], "PROOF_DATABASE=%s", work->doors.database);
     for (int i = 0; i < 5; i++)
         doors_set(&work->doors, texts[i]);
-    doors_set(&work->doors, "DS_WAL_BYTES=65536"); /* as often as may be */
+    doors_set(&work->doors, "DS_WAL_BYTES=65536"); /* the least: as many checkpoints as possible */
     doors_set(&work->doors, "DS_BUSY_TIMEOUT_MS=30000");
     doors_set(&work->doors, "DS_LOG_LEVEL=warn");
     if (round->lies)
         doors_set(&work->doors, "PROOF_NO_SYNC=1");
 }
 
-/* Returns the number of the first stream that was given to nobody. */
+/* Returns the number of the first unused stream. */
 static uint32_t carry_out(const struct round *round)
 {
     struct chance chance = chance_from(round->seed, 7);
@@ -252,7 +252,7 @@ static void copy_state(const char *from, const char *to)
     }
 }
 
-/* NULL when all is well. `at` is the number of the record before which the power was cut. */
+/* Returns a fault or NULL. `at` is the number of the record before which the power was cut. */
 static const char *judge_state(const struct disk *disk, const struct round *round, uint64_t at,
                                enum disk_cut cut, struct chance chance, int judge)
 {
@@ -284,7 +284,7 @@ static const char *judge_state(const struct disk *disk, const struct round *roun
 
 static struct found base[LEDGER_STREAMS];
 
-/* What was there when the trace began, as SQLite finds it. */
+/* The data from before the trace, as SQLite finds it. */
 static void read_base(void)
 {
     const char *wrong;
@@ -296,7 +296,7 @@ static void read_base(void)
         PROOF(!base[i].there || found_count(&base[i], i), "before the work: stream %u", i);
 }
 
-/* The judges take it for acknowledged. */
+/* Marks it as acknowledged for the judges. */
 static void note_base(void)
 {
     for (uint32_t i = 0; i < LEDGER_STREAMS; i++) {
@@ -312,7 +312,7 @@ static void note_base(void)
     ledger.acknowledged = 0; /* not in this round */
 }
 
-/* The power is cut somewhere in the round: leaves a state for the next one. */
+/* Cuts the power somewhere in the round, and leaves the state for the next one. */
 static void leave_state(const struct round *round)
 {
     struct chance chance = chance_from(round->seed, 13);
@@ -328,7 +328,7 @@ static void leave_state(const struct round *round)
     disk_free(disk);
 }
 
-/* One judge of several: every JUDGES-th state is its own. Status 1: something is wrong. */
+/* One of several judges, which takes every JUDGES-th state. Exits with 1 on a fault. */
 static void judge(const struct round *round, const char *folder, int number)
 {
     struct disk *disk = disk_new(&trace, folder);
@@ -351,7 +351,7 @@ static void judge(const struct round *round, const char *folder, int number)
             ledger_note(&ledger, record->file, (enum mark)record->at, unit, n + BASE + 1);
         }
         n++;
-        /* more often where something has changed than where an answer has come or a sync began */
+        /* more often after a change than after an acknowledgement or the start of a sync */
         if (chance_below(&chance, total) >= round->states * (changes ? 1 : 2) ||
             (int)(n % JUDGES) != number)
             continue;
@@ -402,7 +402,7 @@ static void judge_all(const struct round *round)
             proof_fail("judge %d was ended by signal %d: see %s, or power --judge %s", i,
                        WTERMSIG(status), proof.folder, proof.folder);
         if (status != 0)
-            exit(1); /* it has said why */
+            exit(1); /* it has printed the reason */
     }
     if (round->control) {
         controls++;
@@ -459,7 +459,7 @@ static void judge_again(const char *folder)
 
 int main(int argc, char **argv)
 {
-    uint32_t next_stream = 0; /* of the database that goes on; 0: none does */
+    uint32_t next_stream = 0; /* of the database that is continued; 0: none */
 
     covered =
         mmap(NULL, sizeof *covered, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -489,7 +489,7 @@ int main(int argc, char **argv)
         next_stream = carry_out(&round);
         judge_all(&round);
         if (round.control)
-            next_stream = 0; /* nobody knows what is there */
+            next_stream = 0; /* its contents are unknown */
         else
             leave_state(&round);
         trace_close(&trace);

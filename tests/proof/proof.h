@@ -1,12 +1,12 @@
 /*
- * What every proof repeats: seeds, rounds, time, and how it ends.
+ * The frame of every proof: seeds, rounds, time, and how it ends.
  *
  *     PROGRAM [--seed N] [--rounds N] [--seconds N] [--keep]
  *
- * A proof consists of rounds. The seed of a round is the first one's plus its number, and decides
- * everything but the order in which parallel processes run. Rounds go on until there were so many
- * of them and so many seconds are over; one at least. A round that fails prints the seed that
- * repeats it, and leaves its files.
+ * A proof consists of rounds. The seed of a round is the first seed plus its number, and decides
+ * everything except the order in which parallel processes run. A proof ends when it has run both
+ * the given number of rounds and the given time, after at least one round. A round that fails
+ * prints the seed that repeats it, and keeps its files.
  */
 #ifndef PROOF_H
 #define PROOF_H
@@ -26,13 +26,13 @@ struct proof {
 
 extern struct proof proof;
 
-/* Reads the arguments; ends the program where they are wrong. */
+/* Reads the arguments; ends the program if they are wrong. */
 void proof_begin(const char *name, int argc, char **argv);
 
-/* Is there another round? Makes its folder, and takes the last one's away. */
+/* True for another round: creates its folder, and removes the last one. */
 bool proof_round(void);
 
-/* Says what is wrong and how to repeat it, and ends the program. */
+/* Prints the fault and how to repeat it, and ends the program. */
 _Noreturn void proof_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #define PROOF(condition, ...)                                                                      \
@@ -41,19 +41,19 @@ _Noreturn void proof_fail(const char *format, ...) __attribute__((format(printf,
             proof_fail(__VA_ARGS__);                                                               \
     } while (0)
 
-/* The last line of a proof: its name, and what it covered. */
+/* Prints the last line of a proof: its name, and what it covered. */
 void proof_end(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 int64_t proof_now_ms(void);
 void proof_sleep_us(int64_t us);
 
-/* A name in the round's folder, in one of 32 buffers of the thread that take turns. */
+/* A name in the round's folder, in the next of 32 buffers of the thread. */
 const char *proof_file(const char *name);
 
-/* The bytes of a file, to be freed; NULL with *len 0 where there is none. */
+/* The bytes of a file, to be freed; NULL with *len 0 if it does not exist. */
 char *proof_read(const char *name, size_t *len);
 void proof_write(const char *name, const void *data, size_t len);
-void proof_copy(const char *from, const char *to); /* takes `to` away where there is no `from` */
+void proof_copy(const char *from, const char *to); /* removes `to` if there is no `from` */
 void proof_remove(const char *name);               /* a folder with all that is in it */
 
 /* --- chance: the same numbers for the same seed --- */

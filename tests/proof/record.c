@@ -2,11 +2,11 @@
  * Preloaded into a program, records its changes to the files of a database: see trace.h.
  *
  *     PROOF_TRACE=FILE      the trace
- *     PROOF_DATABASE=FILE   database, -wal and -journal are looked at; -shm and -wake are hints
+ *     PROOF_DATABASE=FILE   database, -wal and -journal are recorded; -shm and -wake are hints
  *     PROOF_NO_SYNC=1       syncs are not recorded: a disk that lies
  *
- * Nothing is really synced: the power is cut on paper. A sync takes a moment, in which other
- * processes go on, and makes durable only the writes before its begin.
+ * No file is really synced, because the power is cut on paper. A sync takes a moment, in which
+ * other processes continue, and makes only the writes before its start durable.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -51,7 +51,7 @@ static void *find(const char *name)
     return found;
 }
 
-/* A program's own constructors may come first. */
+/* Constructors of the program may run earlier. */
 static void prepare(void)
 {
     const char *name = getenv("PROOF_TRACE");
@@ -82,7 +82,7 @@ __attribute__((constructor)) static void begin(void)
     prepare();
 }
 
-/* The name in the folder, where it is one that is looked at; else NULL. */
+/* The name in the folder if the file is recorded, otherwise NULL. */
 static const char *watched(const char *path)
 {
     size_t len;
@@ -99,7 +99,7 @@ static const char *watched(const char *path)
     return strrchr(path, '/') + 1;
 }
 
-/* Takes the lock, unless the descriptor is of no file that is looked at: -1. */
+/* Takes the lock and returns the file of the descriptor; -1, unlocked, if it is not recorded. */
 static int lock_file(int fd)
 {
     struct stat info;
@@ -230,7 +230,7 @@ PUBLIC ssize_t pwrite64(int fd, const void *data, size_t len, off_t at)
     return write_at(fd, data, len, at);
 }
 
-/* Nothing of ours, nor SQLite, writes to the files in one of these ways. */
+/* Neither our code nor SQLite writes to the files in one of these ways. */
 static void must_not(int fd, const char *what)
 {
     int e = errno;

@@ -21,7 +21,7 @@ static sqlite3_file *real_of(sqlite3_file *file)
     return ((struct shim_file *)(void *)file)->real;
 }
 
-/* Does the next change happen? */
+/* True if the next change may happen. */
 static bool may_change(void)
 {
     if (shim.most < 0 || shim.changes < shim.most) {
@@ -155,5 +155,5 @@ void shim_register(void)
 void shim_random(uint64_t random)
 {
     shim.random = random;
-    sqlite3_randomness(0, NULL); /* begins anew, with numbers of draw() */
+    sqlite3_randomness(0, NULL); /* starts again, with the numbers of draw() */
 }

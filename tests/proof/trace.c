@@ -1,4 +1,4 @@
-/* The records of what happened to a database: see trace.h. */
+/* The records of all changes to a database: see trace.h. */
 #include "trace.h"
 
 #include <errno.h>
@@ -74,8 +74,9 @@ void trace_close(struct trace *trace)
 }
 
 /*
- * What a dead one has announced. By system calls, for those of the C library are ours to put down.
- * The file stays open: closing it would let go of all locks that this process has on it.
+ * Carries out a change that a dead process has announced. It uses system calls, because record.c
+ * replaces the functions of the C library. The file stays open, because closing it would release
+ * all locks that this process has on it.
  */
 static void carry_out(struct trace *trace)
 {

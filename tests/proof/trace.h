@@ -6,9 +6,9 @@
  *     │ header │ files[]   │ record, record, record, …                    │
  *     └────────┴───────────┴──────────────────────────────────────────────┘
  *
- * record.c writes the changes, inside programs that know nothing of it; the writers that talk with
- * these programs write the marks. A record and its change are made under one lock, so the order is
- * the true one. A process that is killed in the middle of a change has announced it: the next one
+ * record.c writes the changes, inside unchanged programs; the writers that send requests to these
+ * programs write the marks. A record and its change are made under one lock, so the order is the
+ * true one. A process that is killed in the middle of a change has announced it: the next process
  * that takes the lock carries it out, as the kernel would have.
  */
 #ifndef TRACE_H
@@ -27,11 +27,11 @@ enum trace_kind {
     TRACE_SYNCED,   /* the one of record number `at` has ended */
     TRACE_CREATE,
     TRACE_UNLINK,
-    TRACE_MARK, /* `at` is what of (work.h), `file` the stream, data a number */
+    TRACE_MARK, /* `at` is a mark of ledger.h, `file` the stream, data a number */
 };
 
 enum {
-    TRACE_FOLDER = 0, /* as a file: creations and unlinks are durable when it was synced */
+    TRACE_FOLDER = 0, /* the folder: a sync makes creations and unlinks durable */
     TRACE_FILES = 256,
     TRACE_NAME = 24,
 };
@@ -40,7 +40,7 @@ struct trace_file {
     char name[TRACE_NAME]; /* in the folder: s.db, s.db-wal, … */
     dev_t device;
     ino_t inode;
-    bool there; /* it has its name still */
+    bool there; /* it still has its name */
 };
 
 struct trace_record {
@@ -56,7 +56,7 @@ struct trace_header {
     uint64_t records; /* how many */
     uint64_t last;    /* where the last one begins */
     uint32_t files;
-    char odd[80]; /* something was done that no record can tell of; empty: no */
+    char odd[80]; /* names an action that no record can describe; usually empty */
     struct trace_file file[TRACE_FILES];
 };
 
@@ -66,7 +66,7 @@ struct trace {
     char folder[200]; /* of the database, without a slash at the end */
 };
 
-/* Makes the file for a database; the files that it has are the first ones, and durable. */
+/* Creates the trace of a database; its present files come first, and are durable. */
 bool trace_make(struct trace *trace, const char *name, const char *database);
 bool trace_open(struct trace *trace, const char *name, const char *database);
 void trace_close(struct trace *trace);
@@ -80,13 +80,13 @@ void trace_unlock(struct trace *trace);
 uint64_t trace_add(struct trace *trace, enum trace_kind kind, uint32_t file, uint64_t at,
                    const void *data, size_t len);
 
-/* Announces what is about to be done, and says that it was; only one at a time. */
+/* Announces a change, and confirms it; only one at a time. */
 void trace_announce(struct trace *trace, enum trace_kind kind, uint32_t file, uint64_t at,
                     const void *data, size_t len);
 void trace_done(struct trace *trace);
-void trace_failed(struct trace *trace); /* it was not: the record goes */
+void trace_failed(struct trace *trace); /* it failed: removes the record */
 
-/* The number of a file: by what it is, or by the name that it has. -1: not one of ours. */
+/* The number of a file, by its inode or by its name; -1 if it is not recorded. */
 int trace_find(const struct trace *trace, dev_t device, ino_t inode);
 int trace_find_name(const struct trace *trace, const char *name);
 int trace_add_file(struct trace *trace, const char *name, dev_t device, ino_t inode);
@@ -96,7 +96,7 @@ void trace_odd(struct trace *trace, const char *what);
 
 void trace_mark(struct trace *trace, uint32_t stream, unsigned what, uint64_t number);
 
-/* From the first (at 0) to the next; NULL behind the last one. */
+/* Steps from the first record (at 0) to the next; NULL after the last one. */
 const struct trace_record *trace_next(const struct trace *trace, uint64_t *at);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * A process that dies between two of its writes to the log, at each place where it can.
+ * A process dies between two of its writes to the log, at each possible place.
  *
- * A child process appends to a database in a few transactions, and ends at once after so many
- * writes, truncations and syncs of the log: 0, 1, 2, … until one comes to its end. Or all later
- * ones fail, and it goes on as well as it can. Its files must open with SQLite's own VFS and with
- * the store, have every acknowledged transaction, and of the next one all or nothing; and the store
- * must be able to go on with them.
+ * A child process appends to a database in a few transactions, and ends after 0, 1, 2, … writes,
+ * truncations and syncs of the log, until one child reaches its end. In other children all later
+ * ones fail instead, and the child continues as well as it can. Its files must open with SQLite's
+ * own VFS and with the store, and have every acknowledged transaction, and all or nothing of the
+ * next one; and the store must be able to write to them.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -30,9 +30,9 @@ static struct {
 /* One transaction of a round; each message of it is a line. */
 static struct plan {
     int messages;
-    int64_t bytes;    /* of each, about */
-    int cache;        /* pages of the page cache: few, and they go out before the commit */
-    bool checkpoints; /* before it: it may begin the log anew */
+    int64_t bytes;    /* of each, roughly */
+    int cache;        /* pages of the page cache: with few, they are written before the commit */
+    bool checkpoints; /* before the transaction, so that it may restart the log */
 } plan[1 + TRANSACTIONS];
 
 static struct config config;
@@ -66,7 +66,7 @@ static size_t message(char *to, int transaction, int i)
     return len;
 }
 
-/* What the stream holds after so many transactions, to be freed. */
+/* The contents of the stream after this number of transactions, to be freed. */
 static char *expected(int transactions, size_t *len)
 {
     char *text = malloc(MOST_MESSAGES * 10000 + 1);
@@ -129,13 +129,13 @@ static void open_store(struct store **store, struct store_conn *conn[2])
         PROOF(store_connect(&conn[i], *store) == DS_OK, "no connection to the store");
 }
 
-/* Says how many transactions were committed, each as it was. */
+/* Reports each committed transaction at once. */
 static _Noreturn void work(int to, int64_t most, bool exits)
 {
     struct store *store;
     struct store_conn *conn[2];
 
-    (void)dup2(open("/dev/null", O_WRONLY), 2); /* the store complains */
+    (void)dup2(open("/dev/null", O_WRONLY), 2); /* hides the errors that the store logs */
     open_store(&store, conn);
     shim.most = shim.changes + most;
     shim.exits = exits;
@@ -147,12 +147,12 @@ static _Noreturn void work(int to, int64_t most, bool exits)
         (void)!write(to, "+", 1);
     }
     if (shim.changes < shim.most)
-        (void)!write(to, ".", 1);          /* through */
-    (void)transact(conn[0], TRANSACTIONS); /* may fail, or, if it got through, be there once more */
+        (void)!write(to, ".", 1);          /* reached the end */
+    (void)transact(conn[0], TRANSACTIONS); /* may fail, or be there as one more transaction */
     _exit(0);
 }
 
-/* --- in another one: what is there? --- */
+/* --- in another process: the check --- */
 
 static void look_by_sqlite(const char *name, size_t *len, char **text)
 {
@@ -270,7 +270,7 @@ static void make_base(void)
     proof_copy(proof_file("cut.db-wal"), proof_file("base.db-wal"));
 }
 
-/* True when the child came through. */
+/* True if the child reached its end. */
 static bool cut_after(int64_t changes, bool exits)
 {
     char said[TRANSACTIONS + 3] = "";

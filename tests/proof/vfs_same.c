@@ -1,15 +1,15 @@
 /*
- * The VFS of the store writes what SQLite's own does.
+ * The VFS of the store writes the same bytes as SQLite's own.
  *
- * Two databases are brought through the same thousands of transactions, one by the VFS of
- * wal_vfs.c and one without it: small and large ones, such as do not fit into the page cache,
- * rolled back, with savepoints, failed (the disk is full, a sync fails), by several connections,
- * VACUUM, checkpoints of all modes, with readers in the way. After each, database and log must be
- * the same, byte by byte, and so must be what SQLite answered.
+ * Two databases take the same thousands of transactions, one by the VFS of wal_vfs.c and one
+ * without it. The transactions are small, large, larger than the page cache, rolled back, with
+ * savepoints, or fail (the disk is full, a sync fails); they come from several connections, with
+ * VACUUM, checkpoints of all modes, and readers in the way. After each, database and log must be
+ * the same, byte by byte, and so must be the results of SQLite.
  *
- * Where the disk was full, what stands behind the last commit in the log may differ: a VFS that
- * writes more at once writes less before the first error. SQLite reads nothing there. From then on
- * the logs are compared up to their last commits, until they are the same again.
+ * After a full disk, the bytes behind the last commit in the log may differ, because a VFS that
+ * writes more at once writes less before the first error. SQLite never reads them. From then on the
+ * logs are compared up to their last commits, until they are the same again.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -64,7 +64,7 @@ static struct {
     int64_t transactions, committed, rolled_back, failed, checkpoints, whole, bytes;
 } covered;
 
-static bool plain_sync; /* this round's disk promises nothing of what stands beside a write */
+static bool plain_sync; /* the disk of this round may damage the bytes beside a write */
 static int page_size;
 static bool differs; /* behind the last commit, since the disk was full */
 
@@ -147,11 +147,11 @@ static int change(sqlite3 *db, struct chance *chance, int64_t most)
     int key = (int)chance_below(chance, 1000);
 
     switch (chance_below(chance, 12)) {
-    case 0: /* as many pages as it meets */
+    case 0: /* as many pages as there are */
         (void)snprintf(sql, sizeof sql, "UPDATE t SET k = (k * 7 + 1) %% 1000 WHERE k %% 10 = %d",
                        key % 10);
         break;
-    case 1: /* more than come: the files stay short */
+    case 1: /* more than there are, so that the files stay short */
         (void)snprintf(sql, sizeof sql, "DELETE FROM t WHERE k BETWEEN %d AND %d", key, key + 200);
         break;
     case 2:
@@ -174,7 +174,7 @@ static bool is_fatal(int code)
     return code != SQLITE_OK && code != SQLITE_ERROR; /* there may be no such savepoint */
 }
 
-/* What SQLite answered to its statements, mixed into one number. */
+/* The results of SQLite for the statements, mixed into one number. */
 static uint64_t write_some(struct side *side, struct chance *chance)
 {
     struct store_conn *conn = &side->conn[chance_below(chance, CONNECTIONS)];
@@ -389,7 +389,7 @@ static enum what choose(struct chance *chance)
     return (enum what)i;
 }
 
-/* What fails in this step, on both sides alike. */
+/* Chooses the failures of this step, the same for both databases. */
 static void choose_failure(struct chance *chance, enum what what, const struct side *side)
 {
     struct stat info;

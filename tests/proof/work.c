@@ -1,4 +1,4 @@
-/* Writers, and what happens beside them: see work.h. */
+/* Writers, and the programs beside them: see work.h. */
 #include "work.h"
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@ enum { OWN_STREAMS = 4, REPEAT_US = 3000, MOMENT_US = 6000 };
 
 /* A program that uses the library, see library.c. */
 struct program {
-    pthread_mutex_t lock; /* of pid: somebody may kill it */
+    pthread_mutex_t lock; /* guards pid, because another thread may kill it */
     pid_t pid;            /* 0: it does not run */
     FILE *in, *out;
 };
@@ -77,7 +77,7 @@ static void program_end(struct program *program)
           proof_file("log"));
 }
 
-/* The status as the server would have answered it; 0 when there was none. */
+/* The status that the server would have answered; 0 if there was none. */
 static int ask_program(struct program *program, const char *line)
 {
     char answer[16];
@@ -142,7 +142,7 @@ static int by_some_door(struct writer *writer, char op, uint32_t stream, uint64_
 {
     struct work *work = writer->work;
 
-    for (;;) { /* one of those that are used */
+    for (;;) { /* one of the doors in use */
         switch (chance_below(&writer->chance, 8)) {
         case 0:
             if (work->cgi)
@@ -164,7 +164,7 @@ static int by_some_door(struct writer *writer, char op, uint32_t stream, uint64_
     }
 }
 
-/* Until it is acknowledged. False when the work ends before. */
+/* Repeats a request until it is acknowledged. False if the work ends before. */
 static bool insist(struct writer *writer, char op, uint32_t stream, uint64_t n, enum mark begun,
                    enum mark done)
 {
@@ -226,7 +226,7 @@ static void *write_on(void *arg)
 
 /* --- imports --- */
 
-/* kill_after_us: the program is killed then, if it is still there; 0: it is not. */
+/* kill_after_us: kill the program after this time, if it still runs; 0: never. */
 static int run(struct work *work, const char *const argv[], const char *input, bool traced,
                int64_t kill_after_us)
 {
@@ -255,7 +255,7 @@ void work_export(struct work *work, struct chance *chance, uint32_t first,
     struct program program = {.lock = PTHREAD_MUTEX_INITIALIZER};
     char line[80];
 
-    proof_remove(proof_file("scratch")); /* a log without its database would be taken for its own */
+    proof_remove(proof_file("scratch")); /* otherwise the new database would adopt the old log */
     PROOF(mkdir(proof_file("scratch"), 0700) == 0, "no folder for another database");
     program_start(work, &program, scratch, false);
     for (uint32_t i = 0; i < IMPORTED_STREAMS; i++) {
@@ -284,9 +284,9 @@ static void import(struct work *work, struct chance *chance)
     work_export(work, chance, first, units);
     for (uint32_t i = 0; i < IMPORTED_STREAMS; i++)
         work->mark(work->arg, first + i, MARK_IMPORTING, units[i]);
-    do { /* a first time, and as often as it is killed or another program holds the database */
+    do { /* once, and again each time it is killed or another program holds the database */
         if (atomic_load(&work->stopping))
-            return; /* some are there, each as a whole */
+            return; /* some streams are there, each whole */
         if (work->kills_every_ms > 0)
             kill_after_us = chance_one_in(chance, 3) ? 0 : chance_between(chance, 1, MOMENT_US);
     } while (run(work, argv, proof_file("export"), true, kill_after_us) != 0);
@@ -333,7 +333,7 @@ static void vacuum(struct work *work, struct chance *chance)
     const char *const argv[] = {"dsctl", "-q", "--db", work->doors.database, "vacuum", NULL};
 
     (void)chance;
-    (void)run(work, argv, NULL, true, 0); /* may find it in use */
+    (void)run(work, argv, NULL, true, 0); /* fails if the database is in use */
     atomic_fetch_add(&work->vacuums, 1);
 }
 
