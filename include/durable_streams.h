@@ -74,6 +74,7 @@ enum ds_status {
     DS_GAP,       /* an earlier producer sequence is missing (409) */
     DS_FORBIDDEN, /* only the store writes the registry (403) */
     DS_TIMEOUT,   /* nothing happened in time; no error */
+    DS_CANCELLED, /* ds_cancel_set() ended the wait; no error */
 };
 
 /* One line of words, static. */
@@ -288,6 +289,29 @@ DS_API void ds_read_free(struct ds_read_result *result);
  */
 DS_API enum ds_status ds_wait(struct ds_store *store, const char *path, const char *offset,
                               int64_t timeout_ms);
+
+/*
+ * A switch that ends waits of one store from outside. While it is set, every ds_wait_cancellable()
+ * that was given it ends with DS_CANCELLED: those under way, and those that begin later. So it does
+ * not matter whether the wait or the cancellation comes first. Any number of waits may share one.
+ */
+struct ds_cancel;
+
+/* Not set yet. The caller frees it with ds_cancel_free() before closing the store. */
+DS_API enum ds_status ds_cancel_new(struct ds_store *store, struct ds_cancel **cancel);
+
+/* No wait may be using it any more. NULL is allowed. */
+DS_API void ds_cancel_free(struct ds_cancel *cancel);
+
+/* Any thread may set and clear it at any time. Setting is safe in signal handlers, too. */
+DS_API void ds_cancel_set(struct ds_cancel *cancel);
+DS_API void ds_cancel_clear(struct ds_cancel *cancel);
+
+/* ds_wait() that ends with DS_CANCELLED while cancel is set, even if there is data. cancel may be
+   NULL. */
+DS_API enum ds_status ds_wait_cancellable(struct ds_store *store, const char *path,
+                                          const char *offset, int64_t timeout_ms,
+                                          const struct ds_cancel *cancel);
 
 /*
  * Calls fn for every live stream whose normalised path begins with prefix (NULL: all), bytewise, in

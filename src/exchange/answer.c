@@ -55,6 +55,7 @@ static const struct {
     [DS_GAP] = {409, "an earlier Producer-Seq is missing"},
     [DS_FORBIDDEN] = {403, "the registry is written by the server alone"},
     [DS_TIMEOUT] = {503, "nothing happened in time, try again"},
+    [DS_CANCELLED] = {503, "the server is stopping, try again"}, /* the library's only */
 };
 
 int exchange_http_status(enum ds_status status)

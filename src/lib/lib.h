@@ -4,7 +4,7 @@
  *
  *     ds_append ──▶ lib_write   ──▶ committer's queue ──▶ … ──▶ finish: the caller goes on
  *     ds_read   ──▶ lib_acquire ──▶ read transaction  ──▶ lib_release
- *     ds_wait   ──▶ interest, look, sleep on the bell (wake.h)
+ *     ds_wait   ──▶ interest, look, sleep on the bell (wake.h)        lib_wait.c
  *
  * No thread holds two connections, so nobody waits for one in a circle.
  */
@@ -20,10 +20,12 @@
 #include "config/config.h"
 #include "durable_streams.h"
 #include "engine/engine.h"
+#include "protocol/offset.h"
 
 struct arena;
 struct batch;
 struct store_conn;
+struct stream;
 
 enum { LIB_CONNECTIONS = 8 }; /* for reads; more threads take turns */
 
@@ -59,6 +61,24 @@ enum ds_status lib_write(struct ds_store *store, lib_apply_fn *apply, void *aske
 /* The name of a stream in its normal form, in the arena; *reason (static) where it is refused. */
 enum ds_status lib_path(const struct ds_store *store, struct arena *arena, const char *path,
                         const char **normal, const char **reason);
+
+/* A reader's place; from is set by lib_place_find() while kind is OFFSET_NOW. */
+struct lib_place {
+    const char *path; /* normalised */
+    enum offset_kind kind;
+    int64_t from;
+};
+
+/* DS_INVALID for an offset that is none; offset NULL is the beginning. Texts live in the arena. */
+enum ds_status lib_place_parse(const struct ds_store *store, struct arena *arena, const char *path,
+                               const char *offset, struct lib_place *place);
+
+/*
+ * store_hold() of the stream, for a reader: its TTL is renewed. DS_INVALID when the place is beyond
+ * the tail. Call store_end_read() whatever the status.
+ */
+enum ds_status lib_place_find(struct ds_store *store, struct store_conn *conn, struct arena *arena,
+                              struct lib_place *place, struct stream *stream);
 
 /* Open stores, for the children of a fork: see lib_fork.c. The first one once, before all. */
 void lib_fork_prepare(void);

@@ -41,6 +41,8 @@ const char *ds_status_text(enum ds_status status)
         return "the registry is written by the store alone";
     case DS_TIMEOUT:
         return "nothing happened in time";
+    case DS_CANCELLED:
+        return "the wait was cancelled";
     }
     return "unknown status";
 }
