@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/place.h"
 #include "config/config_private.h"
@@ -193,13 +194,10 @@ static bool parse_choice(const struct config_row *row, const char *value, int64_
  */
 static char *memory_path(const char *database)
 {
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a: short, and the same everywhere */
     char *path;
 
-    for (const char *c = database; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
     if (asprintf(&path, "/dev/shm/durable-streams-%u/%016llx.db", (unsigned)geteuid(),
-                 (unsigned long long)hash) < 0)
+                 (unsigned long long)hash_text(database)) < 0)
         return NULL;
     return path;
 }

@@ -7,11 +7,11 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "hints/duty.h"
 #include "hints/wake.h"
-#include "protocol/path.h"
 
 enum {
     SLOTS = 1024,     /* of the table of streams; a power of two, at least 2 × BATCH_WRITES */
@@ -39,7 +39,7 @@ void batch_context_close(struct batch_context *context)
 /* The slot of the path, or the free one where it belongs. */
 static uint32_t find_slot(const struct batch_streams *streams, const char *path)
 {
-    uint32_t i = path_hash(path) % SLOTS;
+    uint32_t i = (uint32_t)(hash_text(path) % SLOTS);
 
     while (streams->slot[i] && strcmp(streams->slot[i]->path, path) != 0)
         i = (i + 1) % SLOTS;

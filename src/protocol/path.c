@@ -151,12 +151,3 @@ char *path_normalize(struct arena *arena, const char *path, size_t len, const ch
     *reason = normalize(normal, path, path + len);
     return *reason ? NULL : normal;
 }
-
-uint32_t path_hash(const char *path)
-{
-    uint32_t hash = UINT32_C(2166136261);
-
-    for (; *path; path++)
-        hash = (hash ^ (unsigned char)*path) * UINT32_C(16777619); /* FNV-1a */
-    return hash;
-}

@@ -28,7 +28,4 @@ bool path_split_target(const char *target, const char **path, size_t *path_len, 
  */
 char *path_normalize(struct arena *arena, const char *path, size_t len, const char **reason);
 
-/* For tables by path. */
-uint32_t path_hash(const char *path);
-
 #endif

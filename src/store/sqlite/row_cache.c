@@ -25,7 +25,7 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "protocol/path.h"
+#include "base/hash.h"
 #include "store/sqlite/store_private.h"
 
 enum {
@@ -56,7 +56,7 @@ struct row_cache {
 
 static unsigned hash_of(const char *path)
 {
-    uint32_t hash = path_hash(path);
+    uint64_t hash = hash_text(path);
 
     return (hash ^ hash >> 16) % ROWS;
 }
@@ -112,15 +112,14 @@ static const void *find_index(struct store_conn *conn)
 
 uint64_t row_cache_wal_state(struct store_conn *conn)
 {
-    uint64_t header[HEADER], state = UINT64_C(14695981039346656037);
+    uint64_t header[HEADER], state;
 
     if (!conn->log_index)
         conn->log_index = find_index(conn);
     if (!conn->log_index || !read_header(conn->log_index, header))
         return 0;
     /* the log's length and pages, the checksum of its last frame, and its salts */
-    for (int i = LOG_STATE; i < LOG_STATE_END; i++)
-        state = (state ^ header[i]) * UINT64_C(1099511628211) ^ state >> 29;
+    state = hash_bytes(&header[LOG_STATE], (LOG_STATE_END - LOG_STATE) * sizeof header[0]);
     return state ? state : 1;
 }
 
