@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "engine/stream_write.h"
+#include "protocol/expiry.h"
 
 static enum ds_status refuse_append(struct stream_append *append, enum ds_status verdict,
                                     const char *reason)
@@ -134,7 +135,7 @@ static enum ds_status apply_append(struct batch *batch, struct stream_append *ap
         stream->last_seq_len = strlen(append->seq);
     }
     if (stream->ttl_seconds >= 0)
-        stream->expires_at = batch->now + stream->ttl_seconds * 1000;
+        stream->expires_at = expiry_after_ttl(batch->now, stream->ttl_seconds);
     batch_changed(batch, stream,
                   append->closes || append->seq || stream->ttl_seconds >= 0 ? STREAM_CHANGED
                                                                             : STREAM_GREW);

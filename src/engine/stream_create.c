@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "engine/stream_write.h"
+#include "protocol/expiry.h"
 
 #define DEFAULT_TYPE "application/octet-stream"
 
@@ -149,7 +150,7 @@ static enum ds_status insert_stream(struct batch *batch, struct stream_create *c
         return status;
     stream->kind = http_type_kind(stream->content_type);
     if (stream->ttl_seconds >= 0)
-        stream->expires_at = batch->now + stream->ttl_seconds * 1000;
+        stream->expires_at = expiry_after_ttl(batch->now, stream->ttl_seconds);
     if (body->len > 0 && stream->kind == HTTP_TYPE_JSON) { /* a fork inherits the type only here */
         stream_body_check_json(body);
         if (body->verdict != DS_OK)

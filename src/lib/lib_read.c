@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "engine/upkeep.h"
 #include "lib/lib.h"
+#include "protocol/expiry.h"
 #include "protocol/offset.h"
 #include "store/store.h"
 
@@ -37,7 +38,7 @@ enum ds_status lib_place_find(struct ds_store *store, struct store_conn *conn, s
     if (place->from > stream->tail)
         return DS_INVALID;
     if (stream->ttl_seconds >= 0)
-        upkeep_renew(&store->engine, stream->id, now + stream->ttl_seconds * 1000);
+        upkeep_renew(&store->engine, stream->id, expiry_after_ttl(now, stream->ttl_seconds));
     return DS_OK;
 }
 

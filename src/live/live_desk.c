@@ -13,6 +13,7 @@
 #include "hints/hints.h"
 #include "hints/wake.h"
 #include "live/live_private.h"
+#include "protocol/expiry.h"
 #include "protocol/sse.h"
 #include "store/store.h"
 
@@ -165,7 +166,7 @@ static void handle_timers(struct live *live)
 static void check_stream(struct live *live, struct watch *watch, int64_t now)
 {
     if (watch->ttl_seconds >= 0)
-        upkeep_renew(live->engine, watch->stream_id, now + watch->ttl_seconds * 1000);
+        upkeep_renew(live->engine, watch->stream_id, expiry_after_ttl(now, watch->ttl_seconds));
     if (live->recheck > 0 || watch->again ||
         (watch->ttl_seconds < 0 && watch->expires_at != 0 && watch->expires_at <= now))
         live_table_mark(&live->table, watch);

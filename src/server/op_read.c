@@ -17,6 +17,7 @@
 #include "live/live_encode.h"
 #include "live/read_head.h"
 #include "protocol/cursor.h"
+#include "protocol/expiry.h"
 #include "protocol/fault.h"
 #include "protocol/offset.h"
 #include "server/op.h"
@@ -189,7 +190,8 @@ static enum ds_status look_at_stream(struct ds_exchange *exchange, struct read_r
             return status;
     }
     if (stream->ttl_seconds >= 0)
-        upkeep_renew(&exchange->server->engine, stream->id, now + stream->ttl_seconds * 1000);
+        upkeep_renew(&exchange->server->engine, stream->id,
+                     expiry_after_ttl(now, stream->ttl_seconds));
     *park_it = read->mode == SSE || (read->mode == LONG_POLL && read->from == stream->tail);
     if (!*park_it)
         return answer_read(exchange, stream, read, now);

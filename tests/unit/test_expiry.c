@@ -64,4 +64,14 @@ START_TEST(rejects_any_other_ttl)
 }
 END_TEST
 
-UNIT_MAIN(expiry, reads_a_plain_ttl, rejects_a_leading_zero, rejects_any_other_ttl)
+START_TEST(adds_a_ttl_to_a_time_without_overflow)
+{
+    ck_assert_int_eq(expiry_after_ttl(1700000000123, 0), 1700000000123);
+    ck_assert_int_eq(expiry_after_ttl(1700000000123, 60), 1700000060123);
+    ck_assert_int_eq(expiry_after_ttl(253402300799999, INT64_C(9007199254740991)),
+                     INT64_C(9007452657041790999));
+}
+END_TEST
+
+UNIT_MAIN(expiry, reads_a_plain_ttl, rejects_a_leading_zero, rejects_any_other_ttl,
+          adds_a_ttl_to_a_time_without_overflow)
