@@ -36,7 +36,7 @@ void base64_add(struct buf *buf, const char *data, size_t len)
 }
 
 /* The six bits of a digit; 64 for what is none. */
-static uint32_t value_of(char c)
+static uint32_t base64_value(char c)
 {
     if (c >= 'A' && c <= 'Z')
         return (uint32_t)(c - 'A');
@@ -50,11 +50,11 @@ static uint32_t value_of(char c)
 }
 
 /* Of four characters, those before the padding, as 24 bits; false when one is no digit. */
-static bool read_group(const char *text, size_t digits, uint32_t *bits)
+static bool base64_read_group(const char *text, size_t digits, uint32_t *bits)
 {
     *bits = 0;
     for (size_t i = 0; i < 4; i++) {
-        uint32_t value = i < digits ? value_of(text[i]) : 0;
+        uint32_t value = i < digits ? base64_value(text[i]) : 0;
 
         if (value > 63)
             return false;
@@ -75,7 +75,7 @@ bool base64_decode(const char *text, size_t len, char *to, size_t *decoded)
 
         if (i + 4 == len)
             padding = text[i + 3] != '=' ? 0 : text[i + 2] != '=' ? 1 : 2;
-        if (!read_group(text + i, 4 - padding, &bits))
+        if (!base64_read_group(text + i, 4 - padding, &bits))
             return false;
         bytes = 3 - padding;
         if ((bits & (0xffffffU >> 8 * bytes)) != 0)

@@ -32,27 +32,27 @@ static const char *name_in_folder(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static char *join(const char *folder, const char *name)
+static char *join_names(const char *folder, const char *name)
 {
     char *path;
 
     return asprintf(&path, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, name) < 0 ? NULL : path;
 }
 
-static char *absolute(const char *path)
+static char *absolute_name(const char *path)
 {
     char *here, *result;
 
     if (path[0] == '/')
         return strdup(path);
     here = getcwd(NULL, 0);
-    result = here ? join(here, path) : NULL;
+    result = here ? join_names(here, path) : NULL;
     free(here);
     return result;
 }
 
 /* The target of a symbolic link whose target does not exist yet; NULL: the path is not a link. */
-static char *follow(const char *path)
+static char *follow_link(const char *path)
 {
     char target[LINK_SIZE], *folder, *result;
     ssize_t n = readlink(path, target, sizeof target - 1);
@@ -63,7 +63,7 @@ static char *follow(const char *path)
     if (target[0] == '/')
         return strdup(target);
     folder = folder_of(path);
-    result = folder ? join(folder, target) : NULL;
+    result = folder ? join_names(folder, target) : NULL;
     free(folder);
     return result;
 }
@@ -73,7 +73,8 @@ static char *real_in_folder(const char *path)
 {
     char *folder = folder_of(path), *real = folder ? realpath(folder, NULL) : NULL, *result;
 
-    result = real && name_in_folder(path)[0] ? join(real, name_in_folder(path)) : absolute(path);
+    result = real && name_in_folder(path)[0] ? join_names(real, name_in_folder(path))
+                                             : absolute_name(path);
     free(folder);
     free(real);
     return result;
@@ -86,7 +87,7 @@ char *place_real(const char *path)
     for (int links = 0; at; links++) {
         char *real = realpath(at, NULL);
 
-        next = real || links == MOST_LINKS ? NULL : follow(at);
+        next = real || links == MOST_LINKS ? NULL : follow_link(at);
         if (!next) {
             next = real ? real : real_in_folder(at);
             free(at);

@@ -1,8 +1,8 @@
 /*
  * UTF-8: see utf8.h.
  *
- * One function, judge(), knows the encoding; the three questions are asked on top of it. Runs of
- * ASCII, which is most of what streams carry, are passed over eight bytes at a time.
+ * One function, judge_character(), knows the encoding; the three questions are asked on top of it.
+ * Runs of ASCII, which is most of what streams carry, are passed over eight bytes at a time.
  *
  * Empty text may be NULL, as an empty struct buf has it, and C knows no NULL + 0: hence the three
  * early returns.
@@ -37,7 +37,7 @@ enum verdict {
  *     F1..F3    80..BF    80..BF x 2
  *     F4        80..8F    80..BF x 2   above U+10FFFF
  */
-static enum verdict judge(const unsigned char *at, size_t left, size_t *len)
+static enum verdict judge_character(const unsigned char *at, size_t left, size_t *len)
 {
     unsigned char lead = at[0], low = 0x80, high = 0xBF;
     size_t whole;
@@ -93,7 +93,7 @@ bool utf8_is_valid(const char *text, size_t len)
     while ((at = skip_ascii(at, end)) < end) {
         /* text outside ASCII comes in runs: look for ASCII again only where one ends */
         do {
-            if (judge(at, (size_t)(end - at), &step) != WHOLE)
+            if (judge_character(at, (size_t)(end - at), &step) != WHOLE)
                 return false;
             at += step;
         } while (at < end && *at >= 0x80);
@@ -111,7 +111,7 @@ size_t utf8_incomplete_tail(const char *text, size_t len)
     end = (const unsigned char *)text + len;
     /* a lead byte is never a continuation, so what stands before it does not matter */
     for (size_t tail = 1; tail <= 3 && tail <= len; tail++)
-        if (judge(end - tail, tail, &step) == CUT)
+        if (judge_character(end - tail, tail, &step) == CUT)
             return tail;
     return 0;
 }
@@ -126,7 +126,7 @@ void utf8_add_lossy(struct buf *buf, const char *text, size_t len)
     end = at + len;
     (void)buf_reserve(buf, len); /* enough for valid text; damaged text may grow it again */
     while ((at = skip_ascii(at, end)) < end) {
-        if (judge(at, (size_t)(end - at), &step) != WHOLE) {
+        if (judge_character(at, (size_t)(end - at), &step) != WHOLE) {
             buf_add(buf, good, (size_t)(at - good));
             buf_adds(buf, "\xEF\xBF\xBD");
             good = at + step;

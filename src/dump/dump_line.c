@@ -87,7 +87,7 @@ static const struct {
 
 /* --- writing --- */
 
-static void add_name(struct buf *buf, enum dump_field field, const char *suffix)
+static void add_field_name(struct buf *buf, enum dump_field field, const char *suffix)
 {
     bool first = buf->len == 0 || buf->data[buf->len - 1] == '\n';
 
@@ -100,7 +100,7 @@ static void add_name(struct buf *buf, enum dump_field field, const char *suffix)
 
 void dump_add_number(struct buf *buf, enum dump_field field, int64_t value)
 {
-    add_name(buf, field, "");
+    add_field_name(buf, field, "");
     buf_add_int(buf, value);
 }
 
@@ -108,7 +108,7 @@ void dump_add_text(struct buf *buf, enum dump_field field, const char *text, siz
 {
     bool plain = len == 0 || (!memchr(text, '\0', len) && utf8_is_valid(text, len));
 
-    add_name(buf, field, plain ? "" : BASE64_SUFFIX);
+    add_field_name(buf, field, plain ? "" : BASE64_SUFFIX);
     (void)buf_reserve(buf, len + len / 2 + 64); /* one growth for most */
     buf_addc(buf, '"');
     if (plain)
@@ -243,8 +243,8 @@ static bool find_field(const char *name, size_t len, enum dump_field *field, boo
 }
 
 /* The value at *at, which moves behind it. */
-static const char *read_value(struct dump_value *value, bool text, bool base64, char **at,
-                              char *end)
+static const char *read_field_value(struct dump_value *value, bool text, bool base64, char **at,
+                                    char *end)
 {
     char *start = *at;
 
@@ -270,7 +270,7 @@ static const char *read_value(struct dump_value *value, bool text, bool base64, 
 }
 
 /* One name and its value; *at moves behind them. The text is a valid object. */
-static const char *read_member(struct dump_line *line, char **at, char *end)
+static const char *read_field(struct dump_line *line, char **at, char *end)
 {
     char *name = *at + 1; /* behind the quote */
     size_t len = (size_t)(json_skip_string(name, end) - name) - 1;
@@ -287,7 +287,7 @@ static const char *read_member(struct dump_line *line, char **at, char *end)
     *at = name + len + 1;
     *at += json_skip_space(*at, end) - *at + 1; /* behind the colon */
     *at += json_skip_space(*at, end) - *at;
-    reason = read_value(value, fields[field].text, base64, at, end);
+    reason = read_field_value(value, fields[field].text, base64, at, end);
     value->present = !reason;
     *at += json_skip_space(*at, end) - *at;
     return reason;
@@ -333,19 +333,19 @@ const char *dump_line_parse(struct dump_line *line, char *text, size_t len)
         at += json_skip_space(at, end) - at;
         if (*at == '}')
             break;
-        reason = read_member(line, &at, end);
+        reason = read_field(line, &at, end);
     } while (!reason && *at == ',');
     return reason ? reason : judge_kind(line);
 }
 
 /* --- do the values make sense? --- */
 
-static bool has(const struct dump_line *line, enum dump_field field)
+static bool has_field(const struct dump_line *line, enum dump_field field)
 {
     return line->value[field].present;
 }
 
-static int64_t number(const struct dump_line *line, enum dump_field field)
+static int64_t number_of(const struct dump_line *line, enum dump_field field)
 {
     return line->value[field].number;
 }
@@ -362,7 +362,7 @@ bool dump_is_producer_id(const struct dump_value *value)
 static bool all_or_none(const struct dump_line *line, enum dump_field from, enum dump_field to)
 {
     for (int field = (int)from; field <= (int)to; field++)
-        if (has(line, (enum dump_field)field) != has(line, from))
+        if (has_field(line, (enum dump_field)field) != has_field(line, from))
             return false;
     return true;
 }
@@ -371,7 +371,7 @@ const char *dump_stream_judge(const struct dump_line *line, struct arena *arena)
 {
     const char *path = line->value[DUMP_F_STREAM].text, *reason, *normal;
     const char *type = line->value[DUMP_F_CONTENT_TYPE].text;
-    int64_t tail = number(line, DUMP_F_TAIL);
+    int64_t tail = number_of(line, DUMP_F_TAIL);
 
     normal = path_normalize(arena, path, line->value[DUMP_F_STREAM].len, &reason);
     if (path[0] != '/' || !normal || strcmp(normal, path) != 0)
@@ -380,22 +380,22 @@ const char *dump_stream_judge(const struct dump_line *line, struct arena *arena)
         return "this is no content type";
     if (tail > OFFSET_POSITION_MAX)
         return "the tail lies beyond every offset";
-    if (has(line, DUMP_F_CLOSED_AT) && number(line, DUMP_F_CLOSED_AT) == 0)
+    if (has_field(line, DUMP_F_CLOSED_AT) && number_of(line, DUMP_F_CLOSED_AT) == 0)
         return "closed_at must not be 0";
     if (!all_or_none(line, DUMP_F_CLOSED_PRODUCER, DUMP_F_CLOSED_SEQ) ||
-        (has(line, DUMP_F_CLOSED_PRODUCER) &&
-         (!has(line, DUMP_F_CLOSED_AT) ||
+        (has_field(line, DUMP_F_CLOSED_PRODUCER) &&
+         (!has_field(line, DUMP_F_CLOSED_AT) ||
           !dump_is_producer_id(&line->value[DUMP_F_CLOSED_PRODUCER]) ||
-          number(line, DUMP_F_CLOSED_EPOCH) > PRODUCER_NUMBER_MAX ||
-          number(line, DUMP_F_CLOSED_SEQ) > PRODUCER_NUMBER_MAX)))
+          number_of(line, DUMP_F_CLOSED_EPOCH) > PRODUCER_NUMBER_MAX ||
+          number_of(line, DUMP_F_CLOSED_SEQ) > PRODUCER_NUMBER_MAX)))
         return "what is said of the producer that closed it is not right";
-    if ((has(line, DUMP_F_TTL_SECONDS) && !has(line, DUMP_F_EXPIRES_AT)) ||
-        (has(line, DUMP_F_EXPIRES_AT) && number(line, DUMP_F_EXPIRES_AT) == 0) ||
-        (has(line, DUMP_F_DELETED_AT) && number(line, DUMP_F_DELETED_AT) == 0))
+    if ((has_field(line, DUMP_F_TTL_SECONDS) && !has_field(line, DUMP_F_EXPIRES_AT)) ||
+        (has_field(line, DUMP_F_EXPIRES_AT) && number_of(line, DUMP_F_EXPIRES_AT) == 0) ||
+        (has_field(line, DUMP_F_DELETED_AT) && number_of(line, DUMP_F_DELETED_AT) == 0))
         return "what is said of its end is not right";
     if (!all_or_none(line, DUMP_F_SOURCE, DUMP_F_FORK_SUB_OFFSET) ||
-        number(line, DUMP_F_FORK_POSITION) > tail ||
-        number(line, DUMP_F_FORK_OFFSET) > number(line, DUMP_F_FORK_POSITION))
+        number_of(line, DUMP_F_FORK_POSITION) > tail ||
+        number_of(line, DUMP_F_FORK_OFFSET) > number_of(line, DUMP_F_FORK_POSITION))
         return "what is said of the fork is not right";
     return NULL;
 }

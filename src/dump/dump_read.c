@@ -31,7 +31,7 @@ enum ds_status dump_reader_refuse(struct dump_reader *reader, enum ds_status sta
     return status;
 }
 
-static enum ds_status cannot(struct dump_reader *reader, const char *what)
+static enum ds_status fail_to(struct dump_reader *reader, const char *what)
 {
     int error = errno;
 
@@ -39,7 +39,7 @@ static enum ds_status cannot(struct dump_reader *reader, const char *what)
     return error == ENOSPC || error == EDQUOT ? DS_NO_SPACE : DS_FAILED;
 }
 
-static bool fill_block(struct dump_reader *reader)
+static bool read_block(struct dump_reader *reader)
 {
     reader->block_at = 0;
     reader->block_len = fread(reader->block, 1, BLOCK, reader->file);
@@ -74,14 +74,14 @@ static enum ds_status copy_input(struct dump_reader *reader, const char *beside)
     enum ds_status status = DS_OK;
 
     if (!copy)
-        return cannot(reader, "make a file beside the database");
-    while (fill_block(reader))
+        return fail_to(reader, "make a file beside the database");
+    while (read_block(reader))
         if (fwrite(reader->block, 1, reader->block_len, copy) != reader->block_len)
             break;
     if (ferror(reader->file))
-        status = cannot(reader, "read");
+        status = fail_to(reader, "read");
     else if (ferror(copy) || fflush(copy) != 0)
-        status = cannot(reader, "copy the input beside the database");
+        status = fail_to(reader, "copy the input beside the database");
     reader->file = copy;
     reader->copied = true;
     reader->bytes = 0;
@@ -97,10 +97,10 @@ static enum ds_status look_at_end(struct dump_reader *reader)
     if (fseeko(reader->file, 0, SEEK_END) != 0 || (reader->size = ftello(reader->file)) < 0 ||
         fseeko(reader->file, reader->size > LAST_LINE ? reader->size - LAST_LINE : 0, SEEK_SET) !=
             0)
-        return cannot(reader, "read");
+        return fail_to(reader, "read");
     len = fread(last, 1, LAST_LINE, reader->file);
     if (ferror(reader->file) || fseeko(reader->file, 0, SEEK_SET) != 0)
-        return cannot(reader, "read");
+        return fail_to(reader, "read");
     while (len > 0 && last[len - 1] == '\n')
         len--;
     last[len] = '\0';
@@ -146,7 +146,7 @@ static enum ds_status read_text(struct dump_reader *reader, bool *more)
 
     buf_clear(text);
     while (!feed) {
-        if (reader->block_at == reader->block_len && !fill_block(reader))
+        if (reader->block_at == reader->block_len && !read_block(reader))
             break;
         at = reader->block + reader->block_at;
         len = reader->block_len - reader->block_at;
@@ -159,7 +159,7 @@ static enum ds_status read_text(struct dump_reader *reader, bool *more)
         reader->block_at += len + (feed != NULL);
     }
     if (ferror(reader->file))
-        return cannot(reader, "read");
+        return fail_to(reader, "read");
     *more = feed || text->len > 0;
     buf_addc(text, '\0');
     return buf_failed(text) ? DS_NO_MEMORY : DS_OK;

@@ -30,7 +30,7 @@ void duty_end_checkpoint(struct hints *hints)
  * True, and *last becomes now_ms, if *last is more than a second away; also if it lies in the
  * future, because the clock was put back or the file is damaged.
  */
-static bool is_due(_Atomic int64_t *last, int64_t now_ms)
+static bool take_second(_Atomic int64_t *last, int64_t now_ms)
 {
     int64_t at = atomic_load(last);
 
@@ -40,7 +40,7 @@ static bool is_due(_Atomic int64_t *last, int64_t now_ms)
 
 bool duty_round_is_due(struct hints *hints, int64_t now_ms)
 {
-    return is_due(&hints->shared->round_at, now_ms);
+    return take_second(&hints->shared->round_at, now_ms);
 }
 
 void duty_round_soon(struct hints *hints)
@@ -50,7 +50,7 @@ void duty_round_soon(struct hints *hints)
 
 bool duty_checkpoint_is_due(struct hints *hints, int64_t now_ms)
 {
-    return is_due(&hints->shared->tried_at, now_ms);
+    return take_second(&hints->shared->tried_at, now_ms);
 }
 
 void duty_checkpoint_soon(struct hints *hints)

@@ -60,19 +60,19 @@ static void read_boot_id(char id[static HINTS_BOOT_ID])
 }
 
 /* All bytes are zero if the first one is, and each is like the one before it. */
-static bool is_zero(const char *bytes, size_t n)
+static bool is_all_zero(const char *bytes, size_t n)
 {
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0;
 }
 
-static bool is_ours(struct hints_shared *shared)
+static bool is_our_version(struct hints_shared *shared)
 {
     return atomic_load(&shared->magic) == HINTS_MAGIC &&
            atomic_load(&shared->version) == HINTS_VERSION;
 }
 
 /* Other processes may be at it. */
-static void clear(struct hints_shared *shared)
+static void clear_content(struct hints_shared *shared)
 {
     for (int i = 0; i < HINTS_INTEREST; i++)
         atomic_store(&shared->interest[i], 0);
@@ -96,16 +96,16 @@ static void clear(struct hints_shared *shared)
  * most of the time; after a restart of the machine nothing does. A page that is as it should be is
  * not written.
  */
-static void begin_anew(struct hints_shared *shared)
+static void prepare_alone(struct hints_shared *shared)
 {
     char boot[HINTS_BOOT_ID];
 
     read_boot_id(boot);
-    if (!is_ours(shared) || memcmp(shared->boot, boot, HINTS_BOOT_ID) != 0) {
-        clear(shared);
+    if (!is_our_version(shared) || memcmp(shared->boot, boot, HINTS_BOOT_ID) != 0) {
+        clear_content(shared);
         memcpy(shared->boot, boot, HINTS_BOOT_ID);
     }
-    if (!is_zero((const char *)shared->interest, sizeof shared->interest))
+    if (!is_all_zero((const char *)shared->interest, sizeof shared->interest))
         memset((void *)shared->interest, 0, sizeof shared->interest);
 }
 
@@ -114,20 +114,21 @@ static void begin_anew(struct hints_shared *shared)
  * of them mends it within a second; or they are of another version: then the file is theirs, and
  * we do not touch it. False in that case.
  */
-static bool settle_with_others(struct hints_shared *shared)
+static bool join_others(struct hints_shared *shared)
 {
     const struct timespec moment = {0, 10 * 1000000};
     int64_t until = clock_monotonic_ms() + 2 * HINTS_RECHECK_MS;
     uint32_t version;
 
-    while (!is_ours(shared) && atomic_load(&shared->magic) != 0 && clock_monotonic_ms() < until)
+    while (!is_our_version(shared) && atomic_load(&shared->magic) != 0 &&
+           clock_monotonic_ms() < until)
         (void)nanosleep(&moment, NULL);
     version = atomic_load(&shared->version);
     if (atomic_load(&shared->magic) == HINTS_MAGIC && version != HINTS_VERSION &&
         version < MOST_VERSIONS)
         return false;
-    if (!is_ours(shared))
-        clear(shared);
+    if (!is_our_version(shared))
+        clear_content(shared);
     return true;
 }
 
@@ -153,8 +154,8 @@ static bool change_file(struct hints *hints)
     struct hints_shared *shared = fd < 0 ? NULL : hints_file_map(fd, first);
 
     if (shared && first)
-        begin_anew(shared);
-    ok = shared && (first || settle_with_others(shared)) &&
+        prepare_alone(shared);
+    ok = shared && (first || join_others(shared)) &&
          mremap(shared, sizeof *shared, sizeof *shared, MREMAP_MAYMOVE | MREMAP_FIXED,
                 hints->shared) != MAP_FAILED;
     if (ok) {
@@ -188,7 +189,7 @@ static void mend_interest(struct hints *hints)
 }
 
 /* Where the new file cannot be used, the log says so once a minute. */
-static void follow(struct hints *hints, int64_t now)
+static void change_under_lock(struct hints *hints, int64_t now)
 {
     if (hints_lock_writers(hints, HINTS_RECHECK_MS) != DS_OK)
         return;
@@ -213,7 +214,7 @@ static void follow_name(struct hints *hints)
         return;
     if (atomic_exchange(&hints->checkpoints, true))
         return; /* another thread's lock must not go: in a second, then */
-    follow(hints, now);
+    change_under_lock(hints, now);
     atomic_store(&hints->checkpoints, false);
 }
 
@@ -226,9 +227,9 @@ void hints_mend(struct hints *hints)
 {
     follow_name(hints);
     (void)hints_file_allocate(hints->fd, false); /* somebody may have cut it off */
-    if (!is_ours(hints->shared)) {
+    if (!is_our_version(hints->shared)) {
         log_warn("%s was damaged: it is made anew", hints->path);
-        clear(hints->shared);
+        clear_content(hints->shared);
     }
     if (!is_interest_sound(hints))
         mend_interest(hints);
@@ -278,11 +279,11 @@ enum ds_status hints_open(struct hints **out, const char *path, void (*alone)(vo
     }
     write_lock_init(&hints->write_lock, hints->fd, &hints->shared->write_hint);
     if (first) {
-        begin_anew(hints->shared);
+        prepare_alone(hints->shared);
         if (alone)
             alone(arg);
         (void)flock(hints->fd, LOCK_SH);
-    } else if (!settle_with_others(hints->shared)) {
+    } else if (!join_others(hints->shared)) {
         log_error("%s belongs to another version that is still running", path);
         goto fail;
     }

@@ -85,7 +85,7 @@ static void corrupt_bytes(char *data, size_t len)
 }
 
 /* Text that is cut within its last character counts as text, too. */
-static void corrupt(char *data, size_t len)
+static void corrupt_body(char *data, size_t len)
 {
     size_t whole = len - utf8_incomplete_tail(data, len);
 
@@ -100,5 +100,5 @@ void mangle_body(const struct mangle *mangle, struct buf *body)
     if (mangle->truncate && (int64_t)body->len > mangle->bytes)
         body->len = (size_t)mangle->bytes;
     if (mangle->corrupt && body->len > 0)
-        corrupt(body->data, body->len);
+        corrupt_body(body->data, body->len);
 }

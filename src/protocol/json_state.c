@@ -32,7 +32,7 @@ static const char *skip_value(const char *at, const char *end)
 }
 
 /* Reads the member at *at, which moves behind it and its comma; false when there is none. */
-static bool next_member(const char **at, const char *end, struct member *member)
+static bool read_member(const char **at, const char *end, struct member *member)
 {
     const char *here = json_skip_space(*at, end), *stop;
 
@@ -95,13 +95,13 @@ bool json_state_place(const char *text, size_t len, struct json_place *place)
 
     if (!may_have_headers(text, len))
         return false;
-    for (at = text + 1; next_member(&at, end, &member);)
+    for (at = text + 1; read_member(&at, end, &member);)
         if (is_named(&member, "headers"))
             headers = member;
     if (!headers.value || *headers.value != '{')
         return false;
     at = last = headers.value + 1;
-    while (next_member(&at, headers.end, &member)) {
+    while (read_member(&at, headers.end, &member)) {
         last = member.end;
         if (is_named(&member, "operation"))
             operation = *member.value == '"';

@@ -115,7 +115,7 @@ static bool has_dot_segment(const char *path)
 }
 
 /* Writes the normal form and a NUL to `to`, which has room for both; the reason if refused. */
-static const char *normalize(char *to, const char *at, const char *end)
+static const char *write_normal_form(char *to, const char *at, const char *end)
 {
     char *start = to;
 
@@ -148,6 +148,6 @@ char *path_normalize(struct arena *arena, const char *path, size_t len, const ch
         *reason = "out of memory";
         return NULL;
     }
-    *reason = normalize(normal, path, path + len);
+    *reason = write_normal_form(normal, path, path + len);
     return *reason ? NULL : normal;
 }

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-static const char *check_id(const char *id, size_t len)
+static const char *check_producer_id(const char *id, size_t len)
 {
     if (len == 0)
         return "Producer-Id is empty";
@@ -38,7 +38,7 @@ const char *producer_parse(struct producer *producer, const char *id, const char
         return "Producer-Id, Producer-Epoch and Producer-Seq go together";
     read.id = id;
     read.id_len = strlen(id);
-    reason = check_id(id, read.id_len);
+    reason = check_producer_id(id, read.id_len);
     if (reason)
         return reason;
     /* beyond 2^53-1 a JavaScript producer could not count on, so nobody may */
@@ -56,7 +56,7 @@ const char *producer_check(const struct producer *producer)
         return "Producer-Epoch is not an integer from 0 to 2^53-1";
     if (producer->seq < 0 || producer->seq > PRODUCER_NUMBER_MAX)
         return "Producer-Seq is not an integer from 0 to 2^53-1";
-    return check_id(producer->id, producer->id_len);
+    return check_producer_id(producer->id, producer->id_len);
 }
 
 enum producer_verdict producer_judge(const struct producer *producer,

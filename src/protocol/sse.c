@@ -34,14 +34,14 @@
 #include <assert.h>
 #include <string.h>
 
-static const char *find(const char *at, const char *end, char c)
+static const char *find_byte(const char *at, const char *end, char c)
 {
     const char *found = at < end ? memchr(at, c, (size_t)(end - at)) : NULL;
 
     return found ? found : end;
 }
 
-static void add_line(struct buf *buf, enum sse_encoding encoding, const char *line, size_t len)
+static void add_data_line(struct buf *buf, enum sse_encoding encoding, const char *line, size_t len)
 {
     buf_adds(buf, "data:");
     if (len > 0 && line[0] == ' ') /* readers take one space away: give them one to take */
@@ -54,16 +54,17 @@ static void add_line(struct buf *buf, enum sse_encoding encoding, const char *li
     buf_addc(buf, '\n');
 }
 
-static void add_lines(struct buf *buf, enum sse_encoding encoding, const char *payload, size_t len)
+static void add_data_lines(struct buf *buf, enum sse_encoding encoding, const char *payload,
+                           size_t len)
 {
     const char *at = len > 0 ? payload : "", *end = at + len; /* an empty buf's data is NULL */
-    const char *cr = find(at, end, '\r'), *lf = find(at, end, '\n');
+    const char *cr = find_byte(at, end, '\r'), *lf = find_byte(at, end, '\n');
 
     (void)buf_reserve(buf, len + len / 8 + 64); /* enough unless lines are short or text damaged */
     for (;;) {
         const char *stop = cr < lf ? cr : lf;
 
-        add_line(buf, encoding, at, (size_t)(stop - at));
+        add_data_line(buf, encoding, at, (size_t)(stop - at));
         if (stop == end)
             return;
         at = stop + 1;
@@ -71,9 +72,9 @@ static void add_lines(struct buf *buf, enum sse_encoding encoding, const char *p
             at++;
         /* each is sought again only once it is passed, else many LF would search for CR n times */
         if (cr < at)
-            cr = find(at, end, '\r');
+            cr = find_byte(at, end, '\r');
         if (lf < at)
-            lf = find(at, end, '\n');
+            lf = find_byte(at, end, '\n');
     }
 }
 
@@ -85,7 +86,7 @@ void sse_add_data(struct buf *buf, enum sse_encoding encoding, const char *paylo
         base64_add(buf, payload, len);
         buf_addc(buf, '\n');
     } else {
-        add_lines(buf, encoding, payload, len);
+        add_data_lines(buf, encoding, payload, len);
     }
     buf_addc(buf, '\n');
 }
@@ -95,7 +96,7 @@ void sse_add_event(struct buf *buf, const char *type, const char *data, size_t l
     buf_adds(buf, "event: ");
     buf_adds(buf, type);
     buf_addc(buf, '\n');
-    add_lines(buf, SSE_TEXT, data, len);
+    add_data_lines(buf, SSE_TEXT, data, len);
     buf_addc(buf, '\n');
 }
 
