@@ -1,8 +1,10 @@
 /*
- * A list of blocks, the newest first; a piece comes from the newest block, or, when it is larger
- * than a block, gets a block of its own behind it.
+ * Arenas: see arena.h.
  *
- * Must hold: pieces never move, so pointers into an arena stay good until arena_free().
+ * An arena is a list of blocks, the newest first. A piece comes from the newest block, or from a
+ * new one. The block of a large piece goes behind the newest, which may still have room.
+ *
+ * Must hold: pieces never move, so pointers into an arena are valid until arena_free().
  */
 #include "base/arena.h"
 
@@ -13,12 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_SIZE = 4000 }; /* an ordinary request fits one block; below a page with malloc's own */
+enum { BLOCK_SIZE = 4000 }; /* fits an ordinary request, and a page with malloc's own header */
 
 struct block {
     struct block *next;
-    size_t used; /* bytes of data handed out */
-    size_t size; /* bytes of data there are */
+    size_t used; /* bytes of data that are allocated */
+    size_t size; /* bytes of data */
     alignas(max_align_t) unsigned char data[];
 };
 
@@ -40,7 +42,7 @@ static struct block *block_new(size_t size)
 
 struct arena *arena_new(void)
 {
-    /* the arena itself is the first piece of its first block */
+    /* the struct arena is the first piece of its first block: one malloc() less */
     struct block *block = block_new(BLOCK_SIZE);
     struct arena *arena;
 
@@ -82,7 +84,7 @@ void *arena_alloc(struct arena *arena, size_t size)
     if (!fresh)
         return NULL;
     fresh->used = size;
-    if (size > BLOCK_SIZE / 2) { /* keep filling the block that still has room */
+    if (size > BLOCK_SIZE / 2) { /* the newest block still has room for small pieces */
         fresh->next = block->next;
         block->next = fresh;
     } else {

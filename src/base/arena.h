@@ -1,8 +1,9 @@
 /*
- * An arena: memory that is made piece by piece and dies in one call.
+ * An arena: memory that is allocated piece by piece and freed in one call.
  *
- * Whatever is made for one exchange lives in its arena. There is no free() of a single piece.
- * Not thread-safe: an arena belongs to whoever owns its exchange.
+ * Whatever is allocated for one exchange lives in the exchange's arena, so no function has to free
+ * a single piece. An arena belongs to the owner of its exchange: only one thread may use it at a
+ * time.
  */
 #ifndef ARENA_H
 #define ARENA_H
@@ -14,19 +15,19 @@ struct arena;
 /* NULL when out of memory. */
 struct arena *arena_new(void);
 
-/* Frees every piece. NULL is allowed. */
+/* Frees the arena and every piece. arena may be NULL. */
 void arena_free(struct arena *arena);
 
-/* size bytes, aligned for any type, uninitialised; NULL when out of memory. */
+/* size bytes, aligned for any type and not initialised; NULL when out of memory. */
 void *arena_alloc(struct arena *arena, size_t size);
 
-/* As arena_alloc, all bytes zero. */
+/* As arena_alloc(), with every byte 0. */
 void *arena_zalloc(struct arena *arena, size_t size);
 
-/* A copy of len bytes and a final NUL; NULL when out of memory. */
+/* A copy of len bytes, and a final NUL; NULL when out of memory. */
 char *arena_strndup(struct arena *arena, const char *text, size_t len);
 
-/* printf into the arena; NULL when out of memory. */
+/* The text that printf() would print; NULL when out of memory. */
 char *arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

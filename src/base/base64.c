@@ -25,7 +25,7 @@ void base64_add(struct buf *buf, const char *data, size_t len)
         *to++ = digit[bits >> 6 & 63];
         *to++ = digit[bits & 63];
     }
-    if (len > 0) { /* one or two bytes left: padded */
+    if (len > 0) { /* one or two bytes are left: pad them */
         unsigned bits = (unsigned)at[0] << 16 | (len == 2 ? (unsigned)at[1] << 8 : 0);
 
         *to++ = digit[bits >> 18];
@@ -35,7 +35,7 @@ void base64_add(struct buf *buf, const char *data, size_t len)
     }
 }
 
-/* The six bits of a digit; 64 for what is none. */
+/* The value of a digit, 0..63; 64 for any other character. */
 static uint32_t base64_value(char c)
 {
     if (c >= 'A' && c <= 'Z')
@@ -49,7 +49,10 @@ static uint32_t base64_value(char c)
     return c == '/' ? 63 : 64;
 }
 
-/* Of four characters, those before the padding, as 24 bits; false when one is no digit. */
+/*
+ * Reads a group of four characters as 24 bits. The first `digits` of them must be digits, else
+ * false; the others are padding and count as 0.
+ */
 static bool base64_read_group(const char *text, size_t digits, uint32_t *bits)
 {
     *bits = 0;
@@ -80,7 +83,7 @@ bool base64_decode(const char *text, size_t len, char *to, size_t *decoded)
         bytes = 3 - padding;
         if ((bits & (0xffffffU >> 8 * bytes)) != 0)
             return false;
-        for (size_t byte = 0; byte < bytes; byte++) /* behind what was read, also in place */
+        for (size_t byte = 0; byte < bytes; byte++) /* never overtakes the reading, also in place */
             to[n++] = (char)(unsigned char)(bits >> (16 - 8 * byte) & 0xff);
     }
     *decoded = n;

@@ -1,4 +1,4 @@
-/* A growing byte buffer: see buf.h. Doubles, so that n bytes cost O(n). */
+/* A growing byte buffer: see buf.h. It doubles its size, so that appending n bytes costs O(n). */
 #include "base/buf.h"
 
 #include <stdarg.h>

@@ -9,10 +9,10 @@ void descriptors_occupy(bool passed_on)
 {
     int flags = passed_on ? 0 : O_CLOEXEC;
 
-    for (int fd = 0; fd <= STDERR_FILENO; fd++) /* the lowest that is free is what open() takes */
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) /* open() takes the lowest free one */
         if (fcntl(fd, F_GETFD) < 0 &&
             open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | flags) < 0)
-            (void)open("/", O_PATH | flags); /* where there is no /dev */
+            (void)open("/", O_PATH | flags); /* for a chroot without /dev */
 }
 
 bool descriptors_has_error(void)

@@ -1,35 +1,37 @@
 /*
- * Descriptors 0 to 2 are everybody's: hooks, libraries and assert() write to them. A program may be
- * started without them, as FastCGI programs are, and a program that uses the library may have
- * closed them. Then the next file to be opened, the database say, would get such a number, and
- * whatever somebody prints would be written into it.
+ * Descriptors 0, 1 and 2 are for everybody: hooks, libraries and assert() write to them. But a
+ * program may be started without them, as a FastCGI program is, and a program that uses the library
+ * may have closed them. The next file to be opened, such as the database, would then get such a
+ * number, and messages would be written into it. These functions prevent that. Thread-safe, except
+ * descriptors_occupy().
  */
 #ifndef DESCRIPTORS_H
 #define DESCRIPTORS_H
 
 #include <stdbool.h>
 
-/* --- in a program of ours, when it starts --- */
+/* --- for our own programs, at their start --- */
 
 /*
- * Opens something useless on each of them that is closed (/dev/null, in the direction that is not
- * used); to be called before anything else is opened. passed_on: programs that we start inherit it;
- * else they find the descriptor closed, as we did.
+ * Opens /dev/null on each of the three that is closed, in the direction that the descriptor is not
+ * used for. Must be called before anything else is opened. passed_on: the programs that we start
+ * inherit the descriptor; otherwise they find it closed, as we did.
  */
 void descriptors_occupy(bool passed_on);
 
-/* Is standard error open, and inherited by programs that we start? */
+/* Is standard error open, and inherited by the programs that we start? */
 bool descriptors_has_error(void);
 
-/* --- in any program, for each file of ours --- */
+/* --- for any program, with each file that we open --- */
 
 /*
- * The same open file on a descriptor above the three, close-on-exec; fd itself if it is above them
- * already. -1 stays -1 with its errno, so that the call can enclose open(), socket() and the like.
+ * Moves an open file to a descriptor above 2, close-on-exec, and closes fd; returns fd itself if it
+ * is above 2. Returns -1, with errno, on failure, and for -1, so that the call can enclose open(),
+ * socket() and the like.
  */
 int descriptor_high(int fd);
 
-/* Likewise for all of them, of a pipe say; false, with errno, when one could not be had. */
+/* Does the same with n descriptors, such as a pipe's. False, with errno, if one of them failed. */
 bool descriptors_high(int *fds, int n);
 
 #endif

@@ -1,9 +1,12 @@
 /*
- * Digits to numbers and back: see digits.h. Not strtoll(): that one takes white space, signs and,
- * for hex, "0x", none of which HTTP fields or URLs may hold, and it wants a NUL where a query has
- * none. Not printf(): every answer has numbers, and it would cost more than all else in its head.
+ * Digits to numbers and back: see digits.h.
  *
- * Must hold: no value passes max on the way, so nothing overflows whatever the length.
+ * Why not strtoll(): it accepts white space, signs and "0x", which HTTP fields and URLs must not
+ * contain, and it needs a NUL, which a part of a query does not have. Why not printf(): every
+ * answer has numbers in its head, and printf() would cost more than the rest of the head.
+ *
+ * Must hold: the number never exceeds max while it is being read, so text of any length cannot
+ * overflow it.
  */
 #include "base/digits.h"
 
@@ -11,7 +14,7 @@
 
 bool digits_parse(const char *text, size_t len, int64_t max, int64_t *value)
 {
-    int64_t number = 0, most = max / 10; /* what may still be multiplied */
+    int64_t number = 0, most = max / 10; /* a larger number must not be multiplied */
 
     if (len == 0)
         return false;
@@ -20,7 +23,7 @@ bool digits_parse(const char *text, size_t len, int64_t max, int64_t *value)
 
         if (digit < 0 || digit > 9)
             return false;
-        /* asked before multiplying, for max may be INT64_MAX */
+        /* compare first: max may be INT64_MAX */
         if (number > most || (number == most && digit > max % 10))
             return false;
         number = number * 10 + digit;
@@ -67,7 +70,8 @@ size_t digits_write(char to[static DIGITS_MOST], int64_t value)
     if (value >= 0)
         return write_digits(to, (uint64_t)value, 10);
     *to = '-';
-    return 1 + write_digits(to + 1, 0 - (uint64_t)value, 10); /* -INT64_MIN is no int64_t */
+    return 1 +
+           write_digits(to + 1, 0 - (uint64_t)value, 10); /* -INT64_MIN does not fit an int64_t */
 }
 
 size_t digits_write_hex(char to[static DIGITS_MOST], uint64_t value)

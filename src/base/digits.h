@@ -1,6 +1,7 @@
 /*
- * Numbers as protocol and URLs write them: decimal digits, hex and %XX. One place, so that no
- * reader of foreign text overflows in its own way. Pure, thread-safe.
+ * Numbers as the protocol and URLs write them: decimal digits, hexadecimal digits and %XX. They are
+ * parsed here only, so that no two parsers of foreign text treat overflow differently. Pure,
+ * thread-safe.
  */
 #ifndef DIGITS_H
 #define DIGITS_H
@@ -9,18 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DIGITS_MOST = 20 }; /* bytes of any int64_t: INT64_MIN has a sign and 19 digits */
+enum { DIGITS_MOST = 20 }; /* bytes of the longest int64_t: INT64_MIN has a sign and 19 digits */
 
 /*
- * Reads len bytes that must all be decimal digits (at least one, leading zeros allowed) and a
- * number of at most max. False, and *value untouched, when it is anything else.
+ * Reads len bytes as a number from 0 to max. All of them must be decimal digits, and there must be
+ * at least one; leading zeros are allowed. Otherwise false, and *value is unchanged.
  */
 bool digits_parse(const char *text, size_t len, int64_t max, int64_t *value);
 
-/* The byte (0..255) that the "%XX" at `at` stands for; -1 when it is malformed or ends at end. */
+/* The byte (0..255) that a "%XX" at `at` stands for; -1 if it is malformed, or cut off by end. */
 int digits_percent(const char *at, const char *end);
 
-/* Writes a number, in decimal or as hex in lower case, without a final NUL; returns its length. */
+/* Writes a number in decimal, or in lower-case hexadecimal, without a NUL; returns its length. */
 size_t digits_write(char to[static DIGITS_MOST], int64_t value);
 size_t digits_write_hex(char to[static DIGITS_MOST], uint64_t value);
 

@@ -1,4 +1,6 @@
-/* Sleeping on a word of memory that processes share, and waking those who sleep there (Linux). */
+/*
+ * Futexes (Linux): threads of several processes sleep on a word of shared memory, and are woken.
+ */
 #ifndef FUTEX_H
 #define FUTEX_H
 
@@ -9,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Sleeps while the word has that value, at most so long; may return earlier for no reason. */
+/* Sleeps while *word == value, at most timeout_ms. May return earlier without a reason. */
 static inline void futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t timeout_ms)
 {
     struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
@@ -17,6 +19,7 @@ static inline void futex_sleep(_Atomic uint32_t *word, uint32_t value, int64_t t
     (void)syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
 }
 
+/* Wakes at most `most` of the sleepers. */
 static inline void futex_wake(_Atomic uint32_t *word, int most)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE, most, NULL, NULL, 0);

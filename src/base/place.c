@@ -1,4 +1,4 @@
-/* Where a database lies: see place.h. */
+/* Where a database lies, and who owns its files: see place.h. */
 #include "base/place.h"
 
 #include <errno.h>
@@ -51,7 +51,7 @@ static char *absolute_name(const char *path)
     return result;
 }
 
-/* The target of a symbolic link whose target does not exist yet; NULL: the path is not a link. */
+/* The target of a symbolic link, which need not exist. NULL: not a link, or out of memory. */
 static char *follow_link(const char *path)
 {
     char target[LINK_SIZE], *folder, *result;
@@ -68,7 +68,7 @@ static char *follow_link(const char *path)
     return result;
 }
 
-/* The real name of a file that does not exist. */
+/* The real name of a file that does not exist, from that of its folder. */
 static char *real_in_folder(const char *path)
 {
     char *folder = folder_of(path), *real = folder ? realpath(folder, NULL) : NULL, *result;
@@ -110,7 +110,7 @@ static bool look_at_folder(const char *database, struct stat *info)
     return there;
 }
 
-/* Owner, group and mode of the database, or those that it will get. */
+/* The owner, group and mode that the database has, or will have when it is created. */
 static bool look_at_database(const char *database, struct stat *info)
 {
     if (stat(database, info) == 0)
@@ -126,8 +126,8 @@ static bool look_at_database(const char *database, struct stat *info)
 void place_create(const char *database, bool private)
 {
     /*
-     * Closing a file takes away all locks that this process has on it, SQLite's too: no other
-     * thread may get at it before this one has closed it.
+     * close() releases all POSIX locks that this process has on the file, also those of SQLite. So
+     * no other thread may create or open the file before this thread has closed it.
      */
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -138,13 +138,14 @@ void place_create(const char *database, bool private)
     fd = descriptor_high(open(database, flags, private ? 0600 : 0644));
     if (fd >= 0 && geteuid() == 0 && look_at_folder(database, &folder) &&
         (folder.st_uid != 0 || folder.st_gid != 0) && fchown(fd, folder.st_uid, folder.st_gid) != 0)
-        log_warn("%s belongs to root: %s", database, strerror(errno));
+        log_warn("%s belongs to root, not to the owner of its folder: %s", database,
+                 strerror(errno));
     if (fd >= 0)
         (void)close(fd);
     (void)pthread_mutex_unlock(&lock);
 }
 
-/* A folder that somebody else has put there is refused, not used. */
+/* Creates the folder. One that another user has created before is refused, not used. */
 static bool make_private_folder(const char *database)
 {
     char *folder = folder_of(database);
@@ -160,8 +161,9 @@ static bool make_private_folder(const char *database)
     if (!ok)
         log_error("cannot use the folder %s: %s", folder, strerror(errno));
     else if (info.st_uid != geteuid() || (info.st_mode & 0077) != 0)
-        log_error("%s must be a folder of user %u that nobody else may enter (mode 0700)", folder,
-                  (unsigned)geteuid());
+        log_error(
+            "%s must belong to user %u and have mode 0700, so that no other user can enter it",
+            folder, (unsigned)geteuid());
     ok = ok && info.st_uid == geteuid() && (info.st_mode & 0077) == 0;
     if (fd >= 0)
         (void)close(fd);
@@ -177,7 +179,7 @@ bool place_prepare(const char *database, bool private)
         return false;
     place_create(database, private);
     if (lstat(database, &info) == 0 && info.st_nlink > 1)
-        log_warn("%s has a second name (a hard link): used by both at once, it will be damaged",
+        log_warn("%s has a second name (a hard link): use by both names at once will damage it",
                  database);
     return true;
 }
@@ -190,17 +192,18 @@ void place_give(int fd, const char *database)
 
     if (!look_at_database(database, &like) || fstat(fd, &file) != 0)
         return;
-    user = geteuid() == 0 ? like.st_uid : file.st_uid; /* only root can give it away */
+    user = geteuid() == 0 ? like.st_uid : file.st_uid; /* only root can change it */
     mode = like.st_mode & (S_IWUSR | S_IWGRP | S_IWOTH);
-    mode |=
-        mode << 1 | S_IRUSR | S_IWUSR; /* a user who may not write the database has no use for it */
+    /* read rights for the same users: mapping the file takes both, and nobody else needs it */
+    mode |= mode << 1 | S_IRUSR | S_IWUSR;
     (void)fchmod(fd, mode);
-    /* no needless call: a service may be forbidden fchown() */
+    /* no needless call: a system call filter may forbid fchown() */
     if ((user == file.st_uid && like.st_gid == file.st_gid) || fchown(fd, user, like.st_gid) == 0)
         return;
     if (geteuid() == 0)
-        log_warn("a file beside %s belongs to root: %s", database, strerror(errno));
-    (void)fchmod(fd, mode & ~(mode_t)S_IRWXG); /* it is another group's */
+        log_warn("a file beside %s belongs to root, not to the owner of the database: %s", database,
+                 strerror(errno));
+    (void)fchmod(fd, mode & ~(mode_t)S_IRWXG); /* its group is not the database's */
 }
 
 bool place_trusts(int fd, const char *name, const char *database)
@@ -211,7 +214,7 @@ bool place_trusts(int fd, const char *name, const char *database)
         !look_at_database(database, &like))
         return false;
     if (!S_ISREG(file.st_mode) || file.st_nlink > 1) {
-        log_error("%s is not a file of ours: it must be a regular one, and have one name", name);
+        log_error("cannot use %s: it is not a regular file with a single name", name);
         errno = EINVAL;
         return false;
     }
@@ -219,8 +222,8 @@ bool place_trusts(int fd, const char *name, const char *database)
         file.st_uid == folder.st_uid ||
         (file.st_gid == like.st_gid && (like.st_mode & S_IWGRP) != 0))
         return true;
-    log_error("%s belongs to user %u, who must not write %s", name, (unsigned)file.st_uid,
-              database);
+    log_error("cannot use %s: it belongs to user %u, who may not write %s", name,
+              (unsigned)file.st_uid, database);
     errno = EACCES;
     return false;
 }

@@ -1,14 +1,14 @@
 /*
- * Where a database lies, and to whom its files belong.
+ * Where a database lies, and who owns its files.
  *
- *     streams.db        the database; made by root, it belongs to whoever owns its folder
- *     streams.db-wal    SQLite's: mode of the database, and its owner when root makes them
- *     streams.db-shm
- *     streams.db-wake   ours (hints.h): owner and group of the database, for those who may write it
- *     streams.db-reserve  ours (store_reserve.c): owner, group and mode of the database
+ *     streams.db          the database. If root creates it, the owner of its folder becomes its
+ * owner streams.db-wal      SQLite's. Mode of the database; owner of the database if root creates
+ * them streams.db-shm streams.db-wake     the hints (hints.h). Owner and group of the database;
+ * readable and writable for those who may write the database streams.db-reserve  see
+ * store_reserve.c. Owner, group and mode of the database
  *
- * SQLite and we derive those names from the database's own, so all processes must use the same one:
- * place_real().
+ * SQLite and this program derive the other names from the name of the database, so all processes
+ * must use the same name for it: place_real(). Thread-safe.
  */
 #ifndef PLACE_H
 #define PLACE_H
@@ -17,31 +17,40 @@
 #include <sys/stat.h>
 
 /*
- * The absolute name without symbolic links; the file need not exist. Where its folder does not
- * exist either, links stay in it. The caller frees it; NULL when out of memory.
+ * The absolute name of a file, without symbolic links; the file need not exist. If its folder does
+ * not exist, links in the folder's name remain. The caller frees the result; NULL when out of
+ * memory.
  */
 char *place_real(const char *path);
 
 /*
- * Before a database is opened: makes it, empty, when it is missing. A private one lies in a folder
- * that only this user may enter, which is made, too; false, logged, when others may enter it.
+ * To be called before a database is opened: creates it, empty, if it is missing. A private database
+ * lies in a folder that only this user may enter, which is created too; false, logged, if the
+ * folder belongs to another user or others may enter it.
  */
 bool place_prepare(const char *database, bool private);
 
-/* Makes the database when it is missing; errors are SQLite's to report. */
+/*
+ * Creates the database if it is missing, with mode 0600 if it is private, else 0644. Reports no
+ * error: SQLite will, when it opens the file.
+ */
 void place_create(const char *database, bool private);
 
-/*
- * The name of a file beside the database: the database's own with a suffix, "-wal" for example.
- * False, with errno set, when it is too long for the system. Thread-safe.
- */
 enum { PLACE_NAME_SIZE = 4096 };
+
+/*
+ * Writes the name of a file beside the database: the database's name and a suffix, such as "-wal".
+ * False, with errno, if it does not fit.
+ */
 bool place_beside(char name[static PLACE_NAME_SIZE], const char *database, const char *suffix);
 
-/* Gives a file that we made beside the database the owner that it must have. */
+/* Gives a file that we created beside the database its owner, group and mode. */
 void place_give(int fd, const char *database);
 
-/* Is a file that we found beside the database one that we may write? False, logged, if not. */
+/*
+ * May we write to a file that we found beside the database? False, logged, if it is not a regular
+ * file with one name, or if its owner has no right to write the database.
+ */
 bool place_trusts(int fd, const char *name, const char *database);
 
 #endif

@@ -1,13 +1,13 @@
 /*
  * UTF-8: see utf8.h.
  *
- * One function, judge_character(), knows the encoding; the three questions are asked on top of it.
- * Runs of ASCII, which is most of what streams carry, are passed over eight bytes at a time.
+ * Only judge_character() knows the encoding; the public functions are built on it. ASCII, which is
+ * most of what streams carry, is skipped eight bytes at a time.
  *
- * Empty text may be NULL, as an empty struct buf has it, and C knows no NULL + 0: hence the three
- * early returns.
+ * Empty text may be NULL, as it is in an empty struct buf. NULL + 0 is undefined in C, hence the
+ * three early returns.
  *
- * Must hold: utf8_add_lossy() appends well-formed text always, and valid text unchanged.
+ * Must hold: whatever utf8_add_lossy() appends is well-formed, and it appends valid text unchanged.
  */
 #include "base/utf8.h"
 
@@ -20,15 +20,15 @@
 
 enum verdict {
     WHOLE,  /* a character */
-    CUT,    /* the beginning of one, and then the text ends */
-    BROKEN, /* no character begins like this */
+    CUT,    /* the beginning of a character, at the end of the text */
+    BROKEN, /* no character begins with these bytes */
 };
 
 /*
- * Looks at the first character of left >= 1 bytes. *len is the character's length, or that of the
- * maximal subpart of an ill-formed one, which is what one U+FFFD stands for (Unicode 3.9, D93b).
+ * Judges the first character of left >= 1 bytes. *len becomes its length; for an ill-formed one,
+ * the length of the maximal subpart, which one U+FFFD replaces (Unicode 3.9, D93b).
  *
- *     lead      second    further      the narrowed seconds shut out
+ *     lead      second    further      a narrower range of the second byte excludes
  *     C2..DF    80..BF
  *     E0        A0..BF    80..BF       overlong forms
  *     E1..EF    80..BF    80..BF
@@ -45,7 +45,7 @@ static enum verdict judge_character(const unsigned char *at, size_t left, size_t
     *len = 1;
     if (lead < 0x80)
         return WHOLE;
-    if (lead < 0xC2 || lead > 0xF4) /* a continuation, an overlong form, or too large */
+    if (lead < 0xC2 || lead > 0xF4) /* a continuation byte, overlong, or above U+10FFFF */
         return BROKEN;
     whole = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
     if (lead == 0xE0)
@@ -61,7 +61,7 @@ static enum verdict judge_character(const unsigned char *at, size_t left, size_t
             return CUT;
         if (at[*len] < low || at[*len] > high)
             return BROKEN;
-        low = 0x80; /* only the second byte is ever narrowed */
+        low = 0x80; /* only the second byte has a narrower range */
         high = 0xBF;
     }
     return WHOLE;
@@ -91,7 +91,7 @@ bool utf8_is_valid(const char *text, size_t len)
         return true;
     end = at + len;
     while ((at = skip_ascii(at, end)) < end) {
-        /* text outside ASCII comes in runs: look for ASCII again only where one ends */
+        /* characters outside ASCII come in runs: try skip_ascii() again only after a run */
         do {
             if (judge_character(at, (size_t)(end - at), &step) != WHOLE)
                 return false;
@@ -109,7 +109,7 @@ size_t utf8_incomplete_tail(const char *text, size_t len)
     if (len == 0)
         return 0;
     end = (const unsigned char *)text + len;
-    /* a lead byte is never a continuation, so what stands before it does not matter */
+    /* a lead byte is never a continuation byte, so the bytes before it do not matter */
     for (size_t tail = 1; tail <= 3 && tail <= len; tail++)
         if (judge_character(end - tail, tail, &step) == CUT)
             return tail;
@@ -124,7 +124,7 @@ void utf8_add_lossy(struct buf *buf, const char *text, size_t len)
     if (len == 0)
         return;
     end = at + len;
-    (void)buf_reserve(buf, len); /* enough for valid text; damaged text may grow it again */
+    (void)buf_reserve(buf, len); /* enough for valid text; U+FFFD may need more */
     while ((at = skip_ascii(at, end)) < end) {
         if (judge_character(at, (size_t)(end - at), &step) != WHOLE) {
             buf_add(buf, good, (size_t)(at - good));

@@ -9,16 +9,22 @@
 
 struct buf;
 
-/* Well-formed: no overlong forms, no surrogates, nothing above U+10FFFF, nothing cut short. */
+/*
+ * Is the text well-formed? That is: no overlong forms, no surrogates, no code point above U+10FFFF,
+ * and no incomplete character at the end.
+ */
 bool utf8_is_valid(const char *text, size_t len);
 
 /*
- * How many of the last bytes (0..3) are the beginning of a character that more bytes could
- * complete. A text stream's messages may split a character; SSE holds these bytes back.
+ * The number of bytes at the end of text (0..3) that begin a character, which further bytes could
+ * complete. A message of a text stream may end within a character; SSE holds these bytes back.
  */
 size_t utf8_incomplete_tail(const char *text, size_t len);
 
-/* Appends text to buf with U+FFFD for every maximal ill-formed part (Unicode 3.9, table 3-8). */
+/*
+ * Appends text to buf, with U+FFFD in place of each maximal ill-formed part (Unicode 3.9, table
+ * 3-8).
+ */
 void utf8_add_lossy(struct buf *buf, const char *text, size_t len);
 
 #endif

@@ -1,4 +1,4 @@
-/* arena.c: pieces are aligned, stay where they are, do not overlap, and go in one call. */
+/* arena.c: pieces are aligned, do not move or overlap, and are freed in one call. */
 #include "base/arena.h"
 
 #include "unit.h"
@@ -27,7 +27,7 @@ START_TEST(keeps_small_and_large_pieces_apart_and_intact)
     static size_t size[PIECES];
     uint32_t random = 1;
 
-    /* below, about and far above what the arena takes from malloc at a time */
+    /* sizes below, near and far above that of a block */
     for (size_t i = 0; i < PIECES; i++) {
         size[i] = unit_random(&random) % (i % 50 == 0 ? 20000 : i % 7 == 0 ? 4100 : 100);
         piece[i] = arena_alloc(arena, size[i]);
@@ -41,7 +41,7 @@ START_TEST(keeps_small_and_large_pieces_apart_and_intact)
 }
 END_TEST
 
-START_TEST(zeroes_only_where_asked)
+START_TEST(zeroes_a_piece_if_asked)
 {
     struct arena *arena = arena_new();
 
@@ -56,10 +56,10 @@ START_TEST(zeroes_only_where_asked)
 }
 END_TEST
 
-START_TEST(copies_text_and_ends_it)
+START_TEST(copies_text_and_adds_a_nul)
 {
     struct arena *arena = arena_new();
-    char *text = unit_copy("abc", 3); /* no NUL there: the copy must not look for one */
+    char *text = unit_copy("abc", 3); /* without a NUL: the copy must not look for one */
 
     ck_assert_str_eq(arena_strndup(arena, text, 3), "abc");
     ck_assert_str_eq(arena_strndup(arena, text, 0), "");
@@ -83,25 +83,25 @@ START_TEST(prints_text_of_any_length)
 }
 END_TEST
 
-START_TEST(answers_null_to_a_size_that_cannot_be)
+START_TEST(returns_null_for_an_impossible_size)
 {
     struct arena *arena = arena_new();
 
     ck_assert_ptr_null(arena_alloc(arena, SIZE_MAX));
     ck_assert_ptr_null(arena_alloc(arena, SIZE_MAX - 15));
     ck_assert_ptr_null(arena_zalloc(arena, SIZE_MAX - 40));
-    /* and goes on working */
+    /* and it still works */
     ck_assert_str_eq(arena_strndup(arena, "abc", 3), "abc");
     arena_free(arena);
 }
 END_TEST
 
-START_TEST(frees_nothing_gladly)
+START_TEST(accepts_null_in_free)
 {
     arena_free(NULL);
 }
 END_TEST
 
 UNIT_MAIN(arena, aligns_every_piece_for_any_type, keeps_small_and_large_pieces_apart_and_intact,
-          zeroes_only_where_asked, copies_text_and_ends_it, prints_text_of_any_length,
-          answers_null_to_a_size_that_cannot_be, frees_nothing_gladly)
+          zeroes_a_piece_if_asked, copies_text_and_adds_a_nul, prints_text_of_any_length,
+          returns_null_for_an_impossible_size, accepts_null_in_free)

@@ -1,4 +1,4 @@
-/* buf.c: bytes come out as they went in, and one failure is remembered. */
+/* buf.c: the bytes are those that were appended, and a failed allocation is remembered. */
 #include "base/buf.h"
 
 #include "unit.h"
@@ -35,7 +35,7 @@ START_TEST(appends_bytes_strings_and_formats)
 }
 END_TEST
 
-START_TEST(appends_numbers_where_there_is_room_and_where_there_is_none)
+START_TEST(appends_numbers_with_and_without_room)
 {
     struct buf buf = {0};
 
@@ -60,7 +60,7 @@ START_TEST(keeps_nul_bytes)
 }
 END_TEST
 
-START_TEST(grows_over_every_size_without_losing_a_byte)
+START_TEST(loses_no_byte_when_it_grows)
 {
     struct buf buf = {0};
 
@@ -81,13 +81,13 @@ START_TEST(prints_more_than_it_has_room_for)
     buf_printf(&buf, "%0300d", 1);
     ck_assert_uint_eq(buf.len, 301);
     ck_assert_mem_eq(buf.data + 298, "001", 3);
-    buf_adds(&buf, "y"); /* in the place of printf's final NUL */
+    buf_adds(&buf, "y"); /* overwrites the final NUL of vsnprintf() */
     ck_assert_mem_eq(buf.data + 299, "01y", 3);
     buf_close(&buf);
 }
 END_TEST
 
-START_TEST(does_not_move_within_what_was_reserved)
+START_TEST(does_not_move_while_reserved_room_is_left)
 {
     struct buf buf = {0};
     const char *data;
@@ -102,14 +102,14 @@ START_TEST(does_not_move_within_what_was_reserved)
 }
 END_TEST
 
-START_TEST(remembers_a_failure_and_adds_nothing_more)
+START_TEST(remembers_a_failure_and_appends_nothing_more)
 {
     struct buf buf = {0};
 
     buf_adds(&buf, "before");
     ck_assert(!buf_reserve(&buf, SIZE_MAX));
     ck_assert(buf_failed(&buf));
-    /* room there is, but half an answer must not look like a whole one */
+    /* there is room again, but half an answer must not look like a whole one */
     buf_adds(&buf, "a");
     buf_addc(&buf, 'b');
     buf_add_int(&buf, 2);
@@ -122,7 +122,7 @@ START_TEST(remembers_a_failure_and_adds_nothing_more)
 }
 END_TEST
 
-START_TEST(empties_and_keeps_the_memory)
+START_TEST(keeps_the_memory_when_it_is_cleared)
 {
     struct buf buf = {0};
     size_t size;
@@ -140,7 +140,7 @@ START_TEST(empties_and_keeps_the_memory)
 }
 END_TEST
 
-START_TEST(gives_its_data_away)
+START_TEST(hands_its_data_to_the_caller)
 {
     struct buf buf = {0};
     size_t len = 99;
@@ -163,7 +163,7 @@ START_TEST(gives_its_data_away)
 END_TEST
 
 UNIT_MAIN(buf, begins_empty_without_memory, appends_bytes_strings_and_formats,
-          appends_numbers_where_there_is_room_and_where_there_is_none, keeps_nul_bytes,
-          grows_over_every_size_without_losing_a_byte, prints_more_than_it_has_room_for,
-          does_not_move_within_what_was_reserved, remembers_a_failure_and_adds_nothing_more,
-          empties_and_keeps_the_memory, gives_its_data_away)
+          appends_numbers_with_and_without_room, keeps_nul_bytes, loses_no_byte_when_it_grows,
+          prints_more_than_it_has_room_for, does_not_move_while_reserved_room_is_left,
+          remembers_a_failure_and_appends_nothing_more, keeps_the_memory_when_it_is_cleared,
+          hands_its_data_to_the_caller)

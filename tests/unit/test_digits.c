@@ -1,4 +1,4 @@
-/* digits.c: what is a number, what is %XX, and nothing overflows. */
+/* digits.c: which texts are a number or a %XX; no number overflows. */
 #include "base/digits.h"
 
 #include "unit.h"
@@ -78,7 +78,7 @@ START_TEST(decodes_every_percent_encoding)
 }
 END_TEST
 
-START_TEST(refuses_what_is_no_percent_encoding)
+START_TEST(refuses_malformed_percent_encodings)
 {
     static const char *const cases[] = {"",    "%",   "%4",  "%zz", "%4g", "%g4", "%4G",
                                         "%G4", "%4Q", "%@0", "%`0", "%:0", "%/0", "%[0",
@@ -94,7 +94,7 @@ START_TEST(refuses_what_is_no_percent_encoding)
 }
 END_TEST
 
-START_TEST(writes_what_printf_writes)
+START_TEST(writes_numbers_as_printf_does)
 {
     static const int64_t values[] = {0,
                                      1,
@@ -127,5 +127,5 @@ START_TEST(writes_what_printf_writes)
 END_TEST
 
 UNIT_MAIN(digits, reads_plain_digits_up_to_the_limit, refuses_a_nul_among_the_digits,
-          decodes_every_percent_encoding, refuses_what_is_no_percent_encoding,
-          writes_what_printf_writes)
+          decodes_every_percent_encoding, refuses_malformed_percent_encodings,
+          writes_numbers_as_printf_does)

@@ -1,4 +1,4 @@
-/* Where a database lies, and to whom its files belong. */
+/* Where a database lies, and who owns its files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@ enum { STRANGER = 12345, GROUP = 54321 };
 
 static char folder[64];
 
-/* A name in the folder; one of four at a time. */
+/* The path of a name in the folder. Valid for four calls. */
 static const char *in(const char *name)
 {
     static char text[4][128];
@@ -60,7 +60,7 @@ START_TEST(gives_one_name_to_one_file)
     ck_assert_int_eq(symlink("data", in("folder")), 0);
     ck_assert_int_eq(symlink("folder/s.db", in("link.db")), 0);
     ck_assert_int_eq(symlink("link.db", in("second.db")), 0);
-    for (int there = 0; there < 2; there++) { /* before the file is made, and afterwards */
+    for (int there = 0; there < 2; there++) { /* before the file is created, and afterwards */
         check_real(in("data/s.db"), in("data/s.db"));
         check_real(in("folder/../data/./s.db"), in("data/s.db"));
         check_real(in("folder/s.db"), in("data/s.db"));
@@ -97,9 +97,9 @@ static void use_wake(const char *path)
     hints_close(hints, NULL, NULL);
 }
 
-START_TEST(gives_files_to_whoever_has_the_database)
+START_TEST(gives_files_the_owner_of_the_database)
 {
-    bool root = geteuid() == 0; /* only root can give files away */
+    bool root = geteuid() == 0; /* only root can change owners */
     uid_t user = root ? STRANGER : geteuid();
     gid_t group = root ? GROUP : getegid();
 
@@ -117,7 +117,7 @@ START_TEST(gives_files_to_whoever_has_the_database)
     ck_assert_int_eq(chown(in("s.db-wake"), geteuid(), getegid()), 0); /* as root once left it */
     use_wake(in("s.db-wake"));
     check_file(in("s.db-wake"), user, group, 0660);
-    ck_assert(place_prepare(in("s.db"), false)); /* it is there already */
+    ck_assert(place_prepare(in("s.db"), false)); /* it exists already */
     check_file(in("s.db"), user, group, 0660);
     teardown();
 }
@@ -147,7 +147,7 @@ START_TEST(keeps_a_private_database_to_its_user)
 }
 END_TEST
 
-START_TEST(takes_no_standard_descriptor)
+START_TEST(leaves_the_standard_descriptors_alone)
 {
     int high;
 
@@ -163,5 +163,5 @@ START_TEST(takes_no_standard_descriptor)
 }
 END_TEST
 
-UNIT_MAIN(place, gives_one_name_to_one_file, gives_files_to_whoever_has_the_database,
-          keeps_a_private_database_to_its_user, takes_no_standard_descriptor)
+UNIT_MAIN(place, gives_one_name_to_one_file, gives_files_the_owner_of_the_database,
+          keeps_a_private_database_to_its_user, leaves_the_standard_descriptors_alone)

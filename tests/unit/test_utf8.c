@@ -1,15 +1,15 @@
-/* utf8.c against a second, slower reading of RFC 3629, over all that could go wrong. */
+/* utf8.c against a second, slower implementation of RFC 3629, over all edge cases. */
 #include "base/utf8.h"
 
 #include "base/buf.h"
 #include "unit.h"
 
-/* The values at which the rules change, and their neighbours: all that a byte can mean. */
+/* The byte values at which the rules change, and their neighbours. */
 static const unsigned char edge[] = {0x00, 'a',  0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0,
                                      0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC,
                                      0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5};
 
-/* Decodes first and asks afterwards whether the number may be written like that. */
+/* Decodes first, and then checks that the code point may be encoded that way. */
 static bool is_valid_slowly(const unsigned char *at, size_t len)
 {
     while (len > 0) {
@@ -32,7 +32,7 @@ static bool is_valid_slowly(const unsigned char *at, size_t len)
     return true;
 }
 
-/* The n-th text of len edge bytes. */
+/* The n-th of all texts of len edge bytes. */
 static void make(char *text, size_t len, unsigned n)
 {
     for (size_t i = 0; i < len; i++, n /= COUNT(edge))
@@ -58,7 +58,7 @@ END_TEST
 
 START_TEST(finds_one_bad_byte_at_any_place_of_long_text)
 {
-    /* about the steps of eight bytes, in ASCII and in other text */
+    /* at every place relative to words of eight bytes, in ASCII and in other text */
     static const char *const fill[] = {"abcdefghij", "\xC3\xA9", "\xE2\x82\xAC",
                                        "\xF0\x9F\x98\x80"};
 
@@ -82,7 +82,7 @@ START_TEST(finds_one_bad_byte_at_any_place_of_long_text)
 }
 END_TEST
 
-START_TEST(tells_how_much_of_a_character_is_still_to_come)
+START_TEST(finds_an_incomplete_character_at_the_end)
 {
     static const struct {
         const char *text;
@@ -104,7 +104,7 @@ START_TEST(tells_how_much_of_a_character_is_still_to_come)
         {"\xF0\x9F\x98\x80", 0},
         {"abc\xF0\x9F\x98", 3},
         {"\xC3\xA9\xC3", 1},
-        {"\xF0\x9F\xE2", 1}, /* the first is broken off for good, the second may go on */
+        {"\xF0\x9F\xE2", 1}, /* the first can no longer be completed, the second can */
         {"\xF0\xF0\x9F", 2},
         {"\xE0\x80", 0}, /* can never become a character: overlong */
         {"\xED\xA0", 0}, /* a surrogate */
@@ -133,7 +133,7 @@ START_TEST(tells_how_much_of_a_character_is_still_to_come)
 }
 END_TEST
 
-START_TEST(splits_every_character_so_that_its_halves_join_again)
+START_TEST(finds_the_first_part_of_every_character)
 {
     static const char *const character[] = {"\xC2\x80",         "\xDF\xBF",        "\xE0\xA0\x80",
                                             "\xED\x9F\xBF",     "\xEE\x80\x80",    "\xEF\xBF\xBF",
@@ -185,7 +185,7 @@ START_TEST(replaces_each_maximal_ill_formed_part_once)
 }
 END_TEST
 
-START_TEST(makes_valid_text_of_anything_and_keeps_valid_text)
+START_TEST(repairs_any_text_and_keeps_valid_text)
 {
     struct buf buf = {0};
     uint32_t random = 5;
@@ -211,7 +211,7 @@ START_TEST(makes_valid_text_of_anything_and_keeps_valid_text)
 }
 END_TEST
 
-START_TEST(takes_an_empty_text_without_an_address)
+START_TEST(accepts_an_empty_text_at_null)
 {
     struct buf buf = {0};
 
@@ -223,9 +223,7 @@ START_TEST(takes_an_empty_text_without_an_address)
 }
 END_TEST
 
-UNIT_MAIN(utf8, takes_an_empty_text_without_an_address, knows_valid_from_invalid_at_every_edge,
-          finds_one_bad_byte_at_any_place_of_long_text,
-          tells_how_much_of_a_character_is_still_to_come,
-          splits_every_character_so_that_its_halves_join_again,
-          replaces_each_maximal_ill_formed_part_once,
-          makes_valid_text_of_anything_and_keeps_valid_text)
+UNIT_MAIN(utf8, accepts_an_empty_text_at_null, knows_valid_from_invalid_at_every_edge,
+          finds_one_bad_byte_at_any_place_of_long_text, finds_an_incomplete_character_at_the_end,
+          finds_the_first_part_of_every_character, replaces_each_maximal_ill_formed_part_once,
+          repairs_any_text_and_keeps_valid_text)
