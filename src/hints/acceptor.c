@@ -5,8 +5,8 @@
 #include "hints/hints_layout.h"
 
 enum {
-    SOCKETS = 1 << 24,          /* that are told apart; two with one number share a limit */
-    BYTES = ACCEPTOR_LIMIT + 1, /* of each socket */
+    SOCKETS = 1 << 24,          /* two sockets with the same number modulo this share their bytes */
+    BYTES = ACCEPTOR_LIMIT + 1, /* of one socket */
 };
 
 bool acceptor_try(struct hints *hints, uint64_t socket, int64_t limit)

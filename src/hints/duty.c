@@ -27,8 +27,8 @@ void duty_end_checkpoint(struct hints *hints)
 }
 
 /*
- * True, and *last becomes now_ms, if *last is more than a second away; also if it lies in the
- * future, because the clock was put back or the file is damaged.
+ * Takes the current second for this process. True, and *last becomes now_ms, if *last is a second
+ * or more ago, or lies in the future, because the clock was set back or the file is damaged.
  */
 static bool take_second(_Atomic int64_t *last, int64_t now_ms)
 {

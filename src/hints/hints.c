@@ -43,12 +43,12 @@
 enum {
     HINTS_VERSION = 3,
     HINTS_MAGIC = 0x44735761,
-    MOST_INTEREST = 1 << 24, /* in a slot */
-    MOST_VERSIONS = 1000,    /* a higher number is not a version of ours */
-    CHANGE_AGAIN_MS = 60000,
+    MOST_INTEREST = 1 << 24, /* processes in one slot; a higher count is damage */
+    MOST_VERSIONS = 1000,    /* a higher version number is damage */
+    CHANGE_AGAIN_MS = 60000, /* between attempts to change to a new file that cannot be used */
 };
 
-/* What the kernel calls this run of the machine; empty where it does not say. */
+/* The kernel's identifier of this boot; all zeros if there is none. */
 static void read_boot_id(char id[static HINTS_BOOT_ID])
 {
     int fd = descriptor_high(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
@@ -59,7 +59,7 @@ static void read_boot_id(char id[static HINTS_BOOT_ID])
         (void)close(fd);
 }
 
-/* All bytes are zero if the first one is, and each is like the one before it. */
+/* All bytes are 0 if the first one is, and each one equals the one before it. */
 static bool is_all_zero(const char *bytes, size_t n)
 {
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0;
@@ -71,7 +71,7 @@ static bool is_our_version(struct hints_shared *shared)
            atomic_load(&shared->version) == HINTS_VERSION;
 }
 
-/* Other processes may be at it. */
+/* Resets the content. Other processes may use it meanwhile, hence the atomic stores. */
 static void clear_content(struct hints_shared *shared)
 {
     for (int i = 0; i < HINTS_INTEREST; i++)
@@ -92,9 +92,9 @@ static void clear_content(struct hints_shared *shared)
 }
 
 /*
- * For a process that is alone: nobody is interested. TTL renewals stay, for a CGI process is alone
- * most of the time; after a restart of the machine nothing does. A page that is as it should be is
- * not written.
+ * Prepares the file for a process that is the only one: there is no interest. TTL renewals are
+ * kept, because a CGI process is usually the only one; after a reboot nothing is kept. A page that
+ * is right already is not written.
  */
 static void prepare_alone(struct hints_shared *shared)
 {
@@ -110,9 +110,9 @@ static void prepare_alone(struct hints_shared *shared)
 }
 
 /*
- * Other processes have the file open. If its header is not of this version, it is damaged, and one
- * of them mends it within a second; or they are of another version: then the file is theirs, and
- * we do not touch it. False in that case.
+ * Joins other processes that have the file open. If the header is not ours, either it is damaged,
+ * and one of them repairs it within a second, or they are of another version: then false, and we
+ * leave the file alone.
  */
 static bool join_others(struct hints_shared *shared)
 {
@@ -144,9 +144,12 @@ static bool name_files(struct hints *hints, const char *path)
     return hints->path && hints->database;
 }
 
-/* --- while it is in use --- */
+/* --- repairs while the file is in use --- */
 
-/* Changes to the file that has the name now; the addresses stay, for other threads use them. */
+/*
+ * Changes to the file that has the name now. It is mapped at the address of the old one, which
+ * other threads are using.
+ */
 static bool change_file(struct hints *hints)
 {
     bool first = false, ok;
@@ -159,7 +162,7 @@ static bool change_file(struct hints *hints)
          mremap(shared, sizeof *shared, sizeof *shared, MREMAP_MAYMOVE | MREMAP_FIXED,
                 hints->shared) != MAP_FAILED;
     if (ok) {
-        (void)dup3(fd, hints->fd, O_CLOEXEC); /* our locks go with the old one */
+        (void)dup3(fd, hints->fd, O_CLOEXEC); /* releases our locks on the old file */
         (void)flock(hints->fd, LOCK_SH);
     } else if (shared) {
         (void)munmap(shared, sizeof *shared);
@@ -169,7 +172,10 @@ static bool change_file(struct hints *hints)
     return ok;
 }
 
-/* No count can be below our own share, or impossibly high. Without readers it does not matter. */
+/*
+ * A count below our own share, or impossibly high, is damage. Not checked while this process has no
+ * readers: it depends on no count then.
+ */
 static bool is_interest_sound(struct hints *hints)
 {
     if (atomic_load(&hints->interests) == 0)
@@ -181,23 +187,23 @@ static bool is_interest_sound(struct hints *hints)
     return true;
 }
 
-/* Only our own share is certain then; other processes see to theirs. */
+/* Only our own share is known. Other processes restore theirs. */
 static void mend_interest(struct hints *hints)
 {
     for (int i = 0; i < HINTS_INTEREST; i++)
         atomic_store(&hints->shared->interest[i], atomic_load(&hints->counted[i]));
 }
 
-/* Where the new file cannot be used, the log says so once a minute. */
+/* Under the write lock. If the new file cannot be used, logs that once a minute. */
 static void change_under_lock(struct hints *hints, int64_t now)
 {
     if (hints_lock_writers(hints, HINTS_RECHECK_MS) != DS_OK)
         return;
     if (change_file(hints)) {
-        log_warn("%s was removed or replaced while in use: going on with the new one", hints->path);
+        log_warn("%s was removed or replaced while in use: changed to the new file", hints->path);
     } else {
-        log_warn("%s was removed or replaced while in use: processes that start now do not hear of "
-                 "changes at once",
+        log_warn("%s was removed or replaced while in use: processes that start now notice changes "
+                 "up to a second late",
                  hints->path);
         hints->change_at = now + CHANGE_AGAIN_MS;
     }
@@ -208,12 +214,12 @@ static void follow_name(struct hints *hints)
 {
     int64_t now = clock_monotonic_ms();
 
-    /* without a database, as of a store in memory, nobody will come for the file */
+    /* without a database, as with a store in memory, no other process will open the file */
     if (hints_file_is_current(hints->fd, hints->path) || now < hints->change_at ||
         access(hints->database, F_OK) != 0)
         return;
     if (atomic_exchange(&hints->checkpoints, true))
-        return; /* another thread's lock must not go: in a second, then */
+        return; /* a thread would lose the checkpoint lock: try again in a second */
     change_under_lock(hints, now);
     atomic_store(&hints->checkpoints, false);
 }
@@ -226,9 +232,9 @@ bool hints_is_current(const struct hints *hints)
 void hints_mend(struct hints *hints)
 {
     follow_name(hints);
-    (void)hints_file_allocate(hints->fd, false); /* somebody may have cut it off */
+    (void)hints_file_allocate(hints->fd, false); /* extends a truncated file */
     if (!is_our_version(hints->shared)) {
-        log_warn("%s was damaged: it is made anew", hints->path);
+        log_warn("%s was damaged: its content was reset", hints->path);
         clear_content(hints->shared);
     }
     if (!is_interest_sound(hints))
@@ -237,12 +243,12 @@ void hints_mend(struct hints *hints)
 
 enum ds_status hints_lock_writers(struct hints *hints, int64_t timeout_ms)
 {
-    return write_lock_take(&hints->write_lock, timeout_ms);
+    return write_lock_acquire(&hints->write_lock, timeout_ms);
 }
 
 void hints_unlock_writers(struct hints *hints)
 {
-    write_lock_leave(&hints->write_lock);
+    write_lock_release(&hints->write_lock);
 }
 
 uint64_t hints_wal_synced(struct hints *hints)
@@ -284,7 +290,7 @@ enum ds_status hints_open(struct hints **out, const char *path, void (*alone)(vo
             alone(arg);
         (void)flock(hints->fd, LOCK_SH);
     } else if (!join_others(hints->shared)) {
-        log_error("%s belongs to another version that is still running", path);
+        log_error("cannot use %s: another version of this program is using it", path);
         goto fail;
     }
     *out = hints;
@@ -315,7 +321,7 @@ void hints_close(struct hints *hints, void (*alone)(void *), void *arg)
 
 void hints_abandon(struct hints *hints)
 {
-    (void)munmap(hints->shared, sizeof *hints->shared); /* it holds on to the file, too */
+    (void)munmap(hints->shared, sizeof *hints->shared); /* the mapping keeps the file open, too */
     (void)close(hints->fd);
     hints->shared = NULL;
     hints->fd = -1;

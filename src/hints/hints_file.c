@@ -24,8 +24,9 @@
 enum { OPEN_MS = 5000 }; /* to wait for a process that has the file exclusively */
 
 /*
- * Gives the file its size, with blocks: on a full disk, a store into a hole would kill us. Only a
- * process that is alone fills holes, because that may overwrite what others write meanwhile.
+ * Allocates all blocks, because on a full disk a store into a hole of the mapping ends the process
+ * with SIGBUS. Only a process that is alone fills holes, because that may overwrite bytes that
+ * others write at the same time.
  */
 bool hints_file_allocate(int fd, bool alone)
 {
@@ -52,7 +53,6 @@ struct hints_shared *hints_file_map(int fd, bool alone)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Is the file that we have locked still the one of that name? */
 bool hints_file_is_current(int fd, const char *path)
 {
     struct stat ours, named;
@@ -61,10 +61,10 @@ bool hints_file_is_current(int fd, const char *path)
            ours.st_dev == named.st_dev;
 }
 
-/* The file, made when it is missing; -1, logged, when there is something else. */
+/* Opens the file, or creates it. Returns -1, logged, if it is not a file that we trust. */
 static int open_file(const char *path, const char *database)
 {
-    /* O_NONBLOCK: for what is not a file, and refused then */
+    /* O_NONBLOCK: open() must not wait for a FIFO, which is refused then */
     const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     int fd;
 
@@ -75,7 +75,7 @@ static int open_file(const char *path, const char *database)
             if (fd >= 0)
                 place_give(fd, database);
         }
-    } while (fd < 0 && errno == EEXIST); /* another process was quicker */
+    } while (fd < 0 && errno == EEXIST); /* another process has just created it */
     if (fd < 0) {
         log_error("cannot use %s: %s", path,
                   errno == ELOOP ? "it is a symbolic link" : strerror(errno));
@@ -83,14 +83,17 @@ static int open_file(const char *path, const char *database)
     }
     if (place_trusts(fd, path, database)) {
         if (geteuid() == 0)
-            place_give(fd, database); /* what root made before the database was another's */
+            place_give(fd, database); /* root may have created it before the database existed */
         return fd;
     }
     (void)close(fd);
     return -1;
 }
 
-/* Exclusively, if nobody else has it: such a lock is held for a moment only. */
+/*
+ * Locks the file exclusively if no other process has it open, else shared. Waits while another
+ * process has it exclusively, which it has for a moment only.
+ */
 static bool lock_file(int fd, bool *first)
 {
     struct timespec pause = {0, 20 * 1000};
@@ -109,7 +112,6 @@ static bool lock_file(int fd, bool *first)
     return true;
 }
 
-/* Opens and locks the file of that name; -1, logged. */
 int hints_file_open(const char *path, const char *database, bool *first)
 {
     int fd;
@@ -126,11 +128,11 @@ int hints_file_open(const char *path, const char *database, bool *first)
         }
         if (hints_file_is_current(fd, path))
             return fd;
-        (void)close(fd); /* its last user has just taken it away */
+        (void)close(fd); /* it was removed before it was locked: open the new one */
     }
 }
 
-/* Explicitly: a child that was forked without an exec may still have the file open. */
+/* Explicitly, because a child that was forked without an exec may still have the file open. */
 void hints_file_unlock(int fd)
 {
     struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};

@@ -9,7 +9,7 @@
  *     │       │ tried_at    │ or a checkpoint                                   │             │
  *     │       │ wal_synced  │ a writer that has synced the write-ahead log      │ hints.h     │
  *     │       │ bell        │ a committer, where there is interest              │ wake.h      │
- *     │       │ accepts     │ a process that is about to accept connections     │ acceptor.h  │
+ *     │       │ accepts     │ an acceptor that is about to accept               │ acceptor.h  │
  *     │       │ head        │ a committer, after its commit                     │ wake.h      │
  *     │       │ write_hint  │ a thread that waits for the write lock, or had it │ write_lock.h│
  *     ├───────┼─────────────┼───────────────────────────────────────────────────┼─────────────┤
@@ -60,7 +60,7 @@ struct hints_shared {
     _Atomic int64_t tried_at;    /* Unix ms: when a CGI process last tried a checkpoint; 0 after
                                     one that succeeded */
     _Atomic uint32_t bell;       /* futex word */
-    _Atomic uint32_t accepts;    /* how often an acceptor went to accept */
+    _Atomic uint32_t accepts;    /* how often an acceptor has announced itself */
     _Atomic uint64_t head;       /* changes published so far */
     struct write_hint write_hint;
     _Atomic uint32_t interest[HINTS_INTEREST];

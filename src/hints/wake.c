@@ -8,7 +8,7 @@
 #include "base/futex.h"
 #include "hints/hints_layout.h"
 
-enum { PATIENCE = 64 }; /* yields to a committer that is in the middle of publish_one() */
+enum { PATIENCE = 64 }; /* how often to yield to a committer that is inside publish_one() */
 
 static void publish_one(struct hints_shared *shared, int64_t stream_id)
 {
@@ -40,7 +40,7 @@ void wake_ring(struct hints *hints)
     futex_wake(&hints->shared->bell, INT_MAX);
 }
 
-/* Never below 0, from where it would take long to come down again. */
+/* Never below 0: a damaged count would wrap, and cause needless wake-ups from then on. */
 static void count_down(_Atomic uint32_t *slot)
 {
     uint32_t count = atomic_load(slot);
@@ -69,7 +69,10 @@ uint64_t wake_head(struct hints *hints)
     return atomic_load(&hints->shared->head);
 }
 
-/* 0 until the writer of a change has finished it: a moment, unless it was just killed. */
+/*
+ * The number of a change. If its committer is just writing it, waits for the end, but not long: the
+ * committer may have been killed.
+ */
 static uint64_t await_number(const struct change *change, uint64_t index)
 {
     uint64_t number = atomic_load(&change->number);
@@ -98,7 +101,7 @@ enum wake_change wake_next(struct hints *hints, uint64_t *seen, int64_t *stream_
             return WAKE_STREAM;
         }
     }
-    *seen = head; /* whatever was published before is in the database */
+    *seen = head; /* the database has all changes that were published before */
     return WAKE_LOST;
 }
 

@@ -1,4 +1,4 @@
-/* The write lock of all processes: see write_lock.h. */
+/* The write lock: see write_lock.h. */
 #include "hints/write_lock.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ void write_lock_close(struct write_lock *lock)
 static int lock_mutex(pthread_mutex_t *mutex, int64_t timeout_ms)
 {
     struct timespec until;
-#ifdef __SANITIZE_THREAD__ /* which does not know the other call */
+#ifdef __SANITIZE_THREAD__ /* ThreadSanitizer does not know pthread_mutex_clocklock() */
     const clockid_t clock = CLOCK_REALTIME;
 #else
     const clockid_t clock = CLOCK_MONOTONIC;
@@ -56,7 +56,7 @@ static enum ds_status try_byte(const struct write_lock *lock)
     return DS_FAILED;
 }
 
-/* The drawing's left side. */
+/* The waiter of the drawing in write_lock.h. */
 static enum ds_status wait_for_byte(struct write_lock *lock, int64_t timeout_ms)
 {
     int64_t until = clock_monotonic_ms() + timeout_ms;
@@ -71,11 +71,12 @@ static enum ds_status wait_for_byte(struct write_lock *lock, int64_t timeout_ms)
         left = until - clock_monotonic_ms();
         if (status != DS_BUSY || left <= 0)
             return status;
-        futex_sleep(&lock->hint->turn, turn, left < WRITE_LOCK_LOOK_MS ? left : WRITE_LOCK_LOOK_MS);
+        futex_sleep(&lock->hint->turn, turn,
+                    left < WRITE_LOCK_RETRY_MS ? left : WRITE_LOCK_RETRY_MS);
     }
 }
 
-enum ds_status write_lock_take(struct write_lock *lock, int64_t timeout_ms)
+enum ds_status write_lock_acquire(struct write_lock *lock, int64_t timeout_ms)
 {
     enum ds_status status;
 
@@ -84,7 +85,8 @@ enum ds_status write_lock_take(struct write_lock *lock, int64_t timeout_ms)
 
         if (lock_mutex(&lock->mutex, timeout_ms) != 0)
             return DS_BUSY;
-        timeout_ms = until - clock_monotonic_ms(); /* the rest is for the byte; 0 or less: a try */
+        timeout_ms =
+            until - clock_monotonic_ms(); /* what is left for the byte; 0 or less: one try */
     }
     status = try_byte(lock);
     if (status == DS_BUSY)
@@ -94,7 +96,7 @@ enum ds_status write_lock_take(struct write_lock *lock, int64_t timeout_ms)
     return status;
 }
 
-void write_lock_leave(struct write_lock *lock)
+void write_lock_release(struct write_lock *lock)
 {
     byte_lock_release(lock->fd, BYTE_WRITE, 1);
     if (atomic_exchange(&lock->hint->wanted, 0) != 0) {

@@ -1,33 +1,34 @@
 /*
- * The write lock of all processes of a database.
+ * The write lock: writers of all processes queue here before they take SQLite's own write lock.
  *
- * SQLite protects the database by a lock of its own behind this one; this one only lets writers
- * queue instead of polling. So it must be free when its holder is dead, and must not believe
- * anything in the file: others may write there.
+ * SQLite protects the database; it makes a writer that finds it locked poll. This lock only lets
+ * writers sleep instead. It must be free when its holder has died, and it must not rely on anything
+ * in the mapped file, because other programs may write there.
  *
  *     threads of a process        processes
  *
  *       ──▶┌─────────┐        ┌──────────────────┐
  *       ──▶│  mutex  │───────▶│ byte of the file │───────▶ SQLite's own lock
  *       ──▶└─────────┘        └──────────────────┘
- *        memory of the      the kernel's (F_OFD_SETLK):
- *        process only       the kernel knows who has
- *                           it, and it ends with its
- *                           holder
+ *        in the memory      a lock of the kernel
+ *        of the process     (byte_lock.h), which ends
+ *                           with its holder
  *
- * The kernel can make a process wait for such a byte, but not for a limited time. So a process that
- * does not get it sleeps on a futex in the mapped file instead:
+ * The kernel can let a process wait for such a byte, but not for a limited time. So a process that
+ * does not get the byte sleeps on a futex in the mapped file:
  *
  *     waiter                                      holder
- *     note `turn`, set `wanted`                   give the byte back
- *     try again; if that fails, sleep while       was `wanted` set? Clear it, move `turn`,
- *     `turn` is as noted                          wake one
+ *     1. note `turn`, set `wanted`                1. release the byte
+ *     2. try the byte again                       2. if `wanted` is set: clear it, increment
+ * `turn`,
+ *     3. sleep while `turn` is as noted              and wake one waiter
  *
- * Whichever comes first, one sees the other. The one that is woken sets `wanted` for those that
- * still sleep, so each gets its turn. `wanted` and `turn` are hints: whatever they hold, and after
- * the death of a holder, which wakes nobody, a waiter looks again after WRITE_LOCK_LOOK_MS at most.
+ * Must hold: whichever is first, either the waiter gets the byte in step 2, or the holder finds
+ * `wanted` set in its step 2. The woken waiter sets `wanted` for those that still sleep, so that
+ * each gets its turn. `wanted` and `turn` are hints: with any values, and after the death of a
+ * holder, which wakes no waiter, a waiter tries again after at most WRITE_LOCK_RETRY_MS.
  *
- * Free, the lock costs two system calls of half a microsecond.
+ * While the lock is free, taking and releasing it costs two system calls of half a microsecond.
  */
 #ifndef WRITE_LOCK_H
 #define WRITE_LOCK_H
@@ -40,28 +41,32 @@
 #include "protocol/status.h"
 
 enum {
-    WRITE_LOCK_LOOK_MS = 20,
+    WRITE_LOCK_RETRY_MS = 20, /* a waiter sleeps no longer than this before it tries again */
 };
 
-/* In the mapped file. */
+/* The part in the mapped file. */
 struct write_hint {
-    _Atomic uint32_t wanted; /* somebody sleeps */
-    _Atomic uint32_t turn;   /* the futex word: moves when somebody is woken */
+    _Atomic uint32_t wanted; /* 1: a waiter may be asleep */
+    _Atomic uint32_t turn;   /* futex word; incremented when a waiter is woken */
 };
 
+/* The part of one process. */
 struct write_lock {
-    pthread_mutex_t mutex; /* one thread at a time gets as far as the byte */
-    int fd;
+    pthread_mutex_t mutex; /* lets one thread at a time try the byte */
+    int fd;                /* of the mapped file; borrowed */
     struct write_hint *hint;
 };
 
 void write_lock_init(struct write_lock *lock, int fd, struct write_hint *hint);
 void write_lock_close(struct write_lock *lock);
 
-/* DS_BUSY: not free in that time. DS_FAILED, logged: the file system has no such locks. */
-enum ds_status write_lock_take(struct write_lock *lock, int64_t timeout_ms);
+/*
+ * Takes the lock. DS_BUSY: it was not free within timeout_ms. DS_FAILED, logged: the file system
+ * has no such locks. Thread- and process-safe; the lock is not recursive.
+ */
+enum ds_status write_lock_acquire(struct write_lock *lock, int64_t timeout_ms);
 
-/* By the thread that took it. */
-void write_lock_leave(struct write_lock *lock);
+/* Releases the lock; to be called by the thread that took it. */
+void write_lock_release(struct write_lock *lock);
 
 #endif

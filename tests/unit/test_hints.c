@@ -1,4 +1,4 @@
-/* The file of the hints: the first and last process, damage, replacement. */
+/* hints.c: the first and the last process, damaged files, replaced files. */
 #include <fcntl.h>
 #include <stddef.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@ static void count_call(void *arg)
     ++*(int *)arg;
 }
 
-START_TEST(knows_the_first_and_the_last)
+START_TEST(calls_back_in_the_first_and_last_process)
 {
     struct hints *hints = unit_open_hints(), *other;
     int alone = 0, last = 0;
@@ -39,7 +39,7 @@ static bool count_one(void *arg, int64_t stream_id, int64_t until_ms)
     return true;
 }
 
-START_TEST(recovers_from_a_file_that_was_emptied_or_scribbled_on)
+START_TEST(resets_a_truncated_or_overwritten_file_when_opened)
 {
     struct hints *hints = unit_open_hints();
     char noise[4096];
@@ -62,7 +62,7 @@ START_TEST(recovers_from_a_file_that_was_emptied_or_scribbled_on)
 }
 END_TEST
 
-/* Random bytes from the start of the file on, or behind what says whose it is. */
+/* Overwrites the file with random bytes from an offset to its end. */
 static void fill(size_t from, uint32_t seed)
 {
     static uint32_t noise[sizeof(struct hints_shared) / sizeof(uint32_t)];
@@ -74,7 +74,7 @@ static void fill(size_t from, uint32_t seed)
     (void)close(fd);
 }
 
-/* Everything works again after a look and two rounds over the renewals. */
+/* Everything works again after a repair and a round over the renewals. */
 static void check_mended(struct hints *hints, int64_t stream_id)
 {
     static int64_t now;
@@ -85,7 +85,8 @@ static void check_mended(struct hints *hints, int64_t stream_id)
 
     hints_mend(hints);
     renewal_collect(hints, count_one, &saved);
-    ck_assert_int_lt(saved, 100); /* those of a slot where they can be, which is one of 8192 */
+    ck_assert_int_lt(saved,
+                     100); /* a random renewal is in its own slot with a chance of 1 in 8192 */
     ck_assert(renewal_note(hints, stream_id, 1000) || saved > 0);
     now += 1000000;
     ck_assert(duty_round_is_due(hints, now));
@@ -104,7 +105,7 @@ static void check_mended(struct hints *hints, int64_t stream_id)
     ck_assert_int_eq(wake_next(hints, &seen, &id), WAKE_NONE);
 }
 
-START_TEST(mends_a_file_of_random_bytes)
+START_TEST(repairs_a_file_of_random_bytes)
 {
     static const size_t from[] = {0,
                                   4,
@@ -129,12 +130,12 @@ START_TEST(mends_a_file_of_random_bytes)
 }
 END_TEST
 
-START_TEST(opens_a_file_of_random_bytes_that_others_have)
+START_TEST(opens_a_damaged_file_that_another_process_has_open)
 {
     struct hints *hints = unit_open_hints(), *other;
 
     fill(0, 3);
-    ck_assert_int_eq(hints_open(&other, path, NULL, NULL), DS_OK); /* nobody has looked after it */
+    ck_assert_int_eq(hints_open(&other, path, NULL, NULL), DS_OK); /* no process has repaired it */
     wake_interest(other, 5, 1);
     check_mended(other, 5);
     ck_assert_uint_eq(wake_head(hints), wake_head(other));
@@ -143,7 +144,7 @@ START_TEST(opens_a_file_of_random_bytes_that_others_have)
 }
 END_TEST
 
-START_TEST(leaves_alone_what_another_version_uses)
+START_TEST(refuses_a_file_that_another_version_uses)
 {
     struct hints *hints = unit_open_hints(), *other = NULL;
     const uint32_t version = 2;
@@ -153,14 +154,14 @@ START_TEST(leaves_alone_what_another_version_uses)
                      sizeof version);
     (void)close(fd);
     ck_assert_int_eq(hints_open(&other, path, NULL, NULL), DS_FAILED);
-    hints_mend(hints); /* of this version after all */
+    hints_mend(hints); /* the first process resets the header */
     ck_assert_int_eq(hints_open(&other, path, NULL, NULL), DS_OK);
     hints_close(other, NULL, NULL);
     unit_close_hints(hints);
 }
 END_TEST
 
-START_TEST(makes_a_file_long_again_that_was_cut_off)
+START_TEST(extends_a_truncated_file)
 {
     struct hints *hints = unit_open_hints(), *other;
     struct stat info;
@@ -178,7 +179,7 @@ START_TEST(makes_a_file_long_again_that_was_cut_off)
 }
 END_TEST
 
-START_TEST(goes_over_to_the_file_that_has_the_name_now)
+START_TEST(changes_to_the_file_that_has_the_name_now)
 {
     char folder[] = "/tmp/ds-unit-XXXXXX", database[64];
     struct hints *hints, *other;
@@ -194,7 +195,8 @@ START_TEST(goes_over_to_the_file_that_has_the_name_now)
     wake_interest(hints, id, 1);
     ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(hints_open(&other, path, NULL, NULL), DS_OK);
-    ck_assert(duty_try_checkpoint(hints)); /* by another thread: not in the middle of it */
+    ck_assert(duty_try_checkpoint(
+        hints)); /* as if by another thread: the file must not change meanwhile */
     hints_mend(hints);
     ck_assert(!hints_is_current(hints));
     duty_end_checkpoint(hints);
@@ -211,7 +213,7 @@ START_TEST(goes_over_to_the_file_that_has_the_name_now)
     hints_unlock_writers(other);
     ck_assert_int_eq(hints_lock_writers(hints, 100), DS_OK);
     hints_unlock_writers(hints);
-    /* the database is gone, too, as that of a store in memory: there is nobody to meet */
+    /* the database is removed too, as with a store in memory: no new file is created */
     (void)unlink(database);
     (void)unlink(path);
     hints_mend(hints);
@@ -230,13 +232,13 @@ static void check_refused(const char *what)
     (void)unlink(path);
 }
 
-START_TEST(writes_into_no_file_that_is_not_its_own)
+START_TEST(refuses_links_fifos_and_files_of_strangers)
 {
     char victim[] = "/tmp/ds-unit-XXXXXX";
     struct stat info;
     int fd;
 
-    unit_close_hints(unit_open_hints()); /* for a free name */
+    unit_close_hints(unit_open_hints()); /* to get a free name */
     (void)strcat(path, "-wake");
     fd = mkstemp(victim);
     ck_assert_int_eq(write(fd, "precious", 8), 8);
@@ -250,7 +252,7 @@ START_TEST(writes_into_no_file_that_is_not_its_own)
     ck_assert_int_eq(info.st_size, 8);
     (void)close(fd);
     (void)unlink(victim);
-    if (geteuid() == 0) { /* nobody else can make one */
+    if (geteuid() == 0) { /* only root can create one */
         (void)close(open(path, O_RDWR | O_CREAT, 0666));
         ck_assert_int_eq(chown(path, 12345, 12345), 0);
         check_refused("a file of a stranger");
@@ -258,8 +260,8 @@ START_TEST(writes_into_no_file_that_is_not_its_own)
 }
 END_TEST
 
-UNIT_MAIN(hints, knows_the_first_and_the_last,
-          recovers_from_a_file_that_was_emptied_or_scribbled_on, mends_a_file_of_random_bytes,
-          opens_a_file_of_random_bytes_that_others_have, leaves_alone_what_another_version_uses,
-          makes_a_file_long_again_that_was_cut_off, goes_over_to_the_file_that_has_the_name_now,
-          writes_into_no_file_that_is_not_its_own)
+UNIT_MAIN(hints, calls_back_in_the_first_and_last_process,
+          resets_a_truncated_or_overwritten_file_when_opened, repairs_a_file_of_random_bytes,
+          opens_a_damaged_file_that_another_process_has_open,
+          refuses_a_file_that_another_version_uses, extends_a_truncated_file,
+          changes_to_the_file_that_has_the_name_now, refuses_links_fifos_and_files_of_strangers)

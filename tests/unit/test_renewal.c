@@ -1,4 +1,4 @@
-/* TTL renewals in the hints file. */
+/* renewal.c: TTL renewals are kept until they were saved, and all are saved in turn. */
 #include <fcntl.h>
 #include <stddef.h>
 
@@ -26,19 +26,19 @@ static bool take_two(void *arg, int64_t stream_id, int64_t until_ms)
     return true;
 }
 
-START_TEST(remembers_renewals_until_they_have_been_saved_for_a_while)
+START_TEST(keeps_a_renewal_for_a_round_after_it_was_saved)
 {
     struct hints *hints = unit_open_hints();
     int saved = 0;
 
     ck_assert(renewal_note(hints, 3, 1000));
-    ck_assert(renewal_note(hints, 3, 900)); /* never back */
+    ck_assert(renewal_note(hints, 3, 900)); /* an earlier end changes nothing */
     ck_assert_int_eq(renewal_find(hints, 3), 1000);
     ck_assert_int_eq(renewal_find(hints, 4), 0);
-    ck_assert(!renewal_note(hints, 3 + 8192, 1000)); /* the same slot */
+    ck_assert(!renewal_note(hints, 3 + 8192, 1000)); /* stream 3 has this slot */
     renewal_collect(hints, count_one, &saved);
     renewal_collect(hints, count_one, &saved);
-    ck_assert_int_eq(saved, 2); /* again, for nobody said that it was committed */
+    ck_assert_int_eq(saved, 2); /* twice: it was not marked as saved */
     renewal_mark_saved(hints, 3, 1000);
     ck_assert_int_eq(renewal_find(hints, 3), 1000);
     renewal_collect(hints, count_one, &saved);
@@ -49,7 +49,7 @@ START_TEST(remembers_renewals_until_they_have_been_saved_for_a_while)
 }
 END_TEST
 
-START_TEST(saves_every_renewal_in_turn_however_many_there_are)
+START_TEST(saves_every_renewal_in_turn)
 {
     struct hints *hints = unit_open_hints();
     int64_t taken[2];
@@ -63,7 +63,7 @@ START_TEST(saves_every_renewal_in_turn_however_many_there_are)
         for (int i = 0; i < 2; i++) {
             seen[taken[i]] = true;
             renewal_mark_saved(hints, taken[i], 1000);
-            (void)renewal_note(hints, taken[i], 2000 + round); /* read all the time */
+            (void)renewal_note(hints, taken[i], 2000 + round); /* the stream is read all the time */
         }
     }
     for (int id = 1; id <= 10; id++)
@@ -72,7 +72,7 @@ START_TEST(saves_every_renewal_in_turn_however_many_there_are)
 }
 END_TEST
 
-START_TEST(keeps_renewals_from_one_lone_process_to_the_next)
+START_TEST(keeps_renewals_for_the_next_process)
 {
     struct hints *hints = unit_open_hints();
 
@@ -85,7 +85,7 @@ START_TEST(keeps_renewals_from_one_lone_process_to_the_next)
 }
 END_TEST
 
-START_TEST(replaces_a_renewal_that_reaches_too_far)
+START_TEST(replaces_a_renewal_that_is_too_far_ahead)
 {
     struct hints *hints = unit_open_hints();
     const int64_t far = INT64_MAX;
@@ -97,13 +97,13 @@ START_TEST(replaces_a_renewal_that_reaches_too_far)
         sizeof far);
     ck_assert(renewal_note(hints, 3, 2000));
     ck_assert_int_eq(renewal_find(hints, 3), 2000);
-    ck_assert(renewal_note(hints, 3, 2000 - HINTS_SLACK_MS)); /* of a clock that goes behind */
+    ck_assert(
+        renewal_note(hints, 3, 2000 - HINTS_SLACK_MS)); /* from a process whose clock is behind */
     ck_assert_int_eq(renewal_find(hints, 3), 2000);
     (void)close(fd);
     unit_close_hints(hints);
 }
 END_TEST
 
-UNIT_MAIN(renewal, remembers_renewals_until_they_have_been_saved_for_a_while,
-          saves_every_renewal_in_turn_however_many_there_are,
-          keeps_renewals_from_one_lone_process_to_the_next, replaces_a_renewal_that_reaches_too_far)
+UNIT_MAIN(renewal, keeps_a_renewal_for_a_round_after_it_was_saved, saves_every_renewal_in_turn,
+          keeps_renewals_for_the_next_process, replaces_a_renewal_that_is_too_far_ahead)

@@ -4,7 +4,7 @@
 #include "hints/wake.h"
 #include "hints_unit.h"
 
-START_TEST(tells_each_change_once_in_order)
+START_TEST(reports_each_change_once_in_order)
 {
     struct hints *hints = unit_open_hints();
     const int64_t changed[] = {7, 8, 7};
@@ -21,7 +21,7 @@ START_TEST(tells_each_change_once_in_order)
 }
 END_TEST
 
-START_TEST(says_so_when_a_reader_has_missed_some)
+START_TEST(tells_a_reader_that_changes_were_lost)
 {
     struct hints *hints = unit_open_hints();
     uint64_t seen = wake_head(hints);
@@ -35,7 +35,7 @@ START_TEST(says_so_when_a_reader_has_missed_some)
 }
 END_TEST
 
-START_TEST(rings_another_process_out_of_its_sleep)
+START_TEST(wakes_a_sleeping_process)
 {
     struct hints *hints = unit_open_hints();
     int64_t id = 5;
@@ -51,14 +51,13 @@ START_TEST(rings_another_process_out_of_its_sleep)
         if (hints_open(&mine, path, NULL, NULL) != DS_OK)
             _exit(1);
         bell = wake_bell(mine);
-        wake_interest(mine, 6, 1); /* tells the parent that the bell was noted */
         for (int i = 0; i < 200 && wake_bell(mine) == bell; i++)
             wake_wait(mine, bell, 100);
         _exit(wake_bell(mine) == bell ? 2 : 0);
     }
     (void)usleep(50 * 1000);
     wake_publish(hints, &id, 1);
-    while (waitpid(child, &status, WNOHANG) == 0) { /* it may not have been asleep yet */
+    while (waitpid(child, &status, WNOHANG) == 0) { /* it may not have slept yet */
         wake_publish(hints, &id, 1);
         (void)usleep(10 * 1000);
     }
@@ -67,5 +66,5 @@ START_TEST(rings_another_process_out_of_its_sleep)
 }
 END_TEST
 
-UNIT_MAIN(wake, tells_each_change_once_in_order, says_so_when_a_reader_has_missed_some,
-          rings_another_process_out_of_its_sleep)
+UNIT_MAIN(wake, reports_each_change_once_in_order, tells_a_reader_that_changes_were_lost,
+          wakes_a_sleeping_process)

@@ -1,4 +1,4 @@
-/* The write lock: one writer at a time, whatever other processes do to the file. */
+/* write_lock.c: one writer at a time, whatever other programs write into the file. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -8,7 +8,7 @@
 
 #include "hints_unit.h"
 
-START_TEST(takes_the_lock_over_from_the_dead)
+START_TEST(is_free_after_the_death_of_its_holder)
 {
     struct hints *hints = unit_open_hints();
     pid_t child = fork();
@@ -31,7 +31,7 @@ START_TEST(takes_the_lock_over_from_the_dead)
 }
 END_TEST
 
-START_TEST(gives_up_on_a_lock_that_is_held)
+START_TEST(reports_busy_while_it_is_held)
 {
     struct hints *hints = unit_open_hints(), *other;
 
@@ -47,7 +47,7 @@ START_TEST(gives_up_on_a_lock_that_is_held)
 END_TEST
 
 struct tally {
-    _Atomic int inside, most; /* holders of the lock at one moment */
+    _Atomic int inside, most; /* holders now; most at a time */
     _Atomic int taken, opened;
     _Atomic bool over;
 };
@@ -78,14 +78,14 @@ static void take_turns(struct tally *tally, int turns)
             atomic_store(&tally->most, inside);
         atomic_fetch_add(&tally->taken, 1);
         if (i % 16 == 0)
-            (void)usleep(100); /* the others come and wait */
+            (void)usleep(100); /* lets the others queue */
         atomic_fetch_sub(&tally->inside, 1);
         hints_unlock_writers(mine);
     }
     _exit(0);
 }
 
-/* Random bytes into the open file, until it is over. */
+/* Writes random bytes into the mapped file until the test is over. */
 static void scribble(const struct tally *tally, uint32_t seed)
 {
     int fd = open(path, O_RDWR);
@@ -141,17 +141,17 @@ static void all_take_turns(bool noise)
     unit_close_hints(hints);
 }
 
-START_TEST(lets_writers_in_one_at_a_time)
+START_TEST(admits_one_writer_at_a_time)
 {
     all_take_turns(false);
 }
 END_TEST
 
-START_TEST(lets_writers_in_one_at_a_time_whatever_the_file_says)
+START_TEST(admits_one_writer_at_a_time_with_a_damaged_file)
 {
     all_take_turns(true);
 }
 END_TEST
 
-UNIT_MAIN(write_lock, takes_the_lock_over_from_the_dead, gives_up_on_a_lock_that_is_held,
-          lets_writers_in_one_at_a_time, lets_writers_in_one_at_a_time_whatever_the_file_says)
+UNIT_MAIN(write_lock, is_free_after_the_death_of_its_holder, reports_busy_while_it_is_held,
+          admits_one_writer_at_a_time, admits_one_writer_at_a_time_with_a_damaged_file)
