@@ -1,12 +1,12 @@
 /*
  * Cursors: see cursor.h.
  *
- * A cache keys a live read by its URL, cursor included. Were a client ever given the cursor back
- * that it sent, it would ask for the same URL again and could be answered from the cache for
- * ever; hence the jump ahead, and hence by a random length, so that a crowd of clients that got
- * there together spreads out again.
+ * A cache identifies a live read by its URL, which includes the cursor. A client that got back the
+ * cursor that it sent would request the same URL again, and a cache could answer it for ever. So
+ * the answer is ahead of the client's cursor, and by a random length, because clients that reach
+ * the same cursor together should not stay together.
  *
- * Must hold: the answer is greater than any cursor that the client sent and that we understand.
+ * Must hold: the answer is greater than every valid cursor that the client sent.
  */
 #include "protocol/cursor.h"
 
@@ -16,7 +16,7 @@
 
 enum { JITTER_MAX_S = 3600 }; /* protocol section 10.1 */
 
-/* Browsers read cursors as numbers; beyond this they would no longer be exact. */
+/* Browsers read cursors as JavaScript numbers, which are exact up to this value only. */
 #define CURSOR_MAX INT64_C(9007199254740991) /* 2^53-1 */
 
 int64_t cursor_calculate(int64_t now_ms, int64_t interval_s, int64_t epoch_s)
@@ -24,7 +24,7 @@ int64_t cursor_calculate(int64_t now_ms, int64_t interval_s, int64_t epoch_s)
     int64_t elapsed_s;
 
     assert(interval_s >= 1);
-    /* the epoch comes from the configuration: one in the future means interval 0 until then */
+    /* the epoch is a setting, and may lie in the future */
     if (__builtin_sub_overflow(now_ms / 1000, epoch_s, &elapsed_s) || elapsed_s < 0)
         return 0;
     return elapsed_s / interval_s;
@@ -44,6 +44,6 @@ int64_t cursor_response(int64_t current, int64_t client, int64_t interval_s, uin
     assert(interval_s >= 1);
     if (client < current)
         return current;
-    /* an interval longer than the jitter must still move on */
+    /* at least one interval, even if the interval is longer than the jitter */
     return client + (jitter_s >= interval_s ? jitter_s / interval_s : 1);
 }

@@ -5,7 +5,7 @@
 
 #include "base/digits.h"
 
-#define TTL_MAX_S INT64_C(9007199254740991) /* 2^53-1; in milliseconds it still fits an int64 */
+#define TTL_MAX_S INT64_C(9007199254740991) /* 2^53-1; fits an int64_t in milliseconds, too */
 
 bool expiry_parse_ttl(const char *text, int64_t *seconds)
 {

@@ -1,4 +1,4 @@
-/* Injected faults, what of them needs no database and no client: see fault.h. */
+/* Injected faults, without database and client: see fault.h. */
 #include "protocol/fault.h"
 
 #include <strings.h>
@@ -44,8 +44,9 @@ static bool is_inside_character(char byte)
 }
 
 /*
- * Changes the character that has this byte: an ASCII one to a letter that begins no JSON value, of
- * any other one bit of its last byte, whose six low bits are free in every UTF-8 sequence.
+ * Changes the character that contains this byte. An ASCII character becomes a letter that no JSON
+ * value begins with. In any other character one bit of the last byte changes: UTF-8 allows all
+ * values of that byte's low six bits.
  */
 static void change_character(char *text, size_t len, size_t at)
 {
@@ -63,8 +64,8 @@ static void change_character(char *text, size_t len, size_t at)
 }
 
 /*
- * Text stays UTF-8: clients decode it before they parse it, and some cannot report an error of
- * decoding. Its first character is always changed.
+ * Text remains UTF-8, because clients decode it before they parse it, and some cannot report an
+ * error of decoding. The first character always changes.
  */
 static void corrupt_text(char *text, size_t len)
 {
@@ -84,7 +85,7 @@ static void corrupt_bytes(char *data, size_t len)
     flip_bit(&data[0], 8);
 }
 
-/* Text that is cut within its last character counts as text, too. */
+/* A body that ends within a character is text, too, if the rest of it is. */
 static void corrupt_body(char *data, size_t len)
 {
     size_t whole = len - utf8_incomplete_tail(data, len);

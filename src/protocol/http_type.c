@@ -1,14 +1,14 @@
 /*
  * Content types: see http_type.h.
  *
- * A type that a client gave us goes back to other clients as a header, byte for byte, so what is
- * accepted here must not be able to break a header. Grammar of RFC 9110 section 8.3.1:
+ * The type that one client sends goes back to other clients as a header, byte for byte, so a valid
+ * type must not be able to break a header. The grammar is that of RFC 9110 section 8.3.1:
  *
  *     token "/" token *( OWS ";" OWS [ token "=" ( token / quoted-string ) ] )
  *
- * but OWS is spaces only: a tab is a control character, and no client sends one.
+ * except that OWS is spaces only: a tab is a control character, and clients do not send one.
  *
- * Must hold: a valid type contains no byte below 0x20 and no 0x7F.
+ * Must hold: a valid type does not contain a byte below 0x20, or 0x7F.
  */
 #include "protocol/http_type.h"
 
@@ -16,14 +16,15 @@
 #include <string.h>
 #include <strings.h>
 
-/* tchar of RFC 9110 section 5.6.2; not strspn(), which would set up a table for a few bytes */
+/* tchar (RFC 9110 section 5.6.2). Faster than strspn(), which builds a table for each call. */
 static bool is_token_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-/* Every reader here returns where it stopped, or NULL when what it reads is not there. */
+/* Each read_ function returns the end of what it read, or NULL if text at `at` is something else.
+ */
 static const char *read_token(const char *at)
 {
     const char *start = at;
@@ -38,7 +39,7 @@ static const char *read_quoted(const char *at)
     for (at++; *at != '"'; at++) { /* past the opening quote */
         if (*at == '\\')
             at++;
-        if ((unsigned char)*at < 0x20 || *at == 0x7F) /* the final NUL as well */
+        if ((unsigned char)*at < 0x20 || *at == 0x7F) /* the final NUL, too */
             return NULL;
     }
     return at + 1;
@@ -70,7 +71,7 @@ bool http_type_is_valid(const char *type)
         if (*at != ';')
             return false;
         at = skip_spaces(at + 1);
-        if (*at != ';' && *at != '\0') /* "a/b;" and "a/b;;c=d" are well-formed too */
+        if (*at != ';' && *at != '\0') /* "a/b;" and "a/b;;c=d" are valid, too */
             at = read_parameter(at);
     }
     return at != NULL;

@@ -1,6 +1,4 @@
-/*
- * Content types (RFC 9110 section 8.3). Pure, thread-safe.
- */
+/* Content types (RFC 9110 section 8.3). Pure, thread-safe. */
 #ifndef HTTP_TYPE_H
 #define HTTP_TYPE_H
 
@@ -8,17 +6,20 @@
 
 enum http_type_kind {
     HTTP_TYPE_JSON,   /* application/json: message boundaries are kept */
-    HTTP_TYPE_TEXT,   /* text/ anything */
-    HTTP_TYPE_BINARY, /* everything else */
+    HTTP_TYPE_TEXT,   /* text/ with any subtype */
+    HTTP_TYPE_BINARY, /* any other type */
 };
 
-/* token "/" token with optional parameters, no control characters: safe to send back as it is. */
+/*
+ * Is it token "/" token, with optional parameters and without control characters? Such a type is
+ * safe to send back as a header.
+ */
 bool http_type_is_valid(const char *type);
 
-/* Judges by the essence (type/subtype, case-insensitive, parameters ignored). */
+/* The kind, from type and subtype only: without parameters, and in any case. */
 enum http_type_kind http_type_kind(const char *type);
 
-/* Same essence, case-insensitive, parameters ignored (protocol section 5.2). */
+/* Are type and subtype the same, without parameters and in any case (protocol section 5.2)? */
 bool http_type_matches(const char *a, const char *b);
 
 #endif

@@ -1,12 +1,12 @@
 /*
  * JSON mode: see json.h.
  *
- * The splitter looks at brackets, commas and quotes only. That is enough to cut a valid text, and
- * nothing is ever parsed into values, so 1.0 stays 1.0, a number of a hundred
- * digits keeps them all, and a key that occurs twice occurs twice.
+ * The splitter sees brackets, commas and quotes only, which is enough for a valid text. It parses
+ * no values, so 1.0 remains 1.0, a number of a hundred digits keeps all of them, and a key that
+ * occurs twice still does.
  *
- * Must hold: on any bytes whatever, valid or not, no byte outside the text is read, every message
- * lies inside the text, and every call moves on, so that a loop over messages ends.
+ * Must hold: for any bytes, valid or not, no byte outside the text is read, every message lies
+ * within the text, and every call moves on, so that a loop over the messages ends.
  */
 #include "protocol/json.h"
 
@@ -20,8 +20,8 @@ static bool is_too_deep(const char *at, const char *end)
     int depth = 0;
 
     /*
-     * A text may be invalid here, and then the count is wrong behind the first mistake. No harm:
-     * it is refused for that mistake, then.
+     * The text may be invalid, and then the depth is wrong after the first error. That does not
+     * matter: the text will be refused for that error.
      */
     while (at < end) {
         char c = *at++;
@@ -39,22 +39,22 @@ static bool is_too_deep(const char *at, const char *end)
 const char *json_precheck(const char *text, size_t len)
 {
     if (len == 0)
-        return NULL; /* the grammar has an opinion on that */
+        return NULL; /* json_is_valid() refuses it */
     if (memchr(text, '\0', len))
-        return "JSON with a NUL byte in it";
+        return "the JSON contains a NUL byte";
     if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* RFC 8259 section 8.1 */
-        return "JSON behind a byte order mark";
+        return "the JSON begins with a byte order mark";
     if (!utf8_is_valid(text, len))
-        return "JSON that is not well-formed UTF-8";
-    /* our readers' parsers recurse; their stacks are not ours to fill */
+        return "the JSON is not well-formed UTF-8";
+    /* the parsers of readers recurse, and deep nesting would overflow their stacks */
     if (is_too_deep(text, text + len))
-        return "JSON nested too deeply";
+        return "the JSON is nested too deeply";
     return NULL;
 }
 
 /* --- the grammar of RFC 8259 --- */
 
-/* Every reader here returns where it stopped, or NULL when what it reads is not there. */
+/* Each read_ function returns the end of what it read, or NULL if it found something else. */
 
 static bool is_digit(char c)
 {
@@ -95,7 +95,7 @@ static const char *read_number(const char *at, const char *end)
     return at;
 }
 
-/* Behind the backslash. */
+/* An escape, after its backslash. */
 static const char *read_escape(const char *at, const char *end)
 {
     if (at == end)
@@ -104,7 +104,7 @@ static const char *read_escape(const char *at, const char *end)
         return *at != '\0' && strchr("\"\\/bfnrt", *at) ? at + 1 : NULL;
     if (end - at < 5 || !is_hex(at[1]) || !is_hex(at[2]) || !is_hex(at[3]) || !is_hex(at[4]))
         return NULL;
-    return at + 5; /* a lone surrogate too: the grammar allows it */
+    return at + 5; /* also a lone surrogate, which the grammar allows */
 }
 
 static const char *read_string(const char *at, const char *end)
@@ -128,7 +128,7 @@ static const char *read_word(const char *at, const char *end, const char *word)
     return (size_t)(end - at) >= len && memcmp(at, word, len) == 0 ? at + len : NULL;
 }
 
-/* A value that is no array or object. */
+/* A string, a number, true, false or null. */
 static const char *read_scalar(const char *at, const char *end)
 {
     switch (*at) {
@@ -145,13 +145,19 @@ static const char *read_scalar(const char *at, const char *end)
     }
 }
 
-/* What is open: '[' or '{', the innermost one last. A stack of our own, since C's is no limit. */
+/*
+ * The open brackets, '[' or '{', the innermost last. Not by recursion, which the C stack would
+ * limit at a depth that nobody knows.
+ */
 struct nest {
     char open[JSON_DEPTH_MAX];
     int depth;
 };
 
-/* From where a value must begin, in an object its name first, to behind what it opens or is. */
+/*
+ * Reads the beginning of a value: in an object the name and the colon, and then the whole scalar,
+ * or the bracket of an array or object.
+ */
 static const char *read_begin(struct nest *nest, const char *at, const char *end)
 {
     if (nest->depth > 0 && nest->open[nest->depth - 1] == '{') {
@@ -171,7 +177,10 @@ static const char *read_begin(struct nest *nest, const char *at, const char *end
     return at + 1;
 }
 
-/* Behind a value: closes what ends there. *more: a comma promises another value. */
+/*
+ * Reads what follows a value: the brackets that close there, and a comma, after which another value
+ * must follow (*more).
+ */
 static const char *read_ends(struct nest *nest, const char *at, const char *end, bool *more)
 {
     *more = false;
@@ -183,7 +192,8 @@ static const char *read_ends(struct nest *nest, const char *at, const char *end,
             *more = true;
             return at + 1;
         }
-        if (*at != nest->open[nest->depth - 1] + 2) /* in ASCII, both brackets close two later */
+        if (*at !=
+            nest->open[nest->depth - 1] + 2) /* in ASCII, ']' is '[' + 2 and '}' is '{' + 2 */
             return NULL;
         nest->depth--;
         at++;
@@ -204,7 +214,7 @@ bool json_is_valid(const char *text, size_t len)
         at = read_begin(&nest, json_skip_space(at, end), end);
         if (!at)
             return false;
-        if (nest.depth > depth) { /* empty, or a first value follows */
+        if (nest.depth > depth) { /* it is empty, or its first value follows */
             const char *next = json_skip_space(at, end);
 
             if (next == end || *next != nest.open[depth] + 2)
@@ -219,7 +229,7 @@ bool json_is_valid(const char *text, size_t len)
 
 /* --- messages --- */
 
-/* To the comma or bracket that ends the element at `at`, or to the end of the text. */
+/* The comma or bracket after the element at `at`, or the end of the text. */
 static const char *skip_element(const char *at, const char *end)
 {
     size_t depth = 0;
@@ -244,7 +254,7 @@ static const char *skip_element(const char *at, const char *end)
 
 void json_split_init(struct json_split *split, const char *text, size_t len)
 {
-    const char *at = len > 0 ? text : "", *end = at + len; /* an empty buf's data is NULL */
+    const char *at = len > 0 ? text : "", *end = at + len; /* the data of an empty buf is NULL */
     bool array;
 
     at = json_skip_space(at, end);

@@ -5,12 +5,12 @@
 
 /* One member of an object. */
 struct member {
-    const char *name; /* within its quotes, as written */
+    const char *name; /* without the quotes, as written */
     size_t name_len;
     const char *value, *end;
 };
 
-/* To the comma or bracket behind the value at `at`, or to the end of the text. */
+/* The comma or bracket after the value at `at`, or the end of the text. */
 static const char *skip_value(const char *at, const char *end)
 {
     size_t depth = 0;
@@ -31,7 +31,7 @@ static const char *skip_value(const char *at, const char *end)
     return at;
 }
 
-/* Reads the member at *at, which moves behind it and its comma; false when there is none. */
+/* Reads the member at *at, and moves *at after it and its comma; false if there is none. */
 static bool read_member(const char **at, const char *end, struct member *member)
 {
     const char *here = json_skip_space(*at, end), *stop;
@@ -60,7 +60,7 @@ static unsigned hex_digit(char c)
     return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c | 0x20) - 'a' + 10;
 }
 
-/* Letters of a name may be written as \u00XX. */
+/* Compares a name, whose letters may be written as \u00XX. */
 static bool is_named(const struct member *member, const char *name)
 {
     const char *at = member->name, *end = at + member->name_len;
@@ -77,7 +77,7 @@ static bool is_named(const struct member *member, const char *name)
     return at == end;
 }
 
-/* Most messages are told apart here, without a look at their structure. */
+/* A quick test that excludes most messages, before they are parsed. */
 static bool may_have_headers(const char *text, size_t len)
 {
     if (len < 2 || text[0] != '{')

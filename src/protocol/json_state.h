@@ -1,9 +1,9 @@
 /*
- * Messages of the state protocol (an extension of Durable Streams): JSON objects whose "headers"
- * hold an "operation" or a "control". Readers get them with headers.offset, the offset after the
- * message; what is stored stays as it was sent.
+ * Messages of the state protocol, an extension of Durable Streams: JSON objects whose "headers"
+ * contain an "operation" or a "control". Readers get them with headers.offset, which is the offset
+ * after the message. The stored message is not changed.
  *
- * Pure: no I/O, no memory, thread-safe.
+ * Pure: without I/O or allocation. Thread-safe.
  */
 #ifndef JSON_STATE_H
 #define JSON_STATE_H
@@ -11,16 +11,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Where headers.offset goes: at `at`, in place of `cut` bytes. */
+/* Where headers.offset is inserted: at `at`, in place of `cut` bytes. */
 struct json_place {
     size_t at;
-    size_t cut;  /* the value of an offset that is there; 0: there is none */
-    bool member; /* a further member is wanted, with a comma before it; else a value */
+    size_t cut;  /* length of the value of an existing "offset"; 0: there is none */
+    bool member; /* insert a comma, the name and the value; else only the value */
 };
 
 /*
- * False when the message, one valid JSON text without white space around it, is none of the state
- * protocol. Where a name occurs more than once the last one counts, as it does for JSON.parse().
+ * Finds the place for headers.offset in a message, which is a valid JSON text without white space
+ * around it. False if it is not a message of the state protocol. If a name occurs more than once,
+ * the last one counts, as with JSON.parse().
  */
 bool json_state_place(const char *text, size_t len, struct json_place *place);
 

@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 
-/* Behind a backslash; 0: the character needs none, or \u00XX. */
+/* The character after the backslash; 0 if c needs no escape, or \u00XX. */
 static char short_escape(char c)
 {
     switch (c) {
@@ -31,7 +31,7 @@ void json_add_escaped(struct buf *buf, const char *text, size_t len)
 
         if (!escape && c >= 0x20 && c != 0x7F && c != 0xC2)
             continue;
-        /* U+0080 to U+009F are C2 80 to C2 9F; terminals obey them as they obey ESC */
+        /* C2 80 to C2 9F are U+0080 to U+009F, which terminals obey as they obey ESC */
         low = c == 0xC2 && i + 1 < len ? (unsigned char)text[i + 1] : 0;
         if (c == 0xC2 && (low < 0x80 || low > 0x9F))
             continue;

@@ -6,8 +6,10 @@
 
 struct buf;
 
-/* What stands between the quotes: valid UTF-8 stays as it is, but for quotes, backslashes and
-   control characters (below U+0020, U+007F to U+009F). */
+/*
+ * Appends valid UTF-8 as the content of a JSON string, without the quotes. Quotes, backslashes and
+ * control characters (below U+0020, and U+007F to U+009F) are escaped.
+ */
 void json_add_escaped(struct buf *buf, const char *text, size_t len);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * Offsets as text: see offset.h.
  *
- * The form is fixed-width on purpose: clients compare offsets as text (protocol section 8), and
- * only then do text order and number order agree.
+ * The width is fixed because clients compare offsets as text (protocol section 8): only then is the
+ * order of the texts that of the positions.
  *
- * Must hold: offset_parse(offset_format(p)) is p, and nothing else reads as a position.
+ * Must hold: offset_parse(offset_format(p)) is p, and no other text is read as position p.
  */
 #include "protocol/offset.h"
 
@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { HALF_LEN = 16 }; /* digits on either side of the '_' */
+enum { HALF_LEN = 16 }; /* digits before and after the '_' */
 
 enum offset_kind offset_parse(const char *text, size_t len, int64_t *position)
 {
@@ -29,7 +29,7 @@ enum offset_kind offset_parse(const char *text, size_t len, int64_t *position)
         !digits_parse(text, HALF_LEN, OFFSET_POSITION_MAX, &generation) ||
         !digits_parse(text + HALF_LEN + 1, HALF_LEN, OFFSET_POSITION_MAX, &at))
         return OFFSET_INVALID;
-    /* as text it sorts behind all we mint, so as a number it has to as well */
+    /* as text it sorts after all offsets of this server, so its position must, too */
     *position = generation == 0 ? at : OFFSET_POSITION_MAX;
     return OFFSET_POSITION;
 }
@@ -37,7 +37,7 @@ enum offset_kind offset_parse(const char *text, size_t len, int64_t *position)
 void offset_format(int64_t position, char text[static OFFSET_TEXT_SIZE])
 {
     assert(position >= 0 && position <= OFFSET_POSITION_MAX);
-    /* by hand: this runs for every message read, and printf would cost more than the rest */
+    /* without printf(), which would cost more than the rest of a short read */
     memset(text, '0', OFFSET_TEXT_LEN);
     text[HALF_LEN] = '_';
     text[OFFSET_TEXT_LEN] = '\0';

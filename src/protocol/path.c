@@ -1,13 +1,13 @@
 /*
  * The names of streams: see path.h.
  *
- * Clients, proxies and web servers are free to write one URL in several ways, and RFC 3986 says
- * which of them mean the same. Those must become one stream, and no others may: hence the normal
- * form, made once and used everywhere as the key. Dot segments are refused instead of resolved,
- * because a client, a proxy and we would not always resolve them alike, and then an access rule
- * of the web server could be walked around.
+ * Clients, proxies and web servers may write one URL in several ways, and RFC 3986 says which of
+ * these are equivalent. Equivalent ones must be the same stream, and all others must be different
+ * streams; so the normal form is the key everywhere. Dot segments are refused, not resolved,
+ * because a proxy and this server might resolve them differently, and then a request could bypass
+ * an access rule of the web server.
  *
- * Must hold: normalising twice changes nothing, and the result is printable ASCII.
+ * Must hold: normalising a normal form does not change it, and the result is printable ASCII.
  */
 #include "protocol/path.h"
 
@@ -26,7 +26,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Behind "scheme://authority" where target begins with that (RFC 9112 section 3.2.2), else NULL. */
+/* The place after "scheme://authority" (RFC 9112 section 3.2.2); NULL if target has none. */
 static const char *skip_origin(const char *target)
 {
     const char *at = target;
@@ -43,7 +43,7 @@ static const char *skip_origin(const char *target)
 
 bool path_split_target(const char *target, const char **path, size_t *path_len, const char **query)
 {
-    /* what begins with a slash is a path, also "//x/y": x is no host here (section 3.2.1) */
+    /* "//x/y" is a path, too: x is not a host here (section 3.2.1) */
     const char *at = target[0] == '/' ? target : skip_origin(target);
     size_t len;
 
@@ -62,17 +62,17 @@ static bool is_unreserved(char c)
 }
 
 /*
- * May c stand in a path unencoded? '[' and ']' may, though RFC 3986 keeps them for addresses:
- * browsers send them like that.
+ * May a path contain c unencoded? '[' and ']' are allowed, although RFC 3986 reserves them for
+ * addresses, because browsers send them unencoded.
  */
 static bool is_path_char(char c)
 {
     switch (c) {
     case '"':
-    case '#': /* a fragment: never sent by a client that knows what it does */
+    case '#': /* a fragment, which a client must not send */
     case '<':
     case '>':
-    case '?': /* the query was split off before; here it comes from a header */
+    case '?': /* a target has lost its query before; this path comes from a header */
     case '\\':
     case '^':
     case '`':
@@ -85,7 +85,7 @@ static bool is_path_char(char c)
     }
 }
 
-/* Writes byte c, which came as %XX, and says how many characters that took. */
+/* Writes the byte c, which was a %XX; returns the number of characters written. */
 static size_t put_escaped(char *to, int c)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -100,7 +100,7 @@ static size_t put_escaped(char *to, int c)
     return 3;
 }
 
-/* Asked of the normal form, in which %2E is "." and only a raw slash ends a segment. */
+/* For the normal form, in which %2E is "." and only a raw slash ends a segment. */
 static bool has_dot_segment(const char *path)
 {
     for (;;) {
@@ -114,7 +114,7 @@ static bool has_dot_segment(const char *path)
     }
 }
 
-/* Writes the normal form and a NUL to `to`, which has room for both; the reason if refused. */
+/* Writes the normal form and a NUL; `to` has room for both. Returns NULL, or the reason. */
 static const char *write_normal_form(char *to, const char *at, const char *end)
 {
     char *start = to;
@@ -142,7 +142,7 @@ static const char *write_normal_form(char *to, const char *at, const char *end)
 
 char *path_normalize(struct arena *arena, const char *path, size_t len, const char **reason)
 {
-    char *normal = arena_alloc(arena, len + 1); /* decoding only ever shortens */
+    char *normal = arena_alloc(arena, len + 1); /* it is never longer than the path */
 
     if (!normal) {
         *reason = "out of memory";

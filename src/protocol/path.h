@@ -1,11 +1,12 @@
 /*
- * The name of a stream: the path of its URL as the client sent it, in one normal form (RFC 3986
- * section 6.2.2): %XX of an unreserved character is decoded, hex digits are upper-case, nothing
- * else is touched. %2F stays %2F and "//" stays "//", so different URLs stay different streams.
+ * The name of a stream: the path of its URL, in a normal form (RFC 3986 section 6.2.2). A %XX of an
+ * unreserved character is decoded, and the other %XX get upper-case digits; nothing else changes.
+ * %2F remains %2F and "//" remains "//", so URLs that RFC 3986 calls different are different
+ * streams.
  *
- * Refused: dot segments ("." and "..", also written %2E), a malformed %XX, %00 and other encoded
- * control characters, raw bytes outside printable ASCII, and characters that RFC 3986 has no place
- * for in a path ( " < > \ ^ ` { | } ). Pure, thread-safe.
+ * Refused are: dot segments ("." and "..", also if written with %2E), a malformed %XX, encoded
+ * control characters such as %00, raw bytes outside printable ASCII, and the characters that
+ * RFC 3986 does not allow in a path: " < > \ ^ ` { | }. Pure, thread-safe.
  */
 #ifndef PATH_H
 #define PATH_H
@@ -17,14 +18,14 @@
 struct arena;
 
 /*
- * Splits a request target: "/a/b?x=y", or in absolute form "http://host/a/b?x=y". The parts point
- * into target. query is empty ("") when there is none. False when there is no path at all.
+ * Splits a request target, "/a/b?x=y" or, in absolute form, "http://host/a/b?x=y", into path and
+ * query, which point into target. Without a query, *query is "". False if there is no path.
  */
 bool path_split_target(const char *target, const char **path, size_t *path_len, const char **query);
 
 /*
- * The normal form of len bytes, in the arena; NULL with a one-line *reason (a static string) when
- * it is refused or memory ran out.
+ * The normal form of a path of len bytes, in the arena. NULL if it is refused or memory ran out;
+ * *reason is then a static string of one line, for the client.
  */
 char *path_normalize(struct arena *arena, const char *path, size_t len, const char **reason);
 

@@ -1,11 +1,10 @@
 /*
  * Idempotent producers: see producer.h, which holds the decision table.
  *
- * Reading the headers and judging them are kept apart because they happen at different times: the
- * headers before anything is queued, the judgement inside the transaction, against the state that
- * the transaction sees.
+ * Headers are read before the request is queued. They are judged later, in the transaction, against
+ * the state that the transaction sees; hence two functions.
  *
- * Must hold: exactly one of all requests with the same id, epoch and seq is ever ACCEPTed.
+ * Must hold: of all requests with the same id, epoch and seq, at most one is accepted.
  */
 #include "protocol/producer.h"
 
@@ -31,17 +30,17 @@ const char *producer_parse(struct producer *producer, const char *id, const char
     struct producer read = {0};
     const char *reason;
 
-    *producer = read; /* a caller that forgets to look at the reason finds no producer */
+    *producer = read; /* a caller that ignores the reason must not find a producer */
     if (!id && !epoch && !seq)
         return NULL;
     if (!id || !epoch || !seq)
-        return "Producer-Id, Producer-Epoch and Producer-Seq go together";
+        return "Producer-Id, Producer-Epoch and Producer-Seq must be sent together";
     read.id = id;
     read.id_len = strlen(id);
     reason = check_producer_id(id, read.id_len);
     if (reason)
         return reason;
-    /* beyond 2^53-1 a JavaScript producer could not count on, so nobody may */
+    /* a JavaScript producer cannot count beyond 2^53-1, so no producer may */
     if (!digits_parse(epoch, strlen(epoch), PRODUCER_NUMBER_MAX, &read.epoch))
         return "Producer-Epoch is not an integer from 0 to 2^53-1";
     if (!digits_parse(seq, strlen(seq), PRODUCER_NUMBER_MAX, &read.seq))
@@ -62,10 +61,10 @@ const char *producer_check(const struct producer *producer)
 enum producer_verdict producer_judge(const struct producer *producer,
                                      const struct producer_state *state)
 {
-    /* any epoch will do: the state may have been lost with a stream that was created again */
+    /* any epoch: the state may be gone with a stream that was deleted and created again */
     if (!state->exists)
         return producer->seq == 0 ? PRODUCER_ACCEPT : PRODUCER_GAP;
-    /* a later epoch took over; whoever still writes with this one is a zombie, even if repeating */
+    /* a later epoch has taken over: even a retry with an older one comes from a zombie */
     if (producer->epoch < state->epoch)
         return PRODUCER_STALE_EPOCH;
     if (producer->epoch > state->epoch)

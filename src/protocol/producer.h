@@ -5,13 +5,13 @@
  *      no state           0                   ACCEPT
  *      no state           > 0                 GAP, expected 0
  *      < state            any                 STALE_EPOCH   403
- *      > state            0                   ACCEPT        (the old epoch is fenced)
+ *      > state            0                   ACCEPT        (the old epoch is fenced off)
  *      > state            > 0                 BAD_EPOCH_START 400
  *      = state            <= last             DUPLICATE     204
  *      = state            last + 1            ACCEPT        200
  *      = state            > last + 1          GAP           409
  *
- * Pure, thread-safe; the caller reads and writes the state inside one transaction.
+ * Pure, thread-safe. The caller reads and writes the state in one transaction.
  */
 #ifndef PRODUCER_H
 #define PRODUCER_H
@@ -30,7 +30,7 @@ struct producer {
     int64_t seq;    /* 0..PRODUCER_NUMBER_MAX */
 };
 
-/* What the store remembers of a producer on one stream. */
+/* The last accepted request of a producer on one stream, from the store. */
 struct producer_state {
     bool exists;
     int64_t epoch;
@@ -46,16 +46,17 @@ enum producer_verdict {
 };
 
 /*
- * Reads the three headers; each may be NULL (absent). NULL when fine (also when all are absent:
- * producer->id is then NULL), else a one-line reason for a 400, a static string. An id may hold
- * any byte but controls (below 0x20, 0x7f). Numbers are plain digits.
+ * Reads the three headers, each of which is NULL if it is absent. If all are absent, producer->id
+ * becomes NULL. An id may contain any bytes except control characters (below 0x20, and 0x7F); the
+ * numbers are decimal digits. Returns NULL, or the reason for a 400: a static string of one line.
  */
 const char *producer_parse(struct producer *producer, const char *id, const char *epoch,
                            const char *seq);
 
-/* The same rules for values that came without headers; id is not NULL. */
+/* The same rules for a producer that does not come from headers; id is not NULL. */
 const char *producer_check(const struct producer *producer);
 
+/* Decides by the table above. */
 enum producer_verdict producer_judge(const struct producer *producer,
                                      const struct producer_state *state);
 

@@ -1,28 +1,27 @@
 /*
  * Server-Sent Events framing: see sse.h.
  *
- * Everything is written straight into the reader's buffer: no copy in between, since one event
- * may be as large as an append may be.
+ * Events are written straight into the reader's buffer, because an event may be as large as the
+ * largest append, and a copy would cost as much again.
  *
- * Why both events have an id. A client of the protocol keeps streamNextOffset and asks from there.
- * A browser's EventSource does not know that field: it asks again for the URL that it was given,
- * with the id of the last event that it handed to the page as Last-Event-ID, which then counts
- * instead of the URL's offset (op_read.c). An id takes effect with the empty line that ends its
- * event, the line at which the page gets the data, and not before. So wherever the connection is
- * cut:
+ * Why do both kinds of event have an id? A client of the protocol remembers streamNextOffset and
+ * requests that offset. A browser's EventSource does not know the field: it requests the same URL
+ * again, and sends the id of the last event that it has given to the page as Last-Event-ID, which
+ * takes precedence over the offset in the URL (op_read.c). EventSource accepts the id at the empty
+ * line that ends the event, when it also gives the data to the page. So, if the connection breaks
  *
- *     inside the data event                the page has not seen it, and it comes again
- *     between the data and control event   the page has seen it; its id leads on behind it
- *     after the control event              likewise
+ *     inside the data event                 the page has not seen the data; they are sent again
+ *     between data event and control event  the page has seen the data; the id is the offset after
+ *     after the control event               the same
  *
- * and nothing is repeated or lost. Were the id in the control event only, the second case would
- * repeat the data. The control event has one besides because the first of a connection may have no
- * data event before it: with offset=now in the URL, what comes between two connections would be
- * lost otherwise. At the end of a closed stream EventSource comes back like after any other end,
- * and gets a 204, upon which it stops.
+ * and nothing is repeated or lost. With an id in the control event only, the second case would
+ * repeat the data. The control event needs an id, too, because the first one of a connection may
+ * have no data event before it: with offset=now in the URL, messages between two connections would
+ * be lost. After the end of a closed stream EventSource connects again and gets a 204, on which it
+ * stops.
  *
- * Must hold: a payload's bytes never end a line except as a further "data:" line, so that what a
- * writer stores can neither end an event early nor look like a control event.
+ * Must hold: a line break in a payload always begins another "data:" line, so a writer's bytes can
+ * neither end an event early nor look like a control event.
  */
 #include "protocol/sse.h"
 
@@ -44,9 +43,9 @@ static const char *find_byte(const char *at, const char *end, char c)
 static void add_data_line(struct buf *buf, enum sse_encoding encoding, const char *line, size_t len)
 {
     buf_adds(buf, "data:");
-    if (len > 0 && line[0] == ' ') /* readers take one space away: give them one to take */
+    if (len > 0 && line[0] == ' ') /* readers remove one space */
         buf_addc(buf, ' ');
-    /* cutting into lines first is safe: CR and LF are never part of a longer character */
+    /* splitting into lines first is safe: CR and LF are not part of any longer character */
     if (encoding == SSE_TEXT)
         utf8_add_lossy(buf, line, len);
     else
@@ -57,10 +56,11 @@ static void add_data_line(struct buf *buf, enum sse_encoding encoding, const cha
 static void add_data_lines(struct buf *buf, enum sse_encoding encoding, const char *payload,
                            size_t len)
 {
-    const char *at = len > 0 ? payload : "", *end = at + len; /* an empty buf's data is NULL */
+    const char *at = len > 0 ? payload : "", *end = at + len; /* the data of an empty buf is NULL */
     const char *cr = find_byte(at, end, '\r'), *lf = find_byte(at, end, '\n');
 
-    (void)buf_reserve(buf, len + len / 8 + 64); /* enough unless lines are short or text damaged */
+    (void)buf_reserve(buf, len + len / 8 +
+                               64); /* enough, unless lines are short or the text is ill-formed */
     for (;;) {
         const char *stop = cr < lf ? cr : lf;
 
@@ -68,9 +68,9 @@ static void add_data_lines(struct buf *buf, enum sse_encoding encoding, const ch
         if (stop == end)
             return;
         at = stop + 1;
-        if (*stop == '\r' && at < end && *at == '\n') /* CRLF ends one line, not two */
+        if (*stop == '\r' && at < end && *at == '\n') /* CRLF is one line break */
             at++;
-        /* each is sought again only once it is passed, else many LF would search for CR n times */
+        /* search again only after the last hit: else each LF would search the rest for a CR */
         if (cr < at)
             cr = find_byte(at, end, '\r');
         if (lf < at)
@@ -108,7 +108,7 @@ void sse_add_id(struct buf *buf, int64_t next)
         return;
     assert(buf->len >= 2 && memcmp(buf->data + buf->len - 2, "\n\n", 2) == 0);
     offset_format(next, offset);
-    buf->len--; /* in before the empty line */
+    buf->len--; /* before the empty line */
     buf_adds(buf, "id: ");
     buf_add(buf, offset, OFFSET_TEXT_LEN);
     buf_adds(buf, "\n\n");
@@ -122,7 +122,7 @@ void sse_add_control(struct buf *buf, const struct sse_control *control)
     buf_adds(buf, "event: control\ndata:{\"streamNextOffset\":\"");
     buf_add(buf, next, OFFSET_TEXT_LEN);
     buf_addc(buf, '"');
-    if (!control->closed) { /* nobody may come back to a closed stream: no cursor (section 5.8) */
+    if (!control->closed) { /* section 5.8: no cursor, since the reader does not come back */
         buf_adds(buf, ",\"streamCursor\":\"");
         buf_add_int(buf, control->cursor);
         buf_addc(buf, '"');
@@ -137,6 +137,6 @@ void sse_add_control(struct buf *buf, const struct sse_control *control)
 
 void sse_add_keepalive(struct buf *buf)
 {
-    /* the empty line dispatches nothing, and keeps every frame ending alike */
+    /* the empty line dispatches no event; with it, every frame ends in an empty line */
     buf_adds(buf, ":\n\n");
 }

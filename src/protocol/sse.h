@@ -7,9 +7,10 @@
  *     id: <offset>\n         \n
  *     \n
  *
- * The id is the offset to go on from. No space follows "data:". CR, LF and CRLF inside a payload
- * all begin a further data line, so that no payload can end an event or forge one. Pure,
- * thread-safe.
+ * The id is the offset to continue from. There is no space after "data:". Each CR, LF or CRLF in a
+ * payload begins another data line, so a payload can neither end an event nor forge one.
+ *
+ * Every function appends to buf; out of memory: see buf_failed(). Pure, thread-safe.
  */
 #ifndef SSE_H
 #define SSE_H
@@ -21,34 +22,34 @@
 struct buf;
 
 enum sse_encoding {
-    SSE_TEXT,   /* text/ types: as text, ill-formed UTF-8 replaced by U+FFFD */
-    SSE_JSON,   /* application/json: the messages as one array; the caller passes the array */
-    SSE_BASE64, /* everything else: RFC 4648 base64 on one line */
+    SSE_TEXT,   /* text/ types: as text, with U+FFFD in place of ill-formed UTF-8 */
+    SSE_JSON,   /* application/json: the caller passes the messages as one array */
+    SSE_BASE64, /* all other types: base64 (RFC 4648) on one line */
 };
 
 /*
- * One data event. A payload that begins with a space keeps it: a space is put before every line
- * that begins with one, since readers take one away.
+ * Adds one data event. A line that begins with a space gets another one before it, because readers
+ * remove one.
  */
 void sse_add_data(struct buf *buf, enum sse_encoding encoding, const char *payload, size_t len);
 
-/* Gives the event that was added last its id: the offset of the position after it. */
+/* Gives the last event its id, the offset of position `next`. The last call added an event. */
 void sse_add_id(struct buf *buf, int64_t next);
 
 struct sse_control {
-    int64_t next;    /* position for streamNextOffset */
-    int64_t cursor;  /* streamCursor; left out when closed */
-    bool up_to_date; /* upToDate: true */
-    bool closed;     /* streamClosed: true, and upToDate: true with it */
+    int64_t next;    /* position, for streamNextOffset and the id */
+    int64_t cursor;  /* streamCursor; not sent if closed */
+    bool up_to_date; /* sends upToDate: true */
+    bool closed;     /* sends streamClosed: true and upToDate: true */
 };
 
-/* One control event, with its id. */
+/* Adds one control event, with its id. */
 void sse_add_control(struct buf *buf, const struct sse_control *control);
 
-/* Any other event: its type, which must be one line, and text as its data. */
+/* Adds an event of any type, which must be one line, with text as its data. */
 void sse_add_event(struct buf *buf, const char *type, const char *data, size_t len);
 
-/* A comment line that keeps proxies from closing a silent connection. */
+/* Adds a comment, so that proxies do not close a silent connection. */
 void sse_add_keepalive(struct buf *buf);
 
 #endif

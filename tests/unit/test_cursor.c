@@ -1,18 +1,18 @@
-/* cursor.c: intervals are counted right, and no answer repeats what the client sent. */
+/* cursor.c: the number of the interval, and no answer repeats the cursor of the client. */
 #include "protocol/cursor.h"
 
 #include "unit.h"
 
 #define EPOCH_MS (DS_CURSOR_DEFAULT_EPOCH * 1000)
 
-/* The answer to a client that sent this text, or none where it is NULL. */
+/* The answer to a client that sent this text; NULL: it sent no cursor. */
 static int64_t respond(int64_t current, const char *client, int64_t interval_s, uint32_t random)
 {
     return cursor_response(current, client ? cursor_parse(client, strlen(client)) : -1, interval_s,
                            random);
 }
 
-START_TEST(reads_digits_up_to_what_a_browser_counts_to)
+START_TEST(accepts_numbers_that_a_browser_can_count_to)
 {
     ck_assert_int_eq(cursor_parse("0", 1), 0);
     ck_assert_int_eq(cursor_parse("12345", 5), 12345);
@@ -60,7 +60,7 @@ START_TEST(answers_the_current_interval_to_a_client_behind_it)
 }
 END_TEST
 
-START_TEST(goes_ahead_of_a_client_that_is_level_or_ahead)
+START_TEST(passes_a_client_that_is_level_or_ahead)
 {
     static const char *const sent[] = {"1000", "1001", "999999", "9007199254740991"};
     uint32_t random = 3;
@@ -80,7 +80,7 @@ START_TEST(jumps_from_one_second_to_an_hour)
 {
     ck_assert_int_eq(respond(5, "5", 1, 0), 5 + 1);
     ck_assert_int_eq(respond(5, "5", 1, 3599), 5 + 3600);
-    ck_assert_int_eq(respond(5, "5", 1, 3600), 5 + 1); /* and round again */
+    ck_assert_int_eq(respond(5, "5", 1, 3600), 5 + 1); /* from the start again */
     ck_assert_int_eq(respond(5, "5", 20, 3599), 5 + 180);
     ck_assert_int_eq(respond(5, "5", 20, 58), 5 + 2);
 }
@@ -94,7 +94,7 @@ START_TEST(jumps_at_least_one_interval)
 }
 END_TEST
 
-START_TEST(takes_anything_but_digits_for_no_cursor)
+START_TEST(ignores_cursors_that_are_not_digits)
 {
     static const char *const sent[] = {"",
                                        "abc",
@@ -118,7 +118,7 @@ START_TEST(takes_anything_but_digits_for_no_cursor)
 }
 END_TEST
 
-START_TEST(reads_no_further_than_it_may)
+START_TEST(reads_no_byte_beyond_the_length)
 {
     char *sent = unit_copy("5000", 4);
 
@@ -129,8 +129,8 @@ START_TEST(reads_no_further_than_it_may)
 }
 END_TEST
 
-UNIT_MAIN(cursor, reads_digits_up_to_what_a_browser_counts_to, counts_intervals_from_the_epoch,
+UNIT_MAIN(cursor, accepts_numbers_that_a_browser_can_count_to, counts_intervals_from_the_epoch,
           is_never_negative, answers_the_current_interval_to_a_client_behind_it,
-          goes_ahead_of_a_client_that_is_level_or_ahead, jumps_from_one_second_to_an_hour,
-          jumps_at_least_one_interval, takes_anything_but_digits_for_no_cursor,
-          reads_no_further_than_it_may)
+          passes_a_client_that_is_level_or_ahead, jumps_from_one_second_to_an_hour,
+          jumps_at_least_one_interval, ignores_cursors_that_are_not_digits,
+          reads_no_byte_beyond_the_length)

@@ -1,4 +1,4 @@
-/* expiry.c: which lifetimes are accepted. */
+/* expiry.c: which TTLs are accepted, and when they end. */
 #include "protocol/expiry.h"
 
 #include "unit.h"

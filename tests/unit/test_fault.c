@@ -1,4 +1,4 @@
-/* Injected faults without a server: whom they meet, how long they wait, what they do to a body. */
+/* fault.c: which requests meet a fault, how long they wait, and how a body changes. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/utf8.h"
@@ -18,7 +18,7 @@ START_TEST(meets_requests_of_its_method_in_any_case)
 }
 END_TEST
 
-START_TEST(meets_every_method_where_none_is_given)
+START_TEST(meets_every_method_if_none_is_given)
 {
     struct fault fault = {.probability = 1};
 
@@ -95,7 +95,7 @@ START_TEST(cuts_a_body_to_its_bytes)
 }
 END_TEST
 
-START_TEST(leaves_a_body_alone_that_nothing_is_to_happen_to)
+START_TEST(does_not_change_a_body_without_a_reason)
 {
     struct mangle mangle = {.bytes = -1};
     struct buf body = {0};
@@ -107,7 +107,7 @@ START_TEST(leaves_a_body_alone_that_nothing_is_to_happen_to)
     ck_assert(!mangle_is_any(&mangle));
     buf_close(&body);
     mangle.corrupt = true;
-    mangle_body(&mangle, &body); /* an empty one */
+    mangle_body(&mangle, &body); /* an empty body */
     ck_assert_int_eq(body.len, 0);
 }
 END_TEST
@@ -122,7 +122,7 @@ static size_t count_changed(const struct buf *body, const struct buf *before)
     return changed;
 }
 
-START_TEST(changes_about_three_of_a_hundred_bytes)
+START_TEST(changes_about_three_percent_of_the_bytes)
 {
     static const char *const texts[] = {"0123456789", "XYZ", "\xC3\xA9\xE2\x82\xAC",
                                         "\xFF\x80\xC0x"};
@@ -155,7 +155,7 @@ START_TEST(makes_json_unparseable_each_time)
         for (int round = 0; round < 2000; round++) {
             fill(&body, texts[i], 1);
             mangle_body(&mangle, &body);
-            unit_check(utf8_is_valid(body.data, body.len), "%s is no UTF-8", texts[i]);
+            unit_check(utf8_is_valid(body.data, body.len), "%s is not UTF-8", texts[i]);
             unit_check(json_precheck(body.data, body.len) || !json_is_valid(body.data, body.len),
                        "%s became valid", texts[i]);
         }
@@ -163,10 +163,9 @@ START_TEST(makes_json_unparseable_each_time)
 }
 END_TEST
 
-START_TEST(keeps_utf8_what_was_utf8_and_changes_it)
+START_TEST(changes_utf8_into_other_valid_utf8)
 {
-    /* the ends of every form, where one bit more would be another length, overlong or a surrogate
-     */
+    /* the limits of each form: beyond them is another length, an overlong form or a surrogate */
     static const char *const texts[] = {
         "a",
         "X",
@@ -190,14 +189,14 @@ START_TEST(keeps_utf8_what_was_utf8_and_changes_it)
             size_t last, times = 1 + (size_t)round % 100;
 
             fill(&body, texts[i], times);
-            /* within the last character: what is before it stays text */
+            /* truncated within the last character; the rest must remain text */
             mangle.bytes = (int64_t)(body.len - (strlen(texts[i]) > 1 && times > 1 ? 1 : 0));
             fill(&before, texts[i], times);
             before.len = (size_t)mangle.bytes;
             mangle_body(&mangle, &body);
             ck_assert_int_eq(body.len, before.len);
             last = utf8_incomplete_tail(body.data, body.len);
-            unit_check(utf8_is_valid(body.data, body.len - last), "%s is no UTF-8",
+            unit_check(utf8_is_valid(body.data, body.len - last), "%s is not UTF-8",
                        unit_show(body.data, body.len));
             unit_check(count_changed(&body, &before) > 0, "%s is what it was",
                        unit_show(body.data, body.len));
@@ -207,8 +206,8 @@ START_TEST(keeps_utf8_what_was_utf8_and_changes_it)
 }
 END_TEST
 
-UNIT_MAIN(fault, meets_requests_of_its_method_in_any_case, meets_every_method_where_none_is_given,
+UNIT_MAIN(fault, meets_requests_of_its_method_in_any_case, meets_every_method_if_none_is_given,
           meets_as_many_as_its_probability_says, waits_as_long_as_delay_and_jitter_say,
-          cuts_a_body_to_its_bytes, leaves_a_body_alone_that_nothing_is_to_happen_to,
-          changes_about_three_of_a_hundred_bytes, makes_json_unparseable_each_time,
-          keeps_utf8_what_was_utf8_and_changes_it)
+          cuts_a_body_to_its_bytes, does_not_change_a_body_without_a_reason,
+          changes_about_three_percent_of_the_bytes, makes_json_unparseable_each_time,
+          changes_utf8_into_other_valid_utf8)

@@ -1,4 +1,4 @@
-/* http_type.c: what is a content type, which kind, and which are the same. */
+/* http_type.c: which texts are valid types, their kinds, and which types match. */
 #include "protocol/http_type.h"
 
 #include "unit.h"
@@ -30,7 +30,7 @@ START_TEST(accepts_types_with_and_without_parameters)
 }
 END_TEST
 
-START_TEST(rejects_what_is_no_type)
+START_TEST(rejects_malformed_types)
 {
     static const char *const types[] = {
         "",
@@ -65,7 +65,7 @@ START_TEST(rejects_what_is_no_type)
 }
 END_TEST
 
-START_TEST(takes_every_token_character_and_no_other)
+START_TEST(accepts_token_characters_only)
 {
     static const char token[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                                 "!#$%&'*+-.^_`|~";
@@ -79,7 +79,7 @@ START_TEST(takes_every_token_character_and_no_other)
 }
 END_TEST
 
-START_TEST(lets_no_control_character_through)
+START_TEST(rejects_control_characters)
 {
     static const char *const around[] = {
         "te%cxt/plain",      "text/pl%cain",      "text/plain%c",         "text/plain;%ca=b",
@@ -155,6 +155,6 @@ START_TEST(compares_essences_only)
 }
 END_TEST
 
-UNIT_MAIN(http_type, accepts_types_with_and_without_parameters, rejects_what_is_no_type,
-          takes_every_token_character_and_no_other, lets_no_control_character_through,
+UNIT_MAIN(http_type, accepts_types_with_and_without_parameters, rejects_malformed_types,
+          accepts_token_characters_only, rejects_control_characters,
           tells_json_text_and_binary_apart, compares_essences_only)

@@ -1,4 +1,4 @@
-/* json.c: what is refused before SQLite sees it, and how a body is cut into messages. */
+/* json.c: which texts are refused, and how a body is split into messages. */
 #include "protocol/json.h"
 
 #include "unit.h"
@@ -12,7 +12,7 @@ static const char *precheck(const char *text, size_t len)
     return reason;
 }
 
-START_TEST(passes_what_json_may_hold)
+START_TEST(accepts_everything_that_json_may_contain)
 {
     static const char *const cases[] = {
         "null",
@@ -20,11 +20,11 @@ START_TEST(passes_what_json_may_hold)
         "{\"a\":[1,2,{\"b\":\"c\"}]}",
         "  [1]\r\n\t",
         "\"gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x98\x80\"",
-        "\"\\u0000\"",      /* an escaped NUL is a character like any other */
-        "\"\\ud800\"",      /* so is an escaped half of a pair: RFC 8259 section 8.2 */
+        "\"\\u0000\"",      /* an escaped NUL is an ordinary character */
+        "\"\\ud800\"",      /* so is an escaped lone surrogate: RFC 8259 section 8.2 */
         "\"\xEF\xBB\xBF\"", /* U+FEFF inside a string */
         "\"[[[[ not brackets ]]]] {\"",
-        "", /* json_valid() says no to these three */
+        "", /* json_is_valid() refuses these three */
         "}]]",
         "{\"a\":",
     };
@@ -67,7 +67,7 @@ START_TEST(refuses_nul_bytes_byte_order_marks_and_bad_utf_8)
 }
 END_TEST
 
-/* depth times open, middle, depth times close */
+/* Prechecks open × depth, middle, close × depth. */
 static const char *precheck_nested(int depth, const char *open, const char *middle,
                                    const char *close)
 {
@@ -82,11 +82,11 @@ static const char *precheck_nested(int depth, const char *open, const char *midd
     return precheck(text, len);
 }
 
-START_TEST(bounds_the_depth_exactly)
+START_TEST(limits_the_depth_exactly)
 {
     static const struct {
         const char *open, *close;
-        bool more; /* opens one more on the way in, for a moment */
+        bool more; /* it opens and closes another level before the innermost */
     } cases[] = {{"[", "]", false},
                  {"{\"a\":", "}", false},
                  {" [ ", " ] ", false},
@@ -104,7 +104,7 @@ START_TEST(bounds_the_depth_exactly)
 }
 END_TEST
 
-START_TEST(counts_no_brackets_inside_strings)
+START_TEST(ignores_brackets_inside_strings)
 {
     static char text[4000];
 
@@ -112,12 +112,12 @@ START_TEST(counts_no_brackets_inside_strings)
     text[0] = '"';
     text[sizeof text - 1] = '"';
     ck_assert_ptr_null(precheck(text, sizeof text));
-    /* an escaped quote does not end the string, at any place relative to a word of eight bytes */
+    /* an escaped quote does not end the string, wherever it is in a word of eight bytes */
     for (size_t i = 1; i < 40; i++) {
         text[i] = '\\';
         text[i + 1] = '"';
         ck_assert_msg(!precheck(text, sizeof text), "escaped quote at %zu", i);
-        /* but an escaped backslash lets the quote behind it end it */
+        /* but the quote after an escaped backslash does */
         text[i + 1] = '\\';
         text[i + 2] = '"';
         ck_assert_msg(precheck(text, sizeof text), "escaped backslash at %zu", i);
@@ -126,7 +126,7 @@ START_TEST(counts_no_brackets_inside_strings)
 }
 END_TEST
 
-START_TEST(counts_side_by_side_not_as_depth)
+START_TEST(does_not_count_siblings_as_depth)
 {
     static char text[60000];
     size_t len = 0;
@@ -139,7 +139,7 @@ START_TEST(counts_side_by_side_not_as_depth)
 }
 END_TEST
 
-/* Cuts text and joins the messages with bars: "1|2|3". */
+/* Splits text, and joins the messages with bars: "1|2|3". */
 static const char *split_joined(const char *text, size_t len)
 {
     static char joined[1000];
@@ -153,13 +153,13 @@ static const char *split_joined(const char *text, size_t len)
     while (json_split_next(&split, &message, &message_len))
         used += (size_t)snprintf(joined + used, sizeof joined - used, "%s%.*s", used ? "|" : "",
                                  (int)message_len, message);
-    /* there is no more after the end */
+    /* the end remains the end */
     ck_assert(!json_split_next(&split, &message, &message_len));
     free(copy);
     return joined;
 }
 
-START_TEST(cuts_bodies_into_messages)
+START_TEST(splits_bodies_into_messages)
 {
     static const struct {
         const char *text, *messages;
@@ -177,15 +177,15 @@ START_TEST(cuts_bodies_into_messages)
         {"[1]", "1"},
         {"[null,true,false]", "null|true|false"},
         {"[{\"event\": \"a\"}, {\"event\": \"b\"}]", "{\"event\": \"a\"}|{\"event\": \"b\"}"},
-        /* by exactly one level */
+        /* by one level only */
         {"[[1,2], [3,4]]", "[1,2]|[3,4]"},
         {"[[[1,2,3]]]", "[[1,2,3]]"},
         {"[[],{}]", "[]|{}"},
         {"[[]]", "[]"},
-        /* bytes stay as they are */
+        /* bytes do not change */
         {"[1.0,1e400,-0,12345678901234567890123]", "1.0|1e400|-0|12345678901234567890123"},
         {"[{ \"a\" : [ 1 , 2 ] } ]", "{ \"a\" : [ 1 , 2 ] }"},
-        /* strings hide what they hold */
+        /* brackets and commas in strings do not count */
         {"[\"a,b\",\"c]d\",\"e[f\",\"}\"]", "\"a,b\"|\"c]d\"|\"e[f\"|\"}\""},
         {"[\"\\\"\",\"\\\\\",\"\\\\\\\"],\"]", "\"\\\"\"|\"\\\\\"|\"\\\\\\\"],\""},
         {"[\"a string longer than one word, and then some\",2]",
@@ -220,7 +220,7 @@ START_TEST(finds_no_message_in_an_empty_text)
 }
 END_TEST
 
-START_TEST(says_whether_the_body_was_an_array)
+START_TEST(reports_whether_the_body_was_an_array)
 {
     struct json_split split;
 
@@ -233,7 +233,7 @@ START_TEST(says_whether_the_body_was_an_array)
 }
 END_TEST
 
-/* Appends white space, at times none. */
+/* Appends white space, or nothing. */
 static size_t put_space(char *text, uint32_t *random)
 {
     size_t len = unit_random(random) % 4 == 0 ? unit_random(random) % 4 : 0;
@@ -243,7 +243,7 @@ static size_t put_space(char *text, uint32_t *random)
     return len;
 }
 
-/* Appends a value made at random, nested at most depth deep. */
+/* Appends a random value, nested at most depth levels deep. */
 static size_t put_value(char *text, uint32_t *random, int depth)
 {
     static const char *const simple[] = {"0",
@@ -277,7 +277,7 @@ static size_t put_value(char *text, uint32_t *random, int depth)
     return len;
 }
 
-START_TEST(cuts_any_array_where_it_was_joined)
+START_TEST(splits_any_array_where_it_was_joined)
 {
     static char text[100000], element[12][8000];
     uint32_t random = 17;
@@ -314,7 +314,7 @@ START_TEST(cuts_any_array_where_it_was_joined)
 }
 END_TEST
 
-/* Whatever the bytes: messages lie inside, one behind the other, and there is an end to them. */
+/* For any bytes: the messages lie inside the text, one after the other, and they end. */
 static void assert_survives(const char *text, size_t len)
 {
     char *copy = unit_copy(text, len);
@@ -333,7 +333,7 @@ static void assert_survives(const char *text, size_t len)
     free(copy);
 }
 
-START_TEST(survives_garbage)
+START_TEST(stays_within_any_bytes)
 {
     static const char alphabet[] = "[[[]]]{}{},,,:\"\"\"\\\\ \n0a\xC3\xA9\xFF\0";
     uint32_t random = 23;
@@ -352,7 +352,7 @@ START_TEST(survives_garbage)
 }
 END_TEST
 
-START_TEST(survives_valid_bodies_cut_off_and_damaged)
+START_TEST(stays_within_truncated_and_damaged_bodies)
 {
     static const char good[] =
         " [ {\"a\":\"\\\"],\\\\\"} , [1,[2,3],\"x\"] ,\"longer than a word\\n\","
@@ -373,9 +373,9 @@ START_TEST(survives_valid_bodies_cut_off_and_damaged)
 }
 END_TEST
 
-UNIT_MAIN(json, passes_what_json_may_hold, refuses_nul_bytes_byte_order_marks_and_bad_utf_8,
-          bounds_the_depth_exactly, counts_no_brackets_inside_strings,
-          counts_side_by_side_not_as_depth, cuts_bodies_into_messages,
-          finds_no_message_in_an_empty_text, says_whether_the_body_was_an_array,
-          cuts_any_array_where_it_was_joined, survives_garbage,
-          survives_valid_bodies_cut_off_and_damaged)
+UNIT_MAIN(json, accepts_everything_that_json_may_contain,
+          refuses_nul_bytes_byte_order_marks_and_bad_utf_8, limits_the_depth_exactly,
+          ignores_brackets_inside_strings, does_not_count_siblings_as_depth,
+          splits_bodies_into_messages, finds_no_message_in_an_empty_text,
+          reports_whether_the_body_was_an_array, splits_any_array_where_it_was_joined,
+          stays_within_any_bytes, stays_within_truncated_and_damaged_bodies)

@@ -1,6 +1,7 @@
 /*
- * The JSON validator against SQLite's json_valid(), which follows the same grammar: on texts made
- * by a grammar of our own, and on those texts with bytes changed, they must agree.
+ * The JSON validator and SQLite's json_valid() follow the same grammar, so they must agree: on
+ * texts that a generator makes from the grammar, on those texts with some bytes changed, and on all
+ * short texts of a few characters.
  */
 #include <sqlite3.h>
 
@@ -66,7 +67,7 @@ static void add_value(struct buf *buf, uint32_t *seed, int depth)
     buf_addc(buf, kind < 5 ? ']' : '}');
 }
 
-START_TEST(agrees_on_texts_made_by_the_grammar)
+START_TEST(agrees_on_generated_texts)
 {
     struct buf buf = {0};
     uint32_t seed = 7;
@@ -83,7 +84,7 @@ START_TEST(agrees_on_texts_made_by_the_grammar)
 }
 END_TEST
 
-START_TEST(agrees_on_texts_with_bytes_changed)
+START_TEST(agrees_on_damaged_texts)
 {
     static const char bytes[] = "[]{},:\"\\ \t\n0123456789-+.eEtrufalsn/x\x01'";
     struct buf buf = {0};
@@ -98,7 +99,7 @@ START_TEST(agrees_on_texts_with_bytes_changed)
         for (unsigned changes = 1 + unit_random(&seed) % 3; changes > 0; changes--)
             buf.data[unit_random(&seed) % buf.len] = bytes[unit_random(&seed) % (sizeof bytes - 1)];
         buf.len -= unit_random(&seed) % 4 == 0;
-        text = unit_copy(buf.data, buf.len); /* of its exact size */
+        text = unit_copy(buf.data, buf.len); /* in a block of its exact size */
         compare(text, buf.len);
         free(text);
     }
@@ -131,7 +132,7 @@ START_TEST(agrees_on_every_short_text)
 }
 END_TEST
 
-START_TEST(stops_at_its_depth)
+START_TEST(refuses_texts_that_are_too_deep)
 {
     char text[2 * JSON_DEPTH_MAX + 2];
 
@@ -146,5 +147,5 @@ START_TEST(stops_at_its_depth)
 }
 END_TEST
 
-UNIT_MAIN(json_oracle, agrees_on_texts_made_by_the_grammar, agrees_on_texts_with_bytes_changed,
-          agrees_on_every_short_text, stops_at_its_depth)
+UNIT_MAIN(json_oracle, agrees_on_generated_texts, agrees_on_damaged_texts,
+          agrees_on_every_short_text, refuses_texts_that_are_too_deep)

@@ -3,7 +3,7 @@
 #include "protocol/json_state.h"
 #include "unit.h"
 
-/* The message as readers get it, with OFF for the offset; static. NULL: it is left alone. */
+/* The message as readers get it, with OFF as the offset; static. NULL: it is not changed. */
 static const char *enrich(const char *text, size_t len)
 {
     static char out[4096];
@@ -31,30 +31,30 @@ START_TEST(adds_an_offset_to_messages_of_the_state_protocol)
          "\"offset\":\"OFF\"}}"},
         {"{\"headers\":{\"control\":\"reset\"}}",
          "{\"headers\":{\"control\":\"reset\",\"offset\":\"OFF\"}}"},
-        /* any string will do */
+        /* operation and control may be any string */
         {"{\"headers\":{\"operation\":\"\"}}",
          "{\"headers\":{\"operation\":\"\",\"offset\":\"OFF\"}}"},
         {"{\"headers\":{\"operation\":7,\"control\":\"x\"}}",
          "{\"headers\":{\"operation\":7,\"control\":\"x\",\"offset\":\"OFF\"}}"},
-        /* an offset that is there gives way, whatever it is */
+        /* an existing offset is replaced, whatever its value is */
         {"{\"headers\":{\"offset\":\"old\",\"operation\":\"update\"},\"key\":1}",
          "{\"headers\":{\"offset\":\"OFF\",\"operation\":\"update\"},\"key\":1}"},
         {"{\"headers\":{\"operation\":\"x\",\"offset\" : {\"a\":[1,\"}\"]} }}",
          "{\"headers\":{\"operation\":\"x\",\"offset\" : \"OFF\" }}"},
         {"{\"headers\":{\"operation\":\"x\",\"o\\u0066fset\":null}}",
          "{\"headers\":{\"operation\":\"x\",\"o\\u0066fset\":\"OFF\"}}"},
-        /* white space stays */
+        /* white space is kept */
         {"{ \"headers\" :\n{\t\"operation\" : \"insert\"\r\n} }",
          "{ \"headers\" :\n{\t\"operation\" : \"insert\",\"offset\":\"OFF\"\r\n} }"},
         /* names may be escaped */
         {"{\"\\u0068eaders\":{\"\\u006fperatio\\u006E\":\"x\"}}",
          "{\"\\u0068eaders\":{\"\\u006fperatio\\u006E\":\"x\",\"offset\":\"OFF\"}}"},
-        /* of names that come twice, the last one counts */
+        /* if a name occurs twice, the last one counts */
         {"{\"headers\":{\"a\":1},\"headers\":{\"operation\":\"x\"}}",
          "{\"headers\":{\"a\":1},\"headers\":{\"operation\":\"x\",\"offset\":\"OFF\"}}"},
         {"{\"headers\":{\"operation\":1,\"operation\":\"x\",\"offset\":1,\"offset\":2}}",
          "{\"headers\":{\"operation\":1,\"operation\":\"x\",\"offset\":1,\"offset\":\"OFF\"}}"},
-        /* strings are no structure */
+        /* the content of strings does not count */
         {"{\"v\":\"\\\\\\\"},{\\\"headers\\\":{\",\"headers\":{\"a\":\"}\",\"operation\":\"\\\"}\"}"
          "}",
          "{\"v\":\"\\\\\\\"},{\\\"headers\\\":{\",\"headers\":{\"a\":\"}\",\"operation\":\"\\\"}\","
@@ -75,7 +75,7 @@ START_TEST(adds_an_offset_to_messages_of_the_state_protocol)
 }
 END_TEST
 
-START_TEST(leaves_every_other_message_alone)
+START_TEST(does_not_change_other_messages)
 {
     static const char *const cases[] = {
         "1",
@@ -115,8 +115,8 @@ START_TEST(leaves_every_other_message_alone)
 }
 END_TEST
 
-/* Texts that no stream holds: nothing outside is read, and the loops end. */
-START_TEST(stays_inside_whatever_it_is_given)
+/* Invalid texts, which no stream contains: no byte outside is read, and the loops end. */
+START_TEST(stays_within_any_bytes)
 {
     static const char whole[] = "{\"a\":[\"\\\"\"],\"h\\u0065aders\":{\"offset\":{\"x\":\"}\"},"
                                 "\"operation\":\"x\"} , \"headers\":{\"control\":\"y\"}}";
@@ -149,4 +149,4 @@ START_TEST(stays_inside_whatever_it_is_given)
 END_TEST
 
 UNIT_MAIN(json_state, adds_an_offset_to_messages_of_the_state_protocol,
-          leaves_every_other_message_alone, stays_inside_whatever_it_is_given)
+          does_not_change_other_messages, stays_within_any_bytes)

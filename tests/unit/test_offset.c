@@ -1,4 +1,4 @@
-/* offset.c: one form, no other, and its order as text is its order as a number. */
+/* offset.c: only one form is accepted, and its order as text is its order as a number. */
 #include "protocol/offset.h"
 
 #include "unit.h"
@@ -68,9 +68,9 @@ START_TEST(refuses_every_other_form)
         "0000000000000000",
         "0000000000000000_",
         "_0000000000000000",
-        "0000000000000000_000000000000000",   /* one short: would sort differently */
-        "0000000000000000_00000000000000000", /* one long */
-        "000000000000000_00000000000000000",  /* the mark one place off */
+        "0000000000000000_000000000000000",   /* a digit too few: would sort differently */
+        "0000000000000000_00000000000000000", /* a digit too many */
+        "000000000000000_00000000000000000",  /* the '_' is at another place */
         "00000000000000000_000000000000000",
         "0000000000000000-0000000000000123",
         "0000000000000000 0000000000000123",
@@ -117,7 +117,7 @@ START_TEST(reads_back_what_it_writes_in_the_same_order)
 
     offset_format(0, before);
     ck_assert_str_eq(before, "0000000000000000_0000000000000000");
-    /* ever larger, over all numbers of digits */
+    /* increasing, over all numbers of digits */
     for (int64_t position = 1; position <= OFFSET_POSITION_MAX; position += 1 + position / 3) {
         offset_format(position, text);
         ck_assert_int_eq(offset_parse(text, strlen(text), &at), OFFSET_POSITION);

@@ -1,4 +1,4 @@
-/* path.c: equal URLs become one name, different ones stay two, and the dangerous ones none. */
+/* path.c: equivalent URLs get one name, different ones get two, and dangerous ones are refused. */
 #include "protocol/path.h"
 
 #include "base/arena.h"
@@ -14,7 +14,7 @@ START_TEST(splits_request_targets)
         {"/a/b?x=y", "/a/b", "x=y"},
         {"/a?", "/a", ""},
         {"/a?x=?&y=/", "/a", "x=?&y=/"},
-        {"//x//y", "//x//y", ""}, /* no host there: RFC 9112 section 3.2.1 */
+        {"//x//y", "//x//y", ""}, /* x is not a host: RFC 9112 section 3.2.1 */
         {"//x/y?z", "//x/y", "z"},
         {"/http://a/b", "/http://a/b", ""},
         {"/a?http://b/c", "/a", "http://b/c"},
@@ -45,7 +45,7 @@ START_TEST(splits_request_targets)
 }
 END_TEST
 
-START_TEST(finds_no_path_where_there_is_none)
+START_TEST(refuses_targets_without_a_path)
 {
     static const char *const cases[] = {
         "",        "*",           "a/b",       "?x=/",         "host:443",   "http://host",
@@ -61,7 +61,7 @@ START_TEST(finds_no_path_where_there_is_none)
 }
 END_TEST
 
-/* The normal form of a copy without a NUL behind it; NULL when refused, for a stated reason. */
+/* The normal form of a copy without a final NUL; NULL if it is refused with a reason. */
 static char *normalize(struct arena *arena, const char *path, size_t len)
 {
     char *copy = unit_copy(path, len), *normal;
@@ -74,7 +74,7 @@ static char *normalize(struct arena *arena, const char *path, size_t len)
     return normal;
 }
 
-START_TEST(normalises_what_rfc_3986_calls_equal)
+START_TEST(normalises_what_rfc_3986_calls_equivalent)
 {
     static const struct {
         const char *path, *normal;
@@ -87,7 +87,7 @@ START_TEST(normalises_what_rfc_3986_calls_equal)
         {"/%7E", "/~"},
         {"/%7e", "/~"},
         {"/~", "/~"},
-        /* of any other it stays, with large digits */
+        /* any other %XX remains, with upper-case digits */
         {"/a%2fb", "/a%2Fb"},
         {"/a%2Fb", "/a%2Fb"},
         {"/%3a%40%3f%23%25", "/%3A%40%3F%23%25"},
@@ -99,14 +99,14 @@ START_TEST(normalises_what_rfc_3986_calls_equal)
         /* decoded once, not twice */
         {"/%2541", "/%2541"},
         {"/%252e%252e/", "/%252e%252e/"},
-        /* nothing else is touched */
+        /* nothing else changes */
         {"//x//y", "//x//y"},
         {"/a/", "/a/"},
         {"/A/a", "/A/a"},
         {"/a:b@c!d$e&f'g(h)i*j+k,l;m=n", "/a:b@c!d$e&f'g(h)i*j+k,l;m=n"},
         {"/a[1]", "/a[1]"},
         {"/+", "/+"},
-        /* dots that are no dot segments */
+        /* dots that are not dot segments */
         {"/...", "/..."},
         {"/.a", "/.a"},
         {"/a.", "/a."},
@@ -115,7 +115,7 @@ START_TEST(normalises_what_rfc_3986_calls_equal)
         {"/%2e%2e%2e", "/..."},
         {"/a%2f..%2fb", "/a%2F..%2Fb"},
         {"/..%2f", "/..%2F"},
-        /* the root's relative names are paths as well */
+        /* names relative to the root are paths, too */
         {"events/abc", "events/abc"},
         {"", ""},
     };
@@ -163,7 +163,7 @@ END_TEST
 
 #define UNRESERVED "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
-START_TEST(takes_each_byte_raw_or_encoded_as_the_rfc_says)
+START_TEST(accepts_each_byte_raw_or_encoded_as_the_rfc_says)
 {
     struct arena *arena = arena_new();
 
@@ -203,7 +203,7 @@ START_TEST(refuses_a_fragment)
 }
 END_TEST
 
-START_TEST(gives_the_normal_form_of_any_normal_form_unchanged)
+START_TEST(does_not_change_a_normal_form)
 {
     static const char alphabet[] = "//..%%%2eE4152fFaZ~+[\x80 \0";
     struct arena *arena = arena_new();
@@ -227,7 +227,7 @@ START_TEST(gives_the_normal_form_of_any_normal_form_unchanged)
 }
 END_TEST
 
-UNIT_MAIN(path, splits_request_targets, finds_no_path_where_there_is_none,
-          normalises_what_rfc_3986_calls_equal, refuses_dot_segments_however_they_are_written,
-          refuses_malformed_percent_encodings, takes_each_byte_raw_or_encoded_as_the_rfc_says,
-          refuses_a_fragment, gives_the_normal_form_of_any_normal_form_unchanged)
+UNIT_MAIN(path, splits_request_targets, refuses_targets_without_a_path,
+          normalises_what_rfc_3986_calls_equivalent, refuses_dot_segments_however_they_are_written,
+          refuses_malformed_percent_encodings, accepts_each_byte_raw_or_encoded_as_the_rfc_says,
+          refuses_a_fragment, does_not_change_a_normal_form)

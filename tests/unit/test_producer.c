@@ -1,4 +1,4 @@
-/* producer.c: the headers, and the decision table line by line. */
+/* producer.c: the headers, and the decision table, row by row. */
 #include "protocol/producer.h"
 
 #include "unit.h"
@@ -117,7 +117,7 @@ START_TEST(judges_by_the_table)
         int64_t state_epoch, last_seq;
         enum producer_verdict verdict;
     } cases[] = {
-        /* nothing is known of the producer; leftovers in the state do not count */
+        /* no state; its other members do not count then */
         {0, 0, false, 0, 0, PRODUCER_ACCEPT},
         {5, 0, false, 9, 9, PRODUCER_ACCEPT},
         {0, 1, false, 0, 0, PRODUCER_GAP},
@@ -127,18 +127,18 @@ START_TEST(judges_by_the_table)
         {4, 3, true, 5, 3, PRODUCER_STALE_EPOCH},
         {4, 4, true, 5, 3, PRODUCER_STALE_EPOCH},
         {4, 99, true, 5, 3, PRODUCER_STALE_EPOCH},
-        /* a newer one begins at 0 */
+        /* a newer epoch begins at 0 */
         {6, 0, true, 5, 3, PRODUCER_ACCEPT},
         {99, 0, true, 5, 3, PRODUCER_ACCEPT},
         {6, 1, true, 5, 3, PRODUCER_BAD_EPOCH_START},
         {6, 4, true, 5, 3, PRODUCER_BAD_EPOCH_START},
-        /* the same one */
+        /* the same epoch */
         {5, 0, true, 5, 3, PRODUCER_DUPLICATE},
         {5, 3, true, 5, 3, PRODUCER_DUPLICATE},
         {5, 4, true, 5, 3, PRODUCER_ACCEPT},
         {5, 5, true, 5, 3, PRODUCER_GAP},
         {5, PRODUCER_NUMBER_MAX, true, 5, 3, PRODUCER_GAP},
-        /* at the ends */
+        /* the largest numbers */
         {0, 0, true, 0, 0, PRODUCER_DUPLICATE},
         {0, 1, true, 0, 0, PRODUCER_ACCEPT},
         {5, PRODUCER_NUMBER_MAX, true, 5, PRODUCER_NUMBER_MAX - 1, PRODUCER_ACCEPT},
@@ -166,7 +166,7 @@ START_TEST(accepts_each_request_once_in_any_order_of_retries)
     for (int n = 0; n < 20000; n++) {
         int64_t epoch = unit_random(&random) % 4, seq = unit_random(&random) % 6;
 
-        if (epoch == 3 && n < 15000) /* the last epoch comes late, so that all have their time */
+        if (epoch == 3 && n < 15000) /* the last epoch begins late, so that each has its turn */
             continue;
         if (judge(epoch, seq, state.exists, state.epoch, state.last_seq) != PRODUCER_ACCEPT)
             continue;
@@ -177,7 +177,8 @@ START_TEST(accepts_each_request_once_in_any_order_of_retries)
         for (int seq = 0; seq < 6; seq++)
             ck_assert_msg(accepted[epoch][seq] <= 1, "epoch %d seq %d: %d times", epoch, seq,
                           accepted[epoch][seq]);
-    for (int seq = 0; seq < 6; seq++) /* nobody fences the last epoch: all of it gets through */
+    for (int seq = 0; seq < 6;
+         seq++) /* the last epoch is not fenced off, so all its requests are accepted */
         ck_assert_msg(accepted[3][seq] == 1, "seq %d of the last epoch", seq);
 }
 END_TEST

@@ -1,4 +1,4 @@
-/* sse.c: frames to the byte, and read back as a browser would read them. */
+/* sse.c: the exact bytes of frames, and the same frames as a browser reads them. */
 #include "protocol/sse.h"
 
 #include <inttypes.h>
@@ -38,7 +38,7 @@ START_TEST(frames_text_line_by_line)
         {"gr\xC3\xBC\xC3\x9F", "data:gr\xC3\xBC\xC3\x9F\n"},
         {"\xC3\n\xA9", "data:\xEF\xBF\xBD\ndata:\xEF\xBF\xBD\n"},
         {"a\xFFz\nb", "data:a\xEF\xBF\xBDz\ndata:b\n"},
-        {"\xE2\x80\xA8", "data:\xE2\x80\xA8\n"}, /* LINE SEPARATOR ends no line in SSE */
+        {"\xE2\x80\xA8", "data:\xE2\x80\xA8\n"}, /* LINE SEPARATOR is not a line break in SSE */
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -98,7 +98,7 @@ START_TEST(writes_base64_on_one_line)
 }
 END_TEST
 
-/* Decodes by counting in the alphabet, nothing like the encoder. */
+/* Decodes by positions in the alphabet, in a different way from the encoder. */
 static size_t decode_base64(const char *text, size_t len, char *to)
 {
     static const char alphabet[] =
@@ -193,7 +193,7 @@ START_TEST(gives_the_last_event_its_id)
 }
 END_TEST
 
-START_TEST(keeps_alive_with_a_comment)
+START_TEST(sends_a_comment_as_a_keep_alive)
 {
     struct buf buf = {0};
 
@@ -203,15 +203,15 @@ START_TEST(keeps_alive_with_a_comment)
 }
 END_TEST
 
-/* What a reader of HTML 9.2.6 makes of a stream. */
+/* An event as a reader according to HTML 9.2.6 gets it. */
 struct event {
     char type[40];
     char data[400];
     size_t len;
-    char id[40]; /* what the reader would come back with after it */
+    char id[40]; /* the Last-Event-ID after this event */
 };
 
-/* Reads the events of a stream; answers how many there were. */
+/* Reads the events of a stream; returns their number. */
 static size_t read_events(const char *at, size_t len, struct event *event, size_t most)
 {
     const char *end = at + len;
@@ -224,7 +224,7 @@ static size_t read_events(const char *at, size_t len, struct event *event, size_
         while (stop < end && *stop != '\n' && *stop != '\r')
             stop++;
         unit_check(stop < end, "the stream ends inside a line");
-        if (stop == at) { /* an empty line hands the event over, if it has data */
+        if (stop == at) { /* an empty line dispatches the event, if it has data */
             if (event[count].len > 0) {
                 event[count].len--; /* the last line feed is not part of the data */
                 unit_check(++count < most, "too many events");
@@ -252,7 +252,7 @@ static size_t read_events(const char *at, size_t len, struct event *event, size_
     return count;
 }
 
-START_TEST(lets_no_payload_end_or_forge_an_event)
+START_TEST(no_payload_ends_or_forges_an_event)
 {
     static const char *const piece[] = {"\n",      "\r",   "\r\n",           "\n\n",
                                         " ",       "a",    "data: ",         ":",
@@ -283,7 +283,7 @@ START_TEST(lets_no_payload_end_or_forge_an_event)
         unit_check(strcmp(event[0].id, "0000000000000000_0000000000000001") == 0 &&
                        strcmp(event[1].id, "0000000000000000_0000000000000002") == 0,
                    "%s and %s", event[0].id, event[1].id);
-        /* the data is the payload, with every line break as LF, and valid UTF-8 in text */
+        /* the data are the payload, with LF for each line break, and in text valid UTF-8 */
         if (encoding == SSE_TEXT)
             utf8_add_lossy(&whole, copy, len);
         else
@@ -303,7 +303,7 @@ START_TEST(lets_no_payload_end_or_forge_an_event)
 }
 END_TEST
 
-START_TEST(frames_an_empty_payload_without_an_address)
+START_TEST(frames_an_empty_payload_at_null)
 {
     for (enum sse_encoding encoding = SSE_TEXT; encoding <= SSE_BASE64; encoding++) {
         struct buf buf = {0};
@@ -326,7 +326,7 @@ START_TEST(keeps_nul_bytes_in_text)
 }
 END_TEST
 
-START_TEST(adds_behind_what_is_there)
+START_TEST(appends_to_what_the_buffer_contains)
 {
     struct buf buf = {0};
 
@@ -339,6 +339,6 @@ END_TEST
 
 UNIT_MAIN(sse, frames_text_line_by_line, frames_json_with_line_breaks_between_its_tokens,
           writes_base64_on_one_line, writes_base64_that_decodes_to_every_byte,
-          writes_control_events, gives_the_last_event_its_id, keeps_alive_with_a_comment,
-          lets_no_payload_end_or_forge_an_event, frames_an_empty_payload_without_an_address,
-          keeps_nul_bytes_in_text, adds_behind_what_is_there)
+          writes_control_events, gives_the_last_event_its_id, sends_a_comment_as_a_keep_alive,
+          no_payload_ends_or_forges_an_event, frames_an_empty_payload_at_null,
+          keeps_nul_bytes_in_text, appends_to_what_the_buffer_contains)
