@@ -18,7 +18,7 @@
 
 #define BASE64_SUFFIX "_base64"
 
-enum { NAME_MAX_ = 40 }; /* longer than any name */
+enum { NAME_MAX_ = 40 }; /* longer than the name of any field */
 
 static const struct {
     const char *name;
@@ -68,7 +68,7 @@ static_assert(DUMP_FIELDS <= 64, "a bit for each field");
 
 #define BIT(field) (UINT64_C(1) << DUMP_F_##field)
 
-/* What each line must have, and may have. */
+/* The fields that each kind of line must have, and may have. */
 static const struct {
     enum dump_field first;
     uint64_t needed, allowed;
@@ -109,7 +109,7 @@ void dump_add_text(struct buf *buf, enum dump_field field, const char *text, siz
     bool plain = len == 0 || (!memchr(text, '\0', len) && utf8_is_valid(text, len));
 
     add_field_name(buf, field, plain ? "" : BASE64_SUFFIX);
-    (void)buf_reserve(buf, len + len / 2 + 64); /* one growth for most */
+    (void)buf_reserve(buf, len + len / 2 + 64); /* enough for most texts, so that buf grows once */
     buf_addc(buf, '"');
     if (plain)
         json_add_escaped(buf, text, len);
@@ -123,7 +123,7 @@ void dump_end_line(struct buf *buf)
     buf_adds(buf, "}\n");
 }
 
-/* --- reading: of a text that is valid JSON --- */
+/* --- reading, of valid JSON only --- */
 
 static unsigned hex_digit(char c)
 {
@@ -157,7 +157,10 @@ static char *put_utf8(char *to, unsigned code)
     return to;
 }
 
-/* \uXXXX, or two of them, at *at behind the 'u'; false for NUL and for half a surrogate pair. */
+/*
+ * Reads the four digits of \uXXXX at *at, and the second \uXXXX of a surrogate pair. False for a
+ * NUL and for half of a surrogate pair.
+ */
 static bool read_unicode(const char **at, const char *end, char **to)
 {
     unsigned code = read_unit(*at);
@@ -176,7 +179,7 @@ static bool read_unicode(const char **at, const char *end, char **to)
     return code != 0;
 }
 
-/* What a backslash and this character stand for. */
+/* The character that a backslash and c stand for. */
 static char read_escape(char c)
 {
     switch (c) {
@@ -191,13 +194,13 @@ static char read_escape(char c)
     case 't':
         return '\t';
     default:
-        return c; /* quote, backslash, slash: nothing else is valid */
+        return c; /* only a quote, backslash or slash is left */
     }
 }
 
 /*
- * Decodes what stands between the quotes where it lies (it never gets longer), and ends it with a
- * NUL, in place of the closing quote at the latest.
+ * Decodes the content of a string in place, which never makes it longer, and adds a NUL, which
+ * overwrites the closing quote at the latest.
  */
 static bool decode_string(char *text, size_t *len)
 {
@@ -225,7 +228,7 @@ static bool decode_string(char *text, size_t *len)
     return true;
 }
 
-/* The field of a name as it is written; *base64: with that suffix. */
+/* Finds the field with this name; *base64: the name has that suffix. */
 static bool find_field(const char *name, size_t len, enum dump_field *field, bool *base64)
 {
     size_t suffix = strlen(BASE64_SUFFIX);
@@ -242,7 +245,7 @@ static bool find_field(const char *name, size_t len, enum dump_field *field, boo
     return false;
 }
 
-/* The value at *at, which moves behind it. */
+/* Reads the value at *at, and moves *at after it. Returns NULL, or the reason. */
 static const char *read_field_value(struct dump_value *value, bool text, bool base64, char **at,
                                     char *end)
 {
@@ -250,29 +253,29 @@ static const char *read_field_value(struct dump_value *value, bool text, bool ba
 
     if (text) {
         if (*start != '"')
-            return "a text is expected where there is something else";
+            return "a value that must be a string is not one";
         *at = start + (json_skip_string(start + 1, end) - start);
         value->text = start + 1;
         value->len = (size_t)(*at - start) - 2;
         if (!decode_string(start + 1, &value->len))
-            return "a text holds NUL or half a surrogate pair";
+            return "a string contains a NUL or half of a surrogate pair";
         if (base64 && !base64_decode(value->text, value->len, start + 1, &value->len))
-            return "this is not base64";
+            return "a value is not valid base64";
         start[1 + value->len] = '\0';
         return NULL;
     }
     while (*at < end && **at >= '0' && **at <= '9')
         ++*at;
     if (!digits_parse(start, (size_t)(*at - start), INT64_MAX, &value->number) ||
-        (**at != ',' && **at != '}' && !json_is_space(**at))) /* 1.5, 1e3 */
-        return "a whole number is expected where there is something else";
+        (**at != ',' && **at != '}' && !json_is_space(**at))) /* as in 1.5 and 1e3 */
+        return "a value that must be a whole number is not one";
     return NULL;
 }
 
-/* One name and its value; *at moves behind them. The text is a valid object. */
+/* Reads a name and its value in a valid object, and moves *at after them. */
 static const char *read_field(struct dump_line *line, char **at, char *end)
 {
-    char *name = *at + 1; /* behind the quote */
+    char *name = *at + 1; /* after the quote */
     size_t len = (size_t)(json_skip_string(name, end) - name) - 1;
     struct dump_value *value;
     enum dump_field field;
@@ -280,12 +283,12 @@ static const char *read_field(struct dump_line *line, char **at, char *end)
     const char *reason;
 
     if (len > NAME_MAX_ || !find_field(name, len, &field, &base64))
-        return "there is a name that this version does not know";
+        return "the line has a name that this version does not know";
     value = &line->value[field];
     if (value->present)
         return "a name occurs twice";
     *at = name + len + 1;
-    *at += json_skip_space(*at, end) - *at + 1; /* behind the colon */
+    *at += json_skip_space(*at, end) - *at + 1; /* after the colon */
     *at += json_skip_space(*at, end) - *at;
     reason = read_field_value(value, fields[field].text, base64, at, end);
     value->present = !reason;
@@ -293,7 +296,7 @@ static const char *read_field(struct dump_line *line, char **at, char *end)
     return reason;
 }
 
-/* Which line is it, and has it what it must have? */
+/* Finds the kind of the line, and checks which fields it has. */
 static const char *judge_kind(struct dump_line *line)
 {
     uint64_t present = 0;
@@ -308,11 +311,12 @@ static const char *judge_kind(struct dump_line *line)
             continue;
         line->kind = (enum dump_kind)i;
         if ((present & needed) != needed)
-            return "something is missing in this line";
-        return (present & ~(needed | kinds[i].allowed)) == 0 ? NULL
-                                                             : "there is a name of another line";
+            return "a required name is missing";
+        return (present & ~(needed | kinds[i].allowed)) == 0
+                   ? NULL
+                   : "a name belongs to another kind of line";
     }
-    return "this is no line of an export";
+    return "this is not a line of an export";
 }
 
 const char *dump_line_parse(struct dump_line *line, char *text, size_t len)
@@ -324,12 +328,12 @@ const char *dump_line_parse(struct dump_line *line, char *text, size_t len)
     if (reason)
         return reason;
     if (!json_is_valid(text, len))
-        return "this is not JSON";
+        return "this is not valid JSON";
     at += json_skip_space(at, end) - at;
     if (*at != '{')
-        return "this is no JSON object";
+        return "this is not a JSON object";
     do {
-        at++; /* behind the bracket or a comma */
+        at++; /* after the brace or a comma */
         at += json_skip_space(at, end) - at;
         if (*at == '}')
             break;
@@ -338,7 +342,7 @@ const char *dump_line_parse(struct dump_line *line, char *text, size_t len)
     return reason ? reason : judge_kind(line);
 }
 
-/* --- do the values make sense? --- */
+/* --- are the values consistent? --- */
 
 static bool has_field(const struct dump_line *line, enum dump_field field)
 {
@@ -358,7 +362,7 @@ bool dump_is_producer_id(const struct dump_value *value)
     return value->len > 0 && value->len <= PRODUCER_ID_MAX;
 }
 
-/* Fields that belong together: all or none of them. */
+/* For fields that belong together: has the line all of them, or none? */
 static bool all_or_none(const struct dump_line *line, enum dump_field from, enum dump_field to)
 {
     for (int field = (int)from; field <= (int)to; field++)
@@ -375,11 +379,11 @@ const char *dump_stream_judge(const struct dump_line *line, struct arena *arena)
 
     normal = path_normalize(arena, path, line->value[DUMP_F_STREAM].len, &reason);
     if (path[0] != '/' || !normal || strcmp(normal, path) != 0)
-        return "this is no path of a stream in its normal form";
+        return "the path of the stream is not in normal form";
     if (strlen(type) != line->value[DUMP_F_CONTENT_TYPE].len || !http_type_is_valid(type))
-        return "this is no content type";
+        return "the content type is not valid";
     if (tail > OFFSET_POSITION_MAX)
-        return "the tail lies beyond every offset";
+        return "the tail is beyond the largest offset";
     if (has_field(line, DUMP_F_CLOSED_AT) && number_of(line, DUMP_F_CLOSED_AT) == 0)
         return "closed_at must not be 0";
     if (!all_or_none(line, DUMP_F_CLOSED_PRODUCER, DUMP_F_CLOSED_SEQ) ||
@@ -388,14 +392,14 @@ const char *dump_stream_judge(const struct dump_line *line, struct arena *arena)
           !dump_is_producer_id(&line->value[DUMP_F_CLOSED_PRODUCER]) ||
           number_of(line, DUMP_F_CLOSED_EPOCH) > PRODUCER_NUMBER_MAX ||
           number_of(line, DUMP_F_CLOSED_SEQ) > PRODUCER_NUMBER_MAX)))
-        return "what is said of the producer that closed it is not right";
+        return "closed_producer, closed_epoch and closed_seq are not valid";
     if ((has_field(line, DUMP_F_TTL_SECONDS) && !has_field(line, DUMP_F_EXPIRES_AT)) ||
         (has_field(line, DUMP_F_EXPIRES_AT) && number_of(line, DUMP_F_EXPIRES_AT) == 0) ||
         (has_field(line, DUMP_F_DELETED_AT) && number_of(line, DUMP_F_DELETED_AT) == 0))
-        return "what is said of its end is not right";
+        return "ttl_seconds, expires_at or deleted_at is not valid";
     if (!all_or_none(line, DUMP_F_SOURCE, DUMP_F_FORK_SUB_OFFSET) ||
         number_of(line, DUMP_F_FORK_POSITION) > tail ||
         number_of(line, DUMP_F_FORK_OFFSET) > number_of(line, DUMP_F_FORK_POSITION))
-        return "what is said of the fork is not right";
+        return "the source or position of the fork is not valid";
     return NULL;
 }

@@ -9,18 +9,18 @@
  *     …
  *     {"end":"durable-streams-export","streams":1,"rows":1,"producers":1}
  *
- * Names and meanings are those of the columns in sql/schema.sql; what is NULL there is left out
- * here, and a part of 0 as well. A text that JSON cannot hold (not UTF-8, or with a NUL) is written
- * in base64, its name followed by _base64. Streams stand behind the one that they were forked from,
- * and a fork names that by "source" and "source_created_at".
+ * Names and meanings are those of the columns in sql/schema.sql. A column that is NULL is left out,
+ * and so is a part of 0. A text that JSON cannot contain (it is not UTF-8, or has a NUL) is written
+ * in base64, and its name ends in _base64. A fork follows its source, and names it by "source" and
+ * "source_created_at".
  *
- * The last line of a stream and of the file count what came before, so that a file that was cut
- * short is noticed. A reader refuses what it does not know: a change of the format is a new
- * version.
+ * The last line of each stream, and that of the file, count the lines before them, so that a reader
+ * notices a truncated file. A reader refuses names that it does not know; so a change of the format
+ * needs a new version.
  *
- * To add a field: enum dump_field here, its name and its line in dump_line.c.
+ * To add a field: add it to enum dump_field here, and its name and its kind of line in dump_line.c.
  *
- * Pure: no I/O, no memory, thread-safe.
+ * Pure: without I/O. Only dump_stream_judge() allocates memory. Thread-safe.
  */
 #ifndef DUMP_LINE_H
 #define DUMP_LINE_H
@@ -38,14 +38,14 @@ enum { DUMP_VERSION = 1 };
 enum dump_kind {
     DUMP_HEAD,
     DUMP_STREAM,
-    DUMP_MESSAGE, /* a row of the table: a message or a part of one */
+    DUMP_MESSAGE, /* a row of the table: a message, or a part of one */
     DUMP_PRODUCER,
-    DUMP_END_OF, /* of a stream */
-    DUMP_END,
+    DUMP_END_OF, /* the end of a stream */
+    DUMP_END,    /* the end of the file */
     DUMP_KINDS
 };
 
-/* In the order in which they are written; the first of each kind tells which one it is. */
+/* In the order in which they are written; the first field of a line tells its kind. */
 enum dump_field {
     DUMP_F_FORMAT,
     DUMP_F_VERSION,
@@ -70,13 +70,13 @@ enum dump_field {
     DUMP_F_FORK_OFFSET,
     DUMP_F_FORK_SUB_OFFSET,
     DUMP_F_DELETED_AT,
-    DUMP_F_FORKED, /* 1: forks of it stand behind it */
+    DUMP_F_FORKED, /* 1: forks of this stream follow */
     DUMP_F_REGISTRY,
 
     DUMP_F_POSITION,
     DUMP_F_PART,
     DUMP_F_APPENDED_AT,
-    DUMP_F_BYTES, /* of the data: nothing that decodes to less slips through */
+    DUMP_F_BYTES, /* length of the decoded data, as a check */
     DUMP_F_DATA,
 
     DUMP_F_PRODUCER,
@@ -94,10 +94,9 @@ enum dump_field {
 
 struct dump_value {
     bool present;
-    int64_t number; /* of a number, never negative */
-    const char
-        *text; /* of a text: with a NUL behind it, which is not counted; points into the line */
-    size_t len;
+    int64_t number;   /* of a number: 0..2^63-1 */
+    const char *text; /* of a text: points into the line; followed by a NUL */
+    size_t len;       /* of a text, in bytes, without that NUL */
 };
 
 struct dump_line {
@@ -106,22 +105,23 @@ struct dump_line {
 };
 
 /*
- * Reads one line, without its line feed: text[len] must be '\0'. Decodes texts where they lie, so
- * that text is not the same afterwards. NULL, or one line of words, static, about what is wrong:
- * then line says nothing. Whether the values make sense together is another question.
+ * Reads one line of len bytes, without its line feed; text[len] must be '\0'. Decodes strings in
+ * place, so text changes. Returns NULL, or the reason why the line is wrong, a static string of one
+ * line; *line is undefined then. Does not check whether the values are consistent.
  */
 const char *dump_line_parse(struct dump_line *line, char *text, size_t len);
 
 /*
- * NULL, or what is wrong with what the line of a stream says of it, by itself: its path must be in
- * normal form, its type one that may stand in a header, and so on. arena: for a copy of the path.
+ * Checks the values of a DUMP_STREAM line, as far as the line alone can tell: the path is in normal
+ * form, the content type is valid in a header, and so on. Returns NULL, or the reason. The arena is
+ * for a copy of the path.
  */
 const char *dump_stream_judge(const struct dump_line *line, struct arena *arena);
 
-/* What producer_parse() takes for an id, which may hold any bytes but controls. */
+/* Would producer_parse() accept this id? Any bytes except control characters. */
 bool dump_is_producer_id(const struct dump_value *value);
 
-/* Writing: any number of these, then the end of the line. Errors stick to buf. */
+/* Writes a line: any number of fields, then its end. Out of memory: see buf_failed(). */
 void dump_add_number(struct buf *buf, enum dump_field field, int64_t value);
 void dump_add_text(struct buf *buf, enum dump_field field, const char *text, size_t len);
 void dump_end_line(struct buf *buf);

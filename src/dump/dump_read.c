@@ -12,11 +12,12 @@
 #include "base/descriptors.h"
 
 enum {
-    BLOCK = 64 * 1024,
-    LAST_LINE = 400, /* longer than any last line */
+    BLOCK = 64 * 1024, /* bytes read at a time */
+    LAST_LINE = 400,   /* bytes; longer than any last line */
 };
 
-#define LINE_LIMIT ((size_t)1 << 31) /* six characters for a byte, and SQLite holds 10^9 bytes */
+#define LINE_LIMIT                                                                                 \
+    ((size_t)1 << 31) /* bytes; JSON takes up to 6 for one, and a row has at most 10^9 */
 
 enum ds_status dump_reader_refuse(struct dump_reader *reader, enum ds_status status,
                                   const char *format, ...)
@@ -109,8 +110,9 @@ static enum ds_status look_at_end(struct dump_reader *reader)
     if (!dump_line_parse(&reader->line, start, len - (size_t)(start - last)) &&
         reader->line.kind == DUMP_END)
         return DS_OK;
-    (void)snprintf(reader->reason, sizeof reader->reason,
-                   "this is no export of streams, or it was cut short: its last line is missing");
+    (void)snprintf(
+        reader->reason, sizeof reader->reason,
+        "this is not an export of streams, or it was cut short: the last line is missing");
     return DS_INVALID;
 }
 
@@ -154,7 +156,8 @@ static enum ds_status read_text(struct dump_reader *reader, bool *more)
         if (feed)
             len = (size_t)(feed - at);
         if (text->len + len > LINE_LIMIT)
-            return dump_reader_refuse(reader, DS_INVALID, "longer than any line of an export");
+            return dump_reader_refuse(reader, DS_INVALID,
+                                      "the line is longer than any line of an export");
         buf_add(text, at, len);
         reader->block_at += len + (feed != NULL);
     }

@@ -1,4 +1,4 @@
-/* Lines of an export: base64, and what a line says is what was written into it. */
+/* dump_line.c: base64, and a line that was written is read back unchanged. */
 #include "base/base64.h"
 #include "base/buf.h"
 #include "dump/dump_line.h"
@@ -34,7 +34,7 @@ START_TEST(decodes_what_base64_encodes)
 }
 END_TEST
 
-START_TEST(takes_base64_to_the_letter)
+START_TEST(accepts_canonical_base64_only)
 {
     static const char *const wrong[] = {"A",    "AA",   "AAA",   "A===",     "AA=A",
                                         "====", "AB==", "AAB=",  "AA==AAAA", "AA=AAAAA",
@@ -60,7 +60,7 @@ START_TEST(reads_back_any_bytes_as_a_text)
         struct dump_line line;
         char data[40];
 
-        for (size_t i = 0; i < len; i++) /* now and then ASCII alone, with controls */
+        for (size_t i = 0; i < len; i++) /* at times ASCII only, with control characters */
             data[i] = (char)(unit_random(&seed) % (round % 3 ? 128 : 256));
         dump_add_number(&buf, DUMP_F_POSITION, round);
         dump_add_number(&buf, DUMP_F_APPENDED_AT, INT64_MAX);
@@ -82,7 +82,7 @@ START_TEST(reads_back_any_bytes_as_a_text)
 }
 END_TEST
 
-START_TEST(writes_text_as_people_read_it)
+START_TEST(writes_text_in_readable_form)
 {
     struct buf buf = {0};
 
@@ -91,7 +91,8 @@ START_TEST(writes_text_as_people_read_it)
     buf_addc(&buf, '\0');
     ck_assert_str_eq(buf.data, "{\"data\":\"gr\303\274n \\\"x\\\"\\\\\\n\\u0001\"}\n");
     buf_clear(&buf);
-    dump_add_text(&buf, DUMP_F_DATA, "\302\233\302\240\177\302\200", 7); /* not to be obeyed */
+    dump_add_text(&buf, DUMP_F_DATA, "\302\233\302\240\177\302\200",
+                  7); /* control characters of C1 are escaped */
     dump_end_line(&buf);
     buf_addc(&buf, '\0');
     ck_assert_str_eq(buf.data, "{\"data\":\"\\u009b\302\240\\u007f\\u0080\"}\n");
@@ -104,7 +105,7 @@ START_TEST(writes_text_as_people_read_it)
 }
 END_TEST
 
-START_TEST(understands_json_as_others_write_it)
+START_TEST(accepts_json_of_other_writers)
 {
     struct dump_line line;
 
@@ -117,7 +118,7 @@ START_TEST(understands_json_as_others_write_it)
 }
 END_TEST
 
-START_TEST(refuses_what_it_does_not_understand)
+START_TEST(refuses_lines_that_it_does_not_know)
 {
     static const char *const wrong[] = {
         "",
@@ -157,6 +158,6 @@ START_TEST(refuses_what_it_does_not_understand)
 }
 END_TEST
 
-UNIT_MAIN(dump_line, decodes_what_base64_encodes, takes_base64_to_the_letter,
-          reads_back_any_bytes_as_a_text, writes_text_as_people_read_it,
-          understands_json_as_others_write_it, refuses_what_it_does_not_understand)
+UNIT_MAIN(dump_line, decodes_what_base64_encodes, accepts_canonical_base64_only,
+          reads_back_any_bytes_as_a_text, writes_text_in_readable_form,
+          accepts_json_of_other_writers, refuses_lines_that_it_does_not_know)
