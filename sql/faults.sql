@@ -1,9 +1,9 @@
--- Injected faults: how clients are made to meet an ailing server. Honoured while DS_TEST_ENDPOINTS=1,
--- by every process at once; POST /_test/inject-error writes here as well. For example
+-- Injected faults, with which clients are tested. All processes that run with DS_TEST_ENDPOINTS=1 obey
+-- this table at once; POST /_test/inject-error writes to it too. For example,
 --
 --     INSERT INTO faults (path, status) VALUES ('/v1/stream/x', 503);
 --
--- makes the next request to that stream fail, and takes the row away again.
+-- makes the next request to that stream fail, which also removes the row again.
 
 CREATE TABLE faults (
     path                TEXT    PRIMARY KEY NOT NULL,   -- of the stream, as in stream.path, without a query

@@ -1,19 +1,19 @@
--- The registry: a JSON stream that says which streams there are, in messages of the state protocol.
--- Triggers write it, so that whatever makes or ends a stream is in it: a request, expiry, the end of
--- the last fork of a deleted source, a statement at the sqlite3 prompt. One transaction has both, or
--- neither. They are made in the transaction that switches the registry on, and go with the one that
--- switches it off (src/store_registry.c).
+-- The registry: a JSON stream that lists the streams, in messages of the state protocol. Database
+-- triggers update it in the same transaction that creates or deletes a stream, whatever caused it: a
+-- request, expiry, the deletion of the last fork of a deleted source, a statement at the sqlite3
+-- prompt. The triggers exist only while the registry is switched on
+-- (src/store/sqlite/store_registry.c).
 --
--- No json_object(): SQLite 3.40 takes JSON functions for unsafe in a schema that is not trusted.
+-- No json_object(): SQLite 3.40 regards JSON functions as unsafe in a schema that is not trusted.
 
--- A row that is inserted here is appended to the registry as an event. Nothing is to be read here:
--- message_text has what the registry holds.
+-- A row inserted into this view is appended to the registry as an event. The view is always empty:
+-- message_text shows the registry.
 CREATE VIEW registry_event AS
 SELECT '' AS operation, '' AS path, '' AS content_type, 0 AS created_at WHERE 0;
 
--- /v1/stream/a/b is called a/b there; any other path keeps its name, as does one whose short name
--- would look like another's. What is not printable ASCII would have to be escaped or might be no
--- UTF-8: no client can ask for such a path, and such a parameter of a content type is left out.
+-- The key of /v1/stream/a/b is a/b. Every other path is its own key, as is one whose short key would
+-- look like another's. Paths that are not printable ASCII are left out, since no client can ask for
+-- them; so are such parameters of a content type, which would need escaping or might not be UTF-8.
 CREATE TRIGGER registry_append INSTEAD OF INSERT ON registry_event
 WHEN typeof(NEW.path) = 'text' AND NEW.path NOT GLOB '*[^ -~]*'
 BEGIN
@@ -52,7 +52,7 @@ BEGIN
     VALUES ('insert', NEW.path, NEW.content_type, NEW.created_at);
 END;
 
--- One that was marked deleted was announced then.
+-- A stream that was marked deleted before has had its event then.
 CREATE TRIGGER registry_stream_deleted AFTER DELETE ON stream
 WHEN OLD.registry IS NULL AND OLD.deleted_at IS NULL
      AND EXISTS (SELECT 1 FROM stream WHERE registry = 1)
@@ -60,7 +60,7 @@ BEGIN
     INSERT INTO registry_event (operation, path) VALUES ('delete', OLD.path);
 END;
 
--- Marked deleted while forks read it; and at the prompt: taken back, or another name.
+-- A stream with forks that is marked deleted; or, at the prompt, one that is unmarked or renamed.
 CREATE TRIGGER registry_stream_changed AFTER UPDATE OF deleted_at, path ON stream
 WHEN NEW.registry IS NULL
      AND ((OLD.deleted_at IS NULL) <> (NEW.deleted_at IS NULL) OR OLD.path <> NEW.path)

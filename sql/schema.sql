@@ -1,20 +1,21 @@
 -- Durable Streams in SQLite.
 --
--- Times are Unix milliseconds, positions are payload bytes from the start of a stream; the views
+-- Times are Unix milliseconds, and positions are payload bytes from the start of a stream. The views
 -- in views.sql show both as people and clients read them. A row of `stream` may be deleted at the
--- sqlite3 prompt: running processes notice within a second, and the triggers below see to the rest.
+-- sqlite3 prompt: running processes notice it within a second, and the triggers below do the rest.
 --
--- Each process that opens the database reads all of its schema, a CGI process for one request. So
--- the registry's triggers (registry.sql) and the table of faults (faults.sql) are there only while
--- they are used.
+-- Every process that opens the database parses its whole schema, and a CGI process does so for one
+-- request. So the triggers of the registry (registry.sql) and the table of faults (faults.sql) exist
+-- only while they are used.
 --
--- To change the schema once it was released: a file of its own that brings the version before it to
--- this one, and SCHEMA_VERSION (src/schema.h).
+-- To change the schema after a release, add a file that migrates from the version before, and raise
+-- SCHEMA_VERSION (src/store/sqlite/schema.h).
 
 PRAGMA application_id = 0x44735374; -- "DsSt"
-PRAGMA user_version = 6; -- SCHEMA_VERSION; those before it were never released
+PRAGMA user_version = 6; -- SCHEMA_VERSION; earlier versions were never released
 
--- One row a stream, from its creation until it is deleted or, while forks read it, collected.
+-- One row for each stream, from its creation until its deletion; a deleted stream that forks read keeps
+-- its row until the last fork is gone.
 CREATE TABLE stream (
     id               INTEGER PRIMARY KEY AUTOINCREMENT, -- the incarnation: a path used again gets another
     path             TEXT    NOT NULL UNIQUE,           -- the URL path, normalised
@@ -40,11 +41,11 @@ CREATE TABLE stream (
 CREATE INDEX stream_by_source ON stream (source_id) WHERE source_id IS NOT NULL;
 CREATE INDEX stream_by_expiry ON stream (expires_at) WHERE expires_at IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX stream_deleted ON stream (deleted_at) WHERE deleted_at IS NOT NULL;
--- one at the most; and found at once, also when there is none
+-- at most one registry; also finds quickly that there is none
 CREATE UNIQUE INDEX stream_registry ON stream (registry) WHERE registry IS NOT NULL;
 
--- Messages in the order of arrival, of all streams: appending changes few pages that way. A body
--- of a byte stream that is larger than 256 KiB lies in several rows, numbered by part.
+-- The messages of all streams in the order of arrival, so that appends change few pages. A body of
+-- more than 256 KiB in a byte stream takes several rows, numbered by part.
 CREATE TABLE message (
     id          INTEGER PRIMARY KEY,
     stream_id   INTEGER NOT NULL,
@@ -56,7 +57,7 @@ CREATE TABLE message (
 
 CREATE UNIQUE INDEX message_by_position ON message (stream_id, position);
 
--- Idempotent producers: what each last wrote to a stream.
+-- Idempotent producers: the last epoch and sequence of each in a stream.
 CREATE TABLE producer (
     stream_id   INTEGER NOT NULL,
     producer_id TEXT    NOT NULL,
@@ -66,19 +67,19 @@ CREATE TABLE producer (
     PRIMARY KEY (stream_id, producer_id)
 ) WITHOUT ROWID;
 
--- Deleted streams whose messages and producers are still to be cleared away, a slice at a time.
+-- Deleted streams whose messages and producers the sweep still has to delete.
 CREATE TABLE garbage (
     stream_id INTEGER PRIMARY KEY
 );
 
--- Counts checkpoints: each appends this row to the write-ahead log first, for the reason that
--- src/store_checkpoint.c gives.
+-- Counts checkpoints. Each of them first writes this row to the write-ahead log:
+-- src/store/sqlite/store_checkpoint.c says why.
 CREATE TABLE upkeep (
     id          INTEGER PRIMARY KEY CHECK (id = 1), -- one row, from the first checkpoint on
     checkpoints INTEGER NOT NULL                    -- begun so far
 );
 
--- Forks read their source: it may be marked deleted (deleted_at), never taken away under them.
+-- Forks read their source, so a source can only be marked deleted (deleted_at).
 CREATE TRIGGER stream_keep_source BEFORE DELETE ON stream
 WHEN EXISTS (SELECT 1 FROM stream AS fork WHERE fork.source_id = OLD.id)
 BEGIN

@@ -1,6 +1,6 @@
--- What a person wants to see at the sqlite3 prompt. For people only: the program reads the tables.
+-- Views for people at the sqlite3 prompt. The program itself reads only the tables.
 
--- Streams as people think of them: offsets as clients see them, times in UTC.
+-- Streams, with offsets as clients see them and times in UTC.
 CREATE VIEW stream_overview AS
 SELECT path,
        content_type,
@@ -19,7 +19,7 @@ SELECT path,
        CASE WHEN source_id NOTNULL THEN printf('0000000000000000_%016d', fork_position) END AS forked_at
 FROM stream AS s;
 
--- Messages in readable form: text and JSON as text, anything else in hexadecimal.
+-- Messages: text and JSON as text, all others in hexadecimal.
 CREATE VIEW message_text AS
 SELECT path,
        printf('0000000000000000_%016d', position) AS "offset",
