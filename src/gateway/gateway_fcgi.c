@@ -2,7 +2,7 @@
  * The FastCGI door.
  *
  * One epoll set holds the listening socket and every idle kept-alive connection; the workers wait
- * on it, not more at once than there are CPUs for (seats.h). A connection is armed one-shot:
+ * on it, not more at once than there are CPUs for (worker_slots.h). A connection is armed one-shot:
  * whoever gets its event owns it, reads one request (spool.c), and hands the exchange over; when
  * the answer is out, whichever thread that was arms the connection again (peer_done). So idle
  * connections occupy nobody, and neither do parked readers.
@@ -52,8 +52,8 @@
 #include "config/config.h"
 #include "exchange/answer.h"
 #include "exchange/exchange.h"
-#include "gateway/seats.h"
 #include "gateway/spool.h"
+#include "gateway/worker_slots.h"
 #include "hints/acceptor.h"
 #include "live/live.h"
 #include "server/route.h"
@@ -88,7 +88,7 @@ struct worker {
     struct spool spool; /* of the request that is being read */
     char *room;         /* ROOM bytes to read into */
     pthread_t thread;
-    bool started, seated;
+    bool started, has_slot;
 };
 
 /* Whose thread this is, or NULL. */
@@ -106,7 +106,7 @@ struct gateway_fcgi {
     uint64_t door;         /* which socket it is */
     pthread_mutex_t lock;  /* guards the list */
     struct connection *connections;
-    struct seats seats; /* of the workers */
+    struct worker_slots slots; /* of the workers */
     int64_t workers;
     struct worker worker[];
 };
@@ -199,25 +199,25 @@ static void peer_drain(struct peer *peer, struct outgoing *out)
     live_drain(connection->gateway->server->live, peer, out);
 }
 
-static void sit_down(struct worker *worker)
+static void acquire_slot(struct worker *worker)
 {
-    if (!worker->seated)
-        seats_take(&worker->gateway->seats);
-    worker->seated = true;
+    if (!worker->has_slot)
+        worker_slots_acquire(&worker->gateway->slots);
+    worker->has_slot = true;
 }
 
-static void get_up(struct worker *worker)
+static void release_slot(struct worker *worker)
 {
-    if (worker->seated)
-        seats_leave(&worker->gateway->seats);
-    worker->seated = false;
+    if (worker->has_slot)
+        worker_slots_release(&worker->gateway->slots);
+    worker->has_slot = false;
 }
 
 /* peer.yield_slot: on a worker's thread another one goes on with the requests meanwhile. */
 static void peer_yield_slot(void)
 {
     if (self)
-        get_up(self);
+        release_slot(self);
 }
 
 static void set_options(int fd)
@@ -347,7 +347,7 @@ static void answer_door(struct worker *worker)
     if (answers_door(gateway)) {
         acceptor_announce(hints);
     } else {
-        get_up(worker);
+        release_slot(worker);
         wait_at_door(hints);
     }
     accept_some(gateway);
@@ -538,15 +538,15 @@ static void handle(struct worker *worker, const struct epoll_event *event)
     struct connection *connection = event->data.ptr;
     int64_t began = clock_monotonic_us();
 
-    if (seats_are_for_waiting(&gateway->seats))
-        get_up(worker);
+    if (worker_slots_requests_are_slow(&gateway->slots))
+        release_slot(worker);
     if (take_over(connection))
         answer(worker, connection, true);
     else if (has_hung_up(connection, event->events))
         close_connection(connection);
     else
         serve(worker, connection);
-    seats_note(&gateway->seats, clock_monotonic_us() - began);
+    worker_slots_note(&gateway->slots, clock_monotonic_us() - began);
 }
 
 static void *run(void *arg)
@@ -556,7 +556,7 @@ static void *run(void *arg)
     struct epoll_event event;
 
     for (;;) {
-        sit_down(worker);
+        acquire_slot(worker);
         if (epoll_wait(gateway->epoll, &event, 1, -1) != 1)
             continue;
         if (event.data.ptr == &gateway->stop)
@@ -568,7 +568,7 @@ static void *run(void *arg)
         else
             handle(worker, &event);
     }
-    get_up(worker);
+    release_slot(worker);
     return NULL;
 }
 
@@ -626,9 +626,9 @@ struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
     gateway->epoll = gateway->stop = gateway->timer = -1;
     gateway->workers = workers;
     (void)pthread_mutex_init(&gateway->lock, NULL);
-    seats_open(&gateway->seats, cpus);
-    if (server->engine.config->processes > seats_for(cpus) && fstat(listening, &door) == 0) {
-        gateway->places = seats_for(cpus);
+    worker_slots_open(&gateway->slots, cpus);
+    if (server->engine.config->processes > worker_slots_for(cpus) && fstat(listening, &door) == 0) {
+        gateway->places = worker_slots_for(cpus);
         gateway->door = (uint64_t)door.st_ino;
     }
     return gateway;
@@ -706,6 +706,6 @@ void gateway_fcgi_free(struct gateway_fcgi *gateway)
     if (gateway->timer >= 0)
         (void)close(gateway->timer);
     (void)pthread_mutex_destroy(&gateway->lock);
-    seats_close(&gateway->seats);
+    worker_slots_close(&gateway->slots);
     free(gateway);
 }
