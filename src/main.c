@@ -113,7 +113,7 @@ static int run_fcgi(const struct config *config, const sigset_t *signals)
         result = 0;
     }
     if (gateway) {
-        gateway_fcgi_close_door(gateway);
+        gateway_fcgi_close_listener(gateway);
         server_drain(&server);
         gateway_fcgi_stop(gateway);
         server_drain(&server); /* what came in meanwhile, on a connection that was kept */

@@ -97,14 +97,14 @@ static _Thread_local struct worker *self;
 struct gateway_fcgi {
     struct server *server;
     int listening, epoll;
-    int stop;              /* an eventfd that ends the workers */
-    int timer;             /* looks for requests of which nothing comes any more */
-    atomic_bool ticking;   /* it has been set */
-    atomic_bool door_shut; /* no descriptor was left for another connection */
-    int64_t places;        /* processes that answer the door; 0: all do */
-    atomic_bool answers;   /* this one is one of them */
-    uint64_t door;         /* which socket it is */
-    pthread_mutex_t lock;  /* guards the list */
+    int stop;                /* an eventfd that ends the workers */
+    int timer;               /* looks for requests of which nothing comes any more */
+    atomic_bool ticking;     /* it has been set */
+    atomic_bool paused;      /* no descriptor was left for another connection */
+    int64_t acceptor_limit;  /* processes that answer the door; 0: all do */
+    atomic_bool is_acceptor; /* this one is one of them */
+    uint64_t listener_id;    /* which socket it is */
+    pthread_mutex_t lock;    /* guards the list */
     struct connection *connections;
     struct worker_slots slots; /* of the workers */
     int64_t workers;
@@ -123,25 +123,25 @@ __attribute__((noinline)) static void close_descriptor(int fd)
  * Exclusive: of many processes on one socket, a connection wakes one or two. Or each, where only
  * some are to answer; and once, until it has.
  */
-static bool watch_door(struct gateway_fcgi *gateway, int op)
+static bool listener_watch(struct gateway_fcgi *gateway, int op)
 {
-    struct epoll_event door = {.events =
-                                   EPOLLIN | (gateway->places ? EPOLLONESHOT : EPOLLEXCLUSIVE),
-                               .data.ptr = &gateway->listening};
+    struct epoll_event event = {.events = EPOLLIN |
+                                          (gateway->acceptor_limit ? EPOLLONESHOT : EPOLLEXCLUSIVE),
+                                .data.ptr = &gateway->listening};
 
-    return epoll_ctl(gateway->epoll, op, gateway->listening, &door) == 0;
+    return epoll_ctl(gateway->epoll, op, gateway->listening, &event) == 0;
 }
 
-static void shut_door(struct gateway_fcgi *gateway)
+static void listener_unwatch(struct gateway_fcgi *gateway)
 {
     (void)epoll_ctl(gateway->epoll, EPOLL_CTL_DEL, gateway->listening, NULL);
 }
 
 /* There may be a descriptor for another connection now. */
-static void open_again(struct gateway_fcgi *gateway)
+static void listener_resume(struct gateway_fcgi *gateway)
 {
-    if (atomic_exchange(&gateway->door_shut, false) && !atomic_load(&gateway->server->stopping))
-        (void)watch_door(gateway, EPOLL_CTL_ADD);
+    if (atomic_exchange(&gateway->paused, false) && !atomic_load(&gateway->server->stopping))
+        (void)listener_watch(gateway, EPOLL_CTL_ADD);
 }
 
 static void end_spool(struct connection *connection)
@@ -167,7 +167,7 @@ static void close_connection(struct connection *connection)
     if (connection->spool)
         end_spool(connection);
     free(connection);
-    open_again(gateway);
+    listener_resume(gateway);
 }
 
 /* The connection's next event belongs to whoever gets it: it is not looked at after this. */
@@ -286,14 +286,14 @@ static void set_timer(struct gateway_fcgi *gateway)
  * Until a connection ends, or the timer has run: the socket stays ready, and would keep the workers
  * busy with nothing.
  */
-static void keep_shut(struct gateway_fcgi *gateway)
+static void listener_pause(struct gateway_fcgi *gateway)
 {
-    shut_door(gateway);
-    atomic_store(&gateway->door_shut, true);
+    listener_unwatch(gateway);
+    atomic_store(&gateway->paused, true);
     set_timer(gateway);
 }
 
-static void accept_some(struct gateway_fcgi *gateway)
+static void listener_accept(struct gateway_fcgi *gateway)
 {
     static _Atomic int64_t next_line;
 
@@ -305,7 +305,7 @@ static void accept_some(struct gateway_fcgi *gateway)
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             if (log_is_due(&next_line))
                 log_warn("cannot accept before a connection ends: %s", strerror(errno));
-            keep_shut(gateway);
+            listener_pause(gateway);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;
@@ -313,16 +313,17 @@ static void accept_some(struct gateway_fcgi *gateway)
     }
 }
 
-static bool answers_door(struct gateway_fcgi *gateway)
+static bool listener_is_acceptor(struct gateway_fcgi *gateway)
 {
-    if (!atomic_load(&gateway->answers) && !atomic_load(&gateway->server->stopping))
-        atomic_store(&gateway->answers, acceptor_try(store_hints(gateway->server->engine.store),
-                                                     gateway->door, gateway->places));
-    return atomic_load(&gateway->answers);
+    if (!atomic_load(&gateway->is_acceptor) && !atomic_load(&gateway->server->stopping))
+        atomic_store(&gateway->is_acceptor,
+                     acceptor_try(store_hints(gateway->server->engine.store), gateway->listener_id,
+                                  gateway->acceptor_limit));
+    return atomic_load(&gateway->is_acceptor);
 }
 
 /* Until nobody has answered it for a moment, though somebody may be out there. */
-static void wait_at_door(struct hints *hints)
+static void listener_wait_for_acceptors(struct hints *hints)
 {
     const struct timespec moment = {0, MOMENT_NS};
     uint32_t before;
@@ -335,24 +336,24 @@ static void wait_at_door(struct hints *hints)
     }
 }
 
-static void answer_door(struct worker *worker)
+static void listener_ready(struct worker *worker)
 {
     struct gateway_fcgi *gateway = worker->gateway;
     struct hints *hints = store_hints(gateway->server->engine.store);
 
-    if (!gateway->places) {
-        accept_some(gateway);
+    if (!gateway->acceptor_limit) {
+        listener_accept(gateway);
         return;
     }
-    if (answers_door(gateway)) {
+    if (listener_is_acceptor(gateway)) {
         acceptor_announce(hints);
     } else {
         release_slot(worker);
-        wait_at_door(hints);
+        listener_wait_for_acceptors(hints);
     }
-    accept_some(gateway);
-    if (!atomic_load(&gateway->door_shut))
-        (void)watch_door(gateway, EPOLL_CTL_MOD);
+    listener_accept(gateway);
+    if (!atomic_load(&gateway->paused))
+        (void)listener_watch(gateway, EPOLL_CTL_MOD);
 }
 
 /* --- one request --- */
@@ -493,7 +494,7 @@ static void end_late(struct gateway_fcgi *gateway)
             (void)shutdown(at->peer.fd, SHUT_RD);
     }
     (void)pthread_mutex_unlock(&gateway->lock);
-    open_again(gateway);
+    listener_resume(gateway);
     if (some)
         set_timer(gateway);
 }
@@ -562,7 +563,7 @@ static void *run(void *arg)
         if (event.data.ptr == &gateway->stop)
             break;
         if (event.data.ptr == &gateway->listening)
-            answer_door(worker);
+            listener_ready(worker);
         else if (event.data.ptr == &gateway->timer)
             end_late(gateway);
         else
@@ -594,7 +595,7 @@ static bool prepare(struct gateway_fcgi *gateway)
            flags >= 0 && fcntl(gateway->listening, F_SETFL, flags | O_NONBLOCK) == 0 &&
            epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->stop, &stop) == 0 &&
            epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, gateway->timer, &timer) == 0 &&
-           watch_door(gateway, EPOLL_CTL_ADD);
+           listener_watch(gateway, EPOLL_CTL_ADD);
 }
 
 static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *worker)
@@ -615,7 +616,7 @@ static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *
 struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
 {
     int64_t workers = server->engine.config->workers, cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    struct stat door;
+    struct stat info;
     struct gateway_fcgi *gateway =
         calloc(1, sizeof *gateway + (size_t)workers * sizeof gateway->worker[0]);
 
@@ -627,9 +628,9 @@ struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
     gateway->workers = workers;
     (void)pthread_mutex_init(&gateway->lock, NULL);
     worker_slots_open(&gateway->slots, cpus);
-    if (server->engine.config->processes > worker_slots_for(cpus) && fstat(listening, &door) == 0) {
-        gateway->places = worker_slots_for(cpus);
-        gateway->door = (uint64_t)door.st_ino;
+    if (server->engine.config->processes > worker_slots_for(cpus) && fstat(listening, &info) == 0) {
+        gateway->acceptor_limit = worker_slots_for(cpus);
+        gateway->listener_id = (uint64_t)info.st_ino;
     }
     return gateway;
 }
@@ -647,13 +648,13 @@ enum ds_status gateway_fcgi_start(struct gateway_fcgi *gateway)
     return status;
 }
 
-void gateway_fcgi_close_door(struct gateway_fcgi *gateway)
+void gateway_fcgi_close_listener(struct gateway_fcgi *gateway)
 {
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     atomic_store(&gateway->server->stopping, true);
-    shut_door(gateway);
-    if (gateway->places)
+    listener_unwatch(gateway);
+    if (gateway->acceptor_limit)
         acceptor_leave(store_hints(gateway->server->engine.store));
     if (nothing < 0)
         return;

@@ -19,7 +19,7 @@ struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening);
 enum ds_status gateway_fcgi_start(struct gateway_fcgi *gateway);
 
 /* From now on nobody new is let in, and connections are closed after their answer. */
-void gateway_fcgi_close_door(struct gateway_fcgi *gateway);
+void gateway_fcgi_close_listener(struct gateway_fcgi *gateway);
 
 /* Ends the threads. */
 void gateway_fcgi_stop(struct gateway_fcgi *gateway);

@@ -47,7 +47,7 @@ static void start(void)
 
 static void stop(void)
 {
-    gateway_fcgi_close_door(gateway);
+    gateway_fcgi_close_listener(gateway);
     server_drain(&server);
     fuzz_require(atomic_load(&server.exchanges.count) == 0);
     gateway_fcgi_stop(gateway);

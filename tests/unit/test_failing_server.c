@@ -65,7 +65,7 @@ static void end(void)
     (void)nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static int open_door(void)
+static int open_listener(void)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -78,7 +78,7 @@ static int open_door(void)
 static void stop(void)
 {
     if (gateway)
-        gateway_fcgi_close_door(gateway);
+        gateway_fcgi_close_listener(gateway);
     server_drain(&server);
     ck_assert_int_eq(atomic_load(&server.exchanges.count), 0);
     if (gateway)
@@ -94,7 +94,7 @@ static void stop(void)
  */
 static bool start(bool spared)
 {
-    int fd = open_door();
+    int fd = open_listener();
     enum ds_status status;
 
     failing_spared = spared;
