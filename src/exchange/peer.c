@@ -164,7 +164,7 @@ static size_t wire_size(const struct peer *peer, const struct outgoing *out)
     return size;
 }
 
-static ssize_t put(const struct peer *peer, struct batch *batch)
+static ssize_t write_batch(const struct peer *peer, struct batch *batch)
 {
     struct msghdr message = {.msg_iov = batch->iov, .msg_iovlen = (size_t)batch->iovs};
 
@@ -182,7 +182,7 @@ enum peer_sent peer_send(struct peer *peer, struct outgoing *out)
         ssize_t n;
 
         batch_fill(&batch, peer, out);
-        n = put(peer, &batch);
+        n = write_batch(peer, &batch);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -203,7 +203,7 @@ bool peer_send_ready(struct peer *peer, const char *text, size_t len)
 }
 
 /* Is there a record that aborts the request among what comes while it waits? */
-static bool hear(struct peer *peer, const unsigned char *bytes, size_t len)
+static bool finds_abort(struct peer *peer, const unsigned char *bytes, size_t len)
 {
     /* what is read here of a request that comes too early is missing there: its rest, a body, might
        be taken for records */
@@ -237,7 +237,7 @@ bool peer_is_gone(struct peer *peer)
             return true;
         if (n < 0)
             return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
-        if (hear(peer, bytes, (size_t)n))
+        if (finds_abort(peer, bytes, (size_t)n))
             return true;
     }
 }

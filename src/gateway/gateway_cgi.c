@@ -173,7 +173,7 @@ static void peer_done(struct peer *peer, bool ok)
  * then (upkeep, the hook) would never be. A reader that waits does nothing else: it may be
  * ended.
  */
-static void set_end(int how)
+static void mask_termination(int how)
 {
     sigset_t end;
 
@@ -182,7 +182,7 @@ static void set_end(int how)
     (void)pthread_sigmask(how, &end, NULL);
 }
 
-static bool answer(struct server *server, struct store_conn *conn, struct peer *peer)
+static bool answer_cgi(struct server *server, struct store_conn *conn, struct peer *peer)
 {
     struct ds_exchange *exchange = exchange_new(&server->exchanges, peer, conn);
     const char *reason = "out of memory, try again";
@@ -202,13 +202,13 @@ static bool answer(struct server *server, struct store_conn *conn, struct peer *
         /* The desk must not block on a reader that takes nothing. Only now: standard input may be
            the same socket. */
         (void)fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
-        set_end(SIG_BLOCK);
+        mask_termination(SIG_BLOCK);
         route(exchange);
     }
     if (!live_is_empty(server->live)) { /* it was parked there, or the reader is slow */
-        set_end(SIG_UNBLOCK);
+        mask_termination(SIG_UNBLOCK);
         live_run(server->live);
-        set_end(SIG_BLOCK);
+        mask_termination(SIG_BLOCK);
     }
     return true;
 }
@@ -225,7 +225,7 @@ int gateway_cgi_run(struct server *server)
     if (store_connect(&conn, server->engine.store) != DS_OK)
         return gateway_cgi_apologize(server->engine.config);
     commit_lend(server->engine.commit, conn);
-    ok = answer(server, conn, &cgi.peer);
+    ok = answer_cgi(server, conn, &cgi.peer);
     (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
     upkeep_once(&server->engine, conn);
     return ok ? 0 : 1;

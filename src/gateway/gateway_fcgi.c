@@ -171,7 +171,7 @@ static void close_connection(struct connection *connection)
 }
 
 /* The connection's next event belongs to whoever gets it: it is not looked at after this. */
-static bool arm(struct connection *connection, int op)
+static bool arm_connection(struct connection *connection, int op)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
                                 .data.ptr = connection};
@@ -187,7 +187,8 @@ static void peer_done(struct peer *peer, bool ok)
     struct connection *connection = (struct connection *)peer;
     struct server *server = connection->gateway->server;
 
-    if (!ok || !peer->keep || atomic_load(&server->stopping) || !arm(connection, EPOLL_CTL_MOD))
+    if (!ok || !peer->keep || atomic_load(&server->stopping) ||
+        !arm_connection(connection, EPOLL_CTL_MOD))
         close_connection(connection);
 }
 
@@ -241,7 +242,7 @@ static struct connection *new_connection(void)
     return connection;
 }
 
-static void admit(struct gateway_fcgi *gateway, int fd)
+static void admit_connection(struct gateway_fcgi *gateway, int fd)
 {
     struct connection *connection = new_connection();
 
@@ -263,14 +264,14 @@ static void admit(struct gateway_fcgi *gateway, int fd)
         connection->next->prev = connection;
     gateway->connections = connection;
     (void)pthread_mutex_unlock(&gateway->lock);
-    if (!arm(connection, EPOLL_CTL_ADD)) {
+    if (!arm_connection(connection, EPOLL_CTL_ADD)) {
         log_error("cannot watch a connection: %s", strerror(errno));
         close_connection(connection);
     }
 }
 
-/* Runs once; end_late() lets it run again. */
-static void set_timer(struct gateway_fcgi *gateway)
+/* Runs once; end_late_requests() lets it run again. */
+static void start_timer(struct gateway_fcgi *gateway)
 {
     int64_t ms = gateway->server->engine.config->upload_timeout_ms / 8;
     struct itimerspec after = {0};
@@ -290,7 +291,7 @@ static void listener_pause(struct gateway_fcgi *gateway)
 {
     listener_unwatch(gateway);
     atomic_store(&gateway->paused, true);
-    set_timer(gateway);
+    start_timer(gateway);
 }
 
 static void listener_accept(struct gateway_fcgi *gateway)
@@ -301,7 +302,7 @@ static void listener_accept(struct gateway_fcgi *gateway)
         int fd = descriptor_high(accept4(gateway->listening, NULL, NULL, SOCK_CLOEXEC));
 
         if (fd >= 0) {
-            admit(gateway, fd);
+            admit_connection(gateway, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             if (log_is_due(&next_line))
                 log_warn("cannot accept before a connection ends: %s", strerror(errno));
@@ -416,7 +417,7 @@ static void drop_spool(struct worker *worker, struct connection *connection)
         spool_reset(&worker->spool);
 }
 
-static void answer(struct worker *worker, struct connection *connection, bool late)
+static void answer_request(struct worker *worker, struct connection *connection, bool late)
 {
     struct spool *spool = connection->spool ? connection->spool : &worker->spool;
     struct server *server = worker->gateway->server;
@@ -463,7 +464,7 @@ static void wait_for_more(struct worker *worker, struct connection *connection)
         if (!connection->spool) { /* its rest is not waited for */
             worker->spool.keep = false;
             worker->spool.trouble = SPOOL_NO_MEMORY;
-            answer(worker, connection, false);
+            answer_request(worker, connection, false);
             return;
         }
         atomic_fetch_add(&gateway->server->exchanges.count, 1); /* it is one already */
@@ -471,14 +472,14 @@ static void wait_for_more(struct worker *worker, struct connection *connection)
     if (connection->spool) {
         atomic_store(&connection->due,
                      clock_monotonic_ms() + gateway->server->engine.config->upload_timeout_ms);
-        set_timer(gateway);
+        start_timer(gateway);
     }
-    if (!arm(connection, EPOLL_CTL_MOD))
+    if (!arm_connection(connection, EPOLL_CTL_MOD))
         close_connection(connection);
 }
 
 /* Whose time is up is told so. Nobody else ends them meanwhile: that would need the lock. */
-static void end_late(struct gateway_fcgi *gateway)
+static void end_late_requests(struct gateway_fcgi *gateway)
 {
     int64_t now = clock_monotonic_ms(), due;
     bool some = false;
@@ -496,17 +497,17 @@ static void end_late(struct gateway_fcgi *gateway)
     (void)pthread_mutex_unlock(&gateway->lock);
     listener_resume(gateway);
     if (some)
-        set_timer(gateway);
+        start_timer(gateway);
 }
 
 /* From now on it is the caller's alone. Was its time up? */
-static bool take_over(struct connection *connection)
+static bool take_over_connection(struct connection *connection)
 {
     (void)atomic_load(&connection->turns);
     return atomic_load(&connection->due) != 0 && atomic_exchange(&connection->due, 0) == LATE;
 }
 
-static void serve(struct worker *worker, struct connection *connection)
+static void read_connection(struct worker *worker, struct connection *connection)
 {
     struct spool *spool = connection->spool ? connection->spool : &worker->spool;
 
@@ -515,7 +516,7 @@ static void serve(struct worker *worker, struct connection *connection)
         wait_for_more(worker, connection);
         break;
     case SPOOL_WHOLE:
-        answer(worker, connection, false);
+        answer_request(worker, connection, false);
         break;
     case SPOOL_GONE:
         if (!connection->spool)
@@ -533,7 +534,7 @@ static bool has_hung_up(struct connection *connection, uint32_t events)
            recv(connection->peer.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
-static void handle(struct worker *worker, const struct epoll_event *event)
+static void handle_connection(struct worker *worker, const struct epoll_event *event)
 {
     struct gateway_fcgi *gateway = worker->gateway;
     struct connection *connection = event->data.ptr;
@@ -541,16 +542,16 @@ static void handle(struct worker *worker, const struct epoll_event *event)
 
     if (worker_slots_requests_are_slow(&gateway->slots))
         release_slot(worker);
-    if (take_over(connection))
-        answer(worker, connection, true);
+    if (take_over_connection(connection))
+        answer_request(worker, connection, true);
     else if (has_hung_up(connection, event->events))
         close_connection(connection);
     else
-        serve(worker, connection);
+        read_connection(worker, connection);
     worker_slots_note(&gateway->slots, clock_monotonic_us() - began);
 }
 
-static void *run(void *arg)
+static void *run_worker(void *arg)
 {
     struct worker *worker = self = arg;
     struct gateway_fcgi *gateway = worker->gateway;
@@ -565,9 +566,9 @@ static void *run(void *arg)
         if (event.data.ptr == &gateway->listening)
             listener_ready(worker);
         else if (event.data.ptr == &gateway->timer)
-            end_late(gateway);
+            end_late_requests(gateway);
         else
-            handle(worker, &event);
+            handle_connection(worker, &event);
     }
     release_slot(worker);
     return NULL;
@@ -580,7 +581,7 @@ bool gateway_fcgi_is_here(void)
     return !FCGX_IsCGI();
 }
 
-static bool prepare(struct gateway_fcgi *gateway)
+static bool open_descriptors(struct gateway_fcgi *gateway)
 {
     struct epoll_event stop = {.events = EPOLLIN, .data.ptr = &gateway->stop};
     /* by its edge it wakes one worker, who need not read it */
@@ -609,7 +610,7 @@ static enum ds_status start_worker(struct gateway_fcgi *gateway, struct worker *
     worker->room = malloc(ROOM);
     if (!worker->room)
         return DS_NO_MEMORY;
-    worker->started = pthread_create(&worker->thread, NULL, run, worker) == 0;
+    worker->started = pthread_create(&worker->thread, NULL, run_worker, worker) == 0;
     return worker->started ? DS_OK : DS_NO_MEMORY;
 }
 
@@ -639,7 +640,7 @@ enum ds_status gateway_fcgi_start(struct gateway_fcgi *gateway)
 {
     enum ds_status status = DS_OK;
 
-    if (!prepare(gateway)) {
+    if (!open_descriptors(gateway)) {
         log_error("cannot serve FastCGI: %s", strerror(errno));
         return DS_FAILED;
     }

@@ -66,7 +66,7 @@ void spool_free(struct spool *spool)
 /* --- what is kept --- */
 
 /* The request will be refused: the rest of its body is thrown away. */
-static void give_up(struct spool *spool, enum spool_trouble trouble)
+static void refuse_request(struct spool *spool, enum spool_trouble trouble)
 {
     /* one that is too large finds no room later either */
     if (spool->trouble == SPOOL_FINE ||
@@ -81,13 +81,13 @@ static void keep_in(struct spool *spool, struct buf *buf, const char *data, size
 {
     buf_add(buf, data, len);
     if (buf_failed(buf))
-        give_up(spool, SPOOL_NO_MEMORY);
+        refuse_request(spool, SPOOL_NO_MEMORY);
 }
 
 static void keep_param(struct spool *spool, const char *data, size_t len)
 {
     if (spool->params.len + len > SPOOL_MOST_PARAMS)
-        give_up(spool, SPOOL_TOO_MANY);
+        refuse_request(spool, SPOOL_TOO_MANY);
     else if (spool->trouble == SPOOL_FINE)
         keep_in(spool, &spool->params, data, len);
 }
@@ -96,7 +96,7 @@ static void keep_body(struct spool *spool, const char *data, size_t len)
 {
     spool->body_len += (int64_t)len;
     if (spool->body_len > spool->config->max_body_bytes)
-        give_up(spool, SPOOL_TOO_LARGE);
+        refuse_request(spool, SPOOL_TOO_LARGE);
     else if (spool->trouble == SPOOL_FINE)
         keep_in(spool, &spool->body, data, len);
 }
@@ -110,7 +110,7 @@ static void keep_small(struct spool *spool, const char *data, size_t len)
     spool->small_len += len;
 }
 
-static void keep(struct spool *spool, const char *data, size_t len)
+static void keep_content(struct spool *spool, const char *data, size_t len)
 {
     switch (spool->into) {
     case SPOOL_INTO_PARAMS:
@@ -128,7 +128,7 @@ static void keep(struct spool *spool, const char *data, size_t len)
 }
 
 /* One request always gets room: a very large one would never get its turn otherwise. */
-static void hold(struct spool *spool)
+static void count_held(struct spool *spool)
 {
     static _Atomic int64_t next_line;
     int64_t holds = (int64_t)(spool->params.len + spool->body.len);
@@ -140,8 +140,8 @@ static void hold(struct spool *spool)
         return;
     if (log_is_due(&next_line))
         log_warn("requests on their way in hold DS_MAX_QUEUED_BYTES: some are refused");
-    give_up(spool, SPOOL_NO_ROOM);
-    hold(spool);
+    refuse_request(spool, SPOOL_NO_ROOM);
+    count_held(spool);
 }
 
 /* --- records --- */
@@ -320,7 +320,7 @@ static bool take_piece(struct spool *spool, const char *data, size_t len, size_t
             return false;
     } else if (spool->content > 0) {
         *took = smaller(len, spool->content);
-        keep(spool, data, *took);
+        keep_content(spool, data, *took);
         spool->content -= *took;
     } else {
         *took = smaller(len, spool->padding);
@@ -368,7 +368,7 @@ enum spool_state spool_fill(struct spool *spool, int fd, char *room, size_t size
             return SPOOL_GONE;
         state = spool_take(spool, room, (size_t)n);
         if (state == SPOOL_MORE)
-            hold(spool);
+            count_held(spool);
         if (!send_reply(spool, fd))
             return SPOOL_GONE;
     }

@@ -72,12 +72,12 @@ static void start_child(struct child *child, int listening)
 }
 
 /* The 1st, 2nd, 3rd, 4th, 8th, 16th … death in a row of one responder is logged. */
-static bool is_told(int deaths)
+static bool is_death_logged(int deaths)
 {
     return deaths <= QUICK_DEATHS || (deaths & (deaths - 1)) == 0;
 }
 
-static void tell_death(const struct child *child, int status, int64_t lived)
+static void log_death(const struct child *child, int status, int64_t lived)
 {
     char again[40] = "";
 
@@ -100,12 +100,12 @@ static void note_death(struct child *child, int status)
     child->quick_deaths = lived < QUICK_DEATH_MS ? child->quick_deaths + 1 : 0;
     child->failures = failed ? child->failures + 1 : 0;
     child->status = failed ? WEXITSTATUS(status) : 0;
-    if (is_told(child->quick_deaths))
-        tell_death(child, status, lived);
+    if (is_death_logged(child->quick_deaths))
+        log_death(child, status, lived);
     child->pid = -1;
 }
 
-static void reap(struct child *children, int64_t n)
+static void reap_children(struct child *children, int64_t n)
 {
     int status;
     pid_t pid;
@@ -117,7 +117,7 @@ static void reap(struct child *children, int64_t n)
 }
 
 /* A responder that has lived so long has served. */
-static void forgive(struct child *children, int64_t n)
+static void forgive_failures(struct child *children, int64_t n)
 {
     int64_t now = clock_monotonic_ms();
 
@@ -183,7 +183,7 @@ static void end_children(struct child *children, int64_t n, const struct config 
 }
 
 /* Watches over the children until a signal says stop, or none of them can start. */
-static int watch(struct child *children, int64_t n, int listening, const sigset_t *signals)
+static int watch_children(struct child *children, int64_t n, int listening, const sigset_t *signals)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000};
     int failure = 0;
@@ -193,8 +193,8 @@ static int watch(struct child *children, int64_t n, int listening, const sigset_
 
         if (signal > 0 && signal != SIGCHLD)
             return 0;
-        reap(children, n);
-        forgive(children, n);
+        reap_children(children, n);
+        forgive_failures(children, n);
         failure = find_failure(children, n);
         if (failure == 0)
             start_missing(children, n, listening);
@@ -247,7 +247,7 @@ int supervise(const struct config *config, const char *address)
     log_info("listening on %s with %lld responder%s, database %s", address, (long long)n,
              n == 1 ? "" : "s", config->database);
     listen_notify("READY=1");
-    result = watch(children, n, listening, &signals);
+    result = watch_children(children, n, listening, &signals);
     listen_notify("STOPPING=1");
 unlisten:
     listen_end(address);

@@ -108,7 +108,7 @@ static struct job *new_job(const struct ds_event *event)
     return job;
 }
 
-static void end_sleep(const struct hook *hook)
+static void wake_hook(const struct hook *hook)
 {
     uint64_t one = 1;
 
@@ -138,7 +138,7 @@ void hook_tell(void *arg, const struct ds_event *event)
     }
     (void)pthread_mutex_unlock(&hook->lock);
     if (fits) {
-        end_sleep(hook);
+        wake_hook(hook);
         return;
     }
     free(job);
@@ -147,7 +147,7 @@ void hook_tell(void *arg, const struct ds_event *event)
 }
 
 /* The next event, NULL when there is none. */
-static struct job *take(struct hook *hook)
+static struct job *take_job(struct hook *hook)
 {
     struct job *job;
     int64_t dropped = 0;
@@ -172,7 +172,7 @@ static struct job *take(struct hook *hook)
 /* --- running --- */
 
 /* A thousand failures in a row are one line a second. */
-static void complain(struct hook *hook, const char *what, const char *why, int number)
+static void log_hook_failure(struct hook *hook, const char *what, const char *why, int number)
 {
     int64_t now = clock_monotonic_ms();
 
@@ -202,7 +202,7 @@ static int open_event(const struct job *job)
 }
 
 /* What a program of ours must not inherit: our signals and descriptors. 0, or an errno. */
-static int spawn(struct hook *hook, int event, pid_t *pid)
+static int spawn_program(struct hook *hook, int event, pid_t *pid)
 {
     char *argv[] = {hook->config->hook, NULL};
     posix_spawn_file_actions_t files;
@@ -235,15 +235,16 @@ end:
     return error;
 }
 
-static void start(struct hook *hook, struct program *program, const struct job *job)
+static void start_program(struct hook *hook, struct program *program, const struct job *job)
 {
-    int event = open_event(job), error = event < 0 ? errno : spawn(hook, event, &program->pid);
+    int event = open_event(job);
+    int error = event < 0 ? errno : spawn_program(hook, event, &program->pid);
 
     if (event >= 0)
         (void)close(event);
     if (error != 0) {
         program->pid = 0;
-        complain(hook, "cannot be run", strerror(error), 0);
+        log_hook_failure(hook, "cannot be run", strerror(error), 0);
         return;
     }
     program->started_at = clock_monotonic_ms();
@@ -253,24 +254,24 @@ static void start(struct hook *hook, struct program *program, const struct job *
     hook->running++;
 }
 
-static void note_end(struct hook *hook, const struct program *program, int status)
+static void note_program_end(struct hook *hook, const struct program *program, int status)
 {
     if (program->killed)
         return; /* was complained about then */
     if (WIFSIGNALED(status))
-        complain(hook, "was ended by signal", NULL, WTERMSIG(status));
+        log_hook_failure(hook, "was ended by signal", NULL, WTERMSIG(status));
     else if (WEXITSTATUS(status) != 0)
-        complain(hook, "ended with status", NULL, WEXITSTATUS(status));
+        log_hook_failure(hook, "ended with status", NULL, WEXITSTATUS(status));
 }
 
 /* A program has ended, or is killed when its time is up. */
-static void look_after(struct hook *hook, struct program *program, int64_t now)
+static void check_program(struct hook *hook, struct program *program, int64_t now)
 {
     int status = 0;
     pid_t ended = waitpid(program->pid, &status, WNOHANG);
 
     if (ended > 0)
-        note_end(hook, program, status);
+        note_program_end(hook, program, status);
     if (ended > 0 || (ended < 0 && errno == ECHILD)) {
         if (program->fd >= 0)
             (void)close(program->fd);
@@ -278,25 +279,26 @@ static void look_after(struct hook *hook, struct program *program, int64_t now)
         hook->running--;
     } else if (now >= program->kill_at) {
         if (!program->killed)
-            complain(hook, "is killed, its time is up: ms", NULL, (int)(now - program->started_at));
+            log_hook_failure(hook, "is killed, its time is up: ms", NULL,
+                             (int)(now - program->started_at));
         program->killed = true;
         program->kill_at = now + KILL_AGAIN_MS;
         (void)kill(-program->pid, SIGKILL);
     }
 }
 
-static bool start_next(struct hook *hook, struct program *program)
+static bool start_next_job(struct hook *hook, struct program *program)
 {
-    struct job *job = take(hook);
+    struct job *job = take_job(hook);
 
     if (job)
-        start(hook, program, job);
+        start_program(hook, program, job);
     free(job);
     return job != NULL;
 }
 
 /* Frees the places of what has ended and fills them. Returns when something is due next. */
-static int64_t visit(struct hook *hook, bool start_more)
+static int64_t visit_programs(struct hook *hook, bool start_more)
 {
     int64_t now = clock_monotonic_ms(), due = INT64_MAX;
 
@@ -304,8 +306,8 @@ static int64_t visit(struct hook *hook, bool start_more)
         struct program *program = &hook->program[i];
 
         if (program->pid != 0)
-            look_after(hook, program, now);
-        while (program->pid == 0 && start_more && start_next(hook, program))
+            check_program(hook, program, now);
+        while (program->pid == 0 && start_more && start_next_job(hook, program))
             ;
         if (program->pid == 0)
             continue;
@@ -317,7 +319,7 @@ static int64_t visit(struct hook *hook, bool start_more)
     return due;
 }
 
-static void doze(struct hook *hook, int64_t due)
+static void wait_for_programs(struct hook *hook, int64_t due)
 {
     struct pollfd *sleep_on = hook->sleep_on;
     int64_t now = clock_monotonic_ms();
@@ -334,12 +336,12 @@ static void doze(struct hook *hook, int64_t due)
     }
 }
 
-static void *run(void *arg)
+static void *run_hook(void *arg)
 {
     struct hook *hook = arg;
 
     for (;;) {
-        int64_t due = visit(hook, true), until;
+        int64_t due = visit_programs(hook, true), until;
         bool idle;
 
         (void)pthread_mutex_lock(&hook->lock);
@@ -348,7 +350,7 @@ static void *run(void *arg)
         (void)pthread_mutex_unlock(&hook->lock);
         if (until != INT64_MAX && (idle || clock_monotonic_ms() >= until))
             return NULL;
-        doze(hook, due < until ? due : until);
+        wait_for_programs(hook, due < until ? due : until);
     }
 }
 
@@ -398,7 +400,7 @@ enum ds_status hook_start(struct hook **out, const struct config *config, bool t
     hook->sleep_on = calloc((size_t)config->hook_processes + 1, sizeof *hook->sleep_on);
     if (hook->poke < 0 || !hook->environment || !hook->program || !hook->sleep_on)
         goto fail;
-    if (thread && pthread_create(&hook->thread, NULL, run, hook) != 0)
+    if (thread && pthread_create(&hook->thread, NULL, run_hook, hook) != 0)
         goto fail;
     hook->threaded = thread;
     *out = hook;
@@ -416,10 +418,10 @@ static void end_programs(struct hook *hook)
     for (int64_t i = 0; i < hook->config->hook_processes; i++)
         hook->program[i].kill_at = 0;
     for (;;) {
-        (void)visit(hook, false);
+        (void)visit_programs(hook, false);
         if (hook->running == 0 || clock_monotonic_ms() >= until)
             return;
-        doze(hook, clock_monotonic_ms() + LOOK_MS);
+        wait_for_programs(hook, clock_monotonic_ms() + LOOK_MS);
     }
 }
 
@@ -431,10 +433,10 @@ void hook_stop(struct hook *hook, int64_t until)
     hook->until = until;
     (void)pthread_mutex_unlock(&hook->lock);
     if (hook->threaded) {
-        end_sleep(hook);
+        wake_hook(hook);
         (void)pthread_join(hook->thread, NULL);
     } else {
-        (void)run(hook);
+        (void)run_hook(hook);
     }
     if (hook->running > 0)
         end_programs(hook);
