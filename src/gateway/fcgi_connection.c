@@ -45,12 +45,7 @@ static void close_connection(struct fcgi_connection *connection)
     struct gateway_fcgi *gateway = connection->gateway;
 
     (void)pthread_mutex_lock(&gateway->lock);
-    if (connection->prev)
-        connection->prev->next = connection->next;
-    else
-        gateway->connections = connection->next;
-    if (connection->next)
-        connection->next->prev = connection->prev;
+    LIST_REMOVE(connection, entry);
     (void)pthread_mutex_unlock(&gateway->lock);
     close_descriptor(connection->peer.fd);
     if (connection->spool)
@@ -65,9 +60,9 @@ static struct fcgi_connection *find_half_read(struct gateway_fcgi *gateway)
     struct fcgi_connection *connection;
 
     (void)pthread_mutex_lock(&gateway->lock);
-    connection = gateway->connections;
-    while (connection && !connection->spool)
-        connection = connection->next;
+    LIST_FOREACH(connection, &gateway->connections, entry)
+        if (connection->spool)
+            break;
     (void)pthread_mutex_unlock(&gateway->lock);
     return connection;
 }
@@ -82,8 +77,8 @@ void fcgi_connections_close_half_read(struct gateway_fcgi *gateway)
 
 void fcgi_connections_close(struct gateway_fcgi *gateway)
 {
-    while (gateway->connections)
-        close_connection(gateway->connections);
+    while (!LIST_EMPTY(&gateway->connections))
+        close_connection(LIST_FIRST(&gateway->connections));
 }
 
 /* --- arming --- */
@@ -156,10 +151,7 @@ void fcgi_connection_admit(struct gateway_fcgi *gateway, int fd)
     connection->peer.drain = peer_drain;
     connection->peer.yield_slot = fcgi_worker_yield_slot;
     (void)pthread_mutex_lock(&gateway->lock);
-    connection->next = gateway->connections;
-    if (connection->next)
-        connection->next->prev = connection;
-    gateway->connections = connection;
+    LIST_INSERT_HEAD(&gateway->connections, connection, entry);
     (void)pthread_mutex_unlock(&gateway->lock);
     if (!arm_connection(connection, EPOLL_CTL_ADD)) {
         log_error("cannot watch a connection: %s", strerror(errno));
@@ -293,10 +285,11 @@ static void wait_for_more(struct fcgi_worker *worker, struct fcgi_connection *co
 bool fcgi_connections_end_late(struct gateway_fcgi *gateway)
 {
     int64_t now = clock_monotonic_ms(), due;
+    struct fcgi_connection *at;
     bool some = false;
 
     (void)pthread_mutex_lock(&gateway->lock);
-    for (struct fcgi_connection *at = gateway->connections; at; at = at->next) {
+    LIST_FOREACH(at, &gateway->connections, entry) {
         due = atomic_load(&at->due);
         if (due <= 0)
             continue;

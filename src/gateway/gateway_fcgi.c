@@ -182,6 +182,7 @@ struct gateway_fcgi *gateway_fcgi_new(struct server *server, int listening)
     gateway->server = server;
     gateway->epoll = gateway->stop = gateway->timer = -1;
     gateway->workers = workers;
+    LIST_INIT(&gateway->connections);
     (void)pthread_mutex_init(&gateway->lock, NULL);
     worker_slots_open(&gateway->slots, cpus);
     fcgi_listener_init(gateway, listening, cpus);

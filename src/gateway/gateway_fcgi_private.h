@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "exchange/peer.h"
 #include "gateway/gateway_fcgi.h"
@@ -33,8 +34,8 @@ struct fcgi_listener {
 struct fcgi_connection {
     struct peer peer; /* first: done() gets it back */
     struct gateway_fcgi *gateway;
-    struct fcgi_connection *next, *prev; /* all of them, to be closed at the end */
-    struct spool *spool;                 /* of a request that comes in bit by bit, or NULL */
+    LIST_ENTRY(fcgi_connection) entry; /* in the gateway's list of connections */
+    struct spool *spool;               /* of a request that comes in bit by bit, or NULL */
     _Atomic int64_t due; /* monotonic ms: more of it must have come by then; or LATE; 0: nothing is
                             waited for */
     atomic_uint turns; /* requests so far: orders one owner's accesses before the next one's, which
@@ -58,7 +59,7 @@ struct gateway_fcgi {
     atomic_bool ticking; /* it has been set */
     struct fcgi_listener listener;
     pthread_mutex_t lock; /* guards the list */
-    struct fcgi_connection *connections;
+    LIST_HEAD(fcgi_connections, fcgi_connection) connections;
     struct worker_slots slots;
     int64_t workers;
     struct fcgi_worker worker[];
