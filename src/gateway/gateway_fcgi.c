@@ -217,9 +217,9 @@ void gateway_fcgi_stop(struct gateway_fcgi *gateway)
     for (int64_t i = 0; i < gateway->workers; i++) {
         if (gateway->worker[i].started)
             (void)pthread_join(gateway->worker[i].thread, NULL);
-        store_disconnect(gateway->worker[i].conn);
-        spool_close(&gateway->worker[i].spool);
         free(gateway->worker[i].room);
+        spool_close(&gateway->worker[i].spool);
+        store_disconnect(gateway->worker[i].conn);
     }
     fcgi_connections_close_half_read(gateway);
 }
@@ -229,13 +229,13 @@ void gateway_fcgi_free(struct gateway_fcgi *gateway)
     if (!gateway)
         return;
     fcgi_connections_close(gateway);
-    if (gateway->epoll >= 0)
-        (void)close(gateway->epoll);
-    if (gateway->stop >= 0)
-        (void)close(gateway->stop);
     if (gateway->timer >= 0)
         (void)close(gateway->timer);
-    (void)pthread_mutex_destroy(&gateway->lock);
+    if (gateway->stop >= 0)
+        (void)close(gateway->stop);
+    if (gateway->epoll >= 0)
+        (void)close(gateway->epoll);
     worker_slots_close(&gateway->slots);
+    (void)pthread_mutex_destroy(&gateway->lock);
     free(gateway);
 }

@@ -230,18 +230,18 @@ int supervise(const struct config *config, const char *address)
     (void)sigaddset(&signals, SIGUSR1);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     if (!children)
-        goto end;
+        return 1;
     listening = listen_on(address);
     if (listening < 0) {
         if (errno == ENOTCONN)
             log_error("the service manager passed no socket, or more than one");
         else
             log_error("cannot listen on %s: %s", address, strerror(errno));
-        goto end;
+        goto free_children;
     }
     /* held open for as long as we live: a restarted responder is never the first one */
     if (store_open(&store, config, true) != DS_OK)
-        goto unlisten;
+        goto end_listening;
     for (int64_t i = 0; i < n; i++)
         start_child(&children[i], listening);
     log_info("listening on %s with %lld responder%s, database %s", address, (long long)n,
@@ -249,16 +249,15 @@ int supervise(const struct config *config, const char *address)
     listen_notify("READY=1");
     result = watch_children(children, n, listening, &signals);
     listen_notify("STOPPING=1");
-unlisten:
+end_listening:
     listen_end(address);
-    if (store)
+    if (store) /* otherwise no responder was started */
         end_children(children, n, config);
     if (result != 0)
         listen_refuse(listening);
-end:
     store_close(store, true);
-    if (listening >= 0)
-        (void)close(listening);
+    (void)close(listening);
+free_children:
     free(children);
     return result;
 }

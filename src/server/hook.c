@@ -368,12 +368,12 @@ static void close_hook(struct hook *hook)
         log_warn("the hook was not run for %" PRId64 " events: no time was left", undone);
     if (hook->unheard > 0)
         log_warn("the hook failed %" PRId64 " times more", hook->unheard);
+    free(hook->sleep_on);
+    free(hook->program);
+    config_free_environment(hook->environment);
     if (hook->poke >= 0)
         (void)close(hook->poke);
     (void)pthread_mutex_destroy(&hook->lock);
-    config_free_environment(hook->environment);
-    free(hook->program);
-    free(hook->sleep_on);
     free(hook);
 }
 
