@@ -9,15 +9,8 @@
 
 #include "base/buf.h"
 
-/* FastCGI 1.0, section 8 */
-enum {
-    FCGI_VERSION = 1,
-    FCGI_ABORT = 2,
-    FCGI_END = 3,
-    FCGI_STDOUT = 6,
-    HEADER_LEN = 8,
-    END_LEN = 2 * HEADER_LEN + 8, /* an empty STDOUT record and END_REQUEST */
-};
+/* An empty STDOUT record and END_REQUEST. */
+enum { END_LEN = 2 * FCGI_HEADER_LEN + FCGI_END_LEN };
 
 enum { IOVS = 64, HEADERS = 32 }; /* of one sendmsg: 2 MB of full records */
 
@@ -75,7 +68,7 @@ int64_t outgoing_bytes(const struct outgoing *out)
 /* The pieces of one sendmsg. */
 struct batch {
     struct iovec iov[IOVS];
-    unsigned char header[HEADERS][HEADER_LEN];
+    unsigned char header[HEADERS][FCGI_HEADER_LEN];
     unsigned char end[END_LEN];
     int iovs, headers;
     size_t skip; /* bytes that are already on the wire */
@@ -98,18 +91,6 @@ static void batch_add(struct batch *batch, const void *data, size_t len)
     batch->skip = 0;
 }
 
-static void put_header(unsigned char *header, int type, uint16_t id, size_t len)
-{
-    header[0] = FCGI_VERSION;
-    header[1] = (unsigned char)type;
-    header[2] = (unsigned char)(id >> 8);
-    header[3] = (unsigned char)(id & 0xff);
-    header[4] = (unsigned char)(len >> 8);
-    header[5] = (unsigned char)(len & 0xff);
-    header[6] = 0; /* no padding */
-    header[7] = 0;
-}
-
 static void batch_add_records(struct batch *batch, const struct peer *peer,
                               const struct chunk *chunk)
 {
@@ -117,13 +98,13 @@ static void batch_add_records(struct batch *batch, const struct peer *peer,
         size_t len = chunk->len - at < PEER_RECORD ? chunk->len - at : PEER_RECORD;
         unsigned char *header = batch->header[batch->headers];
 
-        if (batch->skip >= HEADER_LEN + len) { /* sent before: costs no header */
-            batch->skip -= HEADER_LEN + len;
+        if (batch->skip >= FCGI_HEADER_LEN + len) { /* sent before: costs no header */
+            batch->skip -= FCGI_HEADER_LEN + len;
             continue;
         }
-        put_header(header, FCGI_STDOUT, peer->request_id, len);
+        fcgi_record_write(header, FCGI_STDOUT, peer->request_id, len, 0);
         batch->headers++;
-        batch_add(batch, header, HEADER_LEN);
+        batch_add(batch, header, FCGI_HEADER_LEN);
         batch_add(batch, chunk->data + at, len);
     }
 }
@@ -131,8 +112,9 @@ static void batch_add_records(struct batch *batch, const struct peer *peer,
 static void batch_add_end(struct batch *batch, const struct peer *peer)
 {
     memset(batch->end, 0, END_LEN); /* application status 0, FCGI_REQUEST_COMPLETE */
-    put_header(batch->end, FCGI_STDOUT, peer->request_id, 0);
-    put_header(batch->end + HEADER_LEN, FCGI_END, peer->request_id, 8);
+    fcgi_record_write(batch->end, FCGI_STDOUT, peer->request_id, 0, 0);
+    fcgi_record_write(batch->end + FCGI_HEADER_LEN, FCGI_END_REQUEST, peer->request_id,
+                      FCGI_END_LEN, 0);
     batch_add(batch, batch->end, END_LEN);
 }
 
@@ -159,7 +141,7 @@ static size_t wire_size(const struct peer *peer, const struct outgoing *out)
 
         size += len;
         if (peer->framed)
-            size += (len + PEER_RECORD - 1) / PEER_RECORD * HEADER_LEN;
+            size += (len + PEER_RECORD - 1) / PEER_RECORD * FCGI_HEADER_LEN;
     }
     return size;
 }
@@ -209,19 +191,20 @@ static bool finds_abort(struct peer *peer, const unsigned char *bytes, size_t le
        be taken for records */
     peer->keep = false;
     for (size_t i = 0; i < len; i++) {
-        const unsigned char *header = peer->heard;
+        struct fcgi_record record;
 
         if (peer->skip > 0) {
             peer->skip--;
             continue;
         }
         peer->heard[peer->heard_len++] = bytes[i];
-        if (peer->heard_len < HEADER_LEN)
+        if (peer->heard_len < FCGI_HEADER_LEN)
             continue;
-        if (header[1] == FCGI_ABORT)
+        record = fcgi_record_read(peer->heard);
+        if (record.type == FCGI_ABORT_REQUEST)
             return true;
         peer->heard_len = 0;
-        peer->skip = (size_t)(header[4] << 8 | header[5]) + header[6];
+        peer->skip = record.content + record.padding;
     }
     return false;
 }

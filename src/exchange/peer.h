@@ -22,9 +22,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exchange/fcgi_record.h"
+
 struct buf;
 
-enum { PEER_RECORD = 65528, OUTGOING_CHUNKS = 3 };
+enum { PEER_RECORD = FCGI_FULL_CONTENT, OUTGOING_CHUNKS = 3 };
 
 struct chunk {
     unsigned refs;
@@ -63,7 +65,7 @@ struct peer {
     /* See exchange_yield_slot(). NULL: nobody waits for this thread. */
     void (*yield_slot)(void);
     /* Of what comes in while a request waits: the header of a record, and how much follows it. */
-    unsigned char heard[8], heard_len;
+    unsigned char heard[FCGI_HEADER_LEN], heard_len;
     size_t skip;
 };
 

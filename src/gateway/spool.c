@@ -2,7 +2,6 @@
 #include "gateway/spool.h"
 
 #include <errno.h>
-#include <fastcgi.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,40 +148,38 @@ static void count_held(struct spool *spool)
 /* The header is there. False: this is not a request. */
 static bool begin_record(struct spool *spool)
 {
-    const unsigned char *header = spool->header;
-    uint16_t id = (uint16_t)(header[2] << 8 | header[3]);
+    struct fcgi_record record = fcgi_record_read(spool->header);
 
-    spool->content = (size_t)header[4] << 8 | header[5];
-    spool->padding = header[6];
+    spool->content = record.content;
+    spool->padding = record.padding;
     spool->into = SPOOL_NOWHERE;
     spool->small_len = 0;
-    if (header[0] != FCGI_VERSION_1)
+    if (record.version != FCGI_VERSION_1)
         return false;
-    if (id == FCGI_NULL_REQUEST_ID) { /* a question about the server */
+    if (record.id == FCGI_NULL_REQUEST_ID) { /* a question about the server */
         spool->into = SPOOL_INTO_SMALL;
-        return header[1] != FCGI_BEGIN_REQUEST;
+        return record.type != FCGI_BEGIN_REQUEST;
     }
-    if (header[1] ==
-        FCGI_BEGIN_REQUEST) { /* a second one at a time: we have said that we do not take it */
+    if (record.type == FCGI_BEGIN_REQUEST) {
+        /* a second one at a time: we have said that we do not take it */
         spool->into = SPOOL_INTO_SMALL;
-        spool->id = id;
-        return spool->part == SPOOL_BEGIN && spool->content == sizeof(FCGI_BeginRequestBody);
+        spool->id = record.id;
+        return spool->part == SPOOL_BEGIN && spool->content == FCGI_BEGIN_LEN;
     }
-    if (spool->part == SPOOL_BEGIN || id != spool->id)
+    if (spool->part == SPOOL_BEGIN || record.id != spool->id)
         return true; /* of another request: passed over */
     spool->into = spool->part == SPOOL_PARAMS ? SPOOL_INTO_PARAMS : SPOOL_INTO_BODY;
     /* anything else is wrong here, and FCGI_ABORT_REQUEST says that nobody waits for an answer */
-    return header[1] == (spool->part == SPOOL_PARAMS ? FCGI_PARAMS : FCGI_STDIN);
+    return record.type == (spool->part == SPOOL_PARAMS ? FCGI_PARAMS : FCGI_STDIN);
 }
 
 static bool begin_request(struct spool *spool)
 {
-    FCGI_BeginRequestBody begin;
+    const unsigned char *begin = spool->small;
 
-    memcpy(&begin, spool->small, sizeof begin);
-    spool->keep = (begin.flags & FCGI_KEEP_CONN) != 0;
+    spool->keep = (begin[2] & FCGI_KEEP_CONN) != 0;
     spool->part = SPOOL_PARAMS;
-    return (begin.roleB1 << 8 | begin.roleB0) == FCGI_RESPONDER;
+    return (begin[0] << 8 | begin[1]) == FCGI_RESPONDER;
 }
 
 /* Names and values, each pair behind its two lengths (FastCGI 1.0 section 3.4). */
@@ -233,9 +230,9 @@ static void add_reply(struct spool *spool, const void *data, size_t len)
 
 static void add_header(struct spool *spool, int type, size_t len)
 {
-    const unsigned char header[FCGI_HEADER_LEN] = {FCGI_VERSION_1,    (unsigned char)type, 0, 0, 0,
-                                                   (unsigned char)len};
+    unsigned char header[FCGI_HEADER_LEN];
 
+    fcgi_record_write(header, type, FCGI_NULL_REQUEST_ID, len, 0);
     add_reply(spool, header, sizeof header);
 }
 
@@ -271,13 +268,13 @@ static void answer_values(struct spool *spool)
     add_reply(spool, values, len);
 }
 
-static bool answer_question(struct spool *spool)
+static bool answer_question(struct spool *spool, int type)
 {
-    const char unknown[sizeof(FCGI_UnknownTypeBody)] = {(char)spool->header[1]};
+    const char unknown[FCGI_UNKNOWN_LEN] = {(char)type};
 
     if (spool->reply_len > SPOOL_SMALL / 2)
         return false; /* more questions at once than anybody asks */
-    if (spool->header[1] == FCGI_GET_VALUES) {
+    if (type == FCGI_GET_VALUES) {
         answer_values(spool);
     } else {
         add_header(spool, FCGI_UNKNOWN_TYPE, sizeof unknown);
@@ -289,16 +286,16 @@ static bool answer_question(struct spool *spool)
 /* The whole record is there. */
 static bool end_record(struct spool *spool)
 {
-    bool empty = spool->header[4] == 0 && spool->header[5] == 0;
+    struct fcgi_record record = fcgi_record_read(spool->header);
 
     spool->header_len = 0;
-    if (spool->into == SPOOL_INTO_PARAMS && empty)
+    if (spool->into == SPOOL_INTO_PARAMS && record.content == 0)
         spool->part = SPOOL_BODY;
-    else if (spool->into == SPOOL_INTO_BODY && empty)
+    else if (spool->into == SPOOL_INTO_BODY && record.content == 0)
         spool->part = SPOOL_END;
     else if (spool->into == SPOOL_INTO_SMALL)
-        return spool->header[1] == FCGI_BEGIN_REQUEST ? begin_request(spool)
-                                                      : answer_question(spool);
+        return record.type == FCGI_BEGIN_REQUEST ? begin_request(spool)
+                                                 : answer_question(spool, record.type);
     return true;
 }
 
@@ -336,7 +333,8 @@ enum spool_state spool_take(struct spool *spool, const char *data, size_t len)
 
     for (; len > 0; data += took, len -= took)
         if (spool->part == SPOOL_END || !take_piece(spool, data, len, &took)) {
-            if (spool->header[1] != FCGI_ABORT_REQUEST && log_is_due(&next_line))
+            if (fcgi_record_read(spool->header).type != FCGI_ABORT_REQUEST &&
+                log_is_due(&next_line))
                 log_warn("the web server sent something other than a FastCGI request to a "
                          "responder: the connection is closed");
             return SPOOL_GONE;

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "exchange/fcgi_record.h"
 
 struct config;
 
@@ -51,7 +52,7 @@ struct spool {
     enum spool_part part; /* what is to come next */
     enum spool_trouble trouble;
 
-    unsigned char header[8]; /* of the record that is coming in */
+    unsigned char header[FCGI_HEADER_LEN]; /* of the record that is coming in */
     size_t header_len;
     size_t content, padding; /* bytes of that record that are still to come */
     enum spool_into into;    /* where its content goes */

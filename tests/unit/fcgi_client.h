@@ -11,25 +11,13 @@
 #include <string.h>
 
 #include "base/buf.h"
-
-/* FastCGI 1.0, section 8 */
-enum {
-    FCGI_BEGIN = 1,
-    FCGI_END = 3,
-    FCGI_PARAMS = 4,
-    FCGI_STDIN = 5,
-    FCGI_STDOUT = 6,
-    FCGI_STDERR = 7,
-    FCGI_VALUES_RESULT = 10,
-    FCGI_UNKNOWN_TYPE = 11,
-    FCGI_HEADER = 8,
-    FCGI_CONTENT_MAX = 65528,
-};
+#include "exchange/fcgi_record.h"
 
 static inline void fcgi_add_record(struct buf *out, int type, const void *content, size_t len)
 {
-    const char header[FCGI_HEADER] = {1, (char)type, 0, 1, (char)(len >> 8), (char)len, 0, 0};
+    unsigned char header[FCGI_HEADER_LEN];
 
+    fcgi_record_write(header, type, 1, len, 0);
     buf_add(out, header, sizeof header);
     buf_add(out, content, len);
 }
@@ -57,7 +45,7 @@ static inline void fcgi_add_param(struct buf *params, const char *name, size_t n
 static inline void fcgi_add_stream(struct buf *out, int type, const char *content, size_t len)
 {
     while (len > 0) {
-        size_t piece = len < FCGI_CONTENT_MAX ? len : FCGI_CONTENT_MAX;
+        size_t piece = len < FCGI_FULL_CONTENT ? len : FCGI_FULL_CONTENT;
 
         fcgi_add_record(out, type, content, piece);
         content += piece;
@@ -70,7 +58,8 @@ static inline void fcgi_add_stream(struct buf *out, int type, const char *conten
 static inline void fcgi_add_request(struct buf *out, const struct buf *params, const char *body,
                                     size_t len)
 {
-    fcgi_add_record(out, FCGI_BEGIN, "\0\1\1\0\0\0\0\0", 8); /* a responder, keep the connection */
+    fcgi_add_record(out, FCGI_BEGIN_REQUEST, "\0\1\1\0\0\0\0\0",
+                    FCGI_BEGIN_LEN); /* a responder, keep the connection */
     fcgi_add_stream(out, FCGI_PARAMS, params->data ? params->data : "", params->len);
     fcgi_add_stream(out, FCGI_STDIN, body, len);
 }
@@ -144,22 +133,22 @@ static inline const char *fcgi_parse(const struct buf *got, struct fcgi_answer *
     size_t at = 0, left;
 
     *answer = (struct fcgi_answer){.length = -1};
-    for (; !answer->ended && got->len - at >= FCGI_HEADER; at += FCGI_HEADER + left) {
+    for (; !answer->ended && got->len - at >= FCGI_HEADER_LEN; at += FCGI_HEADER_LEN + left) {
         const unsigned char *header = (const unsigned char *)got->data + at;
-        size_t content = (size_t)header[4] << 8 | header[5];
+        struct fcgi_record record = fcgi_record_read(header);
 
-        left = content + header[6];
-        if (header[0] != 1)
+        left = record.content + record.padding;
+        if (record.version != FCGI_VERSION_1)
             return "a record of another version";
-        if (got->len - at - FCGI_HEADER < left)
+        if (got->len - at - FCGI_HEADER_LEN < left)
             break;
-        if (header[1] == FCGI_STDOUT)
-            buf_add(&answer->text, header + FCGI_HEADER, content);
-        else if (header[1] == FCGI_END && content == 8)
+        if (record.type == FCGI_STDOUT)
+            buf_add(&answer->text, header + FCGI_HEADER_LEN, record.content);
+        else if (record.type == FCGI_END_REQUEST && record.content == FCGI_END_LEN)
             answer->ended = true;
-        else if (header[1] == FCGI_VALUES_RESULT || header[1] == FCGI_UNKNOWN_TYPE)
+        else if (record.type == FCGI_GET_VALUES_RESULT || record.type == FCGI_UNKNOWN_TYPE)
             continue;
-        else if (header[1] != FCGI_STDERR)
+        else if (record.type != FCGI_STDERR)
             return "a record that no responder sends";
     }
     return answer->text.len > 0 ? fcgi_judge_head(answer) : NULL;

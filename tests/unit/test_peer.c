@@ -7,9 +7,6 @@
 #include "exchange/peer.h"
 #include "unit.h"
 
-/* FastCGI record types */
-enum { END_REQUEST = 3, STDOUT = 6 };
-
 static struct chunk *make_chunk(size_t len, char first)
 {
     struct buf buf = {0};
@@ -40,24 +37,24 @@ static bool parse(const struct buf *got, struct buf *body)
 
     while (at < got->len) {
         const unsigned char *header = (const unsigned char *)got->data + at;
-        size_t len = (size_t)(header[4] << 8 | header[5]);
+        struct fcgi_record record = fcgi_record_read(header);
 
-        ck_assert_int_le(at + 8 + len, got->len);
-        ck_assert_int_eq(header[0], 1);
-        ck_assert_int_eq(header[2] << 8 | header[3], 0x0102);
-        ck_assert_int_eq(header[6], 0);
+        ck_assert_int_le(at + FCGI_HEADER_LEN + record.content, got->len);
+        ck_assert_int_eq(record.version, FCGI_VERSION_1);
+        ck_assert_int_eq(record.id, 0x0102);
+        ck_assert_int_eq(record.padding, 0);
         ck_assert(!ended);
-        if (header[1] == STDOUT) {
+        if (record.type == FCGI_STDOUT) {
             ck_assert(!closed);
-            closed = len == 0;
-            buf_add(body, header + 8, len);
+            closed = record.content == 0;
+            buf_add(body, header + FCGI_HEADER_LEN, record.content);
         } else {
-            ck_assert_int_eq(header[1], END_REQUEST);
-            ck_assert_int_eq(len, 8);
+            ck_assert_int_eq(record.type, FCGI_END_REQUEST);
+            ck_assert_int_eq(record.content, FCGI_END_LEN);
             ck_assert(closed);
             ended = true;
         }
-        at += 8 + len;
+        at += FCGI_HEADER_LEN + record.content;
     }
     return ended;
 }

@@ -7,8 +7,7 @@
 #include "gateway/spool.h"
 #include "unit.h"
 
-/* FastCGI record types */
-enum { BEGIN = 1, ABORT = 2, PARAMS = 4, STDIN = 5, DATA = 8, GET_VALUES = 9, STRANGE = 77 };
+enum { STRANGE = 77 }; /* a record type that FastCGI does not define */
 
 static const struct config usual = {
     .max_body_bytes = 100000, .max_queued_bytes = 100000, .max_parked = 50000};
@@ -16,9 +15,9 @@ static const struct config usual = {
 static void add_record_of(struct buf *buf, int id, int type, const void *data, size_t len,
                           int padding)
 {
-    const char header[8] = {
-        1, (char)type, (char)(id >> 8), (char)id, (char)(len >> 8), (char)len, (char)padding, 0};
+    unsigned char header[FCGI_HEADER_LEN];
 
+    fcgi_record_write(header, type, (uint16_t)id, len, (size_t)padding);
     buf_add(buf, header, sizeof header);
     buf_add(buf, data, len);
     for (int i = 0; i < padding; i++)
@@ -32,9 +31,9 @@ static void add_record(struct buf *buf, int type, const void *data, size_t len, 
 
 static void add_begin(struct buf *buf, int role, int flags)
 {
-    const char begin[8] = {0, (char)role, (char)flags};
+    const char begin[FCGI_BEGIN_LEN] = {0, (char)role, (char)flags};
 
-    add_record(buf, BEGIN, begin, sizeof begin, 0);
+    add_record(buf, FCGI_BEGIN_REQUEST, begin, sizeof begin, 0);
 }
 
 static void add_pair(struct buf *buf, const char *name, const char *value)
@@ -66,15 +65,15 @@ static struct buf make_request(int records, size_t len, int padding)
     add_pair(&params, "REQUEST_METHOD", "POST");
     add_pair(&params, "EMPTY", "");
     add_pair(&params, "LONG", long_value);
-    add_begin(&buf, 1, 1);
-    add_record(&buf, PARAMS, params.data, 21, padding);
-    add_record(&buf, PARAMS, params.data + 21, params.len - 21, padding);
-    add_record(&buf, PARAMS, NULL, 0, padding);
+    add_begin(&buf, FCGI_RESPONDER, FCGI_KEEP_CONN);
+    add_record(&buf, FCGI_PARAMS, params.data, 21, padding);
+    add_record(&buf, FCGI_PARAMS, params.data + 21, params.len - 21, padding);
+    add_record(&buf, FCGI_PARAMS, NULL, 0, padding);
     for (size_t i = 0; i < len; i++)
         content[i] = (char)(i * 7);
     for (int i = 0; i < records; i++)
-        add_record(&buf, STDIN, content, len, padding);
-    add_record(&buf, STDIN, NULL, 0, padding);
+        add_record(&buf, FCGI_STDIN, content, len, padding);
+    add_record(&buf, FCGI_STDIN, NULL, 0, padding);
     free(content);
     buf_close(&params);
     return buf;
@@ -169,22 +168,22 @@ START_TEST(what_is_no_request_ends_the_connection)
 
     buf_adds(&buf, "GET / HTTP/1.1\r\n");
     ck_assert_int_eq(take(&buf), SPOOL_GONE);
-    add_begin(&buf, 2, 1); /* an authorizer */
+    add_begin(&buf, FCGI_AUTHORIZER, FCGI_KEEP_CONN);
     ck_assert_int_eq(take(&buf), SPOOL_GONE);
-    add_record(&buf, BEGIN, "\0\1\1\0\0\0\0", 7, 0);
+    add_record(&buf, FCGI_BEGIN_REQUEST, "\0\1\1\0\0\0\0", 7, 0);
     ck_assert_int_eq(take(&buf), SPOOL_GONE);
-    add_record_of(&buf, 0, BEGIN, "\0\1\1\0\0\0\0", 8, 0);
+    add_record_of(&buf, 0, FCGI_BEGIN_REQUEST, "\0\1\1\0\0\0\0", 8, 0);
     ck_assert_int_eq(take(&buf), SPOOL_GONE);
     for (int type = 0; type < 256; type++) { /* in the middle of the parameters */
-        add_begin(&buf, 1, 1);
+        add_begin(&buf, FCGI_RESPONDER, FCGI_KEEP_CONN);
         add_record(&buf, type, "12345678", 8, 0);
-        ck_assert_int_eq(take(&buf), type == PARAMS ? SPOOL_MORE : SPOOL_GONE);
+        ck_assert_int_eq(take(&buf), type == FCGI_PARAMS ? SPOOL_MORE : SPOOL_GONE);
     }
     for (int type = 0; type < 256; type++) { /* and of the body */
-        add_begin(&buf, 1, 1);
-        add_record(&buf, PARAMS, NULL, 0, 0);
+        add_begin(&buf, FCGI_RESPONDER, FCGI_KEEP_CONN);
+        add_record(&buf, FCGI_PARAMS, NULL, 0, 0);
         add_record(&buf, type, "12345678", 8, 0);
-        ck_assert_int_eq(take(&buf), type == STDIN ? SPOOL_MORE : SPOOL_GONE);
+        ck_assert_int_eq(take(&buf), type == FCGI_STDIN ? SPOOL_MORE : SPOOL_GONE);
     }
     buf = make_request(1, 5, 0);
     buf_adds(&buf, "the next one");
@@ -196,11 +195,11 @@ START_TEST(records_of_another_request_are_passed_over)
 {
     struct buf buf = {0};
 
-    add_record_of(&buf, 9, STDIN, "before", 6, 2);
-    add_begin(&buf, 1, 0);
-    add_record(&buf, PARAMS, NULL, 0, 0);
-    add_record_of(&buf, 9, ABORT, NULL, 0, 0);
-    add_record(&buf, STDIN, NULL, 0, 0);
+    add_record_of(&buf, 9, FCGI_STDIN, "before", 6, 2);
+    add_begin(&buf, FCGI_RESPONDER, 0);
+    add_record(&buf, FCGI_PARAMS, NULL, 0, 0);
+    add_record_of(&buf, 9, FCGI_ABORT_REQUEST, NULL, 0, 0);
+    add_record(&buf, FCGI_STDIN, NULL, 0, 0);
     ck_assert_int_eq(take(&buf), SPOOL_WHOLE);
 }
 END_TEST
@@ -214,10 +213,10 @@ static void expect_next(const void *params, size_t len, enum spool_next first,
     struct spool spool;
     size_t at = 0;
 
-    add_begin(&buf, 1, 1);
-    add_record(&buf, PARAMS, params, len, 0);
-    add_record(&buf, PARAMS, NULL, 0, 0);
-    add_record(&buf, STDIN, NULL, 0, 0);
+    add_begin(&buf, FCGI_RESPONDER, FCGI_KEEP_CONN);
+    add_record(&buf, FCGI_PARAMS, params, len, 0);
+    add_record(&buf, FCGI_PARAMS, NULL, 0, 0);
+    add_record(&buf, FCGI_STDIN, NULL, 0, 0);
     spool_open(&spool, &usual);
     ck_assert_int_eq(spool_take(&spool, buf.data, buf.len), SPOOL_WHOLE);
     ck_assert_int_eq(spool_next(&spool, &at, &param), first);
@@ -252,11 +251,11 @@ START_TEST(more_parameters_than_any_web_server_lets_through_are_not_kept)
     struct buf buf = {0};
     struct spool spool;
 
-    add_begin(&buf, 1, 1);
+    add_begin(&buf, FCGI_RESPONDER, FCGI_KEEP_CONN);
     for (int i = 0; i < 100; i++)
-        add_record(&buf, PARAMS, filler, sizeof filler, 0);
-    add_record(&buf, PARAMS, NULL, 0, 0);
-    add_record(&buf, STDIN, NULL, 0, 0);
+        add_record(&buf, FCGI_PARAMS, filler, sizeof filler, 0);
+    add_record(&buf, FCGI_PARAMS, NULL, 0, 0);
+    add_record(&buf, FCGI_STDIN, NULL, 0, 0);
     spool_open(&spool, &usual);
     ck_assert_int_eq(spool_take(&spool, buf.data, buf.len), SPOOL_WHOLE);
     ck_assert_int_eq(spool.trouble, SPOOL_TOO_MANY);
@@ -312,7 +311,7 @@ START_TEST(questions_about_us_are_answered_once_each_and_a_request_may_follow)
     {
         struct buf record = {0};
 
-        add_record_of(&record, 0, GET_VALUES, question.data, question.len, 5);
+        add_record_of(&record, 0, FCGI_GET_VALUES, question.data, question.len, 5);
         ck_assert_int_eq(feed(&spool, &record, 1000, fds), SPOOL_MORE);
         ck_assert(spool_is_empty(&spool));
         ck_assert_int_eq(recv(fds[1], back, sizeof back, MSG_DONTWAIT), sizeof answer - 1);
