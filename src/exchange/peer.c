@@ -1,4 +1,4 @@
-/* Writing answers as FastCGI records or plain bytes, without ever blocking: see peer.h. */
+/* Writes answers as FastCGI records or as plain bytes, and never blocks: see peer.h. */
 #include "exchange/peer.h"
 
 #include <errno.h>
@@ -12,7 +12,8 @@
 /* An empty STDOUT record and END_REQUEST. */
 enum { END_LEN = 2 * FCGI_HEADER_LEN + FCGI_END_LEN };
 
-enum { IOVS = 64, HEADERS = 32 }; /* of one sendmsg: 2 MB of full records */
+/* The limits of one sendmsg(): 32 records, which is 2 MB if they are full. */
+enum { IOVS = 64, HEADERS = 32 };
 
 struct chunk *chunk_take(struct buf *buf)
 {
@@ -65,13 +66,13 @@ int64_t outgoing_bytes(const struct outgoing *out)
     return bytes;
 }
 
-/* The pieces of one sendmsg. */
+/* The pieces of one sendmsg(). */
 struct batch {
     struct iovec iov[IOVS];
     unsigned char header[HEADERS][FCGI_HEADER_LEN];
     unsigned char end[END_LEN];
     int iovs, headers;
-    size_t skip; /* bytes that are already on the wire */
+    size_t skip; /* bytes that were sent before, and are left out */
 };
 
 static bool batch_is_full(const struct batch *batch)
@@ -98,7 +99,7 @@ static void batch_add_records(struct batch *batch, const struct peer *peer,
         size_t len = chunk->len - at < PEER_RECORD ? chunk->len - at : PEER_RECORD;
         unsigned char *header = batch->header[batch->headers];
 
-        if (batch->skip >= FCGI_HEADER_LEN + len) { /* sent before: costs no header */
+        if (batch->skip >= FCGI_HEADER_LEN + len) { /* sent before: takes up no header */
             batch->skip -= FCGI_HEADER_LEN + len;
             continue;
         }
@@ -111,7 +112,7 @@ static void batch_add_records(struct batch *batch, const struct peer *peer,
 
 static void batch_add_end(struct batch *batch, const struct peer *peer)
 {
-    memset(batch->end, 0, END_LEN); /* application status 0, FCGI_REQUEST_COMPLETE */
+    memset(batch->end, 0, END_LEN); /* application status 0, protocol status REQUEST_COMPLETE */
     fcgi_record_write(batch->end, FCGI_STDOUT, peer->request_id, 0, 0);
     fcgi_record_write(batch->end + FCGI_HEADER_LEN, FCGI_END_REQUEST, peer->request_id,
                       FCGI_END_LEN, 0);
@@ -150,7 +151,7 @@ static ssize_t write_batch(const struct peer *peer, struct batch *batch)
 {
     struct msghdr message = {.msg_iov = batch->iov, .msg_iovlen = (size_t)batch->iovs};
 
-    if (peer->framed) /* FastCGI: always a socket */
+    if (peer->framed) /* FastCGI always has a socket, CGI may have a pipe */
         return sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     return writev(peer->fd, batch->iov, batch->iovs);
 }
@@ -177,18 +178,18 @@ enum peer_sent peer_send(struct peer *peer, struct outgoing *out)
 
 bool peer_send_ready(struct peer *peer, const char *text, size_t len)
 {
-    /* the second reference keeps it from being freed */
+    /* the second reference keeps peer_send() from freeing the chunk */
     struct chunk chunk = {.refs = 2, .len = len, .data = (char *)(uintptr_t)text};
     struct outgoing out = {.chunk = {&chunk}, .chunks = 1, .end = true};
 
     return peer_send(peer, &out) == PEER_SENT;
 }
 
-/* Is there a record that aborts the request among what comes while it waits? */
+/* True if the bytes, received while the request waits, complete a record that aborts it. */
 static bool finds_abort(struct peer *peer, const unsigned char *bytes, size_t len)
 {
-    /* what is read here of a request that comes too early is missing there: its rest, a body, might
-       be taken for records */
+    /* the bytes may belong to the next request, sent too early; its remainder must not be read as
+       records, because a body could imitate them */
     peer->keep = false;
     for (size_t i = 0; i < len; i++) {
         struct fcgi_record record;
