@@ -1,4 +1,18 @@
-/* FastCGI connections and their requests: see gateway_fcgi_private.h and gateway_fcgi.c. */
+/*
+ * The connections of the FastCGI gateway, and the requests that are read from them.
+ *
+ * A worker never waits for the rest of a request: Apache passes a body on as it arrives, and a
+ * client that sends slowly would otherwise occupy a worker. The connection keeps the part that has
+ * arrived (spool), and is armed again.
+ *
+ * If nothing arrives for DS_UPLOAD_TIMEOUT_MS, the request is answered with 408. A timer looks for
+ * such requests while any request is incomplete. It must not take over a connection, because a
+ * worker may have got the connection's event a moment before. So it only marks the connection (due
+ * becomes LATE) and shuts down its receiving side. That causes an event, and the worker that gets
+ * the event owns the connection and finds the mark.
+ */
+#include "gateway/gateway_fcgi_private.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,20 +28,19 @@
 #include "config/config.h"
 #include "exchange/answer.h"
 #include "exchange/exchange.h"
-#include "gateway/gateway_fcgi_private.h"
 #include "live/live.h"
 #include "server/route.h"
 #include "server/server.h"
 
 enum {
-    MOMENT_NS = 10000000, /* between attempts to get memory */
-    MOMENTS = 20,
-    LATE = -1, /* connection.due of one whose time is up */
+    MOMENT_NS = 10000000, /* between attempts to get memory for a connection: 10 ms */
+    MOMENTS = 20,         /* attempts */
+    LATE = -1,            /* fcgi_connection.due: the time is up */
 };
 
 /* --- the list --- */
 
-/* It leaves the epoll set by that. A function of its own for tests/tsan.supp. */
+/* Closing also removes it from the epoll set. A separate function for tests/tsan.supp. */
 __attribute__((noinline)) static void close_descriptor(int fd)
 {
     (void)close(fd);
@@ -54,7 +67,6 @@ static void close_connection(struct fcgi_connection *connection)
     fcgi_listener_resume(gateway);
 }
 
-/* A request that was still coming in when time was up; nobody reads it any more. */
 static struct fcgi_connection *find_half_read(struct gateway_fcgi *gateway)
 {
     struct fcgi_connection *connection;
@@ -83,7 +95,7 @@ void fcgi_connections_close(struct gateway_fcgi *gateway)
 
 /* --- arming --- */
 
-/* The connection's next event belongs to whoever gets it: it is not looked at after this. */
+/* The caller must not touch the connection after this: the thread that gets its event owns it. */
 static bool arm_connection(struct fcgi_connection *connection, int op)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
@@ -94,7 +106,7 @@ static bool arm_connection(struct fcgi_connection *connection, int op)
     return epoll_ctl(epoll, op, fd, &event) == 0;
 }
 
-/* peer.done: the answer is out, or never will be. Any thread. */
+/* peer.done: the answer is sent, or (not ok) the connection is of no use. On any thread. */
 static void peer_done(struct peer *peer, bool ok)
 {
     struct fcgi_connection *connection = (struct fcgi_connection *)peer;
@@ -105,7 +117,7 @@ static void peer_done(struct peer *peer, bool ok)
         close_connection(connection);
 }
 
-/* peer.drain: the live desk writes it as the web server takes it. */
+/* peer.drain: the live desk writes the rest as the web server reads it. */
 static void peer_drain(struct peer *peer, struct outgoing *out)
 {
     struct fcgi_connection *connection = (struct fcgi_connection *)peer;
@@ -117,11 +129,12 @@ static void set_options(int fd)
 {
     int on = 1;
 
-    /* over TCP, a short event must not wait for the one before it to be acknowledged */
+    /* a short event must not wait until the web server has acknowledged the one before it */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-/* A moment later there may be memory again; and before a request is read, nobody can be told. */
+/* Tries for a while, since memory may be short for a moment only: before a request is read there is
+   no way to answer with an error. */
 static struct fcgi_connection *new_connection(void)
 {
     const struct timespec moment = {0, MOMENT_NS};
@@ -159,9 +172,9 @@ void fcgi_connection_admit(struct gateway_fcgi *gateway, int fd)
     }
 }
 
-/* --- one request --- */
+/* --- reading a request --- */
 
-/* The parameters into the exchange. 0, or the HTTP status to answer with. */
+/* Moves the parameters into the exchange. Returns 0, or the HTTP status of a refusal. */
 static int read_params(struct spool *spool, struct ds_exchange *exchange, const char **reason)
 {
     struct spool_param param;
@@ -178,7 +191,7 @@ static int read_params(struct spool *spool, struct ds_exchange *exchange, const 
     return next == SPOOL_MALFORMED ? 400 : 0;
 }
 
-/* What came in into the exchange. 0, or the HTTP status to answer with. */
+/* Moves the request into the exchange. Returns 0, or the HTTP status of a refusal. */
 static int read_request(struct spool *spool, struct ds_exchange *exchange, const char **reason)
 {
     struct http_request *request = &exchange->request;
@@ -210,7 +223,7 @@ static int read_request(struct spool *spool, struct ds_exchange *exchange, const
     return 0;
 }
 
-/* Of a request that came in bit by bit, or of the one that the worker has just read. */
+/* Empties the spool that the request was read into: the connection's or the worker's. */
 static void drop_spool(struct fcgi_worker *worker, struct fcgi_connection *connection)
 {
     if (connection->spool)
@@ -226,10 +239,10 @@ static void answer_request(struct fcgi_worker *worker, struct fcgi_connection *c
     struct server *server = worker->gateway->server;
     struct peer *peer = &connection->peer;
     struct ds_exchange *exchange;
-    const char *reason = "nothing more of the request came in time";
+    const char *reason = "the rest of the request did not arrive in time";
     int status = 408;
 
-    if (spool->part == SPOOL_BEGIN) { /* nobody to answer yet */
+    if (spool->part == SPOOL_BEGIN) { /* no request has begun: there is nothing to answer */
         drop_spool(worker, connection);
         close_connection(connection);
         return;
@@ -252,25 +265,26 @@ static void answer_request(struct fcgi_worker *worker, struct fcgi_connection *c
     }
 }
 
-/* --- requests that come in bit by bit --- */
+/* --- incomplete requests --- */
 
-/* Keeps what there is of the request and waits for more of it. */
+/* Keeps the part of the request that has arrived, and arms the connection for the rest. */
 static void wait_for_more(struct fcgi_worker *worker, struct fcgi_connection *connection)
 {
     struct gateway_fcgi *gateway = worker->gateway;
 
-    /* it was the rest of a question about us, say: the connection is idle again */
+    /* the spool held a question about the server, now answered: the connection is idle again */
     if (connection->spool && spool_is_empty(connection->spool))
         end_spool(connection);
     if (!connection->spool && !spool_is_empty(&worker->spool)) {
         connection->spool = spool_keep(&worker->spool);
-        if (!connection->spool) { /* its rest is not waited for */
+        if (!connection->spool) { /* refused at once, without its rest */
             worker->spool.keep = false;
             worker->spool.trouble = SPOOL_NO_MEMORY;
             answer_request(worker, connection, false);
             return;
         }
-        atomic_fetch_add(&gateway->server->exchanges.count, 1); /* it is one already */
+        /* server_drain() waits for incomplete requests too */
+        atomic_fetch_add(&gateway->server->exchanges.count, 1);
     }
     if (connection->spool) {
         atomic_store(&connection->due,
@@ -281,27 +295,27 @@ static void wait_for_more(struct fcgi_worker *worker, struct fcgi_connection *co
         close_connection(connection);
 }
 
-/* Whose time is up is told so. Nobody else ends them meanwhile: that would need the lock. */
+/* No connection can be closed meanwhile, because that needs the lock. */
 bool fcgi_connections_end_late(struct gateway_fcgi *gateway)
 {
     int64_t now = clock_monotonic_ms(), due;
     struct fcgi_connection *at;
-    bool some = false;
+    bool incomplete = false;
 
     (void)pthread_mutex_lock(&gateway->lock);
     LIST_FOREACH(at, &gateway->connections, entry) {
         due = atomic_load(&at->due);
         if (due <= 0)
             continue;
-        some = true;
+        incomplete = true;
         if (due <= now && atomic_compare_exchange_strong(&at->due, &due, LATE))
             (void)shutdown(at->peer.fd, SHUT_RD);
     }
     (void)pthread_mutex_unlock(&gateway->lock);
-    return some;
+    return incomplete;
 }
 
-/* From now on it is the caller's alone. Was its time up? */
+/* Makes the caller the owner of the connection. True if its request is late. */
 static bool take_over_connection(struct fcgi_connection *connection)
 {
     (void)atomic_load(&connection->turns);

@@ -1,4 +1,18 @@
-/* Accepting connections: see gateway_fcgi_private.h and the head of gateway_fcgi.c. */
+/*
+ * The listening socket of the FastCGI gateway.
+ *
+ * If more processes share the socket than the CPUs can keep busy, they only wake each other and
+ * make each other's batches smaller. So there may be a limit to the processes that are acceptors.
+ * A new connection wakes all processes, but the others first give the acceptors time to take it.
+ * They accept only connections that are still waiting after that, since the acceptors may be
+ * stopped or too busy.
+ *
+ * If the process has no descriptor left for a connection, the socket stays readable and would keep
+ * the workers busy for nothing. The listener then pauses until a connection is closed or the timer
+ * has run.
+ */
+#include "gateway/gateway_fcgi_private.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -11,15 +25,14 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "config/config.h"
-#include "gateway/gateway_fcgi_private.h"
 #include "hints/acceptor.h"
 #include "server/server.h"
 #include "store/store.h"
 
 enum {
-    ACCEPTS = 64,
-    MOMENT_NS = 10000000, /* in which whoever answers the door would have done so, busy or not */
-    MOMENTS = 20,         /* at most, however many come in meanwhile */
+    ACCEPTS = 64,         /* connections that a worker accepts before it serves requests again */
+    MOMENT_NS = 10000000, /* an acceptor, even a busy one, takes a connection within 10 ms */
+    MOMENTS = 20,         /* the longest wait for acceptors, in moments */
 };
 
 void fcgi_listener_init(struct gateway_fcgi *gateway, int fd, int64_t cpus)
@@ -36,8 +49,9 @@ void fcgi_listener_init(struct gateway_fcgi *gateway, int fd, int64_t cpus)
 }
 
 /*
- * Exclusive: of many processes on one socket, a connection wakes one or two. Or each, where only
- * some are to answer; and once, until it has.
+ * Without an acceptor limit, EPOLLEXCLUSIVE lets a connection wake only one or two of the processes
+ * that share the socket. With a limit every process is woken (no EPOLLEXCLUSIVE), one-shot; it
+ * re-arms after accepting.
  */
 static bool listener_watch(struct gateway_fcgi *gateway, int op)
 {
@@ -57,7 +71,7 @@ bool fcgi_listener_open(struct gateway_fcgi *gateway)
 {
     int flags = fcntl(gateway->listener.fd, F_GETFL);
 
-    /* non-blocking: another worker or process may be quicker with the connection */
+    /* non-blocking: another worker or process may accept the connection first */
     return flags >= 0 && fcntl(gateway->listener.fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
            listener_watch(gateway, EPOLL_CTL_ADD);
 }
@@ -71,15 +85,11 @@ void fcgi_listener_close(struct gateway_fcgi *gateway)
         acceptor_leave(store_hints(gateway->server->engine.store));
     if (nothing < 0)
         return;
-    /* a successor cannot listen on the address while we still hold the socket */
+    /* /dev/null takes its place: while the socket is open, a successor cannot listen there */
     (void)dup3(nothing, gateway->listener.fd, O_CLOEXEC);
     (void)close(nothing);
 }
 
-/*
- * Until a connection ends, or the timer has run: the socket stays ready, and would keep the workers
- * busy with nothing.
- */
 static void listener_pause(struct gateway_fcgi *gateway)
 {
     listener_unwatch(gateway);
@@ -87,7 +97,6 @@ static void listener_pause(struct gateway_fcgi *gateway)
     fcgi_timer_start(gateway);
 }
 
-/* There may be a descriptor for another connection now. */
 void fcgi_listener_resume(struct gateway_fcgi *gateway)
 {
     if (atomic_exchange(&gateway->listener.paused, false) &&
@@ -99,14 +108,15 @@ static void listener_accept(struct gateway_fcgi *gateway)
 {
     static _Atomic int64_t next_line;
 
-    for (int i = 0; i < ACCEPTS; i++) { /* others are waiting for this worker too */
+    for (int i = 0; i < ACCEPTS; i++) {
         int fd = descriptor_high(accept4(gateway->listener.fd, NULL, NULL, SOCK_CLOEXEC));
 
         if (fd >= 0) {
             fcgi_connection_admit(gateway, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             if (log_is_due(&next_line))
-                log_warn("cannot accept before a connection ends: %s", strerror(errno));
+                log_warn("cannot accept a connection until another one is closed: %s",
+                         strerror(errno));
             listener_pause(gateway);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
@@ -124,7 +134,7 @@ static bool listener_is_acceptor(struct gateway_fcgi *gateway)
     return atomic_load(&gateway->listener.is_acceptor);
 }
 
-/* Until nobody has answered it for a moment, though somebody may be out there. */
+/* Waits until no acceptor has been busy accepting for a moment; MOMENTS at most. */
 static void listener_wait_for_acceptors(struct hints *hints)
 {
     const struct timespec moment = {0, MOMENT_NS};

@@ -1,9 +1,9 @@
 /*
- * The CGI door: see gateway_cgi.h.
+ * The CGI gateway: see gateway_cgi.h.
  *
- * The same exchange, operations and live desk as behind FastCGI, on the one thread of a process
- * that ends with its answer. Standard input is read to its end, also where the body is of no use:
- * some servers lose the answer otherwise.
+ * A CGI request uses the same exchange, operations and live desk as a FastCGI request, but on the
+ * only thread of a process that ends after its answer. The gateway reads standard input to its end
+ * even if it needs no body, because some web servers lose the answer otherwise.
  */
 #include "gateway/gateway_cgi.h"
 
@@ -31,7 +31,7 @@
 
 enum {
     READ_SIZE = 64 * 1024,
-    UNWANTED_MS = 10000, /* how long to wait for more of a body that is thrown away */
+    UNWANTED_MS = 10000, /* how long to wait for more of a body that is discarded */
 };
 
 extern char **environ;
@@ -53,8 +53,8 @@ static bool read_params(struct ds_exchange *exchange)
     return true;
 }
 
-/* Bytes of the next piece of the body, 0 at its end, -1 on an error: ETIMEDOUT where nothing came.
- */
+/* Returns the bytes of the next piece of the body, 0 at its end, or -1 and errno; ETIMEDOUT if
+   nothing arrived. */
 static ssize_t read_piece(char *to, size_t room, int64_t timeout_ms)
 {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -74,22 +74,22 @@ static ssize_t read_piece(char *to, size_t room, int64_t timeout_ms)
     return n;
 }
 
-/* Without a length, a body goes to the end of the input; but a GET has none to wait for. */
+/* A POST or PUT without a length has a body up to the end of the input; a GET has none. */
 static size_t expected_length(const struct http_request *request)
 {
     const char *method = request->param[PARAM_METHOD];
     int64_t said = http_request_length(request->param[PARAM_CONTENT_LENGTH]);
 
+    /* a malformed length is refused later, and says nothing about the end of the body */
     if (said != -1)
-        return said < 0 ? 0
-                        : (size_t)said; /* below 0: is refused, and where it ends nobody knows */
+        return said < 0 ? 0 : (size_t)said;
     return method && (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) ? SIZE_MAX : 0;
 }
 
 /*
- * A chunked body may come without a length, and its end looks like that of one that was cut off.
- * But a web server that gives a request up closes our output as well: nobody is there to take an
- * answer. Apache's mod_cgid does so with one close(), before its SIGTERM comes.
+ * A chunked body may have no length, and then its end looks the same as a lost connection. But a
+ * web server that gives up a request also closes the other end of standard output, since it has no
+ * use for an answer. Apache's mod_cgid closes both with one close(), and sends SIGTERM later.
  */
 static bool output_is_closed(void)
 {
@@ -98,7 +98,7 @@ static bool output_is_closed(void)
     return poll(&output, 1, 0) > 0 && (output.revents & (POLLERR | POLLHUP)) != 0;
 }
 
-/* 0, or the HTTP status to answer with. */
+/* Reads the body into the request. Returns 0, or the HTTP status of a refusal. */
 static int read_body(struct ds_exchange *exchange, const char **reason)
 {
     struct http_request *request = &exchange->request;
@@ -126,14 +126,14 @@ static int read_body(struct ds_exchange *exchange, const char **reason)
     }
     request->body_too_large = total > most;
     request->body = buf_take(&body, &request->body_len);
-    *reason = "nothing more of the request came in time";
+    *reason = "the rest of the request did not arrive in time";
     if (n < 0 && errno == ETIMEDOUT)
         return 408;
     *reason = "the request was cut short";
     return n < 0 || (said ? total < expected : expected > 0 && output_is_closed()) ? 400 : 0;
 }
 
-/* Of a request that is refused whatever its body holds. */
+/* Reads and discards the body of a request that is refused anyway. */
 static void throw_away_body(void)
 {
     int64_t left = http_request_length(getenv("CONTENT_LENGTH"));
@@ -147,13 +147,13 @@ static void throw_away_body(void)
     }
 }
 
-/* The web server, at the other end of standard output. */
+/* The peer of a CGI request: the web server at the other end of standard output. */
 struct cgi_peer {
-    struct peer peer; /* first: its functions get the rest back */
+    struct peer peer; /* first: the peer's functions cast it back to the cgi_peer */
     struct live *live;
 };
 
-/* peer.drain: the live desk writes it as the web server takes it. */
+/* peer.drain: the live desk writes the rest as the web server reads it. */
 static void peer_drain(struct peer *peer, struct outgoing *out)
 {
     struct cgi_peer *cgi = (struct cgi_peer *)peer;
@@ -169,9 +169,9 @@ static void peer_done(struct peer *peer, bool ok)
 }
 
 /*
- * lighttpd and Apache end a CGI process as soon as they have its answer, and what is to be done
- * then (upkeep, the hook) would never be. A reader that waits does nothing else: it may be
- * ended.
+ * Blocks or unblocks SIGTERM. lighttpd and Apache send it as soon as they have the answer, but
+ * upkeep and the hook still have to run then. While a live reader waits there is nothing else to
+ * do, and SIGTERM may end the process.
  */
 static void mask_termination(int how)
 {
@@ -199,13 +199,13 @@ static bool answer_cgi(struct server *server, struct store_conn *conn, struct pe
         exchange_refuse(exchange, status, reason);
         exchange_finish(exchange);
     } else {
-        /* The desk must not block on a reader that takes nothing. Only now: standard input may be
-           the same socket. */
+        /* The desk must not block on a slow reader. Not set before the body has been read, because
+           standard input may be the same socket. */
         (void)fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
         mask_termination(SIG_BLOCK);
         route(exchange);
     }
-    if (!live_is_empty(server->live)) { /* it was parked there, or the reader is slow */
+    if (!live_is_empty(server->live)) { /* the exchange is parked, or the reader is slow */
         mask_termination(SIG_UNBLOCK);
         live_run(server->live);
         mask_termination(SIG_BLOCK);
@@ -226,7 +226,7 @@ int gateway_cgi_run(struct server *server)
         return gateway_cgi_apologize(server->engine.config);
     commit_lend(server->engine.commit, conn);
     ok = answer_cgi(server, conn, &cgi.peer);
-    (void)close(STDOUT_FILENO); /* the web server need not wait for the rest */
+    (void)close(STDOUT_FILENO); /* the web server need not wait for upkeep */
     upkeep_once(&server->engine, conn);
     return ok ? 0 : 1;
 }

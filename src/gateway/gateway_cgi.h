@@ -1,4 +1,4 @@
-/* The CGI door (RFC 3875): one request from environ and standard input. */
+/* The CGI gateway (RFC 3875): serves one request from environ and standard input. */
 #ifndef GATEWAY_CGI_H
 #define GATEWAY_CGI_H
 
@@ -7,15 +7,15 @@
 struct config;
 struct server;
 
-/* Was this process started to answer a CGI request? */
+/* True if this process was started to answer a CGI request. */
 bool gateway_cgi_is_here(void);
 
-/* Answers it, live reads included, and returns the process's exit status. */
+/* Answers the request, even a live read, and returns the exit status of the process. */
 int gateway_cgi_run(struct server *server);
 
 /*
- * The answer where there is no server to give one: 503. config is NULL where there is none either.
- * Returns the exit status.
+ * Answers with 503 if the server could not be started. config may be NULL. Returns the exit status
+ * of the process.
  */
 int gateway_cgi_apologize(const struct config *config);
 

@@ -1,30 +1,20 @@
 /*
- * The FastCGI door.
+ * The FastCGI gateway: its workers, start and stop.
  *
- * One epoll set holds the listening socket and every idle kept-alive connection; the workers wait
- * on it, not more at once than there are CPUs for (worker_slots.h). A connection is armed one-shot:
- * whoever gets its event owns it, reads one request (spool.c), and hands the exchange over; when
- * the answer is out, whichever thread that was arms the connection again (peer_done). So idle
- * connections occupy nobody, and neither do parked readers.
+ * One epoll set holds the listening socket and every connection. The workers wait on it;
+ * worker_slots.h limits how many wait at the same time. A connection is armed one-shot: the worker
+ * that gets its event owns it, reads one request (spool.c) and hands the exchange to route(). The
+ * thread that finishes the answer arms the connection again (peer_done). So neither an idle
+ * connection nor a parked reader occupies a thread.
  *
- *                ┌─── not all there yet ───┐
+ *                ┌─────── incomplete ──────┐
  *                ▼                         │
  *     idle ──readable──▶ worker: spool ────┴──▶ exchange, route() ─ ─ ▶ done
  *      ▲                                                                 │
  *      └─────────────────────────────────────────────────────────────────┘
  *
- * What there is of a request is read without waiting for the rest: a client whose body trickles in
- * through a web server that passes it on as it comes (Apache) keeps no worker. One of which nothing
- * comes for DS_UPLOAD_TIMEOUT_MS is answered 408. A timer that runs while there are such looks for
- * them. It must not take a connection whose event a worker has just got, so it only marks it (due)
- * and shuts its reading side; by the event that follows, a worker owns it and finds the mark.
- *
- * Answers are written by peer.c, which never blocks. libfcgi says whether this is FastCGI at all;
- * why it does not read the requests as well stands in spool.h.
- *
- * Of processes that share the socket, more than the CPUs have use for only wake each other and make
- * each other's batches smaller. So no more than that answer the door; the others let in who is
- * still out there a moment later.
+ * peer.c writes the answers and never blocks. libfcgi only tells whether this process was started
+ * as a FastCGI application; spool.h says why it does not read the requests.
  */
 #include "gateway/gateway_fcgi.h"
 
@@ -45,12 +35,13 @@
 #include "server/server.h"
 #include "store/store.h"
 
+/* The timer runs after an eighth of DS_UPLOAD_TIMEOUT_MS, within these limits. */
 enum {
     LEAST_TICK_MS = 10,
     MOST_TICK_MS = 1000,
 };
 
-/* Whose thread this is, or NULL. */
+/* The worker of the calling thread; NULL in every other thread. */
 static _Thread_local struct fcgi_worker *self;
 
 /* --- the workers --- */
@@ -69,14 +60,13 @@ void fcgi_worker_release_slot(struct fcgi_worker *worker)
     worker->has_slot = false;
 }
 
-/* peer.yield_slot: on a worker's thread another one goes on with the requests meanwhile. */
 void fcgi_worker_yield_slot(void)
 {
     if (self)
         fcgi_worker_release_slot(self);
 }
 
-/* Runs once; run_timer() lets it run again. */
+/* Once: run_timer() starts it again while requests are incomplete. */
 void fcgi_timer_start(struct gateway_fcgi *gateway)
 {
     int64_t ms = gateway->server->engine.config->upload_timeout_ms / 8;
@@ -91,12 +81,13 @@ void fcgi_timer_start(struct gateway_fcgi *gateway)
 
 static void run_timer(struct gateway_fcgi *gateway)
 {
-    bool some;
+    bool incomplete;
 
-    atomic_store(&gateway->ticking, false); /* one that begins to wait now sets it again */
-    some = fcgi_connections_end_late(gateway);
+    /* cleared first: a request that becomes incomplete from now on starts the timer again */
+    atomic_store(&gateway->ticking, false);
+    incomplete = fcgi_connections_end_late(gateway);
     fcgi_listener_resume(gateway);
-    if (some)
+    if (incomplete)
         fcgi_timer_start(gateway);
 }
 
@@ -144,7 +135,7 @@ bool gateway_fcgi_is_here(void)
 static bool open_descriptors(struct gateway_fcgi *gateway)
 {
     struct epoll_event stop = {.events = EPOLLIN, .data.ptr = &gateway->stop};
-    /* by its edge it wakes one worker, who need not read it */
+    /* edge-triggered: it wakes one worker, which need not read the timer */
     struct epoll_event timer = {.events = EPOLLIN | EPOLLET, .data.ptr = &gateway->timer};
 
     gateway->epoll = descriptor_high(epoll_create1(EPOLL_CLOEXEC));

@@ -29,7 +29,7 @@ static bool set_address(struct sockaddr_un *address, const char *path)
     return true;
 }
 
-/* Does anybody listen there? What nobody listens on was left behind, and goes. */
+/* True if no process listens on the address. A socket file that was left behind is removed. */
 static bool is_free(const struct sockaddr_un *address)
 {
     int probe = descriptor_high(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -92,7 +92,7 @@ static int listen_inet(const char *address)
     return fd;
 }
 
-/* The socket that was passed: descriptor 3, if it was meant for this process. */
+/* The socket that the service manager passed, if it was meant for this process: descriptor 3. */
 static int listen_passed(void)
 {
     int listening = 0;
@@ -119,7 +119,7 @@ int listen_on(const char *address)
 
     if (strcmp(address, "systemd") == 0)
         return listen_passed();
-    /* after kill -9 of a supervisor, its responders hold the socket for a moment longer */
+    /* after a kill -9 of a supervisor, its responders keep the socket for a moment longer */
     for (int i = 0; i < TRIES; i++) {
         fd = strncmp(address, "unix:", 5) == 0 ? listen_unix(address + 5) : listen_inet(address);
         if (fd >= 0 || errno != EADDRINUSE)
@@ -158,7 +158,7 @@ void listen_notify(const char *state)
         return;
     len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
     if (address.sun_path[0] == '@')
-        address.sun_path[0] = '\0'; /* an abstract one */
+        address.sun_path[0] = '\0'; /* an abstract address */
     fd = descriptor_high(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     if (fd < 0)
         return;

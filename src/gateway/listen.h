@@ -1,7 +1,8 @@
 /*
- * Listening sockets: made by us, or handed over by a service manager (sd_listen_fds(3)), and the
- * word to it that we are ready (sd_notify(3)). Both are a few lines of a protocol that systemd
- * promises to keep, which spares shared hosting a library that it does not have.
+ * Listening sockets, which the program opens itself or gets from a service manager
+ * (sd_listen_fds(3)), and messages to the service manager (sd_notify(3)). systemd promises to keep
+ * both protocols, and each takes a few lines: libsystemd, which shared hosting lacks, is not
+ * needed.
  */
 #ifndef LISTEN_H
 #define LISTEN_H
@@ -11,19 +12,20 @@
 enum { LISTEN_BACKLOG = 4096 };
 
 /*
- * A listening socket, close-on-exec: "unix:/path", "host:port", ":port", or "systemd" for the one
- * socket that the service manager has passed. -1 and errno; ENOTCONN: it has passed none, or more
- * than one. An address that somebody has just left, or is about to, is tried again for a second.
+ * Returns a listening socket, close-on-exec, for "unix:/path", "host:port" or ":port", or for
+ * "systemd" the one socket that the service manager has passed. On failure returns -1 and sets
+ * errno; ENOTCONN: the service manager has passed no socket, or more than one. If the address is in
+ * use, tries again for a second, since a predecessor may just be ending.
  */
 int listen_on(const char *address);
 
-/* Closes the connections that wait on the socket, so that their clients do not wait in vain. */
+/* Closes the connections that wait in the socket's backlog, so that clients do not wait in vain. */
 void listen_refuse(int listening);
 
-/* Takes away what listen_on() has left in the file system. */
+/* Removes the socket file that listen_on() has made. */
 void listen_end(const char *address);
 
-/* Tells the service manager, if there is one that wants to know: "READY=1", "STOPPING=1". */
+/* Tells the service manager "READY=1" or "STOPPING=1", if it has asked for it. */
 void listen_notify(const char *state);
 
 #endif

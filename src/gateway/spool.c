@@ -1,4 +1,4 @@
-/* FastCGI requests on their way in: see spool.h. */
+/* Collects FastCGI requests: see spool.h. */
 #include "gateway/spool.h"
 
 #include <errno.h>
@@ -11,11 +11,11 @@
 #include "base/log.h"
 #include "config/config.h"
 
-enum { BESIDE_BODIES = 1024 * 1024 }; /* room for parameters */
+enum { BESIDE_BODIES = 1024 * 1024 }; /* bytes for parameters, beyond DS_MAX_QUEUED_BYTES */
 
-static _Atomic int64_t spooled; /* bytes of all spools of the process */
+static _Atomic int64_t spooled; /* bytes that all spools of the process hold */
 
-/* --- life --- */
+/* --- opening and closing --- */
 
 void spool_open(struct spool *spool, const struct config *config)
 {
@@ -62,12 +62,12 @@ void spool_free(struct spool *spool)
     free(spool);
 }
 
-/* --- what is kept --- */
+/* --- content --- */
 
-/* The request will be refused: the rest of its body is thrown away. */
+/* Notes why the request will be refused; the rest of its body is discarded. */
 static void refuse_request(struct spool *spool, enum spool_trouble trouble)
 {
-    /* one that is too large finds no room later either */
+    /* "too large" replaces "no room": trying again would not help */
     if (spool->trouble == SPOOL_FINE ||
         (spool->trouble == SPOOL_NO_ROOM && trouble == SPOOL_TOO_LARGE))
         spool->trouble = trouble;
@@ -100,7 +100,7 @@ static void keep_body(struct spool *spool, const char *data, size_t len)
         keep_in(spool, &spool->body, data, len);
 }
 
-/* Questions are short: of a longer one, only the beginning is answered. */
+/* Questions are short. If one is longer than SPOOL_SMALL, only its beginning is answered. */
 static void keep_small(struct spool *spool, const char *data, size_t len)
 {
     if (len > SPOOL_SMALL - spool->small_len)
@@ -126,7 +126,7 @@ static void keep_content(struct spool *spool, const char *data, size_t len)
     }
 }
 
-/* One request always gets room: a very large one would never get its turn otherwise. */
+/* Counts what the spool holds. A request that is the only one is always let in, however large. */
 static void count_held(struct spool *spool)
 {
     static _Atomic int64_t next_line;
@@ -138,14 +138,14 @@ static void count_held(struct spool *spool)
         spool->trouble != SPOOL_FINE)
         return;
     if (log_is_due(&next_line))
-        log_warn("requests on their way in hold DS_MAX_QUEUED_BYTES: some are refused");
+        log_warn("incoming requests hold more than DS_MAX_QUEUED_BYTES: some are refused");
     refuse_request(spool, SPOOL_NO_ROOM);
     count_held(spool);
 }
 
 /* --- records --- */
 
-/* The header is there. False: this is not a request. */
+/* The header is complete. False if it cannot be part of a request. */
 static bool begin_record(struct spool *spool)
 {
     struct fcgi_record record = fcgi_record_read(spool->header);
@@ -161,15 +161,15 @@ static bool begin_record(struct spool *spool)
         return record.type != FCGI_BEGIN_REQUEST;
     }
     if (record.type == FCGI_BEGIN_REQUEST) {
-        /* a second one at a time: we have said that we do not take it */
+        /* a second request before the end of the first is wrong: FCGI_MPXS_CONNS is 0 */
         spool->into = SPOOL_INTO_SMALL;
         spool->id = record.id;
         return spool->part == SPOOL_BEGIN && spool->content == FCGI_BEGIN_LEN;
     }
     if (spool->part == SPOOL_BEGIN || record.id != spool->id)
-        return true; /* of another request: passed over */
+        return true; /* a record of another request is skipped */
     spool->into = spool->part == SPOOL_PARAMS ? SPOOL_INTO_PARAMS : SPOOL_INTO_BODY;
-    /* anything else is wrong here, and FCGI_ABORT_REQUEST says that nobody waits for an answer */
+    /* any other type is wrong here; after FCGI_ABORT_REQUEST nobody waits for an answer */
     return record.type == (spool->part == SPOOL_PARAMS ? FCGI_PARAMS : FCGI_STDIN);
 }
 
@@ -182,7 +182,7 @@ static bool begin_request(struct spool *spool)
     return (begin[0] << 8 | begin[1]) == FCGI_RESPONDER;
 }
 
-/* Names and values, each pair behind its two lengths (FastCGI 1.0 section 3.4). */
+/* Names and values; two lengths stand before each pair (FastCGI 1.0, section 3.4). */
 struct pairs {
     const unsigned char *data;
     size_t len, at; /* at: where the next pair begins */
@@ -192,7 +192,7 @@ struct pair {
     size_t name, name_len, value_len; /* the value follows the name */
 };
 
-/* A length of one byte, or of four of which the first has its highest bit set. */
+/* A length has one byte, or four if the highest bit of the first one is set. */
 static bool read_length(struct pairs *pairs, size_t *length)
 {
     const unsigned char *byte = pairs->data + pairs->at;
@@ -207,13 +207,13 @@ static bool read_length(struct pairs *pairs, size_t *length)
     return true;
 }
 
-/* False where there is no pair, or not the whole of it. */
+/* False if there is no pair, or only a part of one. */
 static bool read_pair(struct pairs *pairs, struct pair *pair)
 {
     if (!read_length(pairs, &pair->name_len) || !read_length(pairs, &pair->value_len))
         return false;
     pair->name = pairs->at;
-    /* neither has more than 31 bits: the sum cannot overflow */
+    /* each has 31 bits at most: the sum cannot overflow */
     if (pair->name_len + pair->value_len > pairs->len - pairs->at)
         return false;
     pairs->at += pair->name_len + pair->value_len;
@@ -223,7 +223,7 @@ static bool read_pair(struct pairs *pairs, struct pair *pair)
 static void add_reply(struct spool *spool, const void *data, size_t len)
 {
     if (len > SPOOL_SMALL - spool->reply_len)
-        len = SPOOL_SMALL - spool->reply_len; /* answer_question() has seen to it that it fits */
+        len = SPOOL_SMALL - spool->reply_len; /* never: answer_question() leaves enough room */
     memcpy(spool->reply + spool->reply_len, data, len);
     spool->reply_len += len;
 }
@@ -248,7 +248,7 @@ static bool is_asked(const struct spool *spool, const char *name)
     return false;
 }
 
-/* FastCGI 1.0 section 4.1: of the values that are asked for, those that we know, each once. */
+/* Answers each known value that was asked for, once (FastCGI 1.0, section 4.1). */
 static void answer_values(struct spool *spool)
 {
     static const char *const names[] = {FCGI_MAX_CONNS, FCGI_MAX_REQS, FCGI_MPXS_CONNS};
@@ -273,7 +273,7 @@ static bool answer_question(struct spool *spool, int type)
     const char unknown[FCGI_UNKNOWN_LEN] = {(char)type};
 
     if (spool->reply_len > SPOOL_SMALL / 2)
-        return false; /* more questions at once than anybody asks */
+        return false; /* no web server asks so many questions at once */
     if (type == FCGI_GET_VALUES) {
         answer_values(spool);
     } else {
@@ -283,7 +283,7 @@ static bool answer_question(struct spool *spool, int type)
     return true;
 }
 
-/* The whole record is there. */
+/* The record is complete. */
 static bool end_record(struct spool *spool)
 {
     struct fcgi_record record = fcgi_record_read(spool->header);
@@ -304,7 +304,7 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Takes data up to the end of a header, content or padding. False: the connection is useless. */
+/* Takes data up to the end of a header, content or padding. False: this is not a request. */
 static bool take_piece(struct spool *spool, const char *data, size_t len, size_t *took)
 {
     if (spool->header_len < sizeof spool->header) {
@@ -354,7 +354,7 @@ enum spool_state spool_fill(struct spool *spool, int fd, char *room, size_t size
 {
     enum spool_state state = SPOOL_MORE;
 
-    /* others are waiting for this worker too: of a large body, some at a time */
+    /* at most 64 reads: other connections must not wait until a large body has been read */
     for (int i = 0; i < 64 && state == SPOOL_MORE; i++) {
         ssize_t n = recv(fd, room, size, MSG_DONTWAIT);
 
@@ -388,7 +388,7 @@ enum spool_next spool_next(struct spool *spool, size_t *at, struct spool_param *
         return SPOOL_MALFORMED;
     *at = pairs.at;
     len = pair.name_len + pair.value_len;
-    /* makes room for the NUL over the lengths, which are not needed any more */
+    /* moves the pair over its lengths by one byte, which makes room for the NUL */
     text = memmove(spool->params.data + pair.name - 1, spool->params.data + pair.name, len);
     text[len] = '\0';
     param->name = text;

@@ -1,18 +1,20 @@
 /*
- * A FastCGI request on its way in: bytes of a connection become parameters and a body, wherever the
- * pieces are cut.
+ * A spool collects one FastCGI request: it turns the bytes of a connection into parameters and a
+ * body, wherever the bytes happen to be cut.
  *
  *     ┌───────┬────────┬───────────┬─────────┬─────────┬ ─ ─ ─ ┬──────────┐
  *     │ BEGIN │ PARAMS │ PARAMS, ε │ STDIN   │ STDIN   │       │ STDIN, ε │   ε: without content
  *     └───────┴────────┴───────────┴─────────┴─────────┴ ─ ─ ─ ┴──────────┘
  *
- * Not by libfcgi's FCGX_Accept_r(): it ends the process (assert) when one of its forty allocations
- * a request fails or when a parameter claims a length beyond 2^31, writes beyond its buffer when a
- * question about the server (FCGI_GET_VALUES) repeats a name, and blocks while a body trickles in.
+ * libfcgi's FCGX_Accept_r() does the same but is not fit for it. It ends the process (assert) if
+ * one of its forty allocations per request fails or if a parameter claims a length beyond 2^31; it
+ * writes beyond its buffer if a question about the server (FCGI_GET_VALUES) repeats a name; and it
+ * blocks while a body arrives slowly.
  *
- * An error in a request is noted (trouble) and answered at its end; the rest of it is read and
- * thrown away, because web servers give up on a connection that does not take the whole request.
- * Only bytes that are not FastCGI end the connection.
+ * If a request cannot be served, the spool notes the reason (trouble) and discards the rest of the
+ * request. The refusal is sent only after the last byte was read, because a web server gives up a
+ * connection that does not take the whole request. Only bytes that are not FastCGI end the
+ * connection.
  *
  * A spool belongs to one thread at a time.
  */
@@ -29,68 +31,69 @@
 struct config;
 
 enum spool_state {
-    SPOOL_MORE,  /* wait until the socket is readable again */
+    SPOOL_MORE,  /* the request is incomplete: wait until the socket is readable again */
     SPOOL_WHOLE, /* the request is complete */
-    SPOOL_GONE,  /* the connection is of no use any more */
+    SPOOL_GONE,  /* the connection must be closed */
 };
 
 enum spool_trouble {
     SPOOL_FINE,
     SPOOL_TOO_LARGE, /* a body of more than DS_MAX_BODY_BYTES */
-    SPOOL_TOO_MANY,  /* more parameters than any web server lets through */
-    SPOOL_NO_ROOM,   /* the spools of this process hold DS_MAX_QUEUED_BYTES */
+    SPOOL_TOO_MANY,  /* parameters of more than SPOOL_MOST_PARAMS bytes */
+    SPOOL_NO_ROOM,   /* all spools of the process together hold DS_MAX_QUEUED_BYTES */
     SPOOL_NO_MEMORY,
 };
 
 enum spool_part { SPOOL_BEGIN, SPOOL_PARAMS, SPOOL_BODY, SPOOL_END };
 enum spool_into { SPOOL_NOWHERE, SPOOL_INTO_SMALL, SPOOL_INTO_PARAMS, SPOOL_INTO_BODY };
 
+/* In bytes. No web server lets through as many parameters as SPOOL_MOST_PARAMS. */
 enum { SPOOL_MOST_PARAMS = 1024 * 1024, SPOOL_SMALL = 256 };
 
 struct spool {
     const struct config *config;
-    enum spool_part part; /* what is to come next */
+    enum spool_part part; /* the part of the request that is expected next */
     enum spool_trouble trouble;
 
-    unsigned char header[FCGI_HEADER_LEN]; /* of the record that is coming in */
+    unsigned char header[FCGI_HEADER_LEN]; /* of the current record */
     size_t header_len;
-    size_t content, padding; /* bytes of that record that are still to come */
-    enum spool_into into;    /* where its content goes */
+    size_t content, padding; /* bytes of the current record that have not arrived yet */
+    enum spool_into into;    /* where the content goes */
 
-    uint16_t id;       /* the request's */
+    uint16_t id;       /* of the request */
     bool keep;         /* the connection serves further requests */
-    struct buf params; /* names and values as FastCGI has them */
+    struct buf params; /* names and values, encoded as in FastCGI */
     struct buf body;
-    int64_t body_len; /* bytes of body so far, kept or not */
-    int64_t held;     /* bytes that are counted for DS_MAX_QUEUED_BYTES */
+    int64_t body_len; /* bytes of the body so far, including discarded ones */
+    int64_t held;     /* bytes of this spool that are counted for DS_MAX_QUEUED_BYTES */
 
     unsigned char small[SPOOL_SMALL]; /* a BEGIN, or the start of a question about the server */
     size_t small_len;
-    unsigned char reply[SPOOL_SMALL]; /* to such questions */
+    unsigned char reply[SPOOL_SMALL]; /* to questions about the server */
     size_t reply_len;
 };
 
 void spool_open(struct spool *spool, const struct config *config);
 
-/* Back to the beginning, for the next request; the parameters keep their memory. */
+/* Prepares for the next request; the buffer of the parameters is kept. */
 void spool_reset(struct spool *spool);
 void spool_close(struct spool *spool);
 
-/* Moves the part of a request that has come to the heap; `spool` is reset. NULL: no memory. */
+/* Moves the incomplete request to a new spool on the heap; resets `spool`. NULL: no memory. */
 struct spool *spool_keep(struct spool *spool);
 void spool_free(struct spool *spool); /* NULL is allowed */
 
-/* Goes on by len bytes of the connection. Nobody sends the next request before the answer to this
-   one: bytes beyond its end are SPOOL_GONE. */
+/* Takes len bytes of the connection. Bytes beyond the end of the request are SPOOL_GONE, because a
+   web server must not send the next request before it has the answer to this one. */
 enum spool_state spool_take(struct spool *spool, const char *data, size_t len);
 
 /*
- * Takes the bytes that the socket has, without waiting; answers questions. `room` is a
- * buffer of `size` bytes to read into.
+ * Takes the bytes that have arrived at the socket, without waiting, and answers questions about
+ * the server. `room` is a buffer of `size` bytes to read into.
  */
 enum spool_state spool_fill(struct spool *spool, int fd, char *room, size_t size);
 
-/* Nothing of a request is there yet. */
+/* True if no part of a request has arrived. */
 static inline bool spool_is_empty(const struct spool *spool)
 {
     return spool->part == SPOOL_BEGIN && spool->header_len == 0;
@@ -104,8 +107,8 @@ struct spool_param {
 
 enum spool_next { SPOOL_PARAM, SPOOL_NO_PARAM, SPOOL_MALFORMED };
 
-/* The parameter at *at, which begins with 0. Each can be had once; they live as long as the spool.
-   A NUL within one is SPOOL_MALFORMED, as is a length beyond the end. */
+/* Reads the parameter at *at, which begins as 0. Each parameter can be read only once, and lives as
+   long as the spool. SPOOL_MALFORMED: it contains a NUL, or its length goes beyond the end. */
 enum spool_next spool_next(struct spool *spool, size_t *at, struct spool_param *param);
 
 #endif

@@ -22,23 +22,23 @@
 enum {
     QUICK_DEATH_MS = 1000,
     PAUSE_MS = 250,
-    QUICK_DEATHS = 3,     /* in a row, then there is a pause before each start, and fewer lines */
-    FAILURES = 5,         /* failed starts in a row, of each responder; then we give up */
-    SERVES_MS = 60000,    /* no start takes so long, whatever it waits for */
-    KILL_AFTER_MS = 5000, /* beyond the time that a graceful end may take */
+    QUICK_DEATHS = 3,     /* in a row: more of them are restarted after a pause, and logged less */
+    FAILURES = 5,         /* failed starts in a row, of every responder: then the supervisor ends */
+    SERVES_MS = 60000,    /* longer than any start takes: a responder of that age has served */
+    KILL_AFTER_MS = 5000, /* added to DS_STOP_TIMEOUT_MS, the time for a graceful end */
 };
 
 struct child {
-    pid_t pid; /* -1: to be started again */
-    int64_t started;
-    int quick_deaths; /* in a row, each within QUICK_DEATH_MS of its start */
-    int failures;     /* in a row, each an end with a status that is not 0: it never served */
-    int status;       /* of the last one */
+    pid_t pid;        /* -1: not running, to be started again */
+    int64_t started;  /* monotonic ms */
+    int quick_deaths; /* deaths in a row, each within QUICK_DEATH_MS of its start */
+    int failures;     /* exits in a row with a status other than 0, which means a failed start */
+    int status;       /* of the last failure; 0: the last end was not a failure */
 };
 
 static void become_responder(int listening)
 {
-    char self[4096]; /* by its own name, which /proc/self/exe would hide from ps */
+    char self[4096]; /* the real path: ps would show /proc/self/exe */
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     sigset_t none;
 
@@ -48,7 +48,7 @@ static void become_responder(int listening)
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     config_forget_service_manager();
-    /* dup2() onto itself would leave it close-on-exec */
+    /* dup2() onto the same number would leave it close-on-exec */
     if (listening == STDIN_FILENO ? fcntl(listening, F_SETFD, 0) == 0
                                   : dup2(listening, STDIN_FILENO) == STDIN_FILENO)
         (void)execl(self, "durable-streams.fcgi", (char *)NULL);
@@ -62,7 +62,7 @@ static void start_child(struct child *child, int listening)
     child->started = clock_monotonic_ms();
     child->pid = fork();
     if (child->pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a responder does not outlive its supervisor */
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* no responder outlives its supervisor */
         if (getppid() == parent)
             become_responder(listening);
         _exit(1);
@@ -71,7 +71,7 @@ static void start_child(struct child *child, int listening)
         log_error("cannot start a responder: %s", strerror(errno));
 }
 
-/* The 1st, 2nd, 3rd, 4th, 8th, 16th … death in a row of one responder is logged. */
+/* True for the 1st, 2nd, 3rd, 4th, 8th, 16th … death in a row of one responder. */
 static bool is_death_logged(int deaths)
 {
     return deaths <= QUICK_DEATHS || (deaths & (deaths - 1)) == 0;
@@ -116,7 +116,7 @@ static void reap_children(struct child *children, int64_t n)
                 note_death(&children[i], status);
 }
 
-/* A responder that has lived so long has served. */
+/* Forgets the failures of responders that have run for SERVES_MS. */
 static void forgive_failures(struct child *children, int64_t n)
 {
     int64_t now = clock_monotonic_ms();
@@ -126,7 +126,7 @@ static void forgive_failures(struct child *children, int64_t n)
             children[i].failures = 0;
 }
 
-/* The exit status that says why none of them can start; 0: some can. */
+/* Returns the exit status for the reason why no responder can start; 0 if some can. */
 static int find_failure(const struct child *children, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
@@ -138,7 +138,7 @@ static int find_failure(const struct child *children, int64_t n)
     return 1;
 }
 
-/* At once, but for one that dies as soon as it starts: that one a few times a second. */
+/* A responder that keeps dying soon after its start is started every PAUSE_MS, others at once. */
 static void start_missing(struct child *children, int64_t n, int listening)
 {
     for (int64_t i = 0; i < n; i++)
@@ -147,7 +147,7 @@ static void start_missing(struct child *children, int64_t n, int listening)
             start_child(&children[i], listening);
 }
 
-/* Waits for the children until a monotonic time in ms. */
+/* Waits until all children have ended, or until a monotonic time in ms. */
 static void await_ends(struct child *children, int64_t n, int64_t until)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000};
@@ -182,7 +182,7 @@ static void end_children(struct child *children, int64_t n, const struct config 
     await_ends(children, n, clock_monotonic_ms() + KILL_AFTER_MS);
 }
 
-/* Watches over the children until a signal says stop, or none of them can start. */
+/* Restarts the children until a signal ends the supervisor (0) or no child can start (status). */
 static int watch_children(struct child *children, int64_t n, int listening, const sigset_t *signals)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000};
@@ -206,7 +206,7 @@ static int watch_children(struct child *children, int64_t n, int listening, cons
 
 void supervise_refuse(const char *address)
 {
-    /* any other one is not open yet */
+    /* a socket that the program opens itself is not open yet */
     int listening = strcmp(address, "systemd") == 0 ? listen_on(address) : -1;
 
     if (listening >= 0)
@@ -239,7 +239,7 @@ int supervise(const struct config *config, const char *address)
             log_error("cannot listen on %s: %s", address, strerror(errno));
         goto free_children;
     }
-    /* held open for as long as we live: a restarted responder is never the first one */
+    /* kept open, so that a restarted responder is never the first process to open the database */
     if (store_open(&store, config, true) != DS_OK)
         goto end_listening;
     for (int64_t i = 0; i < n; i++)

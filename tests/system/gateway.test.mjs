@@ -176,7 +176,7 @@ describe("uploads", () => {
     const stalled = await connect()
     stalled.write(fcgi.head(fcgi.request("POST", name)), fcgi.body(large))
     const answer = await stalled.answer()
-    expect(answer.text).toMatch(/^Status: 408 [^]*nothing more of the request came in time/)
+    expect(answer.text).toMatch(/^Status: 408 [^]*the rest of the request did not arrive in time/)
     await stalled.gone()
     expect((await ask(fcgi.request("POST", name), large)).status).toBe(204)
     const silent = await connect() // has not even sent a whole record header
