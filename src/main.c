@@ -1,10 +1,10 @@
 /*
- * durable-streams.fcgi: which door was it called through?
+ * durable-streams.fcgi finds out how it was started, and runs as one of these:
  *
- *     descriptor 0 is a listening socket   FastCGI: a web server or our supervisor started us
  *     --listen ADDRESS                     the supervisor
- *     REQUEST_METHOD in the environment    CGI: one request
- *     none of these                        a person: help
+ *     REQUEST_METHOD in the environment    CGI: serves one request
+ *     descriptor 0 is a listening socket   FastCGI: started by a web server or by the supervisor
+ *     none of these                        prints a help text: a person has started it
  */
 #include <pthread.h>
 #include <sched.h>
@@ -44,8 +44,8 @@ static void print_help(FILE *out)
 }
 
 /*
- * Signals are for the main thread, which waits for them; every other one inherits this mask.
- * Before anything of libfcgi, which would install handlers of its own.
+ * Only the main thread takes signals, by sigwait(); all other threads inherit this mask. Must be
+ * called before any function of libfcgi, which would install handlers of its own.
  */
 static void block_signals(sigset_t *signals)
 {
@@ -54,12 +54,12 @@ static void block_signals(sigset_t *signals)
     (void)sigaddset(signals, SIGINT);
     (void)sigaddset(signals, SIGHUP);
     (void)sigaddset(signals, SIGUSR1);
-    (void)sigaddset(signals,
-                    SIGXCPU); /* the host's limit of CPU time; the next process has a new one */
+    /* the host's limit of CPU time: the next process gets a new one */
+    (void)sigaddset(signals, SIGXCPU);
     (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
 }
 
-/* A write to a reader that is gone, or beyond the host's limits, must not end the process. */
+/* A write to a closed connection, or beyond a file size limit, must not end the process. */
 static void ignore_signals(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -68,7 +68,7 @@ static void ignore_signals(void)
     (void)sigaction(SIGXFSZ, &ignore, NULL);
 }
 
-/* A waiting reader is a descriptor: take as many as we may have. */
+/* Every waiting reader needs a descriptor: raises the soft limit to the hard limit. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -80,14 +80,15 @@ static void raise_descriptor_limit(void)
 }
 
 /*
- * A thread that is woken does not interrupt whoever runs, the web server mostly: by its turn there
- * are more requests, and batches are larger. Costs a third less a request where CPUs are short.
+ * Under SCHED_BATCH, a thread that is woken does not preempt the running process, which is usually
+ * the web server. When the thread's turn comes, more requests are waiting, and batches are larger.
+ * That saves a third of the cost of a request where CPUs are short.
  */
 static void interrupt_nobody(void)
 {
     struct sched_param ordinary = {.sched_priority = 0};
 
-    (void)sched_setscheduler(0, SCHED_BATCH, &ordinary); /* threads take it over */
+    (void)sched_setscheduler(0, SCHED_BATCH, &ordinary); /* threads inherit it */
 }
 
 static int run_fcgi(const struct config *config, const sigset_t *signals)
@@ -116,7 +117,7 @@ static int run_fcgi(const struct config *config, const sigset_t *signals)
         gateway_fcgi_close_listener(gateway);
         server_drain(&server);
         gateway_fcgi_stop(gateway);
-        server_drain(&server); /* what came in meanwhile, on a connection that was kept */
+        server_drain(&server); /* for requests that arrived meanwhile on open connections */
     }
     server_close(&server);
     gateway_fcgi_free(gateway);
@@ -125,7 +126,7 @@ static int run_fcgi(const struct config *config, const sigset_t *signals)
 
 static int run_cgi(const struct config *config)
 {
-    static struct server server; /* never closed */
+    static struct server server; /* never closed: the process ends */
     int result;
 
     store_use_one_thread();
@@ -136,7 +137,7 @@ static int run_cgi(const struct config *config)
     return result;
 }
 
-/* A lack of memory passes; a wrong setting stays. */
+/* Ends without a configuration. Memory may be available later; a wrong setting stays wrong. */
 static int end_unset(int argc, char **argv, const char *error)
 {
     bool heals = strcmp(error, "out of memory") == 0;
@@ -179,7 +180,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--listen") == 0)
         result = supervise(&config, argv[2]);
     else if (argc == 2 && strcmp(argv[1], "--database") == 0)
-        result = puts(config.database) < 0; /* in memory mode not where DS_DATABASE says */
+        result = puts(config.database) < 0; /* with DS_DURABILITY=memory it is not DS_DATABASE */
     else if (argc > 1)
         (void)fprintf(stderr, "durable-streams: unknown arguments, see --help\n");
     else if (gateway_cgi_is_here())
