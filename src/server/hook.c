@@ -1,10 +1,10 @@
 /*
  * The hook: see hook.h.
  *
- * Programs and their ends belong to one thread; the lock guards the queue. A program has its event
- * on descriptor 0, in a memory file, so that nobody ever waits for it to read; what it prints goes
- * to our log. It is in a process group of its own: when its time is up, whatever it has started is
- * killed with it.
+ * One thread starts the programs and waits for them; the lock guards only the queue. A program gets
+ * its event as a memory file on descriptor 0, so that the thread never waits for it to read. Its
+ * output goes to the server's log. It runs in a process group of its own: when its time is up,
+ * everything that it has started is killed with it.
  */
 #include "server/hook.h"
 
@@ -33,9 +33,9 @@
 #include "protocol/json_string.h"
 
 enum {
-    QUEUE = 4096,       /* events waiting for a program */
-    LOOK_MS = 10,       /* between looks at programs, where the kernel has no descriptor for them */
-    COMPLAIN_MS = 1000, /* between complaints in the log */
+    QUEUE = 4096,       /* the most events that wait for a program */
+    LOOK_MS = 10,       /* between looks at programs, if the kernel has no pidfd_open() */
+    COMPLAIN_MS = 1000, /* between lines about failures in the log */
     KILL_AGAIN_MS = 1000,
 };
 
@@ -46,8 +46,8 @@ struct job {
 };
 
 struct program {
-    pid_t pid; /* 0: a free place */
-    int fd;    /* readable when it has ended, or -1 */
+    pid_t pid; /* 0: this slot is free */
+    int fd;    /* a pidfd, readable once the program has ended; -1: none */
     int64_t started_at, kill_at;
     bool killed;
 };
@@ -55,24 +55,25 @@ struct program {
 struct hook {
     const struct config *config;
     char **environment;
-    bool threaded, has_log; /* has_log: descriptor 2 is for programs as well */
+    bool threaded;
+    bool has_log; /* descriptor 2 is the log, and programs may write to it */
     pthread_t thread;
-    int poke; /* ends the thread's sleep */
+    int poke; /* an eventfd that ends the thread's sleep */
 
     pthread_mutex_t lock;
     struct job *first, **last;
     int queued;
-    int64_t dropped; /* since the queue was full */
-    int64_t until;   /* INT64_MAX: not stopping yet */
+    int64_t dropped; /* events since the queue became full */
+    int64_t until;   /* see hook_stop(); INT64_MAX: not stopping */
 
-    struct program *program; /* config->hook_processes places */
-    struct pollfd *sleep_on; /* one more */
+    struct program *program; /* config->hook_processes slots */
+    struct pollfd *sleep_on; /* one for each program, and one for poke */
     int64_t running;
-    int64_t next_complaint; /* and how many were not heard since the last */
-    int64_t unheard;
+    int64_t next_complaint; /* monotonic ms */
+    int64_t unheard;        /* failures since the last line in the log */
 };
 
-/* --- telling --- */
+/* --- the queue --- */
 
 static void add_member(struct buf *line, const char *name, const char *text)
 {
@@ -124,7 +125,7 @@ void hook_tell(void *arg, const struct ds_event *event)
     int64_t dropped = 0;
 
     if (!job) {
-        log_error("out of memory: the hook does not hear of %s", event->path);
+        log_error("out of memory: the hook is not run for %s", event->path);
         return;
     }
     (void)pthread_mutex_lock(&hook->lock);
@@ -143,10 +144,10 @@ void hook_tell(void *arg, const struct ds_event *event)
     }
     free(job);
     if (dropped == 1)
-        log_warn("the hook is too slow: %d events are waiting, more are dropped", QUEUE);
+        log_warn("the hook is too slow: %d events are waiting, further ones are dropped", QUEUE);
 }
 
-/* The next event, NULL when there is none. */
+/* Returns the next event, or NULL if there is none. */
 static struct job *take_job(struct hook *hook)
 {
     struct job *job;
@@ -160,7 +161,7 @@ static struct job *take_job(struct hook *hook)
             hook->last = &hook->first;
         hook->queued--;
     } else {
-        dropped = hook->dropped; /* the burst is over */
+        dropped = hook->dropped; /* the queue is empty again: time to say how many */
         hook->dropped = 0;
     }
     (void)pthread_mutex_unlock(&hook->lock);
@@ -169,9 +170,9 @@ static struct job *take_job(struct hook *hook)
     return job;
 }
 
-/* --- running --- */
+/* --- running programs --- */
 
-/* A thousand failures in a row are one line a second. */
+/* Logs a failure; a thousand of them in a row become one line a second. */
 static void log_hook_failure(struct hook *hook, const char *what, const char *why, int number)
 {
     int64_t now = clock_monotonic_ms();
@@ -182,7 +183,7 @@ static void log_hook_failure(struct hook *hook, const char *what, const char *wh
     }
     hook->next_complaint = now + COMPLAIN_MS;
     if (hook->unheard > 0)
-        log_warn("the hook failed %" PRId64 " times more", hook->unheard);
+        log_warn("the hook failed %" PRId64 " more times", hook->unheard);
     hook->unheard = 0;
     if (why)
         log_warn("the hook %s %s: %s", hook->config->hook, what, why);
@@ -190,7 +191,7 @@ static void log_hook_failure(struct hook *hook, const char *what, const char *wh
         log_warn("the hook %s %s %d", hook->config->hook, what, number);
 }
 
-/* The event as a file, from whose beginning the program reads; -1 when there can be none. */
+/* Returns a file with the event, from whose beginning the program reads; -1 and errno. */
 static int open_event(const struct job *job)
 {
     int fd = descriptor_high(memfd_create("event", MFD_CLOEXEC));
@@ -201,7 +202,8 @@ static int open_event(const struct job *job)
     return -1;
 }
 
-/* What a program of ours must not inherit: our signals and descriptors. 0, or an errno. */
+/* Starts a program, which inherits neither our signals nor our descriptors. Returns 0 or an errno.
+ */
 static int spawn_program(struct hook *hook, int event, pid_t *pid)
 {
     char *argv[] = {hook->config->hook, NULL};
@@ -257,14 +259,14 @@ static void start_program(struct hook *hook, struct program *program, const stru
 static void note_program_end(struct hook *hook, const struct program *program, int status)
 {
     if (program->killed)
-        return; /* was complained about then */
+        return; /* logged when it was killed */
     if (WIFSIGNALED(status))
         log_hook_failure(hook, "was ended by signal", NULL, WTERMSIG(status));
     else if (WEXITSTATUS(status) != 0)
         log_hook_failure(hook, "ended with status", NULL, WEXITSTATUS(status));
 }
 
-/* A program has ended, or is killed when its time is up. */
+/* Frees the slot of a program that has ended; kills a program whose time is up. */
 static void check_program(struct hook *hook, struct program *program, int64_t now)
 {
     int status = 0;
@@ -297,7 +299,8 @@ static bool start_next_job(struct hook *hook, struct program *program)
     return job != NULL;
 }
 
-/* Frees the places of what has ended and fills them. Returns when something is due next. */
+/* Frees the slots of programs that have ended, and fills them again. Returns the monotonic ms of
+   the next time-out. */
 static int64_t visit_programs(struct hook *hook, bool start_more)
 {
     int64_t now = clock_monotonic_ms(), due = INT64_MAX;
@@ -332,7 +335,7 @@ static void wait_for_programs(struct hook *hook, int64_t due)
             sleep_on[n++] = (struct pollfd){.fd = hook->program[i].fd, .events = POLLIN};
     (void)poll(sleep_on, n, due == INT64_MAX ? -1 : due > now ? (int)(due - now) : 0);
     if (read(hook->poke, &count, sizeof count) < 0) {
-        /* it was something else */
+        /* a program has ended, or the time is up */
     }
 }
 
@@ -365,9 +368,9 @@ static void close_hook(struct hook *hook)
         free(job);
     }
     if (undone > 0)
-        log_warn("the hook was not run for %" PRId64 " events: no time was left", undone);
+        log_warn("the hook was not run for %" PRId64 " events: there was no time left", undone);
     if (hook->unheard > 0)
-        log_warn("the hook failed %" PRId64 " times more", hook->unheard);
+        log_warn("the hook failed %" PRId64 " more times", hook->unheard);
     free(hook->sleep_on);
     free(hook->program);
     config_free_environment(hook->environment);
@@ -384,9 +387,9 @@ enum ds_status hook_start(struct hook **out, const struct config *config, bool t
 
     if (!hook)
         return DS_NO_MEMORY;
-    (void)sigaction(SIGCHLD, &usual, NULL); /* ignored by who started us, ends would go unseen */
+    (void)sigaction(SIGCHLD, &usual, NULL); /* if our parent ignores it, ends would go unseen */
 #ifdef CLOSE_RANGE_CLOEXEC
-    /* what we open is so already; this is for what was left open by who started us */
+    /* for descriptors that our parent left open; our own are close-on-exec already */
     (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 #endif
     hook->config = config;
@@ -410,7 +413,7 @@ fail:
     return DS_NO_MEMORY;
 }
 
-/* Time is up for all of them. What a kill does not end at once is left to itself. */
+/* Kills all programs, and waits a second for their ends. */
 static void end_programs(struct hook *hook)
 {
     int64_t until = clock_monotonic_ms() + KILL_AGAIN_MS;

@@ -1,12 +1,14 @@
 /*
- * The hook: a program of the operator's (DS_HOOK) that is run for every stream that this process
- * has made or deleted, after the commit. It gets one line of JSON on its standard input:
+ * The hook is a program of the operator's (DS_HOOK). It is run once for every stream that this
+ * process has created or deleted, after the commit, and reads one line of JSON from its standard
+ * input:
  *
  *     {"type":"created","path":"/v1/stream/a","contentType":"text/plain",
  *      "createdAt":1764000000000,"timestamp":1764000000000}
  *
- * Nobody waits for it: events queue here, a thread runs DS_HOOK_PROCESSES programs at once, and
- * what does not fit into the queue is dropped. A CGI process runs them in place, after its answer.
+ * No request waits for it. Events are queued in memory, and a thread runs DS_HOOK_PROCESSES
+ * programs at the same time. If the queue is full, further events are dropped. A CGI process has
+ * no such thread: it runs the programs after it has sent its answer.
  *
  *     committer ── hook_tell ──▶ queue ──▶ thread: start, wait, kill after DS_HOOK_TIMEOUT_MS
  */
@@ -21,15 +23,16 @@
 struct config;
 struct hook;
 
-/* Without a thread, hook_stop() does the work. */
+/* If thread is false, hook_stop() runs the programs. */
 enum ds_status hook_start(struct hook **hook, const struct config *config, bool thread);
 
-/* A ds_event_fn, with the hook as its argument; does not block. */
+/* Queues an event. A ds_event_fn whose argument is the hook; does not block. */
 void hook_tell(void *hook, const struct ds_event *event);
 
 /*
- * Runs what is queued and waits for it, until `until` (monotonic ms) at most: then programs are
- * killed and events dropped. Nobody may tell anything any more. NULL is allowed.
+ * Runs the programs for all queued events and waits for them until `until` (monotonic ms). Then it
+ * kills the programs that are still running and drops the remaining events. hook_tell() must not be
+ * called any more. NULL is allowed.
  */
 void hook_stop(struct hook *hook, int64_t until);
 
