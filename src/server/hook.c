@@ -15,6 +15,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -173,9 +175,12 @@ static struct job *take_job(struct hook *hook)
 /* --- running programs --- */
 
 /* Logs a failure; a thousand of them in a row become one line a second. */
-static void log_hook_failure(struct hook *hook, const char *what, const char *why, int number)
+__attribute__((format(printf, 2, 3))) static void log_hook_failure(struct hook *hook,
+                                                                   const char *format, ...)
 {
     int64_t now = clock_monotonic_ms();
+    char what[160];
+    va_list args;
 
     if (now < hook->next_complaint) {
         hook->unheard++;
@@ -185,10 +190,10 @@ static void log_hook_failure(struct hook *hook, const char *what, const char *wh
     if (hook->unheard > 0)
         log_warn("the hook failed %" PRId64 " more times", hook->unheard);
     hook->unheard = 0;
-    if (why)
-        log_warn("the hook %s %s: %s", hook->config->hook, what, why);
-    else
-        log_warn("the hook %s %s %d", hook->config->hook, what, number);
+    va_start(args, format);
+    (void)vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    log_warn("the hook %s %s", hook->config->hook, what);
 }
 
 /* Returns a file with the event, from whose beginning the program reads; -1 and errno. */
@@ -246,7 +251,7 @@ static void start_program(struct hook *hook, struct program *program, const stru
         (void)close(event);
     if (error != 0) {
         program->pid = 0;
-        log_hook_failure(hook, "cannot be run", strerror(error), 0);
+        log_hook_failure(hook, "cannot be run: %s", strerror(error));
         return;
     }
     program->started_at = clock_monotonic_ms();
@@ -261,9 +266,9 @@ static void note_program_end(struct hook *hook, const struct program *program, i
     if (program->killed)
         return; /* logged when it was killed */
     if (WIFSIGNALED(status))
-        log_hook_failure(hook, "was ended by signal", NULL, WTERMSIG(status));
+        log_hook_failure(hook, "was ended by signal %d", WTERMSIG(status));
     else if (WEXITSTATUS(status) != 0)
-        log_hook_failure(hook, "ended with status", NULL, WEXITSTATUS(status));
+        log_hook_failure(hook, "ended with status %d", WEXITSTATUS(status));
 }
 
 /* Frees the slot of a program that has ended; kills a program whose time is up. */
@@ -281,8 +286,8 @@ static void check_program(struct hook *hook, struct program *program, int64_t no
         hook->running--;
     } else if (now >= program->kill_at) {
         if (!program->killed)
-            log_hook_failure(hook, "is killed, its time is up: ms", NULL,
-                             (int)(now - program->started_at));
+            log_hook_failure(hook, "is killed after %" PRId64 " ms: its time is up",
+                             now - program->started_at);
         program->killed = true;
         program->kill_at = now + KILL_AGAIN_MS;
         (void)kill(-program->pid, SIGKILL);
