@@ -1,14 +1,14 @@
 /*
- * A FastCGI connection: what a web server, or whoever gets at the socket, may send. All of the
- * server answers, threads included; of a connection it must be heard again, and what is heard must
- * be records with an answer in them that a web server can pass on.
+ * A FastCGI connection: anything that a web server, or another process with access to the socket,
+ * may send. The whole server runs, with its threads. It must close every connection in the end, and
+ * everything that it sends must be records with an answer that a web server can pass on.
  *
- * The first byte says how the rest is sent:
+ * The first byte of the input selects how the rest is sent:
  *
- *     'r'   as it is                                   records
- *     'p'   in pieces of some bytes, with pauses       records
- *     't'   NAME=value lines, an empty line, a body    text, which becomes records here
- *     'w'   likewise, and the answer is waited for
+ *     'r'   as records, unchanged
+ *     'p'   as records, in small pieces with pauses
+ *     't'   as a request made from text: NAME=value lines, an empty line, a body
+ *     'w'   the same, but waits for the answer before it closes its side
  */
 #include <poll.h>
 #include <sys/socket.h>
@@ -21,9 +21,9 @@
 #include "server/server.h"
 
 enum {
-    RUNS = 1000,         /* of one server: then the streams begin anew */
-    PATIENCE_MS = 20000, /* a connection of which nothing is heard for so long hangs */
-    ANSWER_MS = 1000,    /* longer than any long-poll here */
+    RUNS = 1000,         /* inputs for one server; the next one starts with an empty database */
+    PATIENCE_MS = 20000, /* a connection that is silent for so long hangs */
+    ANSWER_MS = 1000,    /* longer than any long-poll of this server */
     PIECES_MAX = 40,
 };
 
@@ -55,14 +55,14 @@ static void stop(void)
     gateway_fcgi_free(gateway);
 }
 
-/* Before the folder goes. */
+/* Runs before the folder is removed. */
 static void stop_at_exit(void)
 {
     stop();
     config_close(&fuzz_config);
 }
 
-static int join(void)
+static int connect_client(void)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -70,7 +70,7 @@ static int join(void)
     return fd;
 }
 
-/* One whole request of lines. */
+/* Makes a whole request from lines of text. */
 static void make_request(struct buf *out, const char *text, size_t len)
 {
     const char *at = text, *end = text + len;
@@ -93,8 +93,8 @@ static void make_request(struct buf *out, const char *text, size_t len)
     buf_close(&params);
 }
 
-/* Adds what has come. False at the end of the connection, or when nothing came in time. */
-static bool hear(int fd, struct buf *got, int timeout_ms, bool *ended)
+/* Adds the bytes that have arrived. False at the end of the connection or after the time-out. */
+static bool receive(int fd, struct buf *got, int timeout_ms, bool *ended)
 {
     struct pollfd socket = {.fd = fd, .events = POLLIN};
     char piece[8192];
@@ -109,7 +109,7 @@ static bool hear(int fd, struct buf *got, int timeout_ms, bool *ended)
     return n > 0;
 }
 
-static void check(const struct buf *got, bool head_only)
+static void check_answer(const struct buf *got, bool head_only)
 {
     struct fcgi_answer answer;
     const char *wrong = fcgi_parse(got, &answer);
@@ -131,7 +131,7 @@ static void send_all(int fd, const struct buf *bytes, size_t piece)
     for (size_t at = 0, n; at < bytes->len; at += n) {
         n = bytes->len - at < piece || pieces++ > PIECES_MAX ? bytes->len - at : piece;
         if (send(fd, bytes->data + at, n, 0) < 0)
-            return; /* it was refused before its end */
+            return; /* the server has closed the connection already */
         if (at + n < bytes->len)
             (void)nanosleep(&moment, NULL);
     }
@@ -142,19 +142,19 @@ static void converse(const struct buf *bytes, size_t piece, bool waits, bool hea
     struct fcgi_answer answer;
     struct buf got = {0};
     bool ended = false, whole = false;
-    int fd = join();
+    int fd = connect_client();
 
     send_all(fd, bytes, piece);
-    while (waits && !whole && !ended && hear(fd, &got, ANSWER_MS, &ended)) {
+    while (waits && !whole && !ended && receive(fd, &got, ANSWER_MS, &ended)) {
         (void)fcgi_parse(&got, &answer);
         whole = answer.ended;
         buf_close(&answer.text);
     }
     (void)shutdown(fd, SHUT_WR);
-    while (!ended && hear(fd, &got, PATIENCE_MS, &ended))
+    while (!ended && receive(fd, &got, PATIENCE_MS, &ended))
         ;
-    fuzz_require(ended); /* it lets go of whoever has gone */
-    check(&got, head_only);
+    fuzz_require(ended); /* the server closes its side too */
+    check_answer(&got, head_only);
     buf_close(&got);
     (void)close(fd);
 }

@@ -1,6 +1,6 @@
 /*
- * What comes over a FastCGI connection. Wherever it is cut, the same request comes of it, its
- * parameters are texts that lie within what came, and what is kept has a limit.
+ * The bytes of a FastCGI connection. A spool must read the same request from them wherever they are
+ * cut; parameters must be strings within the input; and the spool must keep to its limits.
  */
 #include "fuzz.h"
 
@@ -11,7 +11,7 @@
 static const struct config config = {
     .max_body_bytes = 1000, .max_queued_bytes = 100000, .max_parked = 50000};
 
-/* In pieces of so many bytes; how far it came stands in *state. */
+/* Feeds a new spool in pieces of `piece` bytes, up to the first state that is not SPOOL_MORE. */
 static void take(struct spool *spool, const uint8_t *data, size_t size, size_t piece,
                  enum spool_state *state)
 {
@@ -23,7 +23,7 @@ static void take(struct spool *spool, const uint8_t *data, size_t size, size_t p
 
         *state = spool_take(spool, exact, len);
         free(exact);
-        spool->reply_len = 0; /* as if it had been sent */
+        spool->reply_len = 0; /* as if the reply had been sent */
     }
 }
 
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     take(&a, data, size, size ? size : 1, &whole);
     take(&b, data, size, piece, &pieces);
     fuzz_require(a.body.len <= 1000 && b.body.len <= 1000);
-    /* what follows a request is seen at once only where it comes with it */
+    /* bytes after the request are noticed only if they arrive in the same piece as its end */
     if (whole == SPOOL_WHOLE)
         fuzz_require(pieces == SPOOL_WHOLE);
     if (pieces == SPOOL_MORE)

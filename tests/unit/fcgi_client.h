@@ -1,6 +1,6 @@
 /*
- * A FastCGI client as small as can be: requests into records, answers out of them. For unit tests
- * and fuzz targets, which play the web server.
+ * A minimal FastCGI client: makes records of requests, and reads answers from records. For unit
+ * tests, fuzz targets and proofs that act as the web server.
  */
 #ifndef FCGI_CLIENT_H
 #define FCGI_CLIENT_H
@@ -41,7 +41,7 @@ static inline void fcgi_add_param(struct buf *params, const char *name, size_t n
     buf_add(params, value, len);
 }
 
-/* A stream of records of one type, and the empty one that ends it. */
+/* Adds a stream of records of one type, with the empty record that ends it. */
 static inline void fcgi_add_stream(struct buf *out, int type, const char *content, size_t len)
 {
     while (len > 0) {
@@ -54,26 +54,26 @@ static inline void fcgi_add_stream(struct buf *out, int type, const char *conten
     fcgi_add_record(out, type, "", 0);
 }
 
-/* A whole request on a connection that is kept. */
+/* Adds a whole request that keeps the connection open. */
 static inline void fcgi_add_request(struct buf *out, const struct buf *params, const char *body,
                                     size_t len)
 {
     fcgi_add_record(out, FCGI_BEGIN_REQUEST, "\0\1\1\0\0\0\0\0",
-                    FCGI_BEGIN_LEN); /* a responder, keep the connection */
+                    FCGI_BEGIN_LEN); /* FCGI_RESPONDER, FCGI_KEEP_CONN */
     fcgi_add_stream(out, FCGI_PARAMS, params->data ? params->data : "", params->len);
     fcgi_add_stream(out, FCGI_STDIN, body, len);
 }
 
-/* What has come so far. */
+/* The part of an answer that has arrived. */
 struct fcgi_answer {
-    struct buf text; /* the contents of STDOUT: header lines, an empty line, the body */
-    bool ended;      /* END_REQUEST is there */
-    int status;      /* 0: its line is not there */
-    size_t head;     /* length of the header lines with the empty one; 0: they have not ended */
-    int64_t length;  /* Content-Length; -1: not said */
+    struct buf text; /* the content of STDOUT: header lines, an empty line, the body */
+    bool ended;      /* END_REQUEST has arrived */
+    int status;      /* 0: there is no Status line */
+    size_t head;     /* length of the header lines with the empty line; 0: incomplete */
+    int64_t length;  /* Content-Length; -1: none */
 };
 
-/* The value of a header line, up to its CR; NULL when there is none. */
+/* The value of a header line, which ends at the CR; NULL if there is no such line. */
 static inline const char *fcgi_header(const struct fcgi_answer *answer, const char *name)
 {
     const char *at = answer->text.data, *end = at + answer->head;
@@ -100,7 +100,7 @@ static inline int64_t fcgi_number(const char *text)
     return number;
 }
 
-/* NULL, or what no web server would take in the head. */
+/* Parses the header lines. Returns NULL, or why a web server would refuse them. */
 static inline const char *fcgi_judge_head(struct fcgi_answer *answer)
 {
     const char *text = answer->text.data, *at = text, *stop;
@@ -125,8 +125,8 @@ static inline const char *fcgi_judge_head(struct fcgi_answer *answer)
 }
 
 /*
- * Takes the records apart, as many as have come whole. NULL, or what is wrong with them; answer is
- * the first one, of which the text is to be closed.
+ * Parses the records that have arrived in full, up to the end of the first answer. Returns NULL, or
+ * what is wrong with them. The caller closes answer->text.
  */
 static inline const char *fcgi_parse(const struct buf *got, struct fcgi_answer *answer)
 {

@@ -1,4 +1,4 @@
-/* The hook: what a program is told, and what happens when time is up. */
+/* The hook: what a program reads, and how it ends when its time is up. */
 #include "base/clock.h"
 #include "protocol/json.h"
 #include "server/hook.h"
@@ -38,7 +38,7 @@ static void close_place(struct place *place)
     (void)nftw(place->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* What the program has written; static. */
+/* Returns what the program has written, in a static buffer. */
 static const char *written(const struct place *place)
 {
     static char text[4096];
@@ -58,7 +58,7 @@ static void tell(struct hook *hook, enum ds_event_kind kind, const char *path, c
     hook_tell(hook, &event);
 }
 
-START_TEST(tells_a_program_in_order_with_a_thread_and_without)
+START_TEST(runs_its_program_for_each_event_in_order)
 {
     for (int thread = 0; thread < 2; thread++) {
         struct place place;
@@ -79,7 +79,7 @@ START_TEST(tells_a_program_in_order_with_a_thread_and_without)
 }
 END_TEST
 
-START_TEST(writes_json_whatever_a_content_type_holds)
+START_TEST(writes_valid_json_for_any_content_type)
 {
     struct place place;
     struct hook *hook;
@@ -97,7 +97,7 @@ START_TEST(writes_json_whatever_a_content_type_holds)
 }
 END_TEST
 
-START_TEST(ends_in_time_whatever_its_program_does)
+START_TEST(stops_in_time_even_if_its_program_hangs)
 {
     for (int thread = 0; thread < 2; thread++) {
         struct place place;
@@ -116,5 +116,5 @@ START_TEST(ends_in_time_whatever_its_program_does)
 }
 END_TEST
 
-UNIT_MAIN(hook, tells_a_program_in_order_with_a_thread_and_without,
-          writes_json_whatever_a_content_type_holds, ends_in_time_whatever_its_program_does)
+UNIT_MAIN(hook, runs_its_program_for_each_event_in_order, writes_valid_json_for_any_content_type,
+          stops_in_time_even_if_its_program_hangs)

@@ -1,4 +1,4 @@
-/* Answers on the wire: records that a FastCGI server can read, however small the pieces. */
+/* Peers: the records of an answer are well-formed, however little the socket takes at a time. */
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@ static struct chunk *make_chunk(size_t len, char first)
     return chunk_take(&buf);
 }
 
-/* What the other side gets, read in pieces of a random size until it would block. */
+/* Receives in pieces of a random size until the socket is empty. */
 static void drain(int fd, struct buf *got, uint32_t *seed)
 {
     char piece[4096];
@@ -29,7 +29,7 @@ static void drain(int fd, struct buf *got, uint32_t *seed)
     } while (n > 0);
 }
 
-/* Takes the records apart; returns the bytes of STDOUT and whether the request was ended. */
+/* Parses the records, and collects the content of STDOUT. True if the request was ended. */
 static bool parse(const struct buf *got, struct buf *body)
 {
     size_t at = 0;
@@ -96,7 +96,7 @@ static void send_sizes(size_t first, size_t second, bool framed, uint32_t seed)
     (void)close(pair[1]);
 }
 
-START_TEST(frames_every_size_whatever_the_socket_takes)
+START_TEST(frames_answers_of_every_size_for_a_small_socket)
 {
     static const size_t sizes[] = {0,
                                    1,
@@ -130,7 +130,7 @@ START_TEST(shares_a_chunk_among_answers)
 }
 END_TEST
 
-START_TEST(notices_that_the_other_side_has_gone)
+START_TEST(notices_an_abort_and_a_closed_connection)
 {
     int pair[2];
     struct peer peer = {.framed = true};
@@ -157,7 +157,7 @@ START_TEST(notices_an_abort_that_comes_in_pieces)
     struct peer peer = {.framed = true, .keep = true};
     const unsigned char abort_record[8] = {1, 2, 1, 2, 0, 0, 0, 0};
 
-    /* behind a record of which nobody knows what it is */
+    /* a record of another type, which comes first and is skipped */
     const unsigned char other_record[13] = {1, 11, 0, 0, 0, 3, 2};
 
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -173,7 +173,7 @@ START_TEST(notices_an_abort_that_comes_in_pieces)
 }
 END_TEST
 
-START_TEST(serves_no_further_request_where_one_came_too_early)
+START_TEST(serves_no_further_request_after_one_that_came_too_early)
 {
     int pair[2];
     struct peer peer = {.framed = true, .keep = true};
@@ -191,6 +191,6 @@ START_TEST(serves_no_further_request_where_one_came_too_early)
 }
 END_TEST
 
-UNIT_MAIN(peer, frames_every_size_whatever_the_socket_takes, shares_a_chunk_among_answers,
-          notices_that_the_other_side_has_gone, notices_an_abort_that_comes_in_pieces,
-          serves_no_further_request_where_one_came_too_early)
+UNIT_MAIN(peer, frames_answers_of_every_size_for_a_small_socket, shares_a_chunk_among_answers,
+          notices_an_abort_and_a_closed_connection, notices_an_abort_that_comes_in_pieces,
+          serves_no_further_request_after_one_that_came_too_early)

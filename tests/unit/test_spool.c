@@ -1,4 +1,4 @@
-/* Requests that come in bit by bit: what they say is the same wherever the pieces are cut. */
+/* Spools: a request means the same wherever its bytes are cut. */
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -55,7 +55,7 @@ static void add_pair(struct buf *buf, const char *name, const char *value)
 
 static char long_value[400];
 
-/* Three parameters over two records, and a body of so many records of so many bytes. */
+/* Three parameters in two records, and a body of `records` records of `len` bytes each. */
 static struct buf make_request(int records, size_t len, int padding)
 {
     struct buf buf = {0}, params = {0};
@@ -96,7 +96,7 @@ static void check_params(struct spool *spool)
     unit_check(spool_next(spool, &at, &param) == SPOOL_NO_PARAM, "one too many");
 }
 
-START_TEST(says_the_same_however_the_request_is_cut)
+START_TEST(reads_the_same_request_wherever_it_is_cut)
 {
     for (int padding = 0; padding < 9; padding += 4) {
         struct buf request = make_request(2, 77, padding);
@@ -121,7 +121,7 @@ START_TEST(says_the_same_however_the_request_is_cut)
 }
 END_TEST
 
-START_TEST(byte_by_byte_and_over_and_over_with_one_spool)
+START_TEST(takes_single_bytes_and_is_used_again)
 {
     struct buf request = make_request(1, 5, 3);
     struct spool spool, *kept;
@@ -130,7 +130,7 @@ START_TEST(byte_by_byte_and_over_and_over_with_one_spool)
     for (int round = 0; round < 3; round++) {
         kept = NULL;
         for (size_t i = 0; i < request.len; i++) {
-            if (i == request.len / 2) /* goes on elsewhere */
+            if (i == request.len / 2) /* the other half goes to a kept spool */
                 kept = spool_keep(&spool);
             ck_assert_int_eq(spool_take(kept ? kept : &spool, request.data + i, 1),
                              i + 1 < request.len ? SPOOL_MORE : SPOOL_WHOLE);
@@ -149,7 +149,7 @@ START_TEST(byte_by_byte_and_over_and_over_with_one_spool)
 }
 END_TEST
 
-/* What spool_take() makes of it on top of a BEGIN. */
+/* The state after a new spool has taken all bytes. */
 static enum spool_state take(struct buf *buf)
 {
     struct spool spool;
@@ -162,7 +162,7 @@ static enum spool_state take(struct buf *buf)
     return state;
 }
 
-START_TEST(what_is_no_request_ends_the_connection)
+START_TEST(ends_the_connection_at_bytes_that_are_not_a_request)
 {
     struct buf buf = {0};
 
@@ -174,12 +174,12 @@ START_TEST(what_is_no_request_ends_the_connection)
     ck_assert_int_eq(take(&buf), SPOOL_GONE);
     add_record_of(&buf, 0, FCGI_BEGIN_REQUEST, "\0\1\1\0\0\0\0", 8, 0);
     ck_assert_int_eq(take(&buf), SPOOL_GONE);
-    for (int type = 0; type < 256; type++) { /* in the middle of the parameters */
+    for (int type = 0; type < 256; type++) { /* within the parameters */
         add_begin(&buf, FCGI_RESPONDER, FCGI_KEEP_CONN);
         add_record(&buf, type, "12345678", 8, 0);
         ck_assert_int_eq(take(&buf), type == FCGI_PARAMS ? SPOOL_MORE : SPOOL_GONE);
     }
-    for (int type = 0; type < 256; type++) { /* and of the body */
+    for (int type = 0; type < 256; type++) { /* within the body */
         add_begin(&buf, FCGI_RESPONDER, FCGI_KEEP_CONN);
         add_record(&buf, FCGI_PARAMS, NULL, 0, 0);
         add_record(&buf, type, "12345678", 8, 0);
@@ -191,7 +191,7 @@ START_TEST(what_is_no_request_ends_the_connection)
 }
 END_TEST
 
-START_TEST(records_of_another_request_are_passed_over)
+START_TEST(skips_records_of_another_request)
 {
     struct buf buf = {0};
 
@@ -204,7 +204,7 @@ START_TEST(records_of_another_request_are_passed_over)
 }
 END_TEST
 
-/* A request with these bytes as parameters: what becomes of the first and of the second. */
+/* Reads the first and the second parameter of a request whose parameters are these bytes. */
 static void expect_next(const void *params, size_t len, enum spool_next first,
                         enum spool_next second)
 {
@@ -226,7 +226,7 @@ static void expect_next(const void *params, size_t len, enum spool_next first,
     buf_close(&buf);
 }
 
-START_TEST(lengths_of_parameters_are_not_believed)
+START_TEST(refuses_parameters_with_wrong_lengths)
 {
     static const char huge[] = "\xff\xff\xff\xff\xff\xff\xff\xff"
                                "AAAA";
@@ -245,7 +245,7 @@ START_TEST(lengths_of_parameters_are_not_believed)
 }
 END_TEST
 
-START_TEST(more_parameters_than_any_web_server_lets_through_are_not_kept)
+START_TEST(discards_too_many_parameters)
 {
     static char filler[60000];
     struct buf buf = {0};
@@ -265,7 +265,7 @@ START_TEST(more_parameters_than_any_web_server_lets_through_are_not_kept)
 }
 END_TEST
 
-/* Sends it in pieces of `piece` bytes, and reads after each. */
+/* Sends the bytes in pieces of `piece` bytes, and fills the spool after each. */
 static enum spool_state feed(struct spool *spool, const struct buf *buf, size_t piece,
                              const int *fds)
 {
@@ -292,7 +292,7 @@ static void close_pair(const int *fds)
     (void)close(fds[1]);
 }
 
-START_TEST(questions_about_us_are_answered_once_each_and_a_request_may_follow)
+START_TEST(answers_each_question_about_the_server_once_before_a_request)
 {
     static const char answer[] = "\1\x0a\0\0\0\x27\0\0"
                                  "\x0e\5FCGI_MAX_CONNS50000\x0f\1FCGI_MPXS_CONNS0";
@@ -304,7 +304,7 @@ START_TEST(questions_about_us_are_answered_once_each_and_a_request_may_follow)
 
     open_pair(fds);
     spool_open(&spool, &usual);
-    for (int i = 0; i < 5; i++) /* libfcgi's buffer would not hold as many */
+    for (int i = 0; i < 5; i++) /* more answers than fit into the buffer of libfcgi */
         add_pair(&question, "FCGI_MPXS_CONNS", "");
     add_pair(&question, "FCGI_MAX_CONNS", "");
     add_pair(&question, "FCGI_WHATEVER", "");
@@ -332,7 +332,7 @@ START_TEST(questions_about_us_are_answered_once_each_and_a_request_may_follow)
 }
 END_TEST
 
-START_TEST(too_large_a_body_is_read_to_its_end_but_not_kept)
+START_TEST(reads_too_large_a_body_to_its_end_but_discards_it)
 {
     const struct config config = {.max_body_bytes = 1000, .max_queued_bytes = 100 << 20};
     struct buf request = make_request(40, 60000, 0);
@@ -352,7 +352,7 @@ START_TEST(too_large_a_body_is_read_to_its_end_but_not_kept)
 }
 END_TEST
 
-START_TEST(spools_of_a_process_share_one_limit_and_give_back_what_they_took)
+START_TEST(shares_one_limit_with_all_spools_of_the_process)
 {
     const struct config config = {.max_body_bytes = 10 << 20, .max_queued_bytes = 1};
     struct buf request = make_request(30, 60000, 0);
@@ -360,16 +360,16 @@ START_TEST(spools_of_a_process_share_one_limit_and_give_back_what_they_took)
     struct spool first, second;
     int fds[2][2];
 
-    most.len -= 8; /* its end is still to come */
+    most.len -= FCGI_HEADER_LEN; /* without its last record */
     for (int round = 0; round < 3; round++) {
         spool_open(&first, &config);
         spool_open(&second, &config);
         open_pair(fds[0]);
         open_pair(fds[1]);
-        /* while it is the only one, it is let in whatever the limit is */
+        /* while the first request is the only one, it is let in whatever the limit is */
         ck_assert_int_eq(feed(&first, &most, 4096, fds[0]), SPOOL_MORE);
         ck_assert_int_eq(first.trouble, SPOOL_FINE);
-        /* and who finds no room is read to its end all the same, for an answer */
+        /* the second finds no room, but is read to its end, so that it can be answered */
         ck_assert_int_eq(feed(&second, &request, 4096, fds[1]), SPOOL_WHOLE);
         ck_assert_int_eq(second.trouble, SPOOL_NO_ROOM);
         ck_assert_uint_eq(second.body.len, 0);
@@ -383,7 +383,7 @@ START_TEST(spools_of_a_process_share_one_limit_and_give_back_what_they_took)
 }
 END_TEST
 
-START_TEST(closed_connection_ends_the_spool)
+START_TEST(notices_a_closed_connection)
 {
     struct buf request = make_request(1, 10, 0);
     struct spool spool;
@@ -402,11 +402,9 @@ START_TEST(closed_connection_ends_the_spool)
 }
 END_TEST
 
-UNIT_MAIN(spool, says_the_same_however_the_request_is_cut,
-          byte_by_byte_and_over_and_over_with_one_spool, what_is_no_request_ends_the_connection,
-          records_of_another_request_are_passed_over, lengths_of_parameters_are_not_believed,
-          more_parameters_than_any_web_server_lets_through_are_not_kept,
-          questions_about_us_are_answered_once_each_and_a_request_may_follow,
-          too_large_a_body_is_read_to_its_end_but_not_kept,
-          spools_of_a_process_share_one_limit_and_give_back_what_they_took,
-          closed_connection_ends_the_spool)
+UNIT_MAIN(spool, reads_the_same_request_wherever_it_is_cut, takes_single_bytes_and_is_used_again,
+          ends_the_connection_at_bytes_that_are_not_a_request, skips_records_of_another_request,
+          refuses_parameters_with_wrong_lengths, discards_too_many_parameters,
+          answers_each_question_about_the_server_once_before_a_request,
+          reads_too_large_a_body_to_its_end_but_discards_it,
+          shares_one_limit_with_all_spools_of_the_process, notices_a_closed_connection)
