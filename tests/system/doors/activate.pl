@@ -3,16 +3,16 @@
 #
 #   perl activate.pl SOCKET PROGRAM ARGUMENT ...
 #
-# Listens on SOCKET and starts the program with it as descriptor 3 (sd_listen_fds(3)); starts it
-# again when it ends. The socket stays open meanwhile, so that clients wait.
-# HUP restarts the program, TERM ends both.
+# Listens on SOCKET, passes it to the program as descriptor 3 (sd_listen_fds(3)), and restarts the
+# program whenever it ends. Meanwhile the socket stays open, and new connections wait.
+# HUP restarts the program; TERM ends both.
 use strict;
 use warnings;
 use IO::Socket::UNIX;
 use POSIX ();
 
 my ($path, @program) = @ARGV;
-$^F = 100;    # files opened from here on stay open in the program
+$^F = 100;    # descriptors up to 100 stay open in the program
 my $socket = IO::Socket::UNIX->new(Local => $path, Type => SOCK_STREAM, Listen => 4096)
     or die "cannot listen on $path: $!\n";
 my ($pid, $over) = (0, 0);
@@ -25,11 +25,11 @@ while (!$over) {
         $SIG{HUP} = $SIG{TERM} = 'DEFAULT';
         POSIX::dup2(fileno($socket), 3) or die "dup2: $!\n" if fileno($socket) != 3;
         @ENV{qw(LISTEN_FDS LISTEN_PID LISTEN_FDNAMES)} = (1, $$, 'durable-streams.socket');
-        # the program does not outlive this one, whatever ends it
+        # the program ends with this script, whatever ends the script
         unshift @program, qw(setpriv --pdeathsig TERM) if -x '/usr/bin/setpriv';
         exec @program or die "cannot start $program[0]: $!\n";
     }
     1 while waitpid($pid, 0) < 0 && $!{EINTR};
-    select undef, undef, undef, 0.1 unless $over;    # one that dies at once is not started at once
+    select undef, undef, undef, 0.1 unless $over;    # a pause, in case the program ends at once
 }
 unlink $path;

@@ -21,7 +21,7 @@ export const caching = [
     name: "gzip of a large JSON catch-up",
     cannot: {
       hosting: () => ({
-        why: "on shared hosting it is the host that says what is compressed",
+        why: "on shared hosting, the host decides what is compressed",
         async instead(t) {
           const { path, body } = await largeJson(t)
           const { headers, body: got } = await t.api.get(path, GZIP)
@@ -44,7 +44,7 @@ export const caching = [
     },
   },
   {
-    name: "gzip;q=0 means none",
+    name: "gzip;q=0 means no compression",
     async run(t) {
       const { path, body } = await largeJson(t)
       const answer = await t.api.get(path, REFUSED)
@@ -53,7 +53,7 @@ export const caching = [
     },
   },
   {
-    name: "If-None-Match, gzip or not: 304",
+    name: "If-None-Match with and without gzip: 304",
     async run(t) {
       const { path } = await largeJson(t)
       for (const given of [{}, GZIP]) {

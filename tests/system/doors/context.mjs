@@ -19,7 +19,7 @@ export function bytes(length) {
   return createCipheriv("aes-128-ctr", key, key).update(Buffer.alloc(length))
 }
 
-/** This path, made so long with repetitions of `piece`; does not end with a slash. */
+/** A path that begins with `path`, repeats `piece` up to `length`, and does not end with a slash. */
 export function ofLength(path, length, piece) {
   const filled = `${path}/${piece.repeat(length)}`.slice(0, length)
   return filled.endsWith("/") ? `${filled.slice(0, -1)}n` : filled

@@ -1,4 +1,4 @@
-// Cases of the table (table.mjs): the program is ended and started while clients write.
+// Cases of the table (table.mjs): the program is restarted while clients write.
 
 import { expect } from "vitest"
 import { sleep, until } from "../harness.mjs"
@@ -6,7 +6,7 @@ import { fresh } from "../http.mjs"
 import { JSON_TYPE } from "./context.mjs"
 
 const PRODUCERS = 4
-const LEAST = 20 // messages of each producer
+const LEAST = 20 // messages that each producer sends at least
 
 /** A producer that writes until it is stopped, and repeats requests until they are acknowledged. */
 async function produce(t, path, id, state) {
@@ -38,14 +38,14 @@ async function produce(t, path, id, state) {
 /** Restarts as a service manager does, or by ending the processes, which are then started again. */
 async function restart(t, signal) {
   if (signal === "SIGTERM" && t.managed) return t.server.restart()
-  // with plain CGI there is a process only while a request lasts
+  // with plain CGI, a process exists only while it serves a request
   const pids = []
   await until(() => pids.push(...t.server.kill(signal)) > 0, "a process to end", { every: 1 })
 }
 
 export const crash = [
   {
-    name: "restarts under load lose nothing",
+    name: "restarts under load lose no message",
     async run(t) {
       const path = fresh("load")
       await t.api.create(path, "application/json")
@@ -68,7 +68,7 @@ export const crash = [
       ids.forEach((id, i) =>
         expect(
           messages.filter((message) => message.id === id).map((message) => message.n),
-          `${id}: each once, in order`
+          `${id}: each message once, in order`
         ).toEqual(Array.from({ length: done[i].sent }, (_, n) => n))
       )
       const count = (what) => done.reduce((sum, mine) => sum + mine[what], 0)

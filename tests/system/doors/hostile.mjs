@@ -42,7 +42,7 @@ async function smuggle(t, head) {
   }
   wire.drop()
   const { status } = await t.api.get(victim)
-  expect(status, `a request came in behind ${JSON.stringify(head)}`).toBe(404)
+  expect(status, `a second request was served after ${JSON.stringify(head)}`).toBe(404)
 }
 
 export const hostile = [
@@ -131,7 +131,7 @@ export const hostile = [
     },
   },
   {
-    name: "an underscore is no hyphen",
+    name: "an underscore is not a hyphen",
     cannot: {
       lighttpd: sameName,
       "lighttpd-spawn": sameName,
@@ -151,14 +151,14 @@ async function largeHeaders(t, expected) {
   const lines = (count, line) => Array.from({ length: count }, (_, i) => line(i)).join("")
   const some = (count, size) => lines(count, (i) => `X-Some-${i}: ${"s".repeat(size)}\r\n`)
   for (const [what, headers] of [
-    ["20 of 1 KB", some(20, 1000)],
-    ["about as much as a FastCGI record holds", some(62, 1000)],
-    ["80 of 1 KB", some(80, 1000)],
-    ["8 of 30 KB", some(8, 30_000)],
-    ["many short ones", lines(8000, () => "a:\r\n")],
-    ["many short ones without CR", lines(7600, () => "a:\n")],
-    ["one of 64 KB", some(1, 64_000)],
-    ["one of 200 KB", some(1, 200_000)],
+    ["20 headers of 1 KB", some(20, 1000)],
+    ["about as much as fits into a FastCGI record", some(62, 1000)],
+    ["80 headers of 1 KB", some(80, 1000)],
+    ["8 headers of 30 KB", some(8, 30_000)],
+    ["many short headers", lines(8000, () => "a:\r\n")],
+    ["many short headers without CR", lines(7600, () => "a:\n")],
+    ["one header of 64 KB", some(1, 64_000)],
+    ["one header of 200 KB", some(1, 200_000)],
   ]) {
     const answer = await ask(
       t,
@@ -171,7 +171,7 @@ async function largeHeaders(t, expected) {
 
 function oneRecord() {
   return {
-    why: "mod_fcgid hands headers on in one FastCGI record of 64 KiB, answers 500 where they do not fit, and Apache has a limit for each of them only",
+    why: "mod_fcgid passes all headers in one FastCGI record of 64 KiB and answers 500 if they do not fit; Apache limits only each single header",
     instead: (t) => largeHeaders(t, [200, 400, 413, 431, 500]),
   }
 }
@@ -187,10 +187,10 @@ async function closedByUnderscore(t) {
 
 function sameName() {
   return {
-    why: "lighttpd hands Stream_Closed and Stream-Closed on by one name: a front must not filter headers to keep a client from something",
+    why: "lighttpd passes Stream_Closed and Stream-Closed on under the same name: do not rely on a proxy in front that filters headers",
     async instead(t) {
       const closed = await closedByUnderscore(t)
-      // one of the two halves of "mixed" drops it
+      // at "mixed", nginx drops the header and lighttpd does not
       if (t.door !== "mixed") expect(closed).toBe(true)
     },
   }

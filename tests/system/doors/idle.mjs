@@ -16,10 +16,10 @@ const SETTINGS = {
 
 export const names = { sse: "90 s of idle SSE", poll: "90 s of silent long-poll" }
 
-// Apache's default is 60 s, Debian's 300 s. By default a long-poll waits for 30 s.
+// Apache's default Timeout is 60 s, Debian's 300 s; a long-poll waits for 30 s by default.
 const cannot = {
   hosting:
-    "on shared hosting the host's Timeout ends a long-poll that is silent for longer: keep DS_LONG_POLL_TIMEOUT_MS below it",
+    "on shared hosting, Apache ends a long-poll that is silent for longer than the host's Timeout: keep DS_LONG_POLL_TIMEOUT_MS below it",
 }
 
 const results = {}
@@ -30,7 +30,7 @@ for (const door of Object.keys(doors))
     const why = cannot[door]
     results[door] = { [names.sse]: { ok: false }, [names.poll]: { ok: false, why } }
     write("idle", results)
-    // one after the other: the machine is small
+    // the servers start one after the other, for small machines
     const server = await (starting = starting
       .catch(() => {})
       .then(() => startServer({ door, env: SETTINGS })))
@@ -62,14 +62,14 @@ for (const door of Object.keys(doors))
       }
       write("idle", results)
       expect(ended, "the SSE connection ended in the silence").toBeUndefined()
-      // every 15 s
+      // one every 15 s
       expect(reader.comments.length, "heart-beats").toBeGreaterThanOrEqual(5)
       if (poll.error) throw poll.error
       if (why) {
         expectStatus(poll.answer, 504)
       } else {
         expectStatus(poll.answer, 200)
-        expect(poll.at, "it was answered by the append").toBeGreaterThanOrEqual(appended)
+        expect(poll.at, "the append answers it").toBeGreaterThanOrEqual(appended)
         expect(poll.answer.text).toBe("at last")
       }
       reader.close()

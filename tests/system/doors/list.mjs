@@ -1,17 +1,17 @@
-// The doors: every way from a web server to the program. startServer({ door }) opens one.
+// A door is one way from a web server to the program. startServer({ door }) starts a server behind it.
 //
-//   server      what stands in front, for people to read
-//   responder   who starts the program:
-//                 "service"    we do, as a service manager would: a supervisor on a unix socket
+//   server      a description of the web server and its configuration
+//   responder   how the program is started:
+//                 "service"    by the test, as a service manager would: a supervisor on a unix socket
 //                 "activated"  the same, but the service manager holds the socket
-//                 "spawned"    the web server
-//                 "request"    the web server, anew for each request (CGI)
-//   oneProcess  true if all requests reach the same process; by default where we start it
-//   open        starts the web servers, the first of which serves the clients. It gets
-//               { folder, sockets, program, database, env, log } and returns
-//               [{ child, url, database }], with database only if it differs from the one given
+//                 "spawned"    by the web server
+//                 "request"    by the web server, once for each request (CGI)
+//   oneProcess  true if all requests reach the same process; by default if the test starts it
+//   open        starts the web servers, and returns [{ child, url, database }]. Clients connect to the
+//               first one. The argument is { folder, sockets, program, database, env, log };
+//               `database` is returned only if it differs from the argument
 //
-// To add a door: a row here, and its name in tests/run.sh.
+// To add a door, add a row here and its name in tests/run.sh.
 
 import { execFileSync } from "node:child_process"
 import fs from "node:fs"
@@ -142,7 +142,7 @@ http {
     proxy_temp_path "${own}/proxy";
     scgi_temp_path "${own}/unused-scgi";
     uwsgi_temp_path "${own}/unused-uwsgi";
-    # lighttpd ends connections that were idle for 5 s just when one might be taken
+    # below the 5 s after which lighttpd closes an idle connection, perhaps just as it is reused
     upstream either { ${servers.join(" ")} keepalive 64; keepalive_timeout 2s; }
     server {
         listen 127.0.0.1:${port};
@@ -157,7 +157,7 @@ http {
             proxy_set_header Host $http_host;
             proxy_buffering off;
             proxy_read_timeout 3600s;
-            # a request that one of them lost is not given to the other one: clients retry
+            # a request that one server lost is not sent to the other one: clients retry
             proxy_next_upstream off;
         }
     }

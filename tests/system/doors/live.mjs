@@ -1,4 +1,4 @@
-// Cases of the table (table.mjs): readers that wait.
+// Cases of the table (table.mjs): waiting readers.
 
 import { expect } from "vitest"
 import { sleep, until } from "../harness.mjs"
@@ -23,7 +23,7 @@ async function park(t, path, live) {
       () => wires.every((wire) => wire.received().includes("event: control")),
       "greetings"
     )
-  // mod_fcgid takes its time to start so many processes
+  // mod_fcgid takes a while to start so many processes
   else await settled(t)
   return wires
 }
@@ -50,7 +50,7 @@ async function goneWithin(t, live, timeout) {
     await u.api.create(path)
     const wires = await park(u, path, live)
     const freed = t.oneProcess ? room(u, path) : vanished(u)
-    expect(await freed(), "readers occupy something").toBe(false)
+    expect(await freed(), "the readers occupy something").toBe(false)
     const began = performance.now()
     for (const wire of wires) wire.drop()
     await until(freed, `${READERS} readers are freed`, { timeout, every: 5 })
@@ -82,9 +82,9 @@ const heldInSilence = (why) => () => ({
 })
 
 const TELLS_LATE =
-  "the web server notices that a client left when it writes to it: a silent long-poll stays until its time is up"
+  "the web server notices only at its next write that the client has left: a silent long-poll stays until DS_LONG_POLL_TIMEOUT_MS"
 const TELLS_SOME =
-  "lighttpd ends the process of a client that left, but misses some when several leave at once: these stay until their time is up"
+  "lighttpd ends the process of a client that has left, but misses some if several leave at once: those stay until DS_LONG_POLL_TIMEOUT_MS"
 
 const shown = (ms) =>
   ms < 10
@@ -119,7 +119,7 @@ export const live = [
     },
   },
   {
-    name: "long-poll is answered by an append",
+    name: "an append answers a long-poll",
     async run(t) {
       const path = fresh("poll")
       await t.api.create(path)
@@ -143,7 +143,7 @@ export const live = [
     },
   },
   {
-    name: "long-poll without news: 204 in time",
+    name: "long-poll without new messages: 204 in time",
     async run(t) {
       const path = fresh("poll")
       await t.api.create(path)
@@ -154,7 +154,7 @@ export const live = [
     },
   },
   {
-    name: `${POLLS} waiting at once, writes go on`,
+    name: `${POLLS} readers wait, and writes go on`,
     async run(t) {
       const paths = Array.from({ length: 8 }, () => fresh("many"))
       const busy = fresh("busy")
@@ -169,11 +169,11 @@ export const live = [
             { timeout: 60_000, fresh: true }
           )
           over++
-          if (answer.status !== 204) return answer // its time was up before all were there
+          if (answer.status !== 204) return answer // 204: it timed out before the append
         }
       })
       await sleep(1000)
-      // Apache closes idle connections when its threads run out, perhaps the one we would take
+      // Apache closes idle connections when its threads run out, perhaps the one to be reused
       const append = (path, text) => t.api.post(path, TEXT, text, { fresh: true })
       for (let i = 0; i < 20; i++) expectStatus(await append(busy, "x"), 204)
       const before = over
@@ -182,15 +182,15 @@ export const live = [
         expectStatus(answer, 200)
         expect(answer.text).toBe("now")
       }
-      expect(before, "none came back before there was something").toBeLessThan(POLLS)
+      expect(before, "no reader returns before the append").toBeLessThan(POLLS)
     },
   },
   {
-    name: "SSE reader gone: freed",
+    name: "an SSE reader that has left is freed",
     run: async (t) => shown(await goneWithin(t, "sse", 30_000)),
   },
   {
-    name: "long-poll reader gone: freed",
+    name: "a long-poll reader that has left is freed",
     cannot: {
       lighttpd: heldInSilence(TELLS_LATE),
       "lighttpd-spawn": heldInSilence(TELLS_LATE),

@@ -52,7 +52,7 @@ async function askWithout(t, name) {
   fs.copyFileSync(program, copy)
   const server = await startServer({ door: t.door, program: copy })
   try {
-    // some doors have copies of their own
+    // some doors copy the program
     execFileSync("find", [folder, server.folder, "-name", name, "-type", "f", "-delete"])
     await Promise.all(server.supervisors.map((child) => end(child)))
     server.kill()
@@ -62,7 +62,7 @@ async function askWithout(t, name) {
         answer = await request(server.url, "GET", fresh(), { headers: PAGE, fresh: true })
         return !isOurs(answer)
       },
-      () => `the web server answers itself: ${answer.status} ${JSON.stringify(answer.headers)}`
+      () => `the web server itself answers: ${answer.status} ${JSON.stringify(answer.headers)}`
     )
     return answer
   } finally {
@@ -73,7 +73,7 @@ async function askWithout(t, name) {
 
 export const pages = [
   {
-    name: "a page of another origin sees each answer",
+    name: "a page of another origin can read each answer",
     async run(t) {
       for (const [what, answer] of await answersOf(t.url)) {
         expect(isOurs(answer), what).toBe(true)
@@ -82,24 +82,24 @@ export const pages = [
       const off = await t.start({ DS_CORS_ORIGIN: "" })
       try {
         for (const [what, answer] of await answersOf(off.url))
-          expect(corsOf(answer), `no CORS wanted: ${what}`).toEqual([0, 0])
+          expect(corsOf(answer), `CORS is off: ${what}`).toEqual([0, 0])
       } finally {
         await off.stop()
       }
     },
   },
   {
-    name: "… and those of the web server itself",
+    name: "a page can read the web server's own answers",
     cannot: {
       hosting: () => ({
-        why: "on shared hosting the host answers paths that Apache refuses; what it answers within the folder is seen",
+        why: "on shared hosting, the host answers paths that Apache refuses; only its answers within the folder can be read",
         async instead(t) {
           expectSeen(await askWithout(t, PROGRAM), "no program")
           expectSeen(await askWithout(t, "streams.cgi"), "no script")
         },
       }),
       mixed: () => ({
-        why: "the web server in front is the test's own",
+        why: "the web server in front belongs to the test",
         instead: async (t) => expectSeen(await askWithout(t, PROGRAM), "no program"),
       }),
     },
@@ -111,7 +111,7 @@ export const pages = [
       ]) {
         const answer = await request(t.url, method, target, { headers: PAGE, fresh: true })
         expect(answer.status, `${method} ${target}`).toBeGreaterThanOrEqual(400)
-        // lighttpd leaves these to the program
+        // lighttpd passes these requests on to the program
         if (isOurs(answer)) expect(corsOf(answer), `${method} ${target}`).toEqual([1, 1])
         else expectSeen(answer, `${method} ${target}`)
       }

@@ -19,7 +19,7 @@ function decent(answer) {
   expect(answer.headers["access-control-expose-headers"]).toMatch(/stream-next-offset/i)
 }
 
-/** Reads back what was written, byte by byte. */
+/** Appends `sent`, and checks that exactly the bytes of `body` can be read back. */
 async function written(t, path, body, sent) {
   await t.api.create(path, "application/octet-stream")
   const answer = await t.api.post(path, BYTES, sent, { timeout: 60_000 })
@@ -100,7 +100,7 @@ export const requests = [
       const gone = await t.api.get(path)
       expectStatus(gone, 404)
       decent(gone)
-      expect(gone.text, "the program's own words, not a page of the server").not.toMatch(/<html/i)
+      expect(gone.text, "the program's own text, not a page of the web server").not.toMatch(/<html/i)
     },
   },
   {
@@ -121,7 +121,7 @@ export const requests = [
     name: "TRACE is refused",
     cannot: {
       hosting: () => ({
-        why: "on shared hosting it is the host that says TraceEnable Off",
+        why: "on shared hosting, only the host can set TraceEnable Off",
         instead: async (t) => expect([200, 403, 405]).toContain(await statusOf(t, "TRACE")),
       }),
     },
@@ -210,7 +210,7 @@ export const requests = [
       }
       expect((await t.api.readAll(path)).body.toString()).toBe("before")
 
-      // and a small limit: the web server sends all of the request at once
+      // with a small limit, too, where the web server sends the whole request at once
       const narrow = await t.start({ DS_MAX_BODY_BYTES: "65536" })
       try {
         const api = client(narrow.url)
@@ -224,24 +224,24 @@ export const requests = [
     },
   },
   {
-    name: "upload cut half-way",
+    name: "an upload is cut off",
     run: (t) => uploadCut(t, "Content-Length: 1000", "x".repeat(500)),
   },
   {
-    name: "chunked upload cut",
+    name: "a chunked upload is cut off",
     run: (t) => uploadCut(t, "Transfer-Encoding: chunked", `1f4\r\n${"x".repeat(500)}\r\n`),
   },
   {
-    name: "upload of 1 MiB cut",
+    name: "an upload is cut off after 1 MiB",
     run: (t) => uploadCut(t, `Content-Length: ${2 * MIB}`, "x".repeat(MIB)),
   },
   {
-    name: "slow uploads keep nobody waiting",
+    name: "slow uploads delay no other request",
     async run(t) {
       const path = fresh("slow")
       await t.api.create(path, "text/plain")
       const head = `POST ${t.at(path)} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n`
-      // more than there are threads that read requests (DS_WORKERS)
+      // more than there are workers (DS_WORKERS)
       const slow = await Promise.all(Array.from({ length: 12 }, () => connect(t.url)))
       for (const wire of slow) wire.send(`${head}Content-Length: 8\r\n\r\nslow`)
       await sleep(200)
@@ -275,7 +275,7 @@ export const requests = [
     },
   },
   {
-    name: "kept connection, pipelining",
+    name: "keep-alive and pipelining",
     async run(t) {
       const path = fresh("line")
       const wire = await connect(t.url)
@@ -331,7 +331,7 @@ export const requests = [
   {
     name: "path of 2 KiB",
     async run(t) {
-      // in one segment, and in many
+      // as one segment, and as many
       for (const path of [ofLength(fresh("l"), 2048, "n"), ofLength(fresh("l"), 2048, "n/")]) {
         expectStatus(await t.api.put(path, TEXT, "x"), 201)
         expect((await t.api.get(`${path}?offset=-1`)).text).toBe("x")
@@ -341,7 +341,7 @@ export const requests = [
     },
   },
   {
-    name: "Location, and 200 without one",
+    name: "201 has a Location",
     async run(t) {
       const path = fresh("loc")
       const made = await t.api.put(path, TEXT, "x")
@@ -356,7 +356,7 @@ export const requests = [
     async run(t) {
       const source = fresh("source")
       await t.api.create(source, "text/plain", "shared")
-      // as the protocol names it, and as the client sees it
+      // by the path within the server, and by the path that the client sees
       for (const from of new Set([source, t.at(source)])) {
         const path = fresh("fork")
         const made = await t.api.put(path, { ...TEXT, "stream-forked-from": from })

@@ -1,4 +1,4 @@
-// Runs the table at one door.
+// Runs the table at the door that SETUP names.
 
 import { afterAll, beforeAll, test } from "vitest"
 import { startServer } from "../harness.mjs"

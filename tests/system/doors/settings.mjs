@@ -1,6 +1,6 @@
 // Settings of the servers on which the table of cases runs.
 
-/** A long-poll waits so long: longer than a case needs, but a reader that is lost costs no minute. */
+/** Longer than any case takes, but short enough for a case that waits for it to pass. */
 export const LONG_POLL_MS = 6000
 export const SSE_LIFETIME_MS = 60_000
 /** How soon a client's end is noticed where only a failing write shows it. */

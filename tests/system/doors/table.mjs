@@ -1,16 +1,19 @@
-// The table of gateway cases: one list, run at every door.
+// The table of gateway cases, which run at every door.
 //
 //   name     the row in the matrix
-//   run(t)   asserts; the value that it returns is a figure for the cell
-//   cannot   { DOOR: () => ({ why, instead }) }: this door cannot do it, for the reason `why`;
-//            instead(t) asserts what happens there. No case is left out silently.
+//   run(t)   makes the assertions; may return a figure for the cell
+//   cannot   { DOOR: () => ({ why, instead }) }: the case cannot work at this door, and why;
+//            instead(t) asserts what happens there. No case is skipped silently.
 //
-// t: door, server (harness.mjs), url, api (http.mjs), at(path) (puts the path of the url in front,
-// for requests that are written by hand), start(env) (another server, which the case must stop),
-// managed (the server's restart() does what a service manager does), oneProcess (one process has
-// all readers).
+//   t.door         the name of the door
+//   t.server       the server (harness.mjs)
+//   t.url, t.api   its URL, and a client for it (http.mjs)
+//   t.at(path)     the path with that of the URL in front, for requests that are written by hand
+//   t.start(env)   starts another server, which the case must stop
+//   t.managed      true if restart() of the server acts as a service manager would
+//   t.oneProcess   true if all readers wait in the same process
 //
-// To add a case: an entry in one of these lists.
+// To add a case, add an entry to one of these lists.
 
 import { caching } from "./caching.mjs"
 import { crash } from "./crash.mjs"

@@ -49,7 +49,7 @@ export function decent(answer, what) {
   expect(answer.status, `no server error: ${shown} ${answer.text}`).toBeLessThan(500)
   expect(answer.headers["x-evil"], `no injected header: ${shown}`).toBeUndefined()
   if (answer.status >= 400 && !what.startsWith("HEAD"))
-    expect(answer.text, `an error says why, and clients compare it: ${shown}`).toMatch(/[^\n]$/)
+    expect(answer.text, `an error gives a reason without a line break, which clients compare: ${shown}`).toMatch(/[^\n]$/)
   if (what.startsWith("HEAD") || answer.status === 204 || answer.status === 304)
     expect(answer.body.length, `no body: ${shown}`).toBe(0)
 }
@@ -83,7 +83,7 @@ export function expectStatus(answer, ...allowed) {
   )
 }
 
-/** A fresh text or JSON stream with this content. */
+/** Creates a stream with these messages, and returns its path. */
 export async function stream(type = "text/plain", ...messages) {
   const path = fresh()
   await api.create(path, type)

@@ -42,7 +42,7 @@ describe("a header of the protocol that is sent twice is 400 and changes nothing
     expectStatus(await api.head(path), 404)
   })
 
-  // behind most web servers two headers look like this one
+  // most web servers join two headers of one name with ", "
   test("a value that looks like two is refused as well; a comma without a space is allowed", async () => {
     const path = await stream()
     for (const [id, status] of [["a, b", 400], ["a,b", 200]])

@@ -29,7 +29,7 @@ describe("names of streams", () => {
     const answer = await api.get(`${base}/${other}`)
     expectStatus(answer, 200)
     expect(answer.text).toBe("x")
-    // and a second create meets the first
+    // a second create finds the first stream
     expectStatus(await api.put(`${base}/${other}`, TEXT), 200)
   })
 
@@ -38,7 +38,7 @@ describe("names of streams", () => {
     ["two slashes", "a//b", "a/b"],
     ["another letter case", "abc", "ABC"],
     ["an encoded question mark", "a%3Fb", "a"],
-    ["a plus sign, which is no space in a path", "a+b", "a%20b"],
+    ["a plus sign, which is not a space in a path", "a+b", "a%20b"],
   ]
   test.each(different)("%s names another stream", async (_, one, other) => {
     const base = fresh()
@@ -72,7 +72,7 @@ describe("names of streams", () => {
     }
   )
 
-  test("a path that begins with two slashes is no host name", async () => {
+  test("a path that begins with two slashes is not a host name", async () => {
     const path = fresh()
     await api.create(path)
     const answer = await raw(
@@ -101,7 +101,7 @@ describe("names of streams", () => {
     expectStatus(answer, 414)
   })
 
-  test("a stream is simply a URL: any path will do", async () => {
+  test("any path can name a stream", async () => {
     for (const path of [
       fresh().replace("/v1/stream", ""),
       fresh().replace("/v1/stream", "/any/where"),
@@ -130,7 +130,7 @@ describe("names of streams", () => {
 
 describe("methods", () => {
   test.each(["PATCH", "PROPFIND"])(
-    "%s on a stream is 405 and Allow says what is",
+    "%s on a stream is 405, and Allow lists the methods",
     async (method) => {
       for (const path of [await stream(), fresh()]) {
         const answer = await api.any(method, path)
@@ -142,7 +142,7 @@ describe("methods", () => {
     }
   )
 
-  test("health answers GET and HEAD, else 405", async () => {
+  test("/health answers GET and HEAD; other methods are 405", async () => {
     expectStatus(await api.get("/health"), 200)
     expectStatus(await api.head("/health"), 200)
     const answer = await api.post("/health", TEXT, "x")
@@ -256,7 +256,7 @@ describe("limits", () => {
     expect((await api.get(path)).text).toBe('[{"a":1}]')
   })
 
-  test("16 MiB in one append come back as they were", async () => {
+  test("an append of 16 MiB is read back unchanged", async () => {
     const path = await stream("application/octet-stream")
     const body = Buffer.alloc(16 << 20)
     for (let i = 0; i < body.length; i += 4) body.writeUInt32LE((i * 2654435761) >>> 0, i)
@@ -296,7 +296,7 @@ describe("limits", () => {
     expect(back).toEqual(messages)
   })
 
-  test("long headers are served or refused with a clear answer", async () => {
+  test("long headers are either served or refused with a 4xx answer", async () => {
     const path = await stream("text/plain", "x")
     const tags = Array.from({ length: 300 }, (_, i) => `"tag-${i}"`).join(", ")
     expect(tags.length).toBeLessThan(8192)
@@ -353,7 +353,7 @@ describe("no input becomes a header", () => {
     expectStatus(answer, 200, 400)
   })
 
-  test("Location follows Host, and forwarded headers only where they are trusted", async () => {
+  test("Location follows Host; forwarded headers count only if they are trusted", async () => {
     const one = fresh()
     const plain = await put(one, [
       "Host: streams.example:8080",

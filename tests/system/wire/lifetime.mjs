@@ -47,19 +47,19 @@ describe("time to live", () => {
     "2099-01-01T00:00:00.Z",
     "4070908800",
     "Thu, 01 Jan 2099 00:00:00 GMT",
-  ])("Stream-Expires-At: %s is no RFC 3339 and 400", async (time) => {
+  ])("Stream-Expires-At: %s is not RFC 3339: 400", async (time) => {
     expectStatus(await api.put(fresh(), { ...TEXT, "stream-expires-at": time }), 400)
   })
 
   test.each(["2099-01-01T00:00:00Z", "2099-01-01T02:30:00+02:30", "2099-01-01t00:00:00.000z"])(
-    "Stream-Expires-At: %s is",
+    "Stream-Expires-At: %s is RFC 3339: 201",
     async (time) => {
       const path = fresh()
       expectStatus(await api.put(path, { ...TEXT, "stream-expires-at": time }), 201)
       expect(Date.parse((await api.head(path)).headers["stream-expires-at"])).toBe(
         Date.UTC(2099, 0, 1)
       )
-      // compared as a moment, not as text
+      // times are compared, not their text
       expectStatus(
         await api.put(path, { ...TEXT, "stream-expires-at": "2099-01-01T01:00:00+01:00" }),
         200
@@ -71,12 +71,12 @@ describe("time to live", () => {
     }
   )
 
-  test("both at once are 400", async () => {
+  test("both headers together are 400", async () => {
     const both = { ...TEXT, "stream-ttl": "60", "stream-expires-at": "2099-01-01T00:00:00Z" }
     expectStatus(await api.put(fresh(), both), 400)
   })
 
-  test("a stream ends for its live readers when it expires", async () => {
+  test("live readers of a stream end when it expires", async () => {
     const path = fresh()
     const at = new Date(Date.now() + 2000)
     await api.create(path, "text/plain", undefined, { "stream-expires-at": at.toISOString() })
@@ -217,7 +217,7 @@ describe("forks", () => {
         (await Promise.all(paths.map((path) => api.get(path)))).every(
           (answer) => answer.status === 404
         ),
-      "all of the chain is gone",
+      "the whole chain is removed",
       { timeout: 5000, every: 100 }
     )
   })
@@ -230,7 +230,7 @@ describe("which error comes first", () => {
     ["with neither", {}, ""],
     ["of another type", JSON_TYPE, "{}"],
     ["with an old Stream-Seq", { ...TEXT, "stream-seq": "a" }, "x"],
-    ["of an ordinary kind", TEXT, "x"],
+    ["without any flaw", TEXT, "x"],
     ["that would close it again, with a body", { ...TEXT, ...CLOSE }, "x"],
     [
       "of an unknown producer",
@@ -240,7 +240,7 @@ describe("which error comes first", () => {
   ]
 
   test.each(appends)(
-    "an append %s to a closed stream is 409, and says closed",
+    "an append %s to a closed stream is 409 with Stream-Closed",
     async (_, headers, body) => {
       const path = fresh()
       await api.create(path)
@@ -272,7 +272,7 @@ describe("which error comes first", () => {
     expectStatus(await api.post(fresh(), CLOSE), 404)
   })
 
-  test("an open stream: no type or no body 400, another type 409", async () => {
+  test("an append to an open stream is 400 without type or body, and 409 with another type", async () => {
     const path = await stream("text/plain", "x")
     expectStatus(await api.post(path, {}, "x"), 400)
     expectStatus(await api.post(path, TEXT, ""), 400)
@@ -303,7 +303,7 @@ describe("Stream-Closed", () => {
   })
 
   test.each(["false", "yes", "1", "truee", "true,true"])(
-    "%s is as if it were not there",
+    "%s is ignored",
     async (value) => {
       const path = await stream("text/plain", "x")
       expectStatus(await api.post(path, { ...TEXT, "stream-closed": value }, "y"), 204)
@@ -313,7 +313,7 @@ describe("Stream-Closed", () => {
     }
   )
 
-  test("reading to the end of a closed stream says so in every mode, without waiting", async () => {
+  test("every mode of reading says that a closed stream has ended, without waiting", async () => {
     const path = await stream("text/plain", "x")
     const { headers } = await api.post(path, CLOSE)
     const tail = headers["stream-next-offset"]

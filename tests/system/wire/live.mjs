@@ -1,4 +1,4 @@
-// SSE and long-poll: framing, wake-ups, and how live readers end.
+// SSE and long-poll: framing, wake-ups, and the end of live reads.
 
 import { describe, expect, test } from "vitest"
 import { sleep, sqlite, until } from "../harness.mjs"
@@ -23,7 +23,7 @@ describe("SSE", () => {
     expect(reader.status).toBe(200)
     expect(reader.headers["content-type"]).toBe("text/event-stream")
     expect(reader.headers["cache-control"]).toContain("no-cache")
-    // or a proxy may collect the events in its compressor
+    // otherwise a proxy may hold events back in its compressor
     expect(reader.headers["cache-control"]).toContain("no-transform")
     expect(reader.headers["content-length"]).toBeUndefined()
     expect(reader.headers["stream-sse-data-encoding"]).toBeUndefined()
@@ -72,7 +72,7 @@ describe("SSE", () => {
   const broken = (text) => text.replace(/\r\n?/g, "\n")
   const ENDINGS = "a\r\nb\rc\n\nd\r\r\n\n\re\r\n\r\nf\r"
 
-  test("a text split between its line ends reads as if it were whole", async () => {
+  test("a text that is split within its line ends reads the same as the whole text", async () => {
     for (let cut = 1; cut < ENDINGS.length; cut++) {
       const path = await stream("text/plain", ENDINGS.slice(0, cut), ENDINGS.slice(cut))
       const reader = await api.sse(live(path))
@@ -82,7 +82,7 @@ describe("SSE", () => {
     }
   })
 
-  test("… in single bytes, as they come, and from wherever a reader comes back", async () => {
+  test("so does a text in single bytes, live and resumed at any offset", async () => {
     const path = await stream("text/plain")
     const reader = await api.sse(live(path))
     let tail
@@ -104,8 +104,8 @@ describe("SSE", () => {
     }
   })
 
-  test("… and in the slices of a large message", async () => {
-    // a slice ends at 256 KiB: CR before it and LF behind it, and the other way round
+  test("so does a large message that is sent in slices", async () => {
+    // a slice ends at 256 KiB, here between CR and LF, and between LF and CR
     for (const ends of ["\r\n", "\n\r", "\r\r", "\n\n"]) {
       const text = "x".repeat(256 * 1024 - 1) + ends + "y".repeat(5)
       const reader = await api.sse(live(await stream("text/plain", text)))
@@ -116,7 +116,7 @@ describe("SSE", () => {
     }
   })
 
-  test("every data event has its control event, in catch-up too", async () => {
+  test("a control event follows every data event, in catch-up too", async () => {
     for (const type of ["text/plain", "application/json", "application/octet-stream"]) {
       const path = fresh()
       await narrow.create(path, type)
@@ -134,7 +134,7 @@ describe("SSE", () => {
       for (const [i, t] of types.entries()) if (t === "data") expect(types[i + 1]).toBe("control")
       const offsets = reader.controls().map((control) => control.streamNextOffset)
       expect([...offsets].sort()).toEqual(offsets)
-      // only the last of them is up to date
+      // only the last control event says upToDate
       expect(reader.controls().filter((control) => control.upToDate).length).toBe(1)
     }
   })
@@ -168,7 +168,7 @@ describe("SSE", () => {
     const whole = "h€llo 😀 wörld"
     const bytes = Buffer.from(whole)
     const reader = await api.sse(live(path))
-    // one byte a message: every character of more than one is split in every way
+    // one byte for each message: every multi-byte character is split in every way
     for (const byte of bytes)
       await api.append(path, "text/plain; charset=utf-8", Buffer.from([byte]))
     await until(
@@ -211,7 +211,7 @@ describe("SSE", () => {
     expect(reader.text()).toMatch(/^a.*bc$/)
   })
 
-  test("a stream that is closed inside a character ends all the same", async () => {
+  test("a stream that is closed within a character still ends", async () => {
     const path = await stream("text/plain")
     await api.append(path, "text/plain", Buffer.from([0x61, 0xe2, 0x82]), CLOSE)
     const reader = await api.sse(live(path))
@@ -221,7 +221,7 @@ describe("SSE", () => {
     expect(reader.controls().at(-1).streamClosed).toBe(true)
   })
 
-  test("append-and-close: the last message, then closed and up to date, then the end", async () => {
+  test("after an append that closes, a reader gets the message, streamClosed and the end", async () => {
     const path = await stream("text/plain", "x")
     const reader = await api.sse(live(path))
     await reader.waitFor((event) => event.control?.upToDate)
@@ -254,7 +254,7 @@ describe("SSE", () => {
     const how = await reader.ended
     const lasted = performance.now() - began
     expect(how).toEqual({ complete: true })
-    expect(lasted).toBeGreaterThan(1000) // 2 s give or take a jitter
+    expect(lasted).toBeGreaterThan(1000) // 2 s, with a random deviation
     expect(lasted).toBeLessThan(6000)
     expect((reader.received.match(/^:/gm) ?? []).length, reader.received).toBeGreaterThan(3)
     expect(reader.controls().some((control) => control.streamClosed)).toBe(false)
@@ -264,7 +264,7 @@ describe("SSE", () => {
     const resume = (path, id, offset = "-1") =>
       api.sse(live(path, offset), { "last-event-id": id })
 
-    test("the id of every event is the offset to go on from", async () => {
+    test("the id of every event is the offset to resume from", async () => {
       const path = await stream("text/plain", "one ", "two ")
       const reader = await api.sse(live(path, "now"))
       const first = await reader.waitFor((event) => event.control)
@@ -281,7 +281,7 @@ describe("SSE", () => {
       }
     })
 
-    test("a connection that ends behind any event goes on without loss or repetition", async () => {
+    test("a reader that resumes after any event loses and repeats nothing", async () => {
       for (const offset of ["-1", "now", "0000000000000000_0000000000000004"]) {
         const path = await stream("text/plain", "one ", "two ")
         const reader = await api.sse(live(path, offset))
@@ -314,7 +314,7 @@ describe("SSE", () => {
       expectStatus(await api.get(`${path}?live=sse`, id), 400)
     })
 
-    test("at the end of a closed stream a 204 tells it to stop", async () => {
+    test("at the end of a closed stream, 204 stops it", async () => {
       const path = await stream("text/plain", "one ")
       await api.append(path, "text/plain", "two ", CLOSE)
       const reader = await resume(path, "0000000000000000_0000000000000004")
@@ -342,7 +342,7 @@ describe("long-poll", () => {
   const poll = (path, offset, rest = "") => `${path}?offset=${offset}&live=long-poll${rest}`
 
   test.each(["text/plain", "application/json"])(
-    "at -1 on an empty stream it waits (%s)",
+    "at -1 of an empty stream it waits (%s)",
     async (type) => {
       const path = await stream(type)
       const idle = await api.get(poll(path, "-1"))
@@ -361,7 +361,7 @@ describe("long-poll", () => {
     }
   )
 
-  test("cursors count the intervals of the settings from their epoch", async () => {
+  test("a cursor counts DS_CURSOR_INTERVAL_SECONDS since DS_CURSOR_EPOCH", async () => {
     const path = fresh()
     await narrow.create(path, "text/plain", "x")
     const before = Math.floor((Date.now() / 1000 - 1e9) / 3600)
@@ -381,7 +381,7 @@ describe("long-poll", () => {
     }
   })
 
-  test("append-and-close: the waiting reader gets the last message and the closure", async () => {
+  test("an append that closes answers a waiting reader, with Stream-Closed", async () => {
     const path = fresh()
     await narrow.create(path)
     const waiting = narrow.get(poll(path, "-1"))
@@ -407,7 +407,7 @@ describe("long-poll", () => {
     expect(answer.ms).toBeLessThan(5000)
   })
 
-  test("fifty readers of one stream are woken by one append", async () => {
+  test("one append wakes fifty readers of a stream", async () => {
     const path = fresh()
     await narrow.create(path)
     const waiting = Array.from({ length: 50 }, () => narrow.get(poll(path, "-1")))
@@ -420,8 +420,8 @@ describe("long-poll", () => {
   })
 })
 
-describe("deletion under live readers", () => {
-  // SSE on the usual server, whose connections last a minute; long-poll on the one that waits 20 s
+describe("deletion while readers wait", () => {
+  // SSE on the usual server, where a connection lasts a minute; long-poll on the one that waits for 20 s
   const remove = [
     ["DELETE", (client, path) => client.del(path)],
     [
@@ -433,7 +433,7 @@ describe("deletion under live readers", () => {
         ),
     ],
   ]
-  test.each(remove)("by %s ends them within two seconds", async (_, gone) => {
+  test.each(remove)("by %s ends the reads within two seconds", async (_, gone) => {
     const path = fresh()
     await api.create(path, "text/plain", "x")
     await narrow.create(path, "text/plain", "x")
@@ -450,7 +450,7 @@ describe("deletion under live readers", () => {
     expect(how).toEqual({ complete: true })
     expect(reader.controls().some((control) => control.streamClosed)).toBe(false)
     expectStatus(await api.get(path), 404)
-    // and the name is free
+    // the name is free again
     expectStatus(await api.put(path, TEXT), 201)
     expect((await api.get(path)).body.length).toBe(0)
   })

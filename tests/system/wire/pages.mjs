@@ -19,7 +19,7 @@ const ask = (from, wanted = "content-type") => ({
   "access-control-request-headers": wanted,
 })
 
-describe("without any setting", () => {
+describe("without settings", () => {
   test("every page may call it, none with credentials", async () => {
     const path = await stream("text/plain", "x")
     const any = { origin: "*", credentials: undefined, exposes: true, vary: false }
@@ -121,7 +121,7 @@ describe("several origins, with credentials", () => {
       ["y", yes(ONE)],
       ["y", no],
     ])
-    // and where nothing comes
+    // also if no message arrives
     const { headers } = await one.head(path)
     const idle = `${path}?offset=${headers["stream-next-offset"]}&live=long-poll`
     const nothing = await Promise.all([ONE, TWO].map((origin) => one.get(idle, { origin })))

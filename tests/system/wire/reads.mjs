@@ -78,7 +78,7 @@ describe("offsets", () => {
       ["application/json", ["123", '"abc"', "4567"], (rest) => `[${rest.join(",")}]`],
     ]) {
       const path = await stream(type, ...messages)
-      // both parts of a fork: the message that it cut, and its own
+      // both parts of a fork: the inherited message that it cuts, and its own message
       const cut = type.includes("json") ? 8 : 6
       const fork = fresh()
       expectStatus(
@@ -154,7 +154,7 @@ describe("offsets", () => {
     "offset=-1&live=sse&live=long-poll",
     "offset=-1&live=long-poll&l%69ve=long-poll",
     "offset=-1&live=long-poll&cursor=1&cursor=2",
-  ])("?%s: which one is meant is not guessed, 400", async (query) => {
+  ])("?%s: a repeated parameter is 400", async (query) => {
     expectStatus(await api.get(`${await stream("text/plain", "x")}?${query}`), 400)
   })
 
@@ -182,7 +182,7 @@ describe("conditional reads", () => {
       "tags as lighttpd and Apache change them when they compress",
       (tag) => tag.replace(/"$/, '-gzip"'),
     ],
-  ])("If-None-Match with %s is 304, complete with its headers", async (_, form) => {
+  ])("If-None-Match with %s is 304 with all headers", async (_, form) => {
     const path = await stream("text/plain", "hello")
     const full = await api.get(`${path}?offset=-1`)
     expect(full.headers.etag).toMatch(/^"[^"]+"$/)

@@ -27,7 +27,7 @@ describe("idempotent producers", () => {
     expect((await api.get(path)).text).toBe("ab")
   })
 
-  test("a gap is 409, an old epoch 403, a new epoch begins at 0", async () => {
+  test("a gap is 409; an old epoch is 403; a new epoch begins at 0", async () => {
     const path = await stream()
     expectStatus(await api.post(path, by("p", 3, 0), "a"), 200)
     const gap = await api.post(path, by("p", 3, 2), "c")
@@ -82,7 +82,7 @@ describe("idempotent producers", () => {
     expect((await api.get(path)).text).toBe("ab")
   })
 
-  test("a close with a used sequence does not claim to have closed", async () => {
+  test("a close with a used sequence does not say that it has closed the stream", async () => {
     const path = await stream()
     expectStatus(await api.post(path, by("p", 0, 0), "a"), 200)
     const answer = await api.post(path, by("p", 0, 0, CLOSE))
@@ -161,13 +161,13 @@ describe("JSON is stored byte for byte", () => {
     expect((await api.get(path)).text).toBe(`[${value}]`)
   })
 
-  test("in a batch, with white space between its elements", async () => {
+  test("in a batch with white space between its elements", async () => {
     const path = await stream("application/json")
     await api.append(path, "application/json", ` [\n  ${values.join(" ,\r\n\t ")}\n]\n`)
     expect((await api.get(path)).text).toBe(`[${values.join(",")}]`)
   })
 
-  test("also as the first content of a stream, of a type with parameters", async () => {
+  test("as the first content of a stream whose type has parameters", async () => {
     const path = fresh()
     await api.create(path, "application/json; charset=utf-8", `[${values.join(",")}]`)
     expect((await api.get(path)).text).toBe(`[${values.join(",")}]`)
@@ -193,7 +193,7 @@ describe("JSON is stored byte for byte", () => {
     ["a trailing comma", "[1,]"],
     ["a missing comma", "[1 2]"],
     ["two values", "{} {}"],
-    ["nothing but white space", " \n "],
+    ["only white space", " \n "],
     ["a leading zero", "01"],
     ["a plus sign", "+1"],
     ["a bare point", ".5"],
@@ -209,7 +209,7 @@ describe("JSON is stored byte for byte", () => {
     ["an unknown escape", '"\\x41"'],
     ["a cut escape", '"\\u12"'],
     ["an unclosed array", "[1"],
-    ["a nesting of 100,000", "[".repeat(100_000) + "]".repeat(100_000)],
+    ["100,000 nested arrays", "[".repeat(100_000) + "]".repeat(100_000)],
   ]
   test.each(bad)("%s is 400 and stores nothing", async (_, body) => {
     const path = await stream("application/json")
