@@ -8,8 +8,8 @@
  * If nothing arrives for DS_UPLOAD_TIMEOUT_MS, the request is answered with 408. A timer looks for
  * such requests while any request is incomplete. It must not take over a connection, because a
  * worker may have got the connection's event a moment before. So it only marks the connection (due
- * becomes LATE) and shuts down its receiving side. That causes an event, and the worker that gets
- * the event owns the connection and finds the mark.
+ * becomes LATE) and shuts down its receiving side. This causes an event, and the worker that gets
+ * it owns the connection and finds the mark.
  */
 #include "gateway/gateway_fcgi_private.h"
 
@@ -34,7 +34,7 @@
 
 enum {
     MOMENT_NS = 10000000, /* between attempts to get memory for a connection: 10 ms */
-    MOMENTS = 20,         /* attempts */
+    MOMENTS = 20,         /* the most further attempts */
     LATE = -1,            /* fcgi_connection.due: the time is up */
 };
 
@@ -106,7 +106,7 @@ static bool arm_connection(struct fcgi_connection *connection, int op)
     return epoll_ctl(epoll, op, fd, &event) == 0;
 }
 
-/* peer.done: the answer is sent, or (not ok) the connection is of no use. On any thread. */
+/* peer.done: the answer is sent, or (not ok) the connection must be closed. On any thread. */
 static void peer_done(struct peer *peer, bool ok)
 {
     struct fcgi_connection *connection = (struct fcgi_connection *)peer;
@@ -133,8 +133,8 @@ static void set_options(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-/* Tries for a while, since memory may be short for a moment only: before a request is read there is
-   no way to answer with an error. */
+/* Tries for a while, since memory may be short for only a moment, and no error can be sent before
+   a request has been read. */
 static struct fcgi_connection *new_connection(void)
 {
     const struct timespec moment = {0, MOMENT_NS};

@@ -2,10 +2,10 @@
  * The listening socket of the FastCGI gateway.
  *
  * If more processes share the socket than the CPUs can keep busy, they only wake each other and
- * make each other's batches smaller. So there may be a limit to the processes that are acceptors.
- * A new connection wakes all processes, but the others first give the acceptors time to take it.
- * They accept only connections that are still waiting after that, since the acceptors may be
- * stopped or too busy.
+ * make each other's batches smaller. So if DS_PROCESSES exceeds that number, only as many processes
+ * are acceptors (acceptor.h). A new connection wakes all processes, but the others first give the
+ * acceptors time to take it. They accept only connections that are still waiting after that, since
+ * the acceptors may be stopped or too busy.
  *
  * If the process has no descriptor left for a connection, the socket stays readable and would keep
  * the workers busy for nothing. The listener then pauses until a connection is closed or the timer
@@ -51,7 +51,7 @@ void fcgi_listener_init(struct gateway_fcgi *gateway, int fd, int64_t cpus)
 /*
  * Without an acceptor limit, EPOLLEXCLUSIVE lets a connection wake only one or two of the processes
  * that share the socket. With a limit every process is woken (no EPOLLEXCLUSIVE), one-shot; it
- * re-arms after accepting.
+ * re-arms the socket after accepting.
  */
 static bool listener_watch(struct gateway_fcgi *gateway, int op)
 {

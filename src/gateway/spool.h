@@ -6,7 +6,7 @@
  *     │ BEGIN │ PARAMS │ PARAMS, ε │ STDIN   │ STDIN   │       │ STDIN, ε │   ε: without content
  *     └───────┴────────┴───────────┴─────────┴─────────┴ ─ ─ ─ ┴──────────┘
  *
- * libfcgi's FCGX_Accept_r() does the same but is not fit for it. It ends the process (assert) if
+ * libfcgi's FCGX_Accept_r() does the same, but cannot be used. It ends the process (assert) if
  * one of its forty allocations per request fails or if a parameter claims a length beyond 2^31; it
  * writes beyond its buffer if a question about the server (FCGI_GET_VALUES) repeats a name; and it
  * blocks while a body arrives slowly.

@@ -1,6 +1,6 @@
 /*
  * The limit on acceptors: how many of the processes that share a listening socket accept
- * connections from it. The other processes accept only when no acceptor does (gateway_fcgi.c has
+ * connections from it. The other processes accept only when no acceptor does (fcgi_listener.c has
  * the reason).
  *
  * Each socket has ACCEPTOR_LIMIT + 1 bytes (byte_lock.h); a process that holds one of the first
