@@ -104,6 +104,7 @@ static void serve(char *const *lines, const char *body, size_t len)
     (void)close(input);
     (void)close(output[1]);
     fuzz_require(server_start(&server, &fuzz_config, false) == DS_OK);
+    left = NULL; /* the connections of the server, which it closes itself */
     environ = (char **)(uintptr_t)lines;
     method = getenv("REQUEST_METHOD");
     if (gateway_cgi_is_here())
