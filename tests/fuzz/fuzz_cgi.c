@@ -1,10 +1,11 @@
 /*
- * CGI requests, one after the other on a database that is new each time, through the door of CGI
- * itself: its environment, standard input and output are put in place here. A byte 0x1E stands
- * between two requests; each is NAME=value lines, an empty line, and the body.
+ * CGI requests, one after the other on a database that is new for each input, through the CGI
+ * gateway itself: this file sets up its environment, standard input and output. A byte 0x1E
+ * separates the requests, each of which consists of NAME=value lines, an empty line, and the body.
  *
- * The process that CGI's door expects to end does not: the connection that it leaves to that end
- * is remembered on its way (--wrap of the linker) and closed here.
+ * The gateway does not close its connection to the store, because its process ends. Here the
+ * process goes on: so store_connect() is wrapped by the linker to find that connection, and serve()
+ * closes it.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -20,12 +21,12 @@ enum { REQUESTS_MAX = 8, LINES_MAX = 40, SOCKET_BYTES = 4 * 1024 * 1024 };
 
 extern char **environ;
 
-static struct store_conn *left; /* by the door */
+static struct store_conn *left; /* the connection that the gateway does not close */
 
 enum ds_status __real_store_connect(struct store_conn **conn, struct store *store);
 enum ds_status __wrap_store_connect(struct store_conn **conn, struct store *store);
 
-/* The first one of a process is the door's; the live desk ends its own. */
+/* The first connection after the start is the gateway's; the live desk closes its own. */
 enum ds_status __wrap_store_connect(struct store_conn **conn, struct store *store)
 {
     enum ds_status status = __real_store_connect(conn, store);
@@ -35,7 +36,7 @@ enum ds_status __wrap_store_connect(struct store_conn **conn, struct store *stor
     return status;
 }
 
-/* A file that holds the body, to be read from its start. */
+/* A file with the body, positioned at its start. */
 static int make_input(const char *body, size_t len)
 {
     int fd = memfd_create("body", MFD_CLOEXEC);
@@ -53,7 +54,7 @@ static void make_output(int pair[2])
     (void)setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
-/* The lines of the request become the environment; the body is what follows them. */
+/* Splits off the lines of a request, which become the environment. Returns the body. */
 static char *split(char *text, char *lines[static LINES_MAX + 1])
 {
     int n = 0;
@@ -90,7 +91,7 @@ static void check(int fd, bool head_only)
     buf_close(&answer.text);
 }
 
-/* Runs in the place of a process of its own. */
+/* Serves one request as a process of its own would. */
 static void serve(char *const *lines, const char *body, size_t len)
 {
     static struct server server;
