@@ -1,10 +1,10 @@
 /*
- * What the fuzz targets share. Each fuzz_<x>.c feeds one parser of foreign input and states what
- * must hold of any answer; links with clang's libFuzzer (-fsanitize=fuzzer) to search, or with
- * replay.c and any compiler to run what corpus/<x>/ holds.
+ * What the fuzz targets share. Each fuzz_<x>.c feeds one parser of foreign input, and checks what
+ * must hold for any input. Linked with clang's libFuzzer (-fsanitize=fuzzer), it searches for
+ * inputs that fail; linked with replay.c, by any compiler, it runs the inputs in corpus/<x>/.
  *
- * When adding a target: fuzz_<x>.c, and a few inputs in corpus/<x>/. When a search finds a
- * failure: the input goes into corpus/<x>/ under a name that says what it is.
+ * To add a target: write fuzz_<x>.c, and put a few inputs into corpus/<x>/. When a search has found
+ * a failure: put its input into corpus/<x>/ under a name that says what it is.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -17,7 +17,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Not assert(): it must also hold where NDEBUG is set. */
+/* Unlike assert(), also checks if NDEBUG is defined. */
 #define fuzz_require(condition)                                                                    \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                                          \
     } while (0)
 
-/* The input as a header or a URL would arrive: a string, in a block of its exact size. */
+/* The input as a string, like a header or a URL, in a block of its exact size. */
 static inline char *fuzz_string(const uint8_t *data, size_t size)
 {
     char *text = malloc(size + 1);

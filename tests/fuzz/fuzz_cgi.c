@@ -82,7 +82,8 @@ static void check(int fd, bool head_only)
     while ((n = recv(fd, piece, sizeof piece, MSG_DONTWAIT)) > 0)
         buf_add(&answer.text, piece, (size_t)n);
     fuzz_require(n == 0);
-    wrong = answer.text.len > 0 ? fcgi_judge_head(&answer) : NULL; /* an injected drop is silent */
+    wrong = answer.text.len > 0 ? fcgi_judge_head(&answer)
+                                : NULL; /* a drop by an injected fault has no answer */
     if (wrong)
         (void)fprintf(stderr, "%s\n%.*s\n", wrong, (int)answer.text.len, answer.text.data);
     fuzz_require(!wrong);
@@ -112,7 +113,7 @@ static void serve(char *const *lines, const char *body, size_t len)
         (void)gateway_cgi_run(&server);
     else
         (void)close(1);
-    server.stop_by = 1; /* nothing is waited for */
+    server.stop_by = 1; /* in the past: waits for nothing */
     environ = environment;
     store_disconnect(left);
     left = NULL;
@@ -137,7 +138,7 @@ static void begin(struct buf *fresh)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct buf fresh; /* a database without streams */
+    static struct buf fresh; /* the bytes of a database without streams */
     char *text = fuzz_string(data, size), *at = text, *end = text + size;
 
     if (!fresh.data)

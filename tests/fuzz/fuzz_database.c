@@ -1,10 +1,10 @@
 /*
- * Databases whose bytes are not what they were: a disk that decays, a copy that was cut short. The
- * input changes a database that is whole; whatever is then done with it must come to an end.
+ * Damaged databases, as after a disk error or a truncated copy. The input changes bytes of an
+ * intact database. Every operation on it must end, and must not crash.
  *
  *     ┌──────┬────────────┬────────┬───────────┐
- *     │ page │ offset: 2  │ length │ bytes ... │   as often as there is input; page 255 cuts the
- *     └──────┴────────────┴────────┴───────────┘   file off at the offset, in units of 256 bytes
+ *     │ page │ offset: 2  │ length │ bytes ... │   repeated to the end; page 255 truncates the
+ *     └──────┴────────────┴────────┴───────────┘   file at the offset, in units of 256 bytes
  */
 #include "fuzz_walk.h"
 #include "protocol/fault.h"

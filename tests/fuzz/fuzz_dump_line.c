@@ -1,6 +1,6 @@
 /*
- * Lines of an export. Whatever is accepted must stand, written anew, for the same: texts in base64
- * or not, names in the one order.
+ * Lines of an export. A line that is accepted is written again, with its names in the usual order
+ * and base64 only where it is needed; that line must have the same values.
  */
 #include "fuzz.h"
 
@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "dump/dump_line.h"
 
-/* Numbers and texts in the order of their names; a text is known by its pointer. */
+/* Writes the values in the order of the fields. Only a text has a pointer. */
 static void write_anew(struct buf *buf, const struct dump_line *line)
 {
     for (int i = 0; i < DUMP_FIELDS; i++) {

@@ -1,4 +1,4 @@
-/* Stream-TTL and Stream-Expires-At: what is taken can be written out again, and is the same. */
+/* Stream-TTL and Stream-Expires-At: an accepted value can be written, and reads as the same. */
 #include "fuzz.h"
 
 #include "base/clock.h"
@@ -20,11 +20,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         clock_format_time(ms, back);
         fuzz_require(strlen(back) == strlen("2026-01-02T03:04:05.678Z"));
         fuzz_require(clock_parse_time(back, &again));
-        /* a zone can carry a time over the ends of what can be written, by a day at the most */
+        /* the offset of a zone may lead up to a day beyond the years that can be written */
         fuzz_require(again == ms || strncmp(text, "0000-01-01", 10) == 0 ||
                      strncmp(text, "9999-12-31", 10) == 0);
     }
-    /* any number at all can be written */
+    /* any number can be written */
     if (size >= sizeof ms) {
         memcpy(&ms, data, sizeof ms);
         clock_format_time(ms, back);

@@ -1,6 +1,6 @@
 /*
- * The short ones: offsets, cursors, entity tags, content types and producers, all from the same
- * input. What is accepted is safe to send back, and reads as the number that it is.
+ * Short values: offsets, cursors, entity tags, content types and producers, all from the same
+ * input. An accepted value is safe to send back, and numbers are read correctly.
  */
 #include "fuzz.h"
 

@@ -1,4 +1,4 @@
-/* Queries: a value is found exactly when it is counted, and is never longer than the query. */
+/* Queries: a value is found if and only if its count is not 0, and fits into the query. */
 #include "fuzz.h"
 
 #include "base/arena.h"

@@ -1,6 +1,6 @@
 /*
- * Files that shall be imported. What is taken makes a database without damage; exported and
- * imported once more, it is the same.
+ * Files to import. An import that succeeds makes a database without damage, and exporting and
+ * importing that database again gives the same streams.
  */
 #include "fuzz_walk.h"
 #include "protocol/fault.h"
@@ -50,7 +50,7 @@ static FILE *make_file(const void *data, size_t size)
     return file;
 }
 
-/* Which tells the time. */
+/* The text after the first line, which contains the time. */
 static const char *skip_head(const char *text)
 {
     return strchr(text, '\n') + 1;
@@ -77,12 +77,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!fuzz_config.database) {
         fuzz_begin();
-        fuzz_config.registry[0] = '\0'; /* only what the file brings */
+        fuzz_config.registry[0] = '\0'; /* the only streams are those of the file */
     }
     fuzz_clean();
     if (import(file) == DS_OK)
         check_again();
     (void)fclose(file);
-    fuzz_require(walk_check() == 0); /* of a file that was refused, streams may be there */
+    fuzz_require(walk_check() == 0); /* a refused file may have left some streams */
     return 0;
 }

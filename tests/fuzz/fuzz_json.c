@@ -1,6 +1,6 @@
 /*
- * Request bodies of JSON streams. The splitter runs here on texts that nobody has validated,
- * which is worse than it ever meets: still it must stay inside, move on, and end.
+ * Request bodies of JSON streams. Here the splitter also gets texts that are not valid JSON, which
+ * it never does in the server. Even so it must read no byte outside the text, and must end.
  */
 #include "fuzz.h"
 

@@ -1,6 +1,6 @@
 /*
- * Messages of the state protocol. Stored messages are valid JSON: with the offset they must still
- * be. What is not valid must not lead outside the text.
+ * Messages of the state protocol. A stored message is valid JSON, and must be so with the offset in
+ * it. In an invalid text no byte outside it is read.
  */
 #include "fuzz.h"
 
@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     out = put_in(text, size, &place, &len);
     fuzz_require(json_is_valid(out, len));
-    /* the offset that was put in is the one that counts */
+    /* the inserted offset is the one that counts */
     fuzz_require(json_state_place(out, len, &again));
     fuzz_require(!again.member && again.cut == strlen(OFFSET));
     fuzz_require(memcmp(out + again.at, OFFSET, again.cut) == 0);

@@ -1,6 +1,6 @@
 /*
- * Request targets, and paths from Stream-Forked-From. Whatever becomes a stream's name is
- * printable, has no dot segment, and is its own normal form.
+ * Request targets, and paths from Stream-Forked-From. A name of a stream is printable, has no dot
+ * segment, and is its own normal form.
  */
 #include "fuzz.h"
 
@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t len;
 
     fuzz_require(arena);
-    check_normal(arena, (const char *)data, size); /* as it is, with NULs and no end */
+    check_normal(arena, (const char *)data, size); /* with NUL bytes, and without a final one */
     if (path_split_target(target, &path, &len, &query)) {
         const char *end = target + strlen(target);
 

@@ -1,11 +1,11 @@
 /*
- * Databases that SQLite finds whole and that no program of ours has written: rows that contradict
- * each other or themselves, as a hand at the prompt leaves them. The input changes values of a
- * database with some of everything in it.
+ * Databases that are intact for SQLite, but have rows that contradict each other or make no sense,
+ * as after a mistake at the sqlite3 prompt. The input changes values in a database that contains
+ * some of everything.
  *
  *     ┌───────┬────────┬─────┬────────────────────────┐
- *     │ table │ column │ row │ value: kind, 8 bytes   │   as often as there is input, each
- *     └───────┴────────┴─────┴────────────────────────┘   modulo what there is
+ *     │ table │ column │ row │ value: kind, 8 bytes   │   repeated to the end; each number
+ *     └───────┴────────┴─────┴────────────────────────┘   is taken modulo the possible ones
  */
 #include <sqlite3.h>
 
@@ -16,7 +16,7 @@ enum { CHANGE = 12, CHANGES_MAX = 16 };
 
 static sqlite3 *db;
 
-/* The text that a query gives first, to be freed; NULL when it gives none. */
+/* The first value of a query as text, which the caller frees; NULL if there is none. */
 static char *ask(const char *sql, const char *table, int64_t n)
 {
     sqlite3_stmt *stmt = NULL;
@@ -41,7 +41,7 @@ static void bind(sqlite3_stmt *stmt, const uint8_t *value)
     case 0:
         (void)sqlite3_bind_int64(stmt, 1, number);
         break;
-    case 1: /* most numbers are small, and refer to each other */
+    case 1: /* a small number, because most numbers in the tables are small, such as ids */
         (void)sqlite3_bind_int64(stmt, 1, (int8_t)value[8]);
         break;
     case 2:
@@ -74,11 +74,11 @@ static void change(const uint8_t *data)
                                 table, column, table, table);
     sqlite3_stmt *stmt = NULL;
 
-    /* a table without rowids is not changed */
+    /* fails for a table without rowids, which is not changed */
     if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK) {
         bind(stmt, data + 3);
         (void)sqlite3_bind_int(stmt, 2, data[2]);
-        (void)sqlite3_step(stmt); /* what a constraint forbids does not happen */
+        (void)sqlite3_step(stmt); /* may fail for a constraint */
     }
     (void)sqlite3_finalize(stmt);
     sqlite3_free(sql);

@@ -1,6 +1,6 @@
 /*
- * A database for fuzz targets: in memory, in a folder of its own, which goes at the end. Settings
- * are those of a server that waits for nobody.
+ * A database for fuzz targets, in shared memory, in a folder of its own that is removed at exit.
+ * All waits are set short.
  */
 #ifndef FUZZ_STORE_H
 #define FUZZ_STORE_H
@@ -25,7 +25,7 @@ static inline int fuzz_remove(const char *path, const struct stat *info, int typ
     return place->level == 0 ? 0 : remove(path);
 }
 
-/* Takes the database away, with what lies beside it. */
+/* Deletes the database and the files beside it. */
 static inline void fuzz_clean(void)
 {
     (void)nftw(fuzz_folder, fuzz_remove, 8, FTW_DEPTH | FTW_PHYS);
@@ -37,7 +37,7 @@ static inline void fuzz_end(void)
     (void)rmdir(fuzz_folder);
 }
 
-/* Once. */
+/* To be called once. */
 static inline void fuzz_begin(void)
 {
     static const char *const settings[][2] = {
@@ -62,7 +62,7 @@ static inline void fuzz_begin(void)
     fuzz_require(config_load(&fuzz_config, error, sizeof error));
 }
 
-/* The database's bytes, as they lie in its file. */
+/* Reads the file of the database. */
 static inline void fuzz_load(struct buf *bytes)
 {
     FILE *file = fopen(fuzz_config.database, "rb");
@@ -76,7 +76,7 @@ static inline void fuzz_load(struct buf *bytes)
     fuzz_require(!buf_failed(bytes));
 }
 
-/* A database of these bytes, and nothing beside it. */
+/* Replaces the database by these bytes, and deletes the files beside it. */
 static inline void fuzz_save(const struct buf *bytes)
 {
     FILE *file;

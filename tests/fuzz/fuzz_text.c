@@ -1,6 +1,6 @@
 /*
- * Payloads of text streams on their way through SSE. The frame is read back here in the simplest
- * way: lines, of which one begins with "event:", and none but the last is empty.
+ * Payloads of text streams in SSE frames. A simple reader checks the frame: one line "event: data",
+ * then lines that begin with "data:", and an empty line at the end only.
  */
 #include "fuzz.h"
 
@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf buf = {0};
 
     fuzz_require(tail <= 3 && tail <= size);
-    /* what is held back was never whole; and without it, valid text stays valid */
+    /* a text with an incomplete end is not valid; valid text remains valid without that end */
     fuzz_require(tail == 0 || !utf8_is_valid(text, size));
     fuzz_require(utf8_incomplete_tail(text, size - tail) == 0 || !utf8_is_valid(text, size - tail));
     utf8_add_lossy(&buf, text, size);

@@ -1,6 +1,6 @@
 /*
- * All that can be done with a database, whatever is in it: each stream is looked at, read, written
- * and deleted, everything is cleared away, checked and exported. Any answer is right that comes.
+ * Performs every operation on a database, whatever it contains: finds, reads, writes and deletes
+ * each stream, sweeps, checks and exports. Any status is right, as long as the operation ends.
  */
 #ifndef FUZZ_WALK_H
 #define FUZZ_WALK_H
@@ -38,7 +38,7 @@ static inline bool walk_note(void *arg, const struct stream *stream, const char 
     return walk->paths < WALK_STREAMS;
 }
 
-/* From its start to its end: each read goes on, or ends it. */
+/* Reads a stream to its end: every read must make progress, or be the last. */
 static inline void walk_read(const struct walk *walk, const char *path)
 {
     struct stream stream;
@@ -83,7 +83,7 @@ static inline enum ds_status walk_write(const struct walk *walk, const char *pat
     return status;
 }
 
-/* One transaction, committed if all went well. */
+/* One transaction, which is committed if everything succeeded. */
 static inline void walk_change(const struct walk *walk, const char *path, bool deletes)
 {
     struct stream stream;
@@ -124,7 +124,7 @@ static inline void walk_sweep(const struct walk *walk)
     }
 }
 
-/* To a file that nobody sees; it may then be read again from its start. */
+/* Exports to a nameless file, and rewinds it. */
 static inline FILE *walk_export(struct store_conn *conn, enum ds_status *status)
 {
     FILE *file = fdopen(memfd_create("export", MFD_CLOEXEC), "w+");
@@ -145,7 +145,7 @@ static inline void walk_finding(void *arg, enum store_check_kind kind, const cha
     fuzz_require(kind <= STORE_CHECK_NOTE && text && *text);
 }
 
-/* How much damage there is; -1 where the check could not be made. */
+/* The number of damages that the check finds; -1 if the check failed. */
 static inline int64_t walk_check(void)
 {
     struct store_check check = {.database = fuzz_config.database,
@@ -186,7 +186,7 @@ static inline void walk(struct store *store)
     arena_free(walk.arena);
 }
 
-/* --- a database with some of everything in it --- */
+/* --- a database that contains some of everything --- */
 
 static inline struct stream walk_stream(struct store_conn *conn, const char *path, const char *type,
                                         const struct stream *source)
@@ -235,7 +235,7 @@ static inline void walk_fill(struct store_conn *conn)
     fuzz_require(store_fault_set(conn, &fault) == DS_OK);
 }
 
-/* Its bytes. */
+/* The bytes of that database. */
 static inline void walk_make(struct buf *bytes)
 {
     struct store *store;

@@ -1,8 +1,8 @@
 /*
- * Runs a fuzz target over files: every file named, and every file below every folder named. Takes
- * the place of libFuzzer's main(), so that a corpus is part of the ordinary tests.
+ * Runs a fuzz target over files: those named, and all files below the folders named. Replaces
+ * libFuzzer's main(), so that the ordinary tests run a corpus.
  *
- * Each name is printed before its turn: where the target aborts, the last one is to blame.
+ * Each name is printed before its file is run, so the last name printed is that of the failure.
  */
 #include "fuzz.h"
 
@@ -47,7 +47,7 @@ static int replay(const char *path, const struct stat *status, int type, struct 
     }
     data = read_file(file, &size);
     (void)fclose(file);
-    /* no spare bytes behind the input, so that a sanitizer sees a read beyond it */
+    /* in a block of its exact size, so that a sanitizer notices a read beyond it */
     exact = malloc(size ? size : 1);
     fuzz_require(exact);
     memcpy(exact, data, size);
@@ -66,6 +66,6 @@ int main(int argc, char **argv)
             return EXIT_FAILURE;
         }
     (void)printf("%u inputs replayed\n", replayed);
-    /* a corpus that is not there must not look like one that passed */
+    /* a missing corpus must not look like one that passed */
     return replayed > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
