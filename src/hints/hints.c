@@ -7,7 +7,7 @@
  *     another magic or version             hints_mend() of a running process resets the content
  *                                          within a second, else the next process that opens the
  *                                          file does. The file of another version of this program
- *                                          is left alone
+ *                                          is not changed
  *     interest[] below our own share, or   hints_mend() sets it to our own share
  *       impossibly high
  *     ring[], head, bell, accepts          these numbers are only compared; readers read the
@@ -93,8 +93,8 @@ static void clear_content(struct hints_shared *shared)
 
 /*
  * Prepares the file for a process that is the only one: there is no interest. TTL renewals are
- * kept, because a CGI process is usually the only one; after a reboot nothing is kept. A page that
- * is right already is not written.
+ * kept, because a CGI process is usually the only one; after a reboot nothing is kept. Memory that
+ * is right already is not written, so that its pages stay clean.
  */
 static void prepare_alone(struct hints_shared *shared)
 {
@@ -110,9 +110,9 @@ static void prepare_alone(struct hints_shared *shared)
 }
 
 /*
- * Joins other processes that have the file open. If the header is not ours, either it is damaged,
- * and one of them repairs it within a second, or they are of another version: then false, and we
- * leave the file alone.
+ * Joins other processes that have the file open. If the header is not that of this version, either
+ * it is damaged, and one of them repairs it within a second; or they are of another version, and
+ * the result is false: this process must not use the file.
  */
 static bool join_others(struct hints_shared *shared)
 {
@@ -174,7 +174,7 @@ static bool change_file(struct hints *hints)
 
 /*
  * A count below our own share, or impossibly high, is damage. Not checked while this process has no
- * readers: it depends on no count then.
+ * readers, because then it does not depend on the counts.
  */
 static bool is_interest_sound(struct hints *hints)
 {

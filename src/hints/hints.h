@@ -69,7 +69,8 @@ bool hints_is_current(const struct hints *hints);
 
 /*
  * Takes the write lock (write_lock.h). To be taken before SQLite's own write lock. DS_BUSY: it was
- * not free within timeout_ms. The thread that took it releases it.
+ * not free within timeout_ms. DS_FAILED, logged: the file system has no such locks. The thread that
+ * took the lock releases it.
  */
 enum ds_status hints_lock_writers(struct hints *hints, int64_t timeout_ms);
 void hints_unlock_writers(struct hints *hints);

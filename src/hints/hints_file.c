@@ -19,14 +19,15 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/place.h"
+#include "hints/byte_lock.h"
 #include "hints/hints_layout.h"
 
 enum { OPEN_MS = 5000 }; /* to wait for a process that has the file exclusively */
 
 /*
  * Allocates all blocks, because on a full disk a store into a hole of the mapping ends the process
- * with SIGBUS. Only a process that is alone fills holes, because that may overwrite bytes that
- * others write at the same time.
+ * with SIGBUS. Only a process that is the only one fills holes, because filling may
+ * overwrite bytes that others write at the same time.
  */
 bool hints_file_allocate(int fd, bool alone)
 {
@@ -135,8 +136,6 @@ int hints_file_open(const char *path, const char *database, bool *first)
 /* Explicitly, because a child that was forked without an exec may still have the file open. */
 void hints_file_unlock(int fd)
 {
-    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-
-    (void)fcntl(fd, F_OFD_SETLK, &all);
+    byte_lock_release(fd, 0, 0);
     (void)flock(fd, LOCK_UN);
 }

@@ -11,8 +11,8 @@
  *                             └──────────────────────────────┘
  *                                 renewal_note(), later end
  *
- * A saved note stays for one further round, so that a read that began before the commit still finds
- * it. If the file is lost, streams lose at most a second of their last renewal.
+ * A saved note stays for one further round, so that a read whose snapshot is older than the
+ * commit still finds it. If the file is lost, streams lose at most a second of their last renewal.
  *
  * Times are Unix milliseconds.
  */
