@@ -32,7 +32,7 @@ bool digits_parse(const char *text, size_t len, int64_t max, int64_t *value)
     return true;
 }
 
-static int hex_value(char c)
+int digits_hex(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -49,8 +49,8 @@ int digits_percent(const char *at, const char *end)
 
     if (end - at < 3 || at[0] != '%')
         return -1;
-    high = hex_value(at[1]);
-    low = hex_value(at[2]);
+    high = digits_hex(at[1]);
+    low = digits_hex(at[2]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

@@ -18,6 +18,9 @@ enum { DIGITS_MOST = 20 }; /* bytes of the longest int64_t: INT64_MIN has a sign
  */
 bool digits_parse(const char *text, size_t len, int64_t max, int64_t *value);
 
+/* The value (0..15) of a hexadecimal digit; -1 if c is not one. */
+int digits_hex(char c);
+
 /* The byte (0..255) that a "%XX" at `at` stands for; -1 if it is malformed, or cut off by end. */
 int digits_percent(const char *at, const char *end);
 

@@ -125,15 +125,13 @@ void dump_end_line(struct buf *buf)
 
 /* --- reading, of valid JSON only --- */
 
-static unsigned hex_digit(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c | 0x20) - 'a' + 10;
-}
-
 static unsigned read_unit(const char *at)
 {
-    return hex_digit(at[0]) << 12 | hex_digit(at[1]) << 8 | hex_digit(at[2]) << 4 |
-           hex_digit(at[3]);
+    unsigned unit = 0;
+
+    for (int i = 0; i < 4; i++)
+        unit = unit << 4 | (unsigned)digits_hex(at[i]);
+    return unit;
 }
 
 static char *put_utf8(char *to, unsigned code)

@@ -10,6 +10,7 @@
  */
 #include "protocol/json.h"
 
+#include "base/digits.h"
 #include "base/utf8.h"
 #include "protocol/json_scan.h"
 
@@ -61,11 +62,6 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static bool is_hex(char c)
-{
-    return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
-}
-
 static const char *read_digits(const char *at, const char *end)
 {
     if (at == end || !is_digit(*at))
@@ -102,8 +98,11 @@ static const char *read_escape(const char *at, const char *end)
         return NULL;
     if (*at != 'u')
         return *at != '\0' && strchr("\"\\/bfnrt", *at) ? at + 1 : NULL;
-    if (end - at < 5 || !is_hex(at[1]) || !is_hex(at[2]) || !is_hex(at[3]) || !is_hex(at[4]))
+    if (end - at < 5)
         return NULL;
+    for (int i = 1; i <= 4; i++)
+        if (digits_hex(at[i]) < 0)
+            return NULL;
     return at + 5; /* also a lone surrogate, which the grammar allows */
 }
 

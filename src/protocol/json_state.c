@@ -1,6 +1,7 @@
 /* Messages of the state protocol: see json_state.h. */
 #include "protocol/json_state.h"
 
+#include "base/digits.h"
 #include "protocol/json_scan.h"
 
 /* One member of an object. */
@@ -55,11 +56,6 @@ static bool read_member(const char **at, const char *end, struct member *member)
     return here > member->value;
 }
 
-static unsigned hex_digit(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c | 0x20) - 'a' + 10;
-}
-
 /* Compares a name, whose letters may be written as \u00XX. */
 static bool is_named(const struct member *member, const char *name)
 {
@@ -67,7 +63,7 @@ static bool is_named(const struct member *member, const char *name)
 
     for (; *name; name++) {
         if (end - at >= 6 && memcmp(at, "\\u00", 4) == 0) {
-            if (hex_digit(at[4]) * 16 + hex_digit(at[5]) != (unsigned char)*name)
+            if (digits_hex(at[4]) * 16 + digits_hex(at[5]) != (unsigned char)*name)
                 return false;
             at += 6;
         } else if (at == end || *at++ != *name) {

@@ -65,6 +65,20 @@ START_TEST(refuses_a_nul_among_the_digits)
 }
 END_TEST
 
+START_TEST(knows_the_value_of_every_hexadecimal_digit)
+{
+    static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+
+    for (int c = 0; c < 256; c++) {
+        const char *at = c != 0 ? strchr(lower, c) : NULL,
+                   *or_at = c != 0 ? strchr(upper, c) : NULL;
+        int value = at ? (int)(at - lower) : or_at ? (int)(or_at - upper) : -1;
+
+        ck_assert_int_eq(digits_hex((char)c), value);
+    }
+}
+END_TEST
+
 START_TEST(decodes_every_percent_encoding)
 {
     char text[4];
@@ -127,5 +141,5 @@ START_TEST(writes_numbers_as_printf_does)
 END_TEST
 
 UNIT_MAIN(digits, reads_plain_digits_up_to_the_limit, refuses_a_nul_among_the_digits,
-          decodes_every_percent_encoding, refuses_malformed_percent_encodings,
-          writes_numbers_as_printf_does)
+          knows_the_value_of_every_hexadecimal_digit, decodes_every_percent_encoding,
+          refuses_malformed_percent_encodings, writes_numbers_as_printf_does)
