@@ -1,0 +1,247 @@
+#!/bin/sh
+# Walks through the pages as a newcomer does: types the commands that a page marks for a walk into a
+# clean Debian 12, in their order, and checks what they say. tests/walk.sh NAME... runs some walks.
+#
+# A block of commands belongs to a walk if this line stands before it:
+#
+#     <!-- walk: NAME [user] [background] -->
+#
+# user: an ordinary user types it, else root. background: it blocks, so it gets a terminal of its own.
+# All other blocks of one user are typed into one terminal: its folder and variables last.
+#
+# Needs root, debootstrap and the Debian mirror of this machine's apt, and free ports 80, 443, 4437.
+# The clean system runs systemd where the machine allows it. The last line is `N passed, N failed`.
+# shellcheck disable=SC2317 # check calls the functions
+set -u
+cd "$(dirname "$0")/.." || exit 1
+PATH=$PATH:/usr/sbin:/sbin
+suite=bookworm
+mirror=${MIRROR-http://deb.debian.org/debian}
+
+scratch=$(mktemp -d)
+root=$scratch/root
+passed=0 failed=0 nspawn='' leader='' background=''
+
+check() { # WHAT COMMAND ...: one test
+    what=$1
+    shift
+    if "$@" >"$scratch/output" 2>&1; then
+        passed=$((passed + 1))
+        echo "  passed  $what"
+    else
+        failed=$((failed + 1))
+        echo "  FAILED  $what"
+        tail -n 30 "$scratch/output" | sed 's/^/          /'
+        return 1
+    fi
+}
+
+alive() {
+    [ -n "$1" ] && kill -0 "$1" 2>/dev/null
+}
+
+within() { # SECONDS COMMAND ...: repeats the command until it succeeds
+    tries=$(($1 * 2))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 0.5
+    done
+}
+
+# the processes whose root or container is the clean system
+end_system() {
+    for pid in $background; do
+        kill -- "-$pid" 2>/dev/null
+    done
+    background=
+    if alive "$nspawn"; then
+        [ -n "$leader" ] && inside systemctl poweroff >/dev/null 2>&1
+        within 30 eval '! alive $nspawn' || kill -9 "$nspawn" 2>/dev/null
+    fi
+    nspawn='' leader=''
+    for pid in /proc/[0-9]*; do
+        [ "$(readlink "$pid/root" 2>/dev/null)" = "$root" ] && kill -9 "${pid#/proc/}" 2>/dev/null
+    done
+    for mounted in proc sys dev; do
+        mountpoint -q "$root/$mounted" 2>/dev/null && umount -l "$root/$mounted"
+    done
+    rm -rf "$root"
+}
+
+trap 'end_system; rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT QUIT PIPE TERM
+
+inside() {
+    if [ -n "$leader" ]; then
+        nsenter -t "$leader" -m -u -i -p -- env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+            LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
+            DEBIAN_FRONTEND=noninteractive "$@"
+    fi
+}
+
+find_leader() {
+    leader=
+    for status in /proc/[0-9]*/status; do
+        pid=${status#/proc/}
+        pid=${pid%/status}
+        if [ "$(awk '/^NSpid:/ { print NF, $NF }' "$status" 2>/dev/null)" = '3 1' ] &&
+            [ "$(awk '/^PPid:/ { print $2 }' "$status" 2>/dev/null)" = "$nspawn" ]; then
+            leader=$pid
+            return 0
+        fi
+    done
+    return 1
+}
+
+booted() {
+    find_leader && inside systemctl is-active multi-user.target
+}
+
+boot() {
+    keep=
+    [ -d /run/systemd/system ] || keep=--keep-unit
+    # shellcheck disable=SC2086 # one word or none
+    systemd-nspawn -q -b -D "$root" --private-users=no --register=no $keep --console=pipe \
+        </dev/null >"$scratch/console" 2>&1 &
+    nspawn=$!
+    within 60 booted
+}
+
+base_system() {
+    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates \
+        "$suite" "$scratch/base" "$mirror" || return 1
+    cp /etc/resolv.conf "$scratch/base/etc/resolv.conf"
+    grep -hsiE '^ *Acquire::' /etc/apt/apt.conf.d/* >"$scratch/base/etc/apt/apt.conf.d/90machine"
+    git clone -q --bare . "$scratch/base/srv/durable-streams.git"
+}
+
+clean_system() {
+    cp -a "$scratch/base" "$root"
+    if command -v systemd-nspawn >/dev/null && boot; then
+        return
+    fi
+    end_system
+    cp -a "$scratch/base" "$root"
+    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+    chmod 755 "$root/usr/sbin/policy-rc.d"
+    mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev"
+}
+
+# blocks NAME: the blocks of a walk, into $scratch/NAME.1, .2, …; their words into NAME.1.who, …
+blocks() {
+    cat README.md deploy/README.md | awk -v name="$1" -v out="$scratch/$1" '
+        /^<!-- walk: / { words = $0; sub(/^<!-- walk: */, "", words); sub(/ *-->$/, "", words)
+                         n = split(words, word, " "); here = word[1] == name; next }
+        /^```/ && inside { inside = 0; here = 0; close(file); next }
+        /^```sh/ && here { inside = 1; file = out "." ++count; print words >(file ".who"); close(file ".who")
+                           printf "" >file; next }
+        inside { print >file }'
+}
+
+# quiet FILE: nothing was added to it for 15 seconds, or its program has ended
+quiet() {
+    size=-1
+    for _ in $(seq 60); do
+        sleep 15
+        now=$(wc -c <"$1")
+        [ "$now" = "$size" ] && return
+        size=$now
+    done
+    return 1
+}
+
+# type_block NUMBER: types a block; its output is $scratch/NAME.NUMBER.out
+type_block() {
+    block=$scratch/$walk.$1
+    who=root
+    home=/root
+    grep -qw user "$block.who" && who=ann && home=/home/ann
+    terminal=$root/var/tmp/terminal.$who
+    [ -e "$terminal" ] || echo "cd $home; REPOSITORY=/srv/durable-streams.git" >"$terminal"
+    {
+        echo "set -a; . /var/tmp/terminal.$who; set -e"
+        cat "$block"
+        echo "set +e; { export -p; echo \"cd '\$PWD'\"; } >/var/tmp/terminal.$who"
+    } >"$root/var/tmp/block"
+    chmod 666 "$terminal"
+    chmod 644 "$root/var/tmp/block"
+    command="sh /var/tmp/block"
+    [ $who = ann ] && command="su ann -c 'sh /var/tmp/block'"
+    if grep -qw background "$block.who"; then
+        cp "$root/var/tmp/block" "$root/var/tmp/block.$1"
+        chmod 644 "$root/var/tmp/block.$1"
+        export command
+        setsid sh -c "$(declare_inside) inside sh -c \"\$0\"" "$(echo "$command" | sed "s|/var/tmp/block|&.$1|")" \
+            </dev/null >"$block.out" 2>&1 &
+        background="$background $!"
+        quiet "$block.out"
+        return
+    fi
+    inside sh -c "$command" </dev/null >"$block.out" 2>&1 || { cat "$block.out" && false; }
+}
+
+# inside() for the shell of a background block
+declare_inside() {
+    if [ -n "$leader" ]; then
+        echo "inside() { nsenter -t $leader -m -u -i -p -- env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \"\$@\"; };"
+    else
+        echo "inside() { chroot $root env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \"\$@\"; };"
+    fi
+}
+
+said() { # PATTERN: some block of the walk has printed it
+    cat "$scratch/$walk".*.out | grep -qE "$1" || { tail -n 5 "$scratch/$walk".*.out && false; }
+}
+
+take_walk() {
+    walk=$1
+    blocks "$walk"
+    if [ ! -e "$scratch/$walk.1" ]; then
+        check "the pages have commands for the walk $walk" false
+        return
+    fi
+    check "$walk: a clean Debian 12" clean_system || return
+    [ -n "$leader" ] && echo '  systemd runs in it'
+    inside useradd -m -s /bin/sh ann
+    number=1
+    while [ -e "$scratch/$walk.$number" ]; do
+        check "$walk: $(head -n 1 "$scratch/$walk.$number")" type_block $number || break
+        number=$((number + 1))
+    done
+    case $walk in
+    first)
+        check "$walk: the stream is created" said '^HTTP/1.1 201 '
+        check "$walk: its message is read back" said 'hello, world'
+        check "$walk: an SSE reader gets an event" said '^data:.*hello, world'
+        check "$walk: the next append appears there" said '^data:.*and once more'
+        ;;
+    nginx-tls)
+        check "$walk: without a password it is refused" said '^HTTP/[0-9.]* 401'
+        check "$walk: with it, a stream is created over TLS" said '^HTTP/[0-9.]* 201'
+        ;;
+    shared-hosting)
+        check "$walk: a stream is created" said '^HTTP/[0-9.]* 201'
+        ;;
+    esac
+    end_system
+}
+
+missing=
+[ "$(id -u)" = 0 ] || missing="$missing root"
+for command in debootstrap chroot nsenter git; do
+    command -v $command >/dev/null || missing="$missing $command"
+done
+if [ -n "$missing" ]; then
+    echo "walk: NOT DONE (missing:$missing)"
+    exit 1
+fi
+[ $# -gt 0 ] || set -- first nginx-tls shared-hosting
+check 'a Debian 12 root' base_system && for name; do
+    take_walk "$name"
+done
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
