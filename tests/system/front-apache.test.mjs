@@ -52,8 +52,8 @@ const pair = (name) => ({
 })
 
 const TLS = () => ({
-  "/etc/ssl/certs/streams.example.org.pem": file("server.pem"),
-  "/etc/ssl/private/streams.example.org.key": file("server.key"),
+  "/etc/durable-streams/tls/fullchain.pem": file("server.pem"),
+  "/etc/durable-streams/tls/privkey.pem": file("server.key"),
 })
 const USERS = () => ({ "/etc/durable-streams/users": file("users") })
 
@@ -134,6 +134,18 @@ describe("TLS", () => {
     const made = await secure(url, "PUT", name, { headers: TEXT, body: "x" })
     expect([made.status, made.headers?.location]).toEqual([201, url + name])
     expect((await secure(url, "GET", name)).text).toBe("x")
+  })
+
+  test("tls-redirect: plain HTTP is sent to https with its method", async () => {
+    const port = await freePort()
+    const { url } = await apache(["tls", "tls-redirect"], {
+      ...TLS(),
+      "<VirtualHost *:80>": `Listen 127.0.0.1:${port}\n<VirtualHost 127.0.0.1:${port}>`,
+    })
+    const name = fresh()
+    const { status, headers } = await client(`http://127.0.0.1:${port}`).put(`${name}?a=b`, TEXT)
+    expect([status, headers.location]).toEqual([308, `https://127.0.0.1${name}?a=b`])
+    expect((await secure(url, "GET", name)).status).toBe(404)
   })
 
   test("client-certificate: only certificates of our authority pass", async () => {

@@ -59,8 +59,8 @@ function makeKeys() {
     stranger: pair("stranger"),
     /** the paths that the option files name, and their places in this test */
     tls: {
-      "/etc/ssl/certs/streams.example.org.pem": file("server.pem"),
-      "/etc/ssl/private/streams.example.org.key": file("server.key"),
+      "/etc/durable-streams/tls/fullchain.pem": file("server.pem"),
+      "/etc/durable-streams/tls/privkey.pem": file("server.key"),
     },
     clients: { "/etc/durable-streams/clients-ca.pem": file("ca.pem") },
     users: { "/etc/durable-streams/users": file("users") },

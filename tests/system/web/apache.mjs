@@ -194,7 +194,7 @@ export async function startApache({
     site = withoutComments(site)
     const replace = {
       "<VirtualHost *:80>": `<VirtualHost 127.0.0.1:${port}>`,
-      "ServerName streams.example.org": "ServerName 127.0.0.1",
+      "DURABLE_STREAMS_HOST streams.example.org": "DURABLE_STREAMS_HOST 127.0.0.1",
     }
     if (options.length > 0) replace["/etc/durable-streams/apache"] = own
     if (kind === "proxy") {

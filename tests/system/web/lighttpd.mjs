@@ -18,7 +18,7 @@ const PROGRAM = '"/usr/lib/durable-streams/durable-streams.fcgi"'
 const DATABASE = '"DS_DATABASE" => "/var/lib/durable-streams/streams.db"'
 const SOCKET = '"/run/durable-streams/app.sock"'
 // clients of the tests may use any host name
-const HOST = '$HTTP["host"] == "streams.example.org"'
+const HOST = '$HTTP["host"] == var.durable_streams_host'
 const ANY_HOST = '$HTTP["host"] =~ ""'
 
 /**
