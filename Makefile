@@ -340,6 +340,16 @@ dist:
 	$(Q)tar -czf $B/$(DIST).tar.gz -C $B/dist $(DIST)
 	$(Q)echo $B/$(DIST).tar.gz
 
+# An archive for hosts that run CGI scripts, with a program that needs no library of the host. Always
+# with STATIC=1, whether it is given or not.
+HOSTING = durable-streams-hosting-$(VERSION)
+dist-hosting:
+	@sh deploy/packages.sh run
+	@$(MAKE) --no-print-directory STATIC=1 pack-hosting
+pack-hosting: $B/$(PROGRAM)
+	$(Q)sh deploy/pack-hosting.sh $B/$(PROGRAM) $(HOSTING) build/$(HOSTING).tar.gz
+	$(Q)echo build/$(HOSTING).tar.gz
+
 # a Debian package into build/deb/
 deb:
 	@sh deploy/packages.sh deb
@@ -374,6 +384,11 @@ test-package:
 	@sh deploy/packages.sh package
 	@sh tests/package.sh
 
+# the pages as a newcomer reads them: their commands, typed in a clean Debian (see the script)
+test-walk:
+	@sh deploy/packages.sh package
+	@sh tests/walk.sh $(WALK)
+
 clean:
 	rm -rf build
 
@@ -396,6 +411,7 @@ Use it
   make install          DESTDIR= and prefix= as usual; make uninstall removes it
   make deb              Debian packages into build/deb/
   make dist             a tarball of the sources into build/
+  make dist-hosting     an archive for shared hosting, with STATIC=1 (a static program, CGI)
 
 Read about it
   make help             this
@@ -408,6 +424,7 @@ Test it
   make test-programs    build everything that tests/run.sh needs; then sh tests/run.sh SUITE...
   make test-doors       only the web servers: the conformance suite and a matrix at each of them
   make test-package     the Debian packages in a clean Debian, as root
+  make test-walk        the commands of the pages in a clean Debian, as root (ten minutes)
   make prove            power cuts, kills and faults for hours: PROVE_MINUTES=20 for each part,
                         PROVE='power crash' for some parts
   make fuzz             search for inputs that break a parser: FUZZ_SECONDS=30 for each,
@@ -439,7 +456,7 @@ help:
 	$(info $(HELP))
 	@:
 
-.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale callgrind check check-threads clang fuzz fuzzers coverage lint install uninstall dist deb test-package clean help man html
+.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale callgrind check check-threads clang fuzz fuzzers coverage lint install uninstall dist dist-hosting pack-hosting deb test-package test-walk clean help man html
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -1,19 +1,23 @@
 #!/bin/sh
-# Installs the program into a home folder, for a host that runs CGI scripts. No root is needed.
+# Installs the program into a home folder, for a host that runs CGI scripts. It needs no root.
 #
-#   sh deploy/shared-hosting/install.sh [FOLDER]      the web server's folder, ~/public_html
+#   sh install.sh [FOLDER]            FOLDER of the web server, default ~/public_html
+#   sh install.sh --remove [FOLDER]   removes everything but the database and its settings
 #
-# The program, its settings and the database go to ~/durable-streams, outside of what the web server
-# shows. Run it again after an update: the program is replaced, settings and database stay.
-# PROGRAM= names another one than that of `make STATIC=1` or `make`.
+# The program, its settings and the database go to ~/durable-streams, which the web server does not
+# show. To update, run it again: it replaces the program and keeps settings, database and your
+# .htaccess. It takes the program beside this script (make dist-hosting), or that of `make STATIC=1` or
+# `make`; PROGRAM= names another.
 set -eu
 unset CDPATH
 
 here=$(cd "$(dirname "$0")" && pwd)
-built=$here/../../build/static/durable-streams.fcgi
-[ -x "$built" ] || built=$here/../../build/durable-streams.fcgi
-program=${PROGRAM:-$built}
 base=$HOME/durable-streams
+remove=
+if [ "${1-}" = --remove ]; then
+    remove=1
+    shift
+fi
 web=${1:-$HOME/public_html}
 
 die() {
@@ -21,7 +25,31 @@ die() {
     exit 1
 }
 
-[ -x "$program" ] || die "$program is missing: run make first"
+# Our part of .htaccess lies between two comments; the rest of the file belongs to the user.
+remove_all() {
+    if [ -f "$web/.htaccess" ]; then
+        sed '/^# begin durable-streams$/,/^# end durable-streams$/d' "$web/.htaccess" >"$web/.htaccess.new"
+        if [ -s "$web/.htaccess.new" ]; then
+            chmod 644 "$web/.htaccess.new"
+            mv "$web/.htaccess.new" "$web/.htaccess"
+        else
+            rm -f "$web/.htaccess.new" "$web/.htaccess"
+        fi
+    fi
+    rm -f "$web/streams.cgi" "$base/durable-streams.fcgi"
+    echo "removed; $base still holds the database and its settings"
+}
+
+if [ -n "$remove" ]; then
+    remove_all
+    exit 0
+fi
+
+program=${PROGRAM-}
+for built in "$here" "$here/../../build/static" "$here/../../build"; do
+    [ -n "$program" ] || [ ! -x "$built/durable-streams.fcgi" ] || program=$built/durable-streams.fcgi
+done
+[ -x "$program" ] || die 'durable-streams.fcgi is missing: run make first'
 mkdir -p "$web"
 web=$(cd "$web" && pwd)
 case $base/ in
@@ -33,9 +61,9 @@ umask 077
 mkdir -p "$base/data"
 chmod 700 "$base" "$base/data"
 [ -e "$base/settings" ] ||
-    echo '# DS_NAME=value, a line each; durable-streams.fcgi --help names them' >"$base/settings"
+    echo '# DS_NAME=value, one a line; durable-streams.fcgi --help lists them' >"$base/settings"
 
-# under another name first: requests that are being answered keep the old one
+# Replaces a file by a rename, so that requests in progress keep the old one.
 put() {
     cp "$2" "$3.new"
     chmod "$1" "$3.new"
@@ -49,11 +77,14 @@ sed "s|^base=.*|base='$base'|" "$here/streams.cgi" >"$base/streams.cgi"
 put 755 "$base/streams.cgi" "$web/streams.cgi"
 rm -f "$base/streams.cgi"
 
+# Apache needs the whole name of the password file.
+sed "s|@HOME@|$HOME|" "$here/.htaccess" >"$base/htaccess"
 if [ ! -e "$web/.htaccess" ]; then
-    put 644 "$here/.htaccess" "$web/.htaccess"
+    put 644 "$base/htaccess" "$web/.htaccess"
 elif ! grep -q streams.cgi "$web/.htaccess"; then
-    cat "$here/.htaccess" >>"$web/.htaccess"
+    cat "$base/htaccess" >>"$web/.htaccess"
     echo "added to $web/.htaccess"
 fi
+rm -f "$base/htaccess"
 
-echo "$base holds program, settings and database; $web/streams.cgi is what the web server runs"
+echo "$base holds program, settings and database; the web server runs $web/streams.cgi"

@@ -194,3 +194,91 @@ test("an update leaves settings, database and the rest of .htaccess alone", asyn
 test("a folder that would show the database is refused", () => {
   expect(() => asPerson("sh", "deploy/shared-hosting/install.sh", home)).toThrow(/database would lie/)
 })
+
+// The archive of `make dist-hosting`, unpacked by an ordinary user, behind what Debian's userdir.conf
+// permits (and CGI, which it does not): only GET, POST and OPTIONS until .htaccess says otherwise.
+describe("the archive", () => {
+  const NAME = "durable-streams-hosting"
+  const DEBIAN = "FileInfo AuthConfig Limit Indexes Options=ExecCGI"
+  const ALICE = { authorization: `Basic ${Buffer.from("alice:secret").toString("base64")}` }
+  let house, web
+  const inHome = (name) => path.join(house, name)
+  const rules = () => fs.readFileSync(inHome("public_html/.htaccess"), "utf8")
+
+  function asBob(command) {
+    const all = [...asUser(NOBODY), "sh", "-ec", command]
+    return execFileSync(all[0], all.slice(1), {
+      cwd: house,
+      env: { HOME: house, PATH: process.env.PATH },
+      encoding: "utf8",
+    })
+  }
+
+  beforeAll(async () => {
+    house = path.join(folder, "home/bob")
+    fs.mkdirSync(inHome("public_html"), { recursive: true })
+    fs.writeFileSync(inHome("public_html/.htaccess"), "# bob's own\n")
+    execFileSync("sh", [
+      path.join(root, "deploy/pack-hosting.sh"),
+      ...[program, NAME, inHome(`${NAME}.tar.gz`)],
+    ])
+    if (process.getuid() === 0) execFileSync("chown", ["-R", `${NOBODY}:${NOBODY}`, house])
+    asBob(`tar -xzf ${NAME}.tar.gz; cd ${NAME}; sh install.sh`)
+    web = await startApache({
+      folder,
+      kind: "shared",
+      home: house,
+      user: NOBODY,
+      log,
+      allow: DEBIAN,
+      access: "method GET POST OPTIONS",
+    })
+    web.url = web.url.replace("~alice", "~bob")
+    await until(
+      () =>
+        client(web.url)
+          .get("/health")
+          .then(
+            (answer) => answer.status === 200,
+            () => false
+          ),
+      logs,
+      { timeout: 15_000 }
+    )
+  })
+
+  afterAll(async () => {
+    if (web) await end(web.child)
+  })
+
+  test("PUT is refused until the line of .htaccess is uncommented", async () => {
+    const name = fresh()
+    expect((await client(web.url).put(name, TEXT, "x")).status).toBe(403)
+    asBob("sed -i 's/^#methods //' public_html/.htaccess")
+    expect((await client(web.url).put(name, TEXT, "x")).status).toBe(201)
+    expect((await client(web.url).get(name)).text).toBe("x")
+    expect((await client(web.url).del(name)).status).toBe(204)
+  })
+
+  test("a password in .htaccess", async () => {
+    asBob(`sed -i -e 's/^Require all granted/#methods &/' -e 's/^#password //' public_html/.htaccess
+      printf 'alice:%s\\n' "$(openssl passwd -apr1 secret)" >.htpasswd-streams
+      chmod 644 .htpasswd-streams`)
+    const name = fresh()
+    expect((await client(web.url).put(name, TEXT, "x")).status).toBe(401)
+    expect((await client(web.url).get("/health")).status).toBe(401)
+    expect((await client(web.url).options(name)).status).toBe(204)
+    expect((await client(web.url).put(name, { ...TEXT, ...ALICE }, "x")).status).toBe(201)
+    expect((await client(web.url).get(name, ALICE)).text).toBe("x")
+  })
+
+  test("--remove leaves the database and the user's own rules", async () => {
+    asBob(`cd ${NAME}; sh install.sh --remove`)
+    expect(rules()).toBe("# bob's own\n")
+    expect(fs.existsSync(inHome("public_html/streams.cgi"))).toBe(false)
+    expect(fs.readdirSync(inHome("durable-streams")).sort()).toEqual(["data", "settings"])
+    expect(fs.existsSync(inHome("durable-streams/data/streams.db"))).toBe(true)
+    asBob(`cd ${NAME}; sh install.sh`)
+    expect(rules()).toContain("streams.cgi")
+  })
+})

@@ -105,9 +105,9 @@ function installHome({ home, program, database, env }) {
  * A host that gives its users ~/public_html with CGI, and no more rights than these in .htaccess.
  * home: the user's; it is served at /~alice/, and at / on a port of its own.
  */
-function sharedSite(home, port, rootPort, allow) {
+function sharedSite(home, port, rootPort, allow, access) {
   const web = path.join(home, "public_html")
-  return `# a2enmod userdir rewrite mime cgid dir headers
+  return `# a2enmod userdir rewrite mime cgid dir headers authn_core authn_file authz_user auth_basic
 Listen 127.0.0.1:${rootPort}
 # Room for readers: a process without an idle thread closes kept connections, and a client that sends
 # in that very moment sees a failure which is not ours.
@@ -121,7 +121,7 @@ KeepAliveTimeout 60
 UserDir ${quote(path.join(path.dirname(home), "*", "public_html"))}
 
 <Directory ${quote(web)}>
-    Require all granted
+    Require ${access}
     Options SymLinksIfOwnerMatch
     AllowOverride ${allow}
 </Directory>
@@ -148,6 +148,7 @@ UserDir ${quote(path.join(path.dirname(home), "*", "public_html"))}
  *   home      the user's home, already with public_html (kind "shared"); otherwise one is made
  *   user      number of the user to be, where root starts it (kind "shared")
  *   allow     what .htaccess may set (kind "shared")
+ *   access    what Apache requires of a request there (kind "shared")
  *
  * `pids()` are the processes of the program that Apache has started. With kind "shared", `url` is that
  * of the user's folder and `atRoot` one where the same folder is a site of its own.
@@ -166,6 +167,7 @@ export async function startApache({
   home,
   user,
   allow = "FileInfo Options=ExecCGI",
+  access = "all granted",
 }) {
   const port = await freePort()
   const own = path.join(folder, `apache-${port}`)
@@ -183,7 +185,7 @@ export async function startApache({
       home = path.join(own, "home/alice")
       installHome({ home, program, database, env })
     }
-    site = sharedSite(home, port, rootPort, allow)
+    site = sharedSite(home, port, rootPort, allow, access)
   } else {
     ;({ site, files } = switchOn(read(`${kind}.conf`), options))
   }
