@@ -47,6 +47,40 @@ START_TEST(finds_nothing_wrong_in_a_sound_database)
 }
 END_TEST
 
+/* Replaces text in the SQL of the table message. The fixture's connections may not do that. */
+static void change_schema(struct fixture *f, const char *from, const char *to)
+{
+    sqlite3 *db;
+    char sql[400];
+
+    (void)snprintf(sql, sizeof sql,
+                   "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = "
+                   "replace(sql, '%s', '%s') WHERE name = 'message'",
+                   from, to);
+    ck_assert_int_eq(sqlite3_open(f->config.database, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_changes(db), 1);
+    (void)sqlite3_close(db);
+}
+
+START_TEST(compares_the_schema_without_its_comments)
+{
+    struct fixture f;
+    struct store_check check;
+    struct heard heard;
+
+    open_fixture(&f);
+    change_schema(&f, "-- 0 in the first row", "-- reworded, it''s \"quoted\":");
+    change_schema(&f, "INTEGER PRIMARY KEY,", "INTEGER  PRIMARY KEY, -- added\n");
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_str_eq(heard.text, "");
+    change_schema(&f, "payload     BLOB", "payload     TEXT");
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_str_eq(heard.text, "damage -: the table message was changed\n");
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(only_notes_what_people_may_do)
 {
     struct fixture f;
@@ -267,6 +301,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, finds_nothing_wrong_in_a_sound_database);
+    tcase_add_test(tcase, compares_the_schema_without_its_comments);
     tcase_add_test(tcase, only_notes_what_people_may_do);
     tcase_add_loop_test(tcase, finds_each_kind_of_damage, 0, (int)COUNT(damages));
     tcase_add_loop_test(tcase, finds_damage_of_the_file, 0, (int)COUNT(trees));

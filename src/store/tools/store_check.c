@@ -24,6 +24,7 @@
 #include "protocol/path.h"
 #include "store/sqlite/schema.h"
 #include "store/sqlite/store_private.h"
+#include "store/tools/store_check_private.h"
 
 enum { LONGEST_NAME = 65536 }; /* as in store_stream.c */
 
@@ -151,11 +152,8 @@ struct walk {
 
 /* --- findings --- */
 
-static void tell(struct store_check *check, enum store_check_kind kind, const char *path,
-                 const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static void tell(struct store_check *check, enum store_check_kind kind, const char *path,
-                 const char *format, ...)
+void check_tell(struct store_check *check, enum store_check_kind kind, const char *path,
+                const char *format, ...)
 {
     char text[1000];
     va_list args;
@@ -170,11 +168,11 @@ static void tell(struct store_check *check, enum store_check_kind kind, const ch
     check->fn(check->arg, kind, path, text);
 }
 
-static enum ds_status fail(struct store_check *check, enum ds_status status, const char *format,
-                           ...) __attribute__((format(printf, 3, 4)));
+static enum ds_status check_fail(struct store_check *check, enum ds_status status,
+                                 const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-static enum ds_status fail(struct store_check *check, enum ds_status status, const char *format,
-                           ...)
+static enum ds_status check_fail(struct store_check *check, enum ds_status status,
+                                 const char *format, ...)
 {
     va_list args;
 
@@ -184,22 +182,21 @@ static enum ds_status fail(struct store_check *check, enum ds_status status, con
     return status;
 }
 
-/* An error of SQLite: a damaged file is a finding, anything else ends the check. */
-static enum ds_status stumble(struct store_check *check, sqlite3 *db)
+enum ds_status check_stumble(struct store_check *check, sqlite3 *db)
 {
     switch (sqlite3_errcode(db) & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_ERROR: /* no such table or column */
-        tell(check, STORE_CHECK_DAMAGE, NULL, "not to be read: %s", sqlite3_errmsg(db));
+        check_tell(check, STORE_CHECK_DAMAGE, NULL, "not to be read: %s", sqlite3_errmsg(db));
         return DS_OK;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return fail(check, DS_BUSY, "another program has locked the database");
+        return check_fail(check, DS_BUSY, "another program has locked the database");
     case SQLITE_NOMEM:
-        return fail(check, DS_NO_MEMORY, "out of memory");
+        return check_fail(check, DS_NO_MEMORY, "out of memory");
     default:
-        return fail(check, DS_FAILED, "%s", sqlite3_errmsg(db));
+        return check_fail(check, DS_FAILED, "%s", sqlite3_errmsg(db));
     }
 }
 
@@ -215,12 +212,12 @@ static enum ds_status apply_rule(struct store_check *check, sqlite3 *db, const s
     while (code == SQLITE_OK && (code = sqlite3_step(stmt)) == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(stmt, 1);
 
-        tell(check, rule->kind, (const char *)sqlite3_column_text(stmt, 0), "%s",
-             text ? text : "out of memory");
+        check_tell(check, rule->kind, (const char *)sqlite3_column_text(stmt, 0), "%s",
+                   text ? text : "out of memory");
         code = SQLITE_OK;
     }
     (void)sqlite3_finalize(stmt);
-    return code == SQLITE_DONE ? DS_OK : stumble(check, db);
+    return code == SQLITE_DONE ? DS_OK : check_stumble(check, db);
 }
 
 /* --- the rows of a stream --- */
@@ -280,8 +277,8 @@ static void look_at_row(struct walk *walk)
 #define MISTAKE(mistake, format, ...)                                                              \
     do {                                                                                           \
         if ((mistake).times > 0)                                                                   \
-            tell(walk->check, STORE_CHECK_DAMAGE, walk->path, format " (%lld in all)",             \
-                 __VA_ARGS__, (long long)(mistake).times);                                         \
+            check_tell(walk->check, STORE_CHECK_DAMAGE, walk->path, format " (%lld in all)",       \
+                       __VA_ARGS__, (long long)(mistake).times);                                   \
     } while (0)
 
 static void tell_mistakes(const struct walk *walk)
@@ -308,19 +305,19 @@ static void compare(const struct walk *walk)
                                     : walk->messages > 0 && walk->tail > walk->start;
 
     if (walk->counted > 0 && walk->first < walk->start)
-        tell(check, STORE_CHECK_DAMAGE, walk->path,
-             "a row at %lld lies before the fork position, %lld", (long long)walk->first,
-             (long long)walk->start);
+        check_tell(check, STORE_CHECK_DAMAGE, walk->path,
+                   "a row at %lld lies before the fork position, %lld", (long long)walk->first,
+                   (long long)walk->start);
     if (pruned)
-        tell(check, STORE_CHECK_NOTE, walk->path, "its first rows were deleted: %lld to %lld",
-             (long long)walk->start, (long long)(walk->counted ? walk->first : walk->tail));
+        check_tell(check, STORE_CHECK_NOTE, walk->path, "its first rows were deleted: %lld to %lld",
+                   (long long)walk->start, (long long)(walk->counted ? walk->first : walk->tail));
     if (walk->counted > 0 ? walk->next != walk->tail : !pruned && walk->tail != walk->start)
-        tell(check, STORE_CHECK_DAMAGE, walk->path, "the tail is %lld, the rows end at %lld",
-             (long long)walk->tail, (long long)walk->next);
+        check_tell(check, STORE_CHECK_DAMAGE, walk->path, "the tail is %lld, the rows end at %lld",
+                   (long long)walk->tail, (long long)walk->next);
     if (pruned || walk->gap.times > 0 ? walk->messages < walk->whole
                                       : walk->messages != walk->whole)
-        tell(check, STORE_CHECK_DAMAGE, walk->path, "it counts %lld messages, there are %lld",
-             (long long)walk->messages, (long long)walk->whole);
+        check_tell(check, STORE_CHECK_DAMAGE, walk->path, "it counts %lld messages, there are %lld",
+                   (long long)walk->messages, (long long)walk->whole);
 }
 
 /* Can a request name this path, and a header carry this type? */
@@ -331,9 +328,9 @@ static void look_at_names(struct store_check *check, const char *path, const cha
     const char *normal = arena ? path_normalize(arena, path, strlen(path), &reason) : path;
 
     if (path[0] != '/' || !normal || strcmp(normal, path) != 0 || strlen(path) > LONGEST_NAME)
-        tell(check, STORE_CHECK_DAMAGE, path, "no URL leads to this path");
+        check_tell(check, STORE_CHECK_DAMAGE, path, "no URL leads to this path");
     if (!http_type_is_valid(type) || strlen(type) > LONGEST_NAME)
-        tell(check, STORE_CHECK_DAMAGE, path, "its content type is not one: %.200s", type);
+        check_tell(check, STORE_CHECK_DAMAGE, path, "its content type is not one: %.200s", type);
     arena_free(arena);
 }
 
@@ -386,7 +383,7 @@ static enum ds_status check_streams(struct store_check *check, sqlite3 *db)
         break;
     }
     if (code != SQLITE_DONE) {
-        enum ds_status status = stumble(check, db);
+        enum ds_status status = check_stumble(check, db);
 
         (void)sqlite3_finalize(streams);
         (void)sqlite3_finalize(rows);
@@ -395,81 +392,6 @@ static enum ds_status check_streams(struct store_check *check, sqlite3 *db)
     (void)sqlite3_finalize(streams);
     (void)sqlite3_finalize(rows);
     return DS_OK;
-}
-
-/* --- the schema --- */
-
-/* The number that a pragma returns, or -1. */
-static int64_t pragma(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *stmt = NULL;
-    int64_t value = -1;
-
-    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK &&
-        sqlite3_step(stmt) == SQLITE_ROW)
-        value = sqlite3_column_int64(stmt, 0);
-    (void)sqlite3_finalize(stmt);
-    return value;
-}
-
-/* Compares one table, index, view or trigger of a new database with the one here. */
-static void compare_object(struct store_check *check, sqlite3_stmt *here, sqlite3_stmt *expected)
-{
-    const char *type = (const char *)sqlite3_column_text(expected, 0);
-    const char *name = (const char *)sqlite3_column_text(expected, 1);
-    const char *sql = (const char *)sqlite3_column_text(expected, 2), *found;
-
-    (void)sqlite3_bind_text(here, 1, type, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(here, 2, name, -1, SQLITE_STATIC);
-    if (sqlite3_step(here) != SQLITE_ROW) {
-        tell(check, STORE_CHECK_DAMAGE, NULL, "the %s %s is missing", type, name);
-    } else {
-        found = (const char *)sqlite3_column_text(here, 0);
-        if (!found || !sql || strcmp(found, sql) != 0)
-            tell(check, STORE_CHECK_DAMAGE, NULL, "the %s %s was changed", type, name);
-    }
-    (void)sqlite3_reset(here);
-}
-
-/* Makes a new schema in memory, with the optional parts that this database has. */
-static int make_fresh(sqlite3 **fresh, bool registry, bool faults)
-{
-    int code = sqlite3_open_v2(":memory:", fresh, SQLITE_OPEN_READWRITE, NULL);
-
-    if (code == SQLITE_OK)
-        code = sqlite3_exec(*fresh, schema_schema, NULL, NULL, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_exec(*fresh, schema_views, NULL, NULL, NULL);
-    if (code == SQLITE_OK && faults)
-        code = sqlite3_exec(*fresh, schema_faults, NULL, NULL, NULL);
-    if (code == SQLITE_OK && registry)
-        code = sqlite3_exec(*fresh, schema_registry, NULL, NULL, NULL);
-    return code;
-}
-
-/* Only our own objects are compared: others may have added tables or views (Litestream). */
-static enum ds_status check_schema(struct store_check *check, sqlite3 *db)
-{
-    sqlite3 *fresh = NULL;
-    sqlite3_stmt *expected = NULL, *here = NULL;
-    int code = make_fresh(
-        &fresh, pragma(db, "SELECT 1 FROM stream WHERE registry = 1") == 1,
-        pragma(db, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'faults'") == 1);
-
-    if (code == SQLITE_OK)
-        code = sqlite3_prepare_v2(fresh,
-                                  "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL "
-                                  "AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
-                                  -1, &expected, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_prepare_v2(db, "SELECT sql FROM sqlite_schema WHERE type = ?1 AND name = ?2",
-                                  -1, &here, NULL);
-    while (code == SQLITE_OK && sqlite3_step(expected) == SQLITE_ROW)
-        compare_object(check, here, expected);
-    (void)sqlite3_finalize(expected);
-    (void)sqlite3_finalize(here);
-    (void)sqlite3_close(fresh);
-    return code == SQLITE_OK ? DS_OK : stumble(check, db);
 }
 
 /* --- the file --- */
@@ -483,20 +405,20 @@ static enum ds_status fail_foreign(struct store_check *check, sqlite3 *db, int64
 
 static enum ds_status check_version(struct store_check *check, sqlite3 *db)
 {
-    int64_t application = pragma(db, "PRAGMA application_id");
-    int64_t version = pragma(db, "PRAGMA user_version");
+    int64_t application = check_pragma(db, "PRAGMA application_id");
+    int64_t version = check_pragma(db, "PRAGMA user_version");
 
     if (application < 0)
-        return fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errmsg(db));
+        return check_fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errmsg(db));
     if (application != STORE_APPLICATION_ID)
         return fail_foreign(check, db, application);
     if (version > SCHEMA_VERSION)
-        return fail(check, DS_FAILED, STORE_NEWER, check->database);
+        return check_fail(check, DS_FAILED, STORE_NEWER, check->database);
     if (version < SCHEMA_VERSION)
-        return fail(check, DS_FAILED, STORE_UNRELEASED, check->database);
-    if (pragma(db, "SELECT journal_mode <> 'wal' FROM pragma_journal_mode") == 1)
-        tell(check, STORE_CHECK_NOTE, NULL,
-             "the journal is not in WAL mode: the next start of a server switches it");
+        return check_fail(check, DS_FAILED, STORE_UNRELEASED, check->database);
+    if (check_pragma(db, "SELECT journal_mode <> 'wal' FROM pragma_journal_mode") == 1)
+        check_tell(check, STORE_CHECK_NOTE, NULL,
+                   "the journal is not in WAL mode: the next start of a server switches it");
     return DS_OK;
 }
 
@@ -505,7 +427,7 @@ static enum ds_status check_all(struct store_check *check, sqlite3 *db)
     enum ds_status status;
 
     if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
-        return fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errmsg(db));
+        return check_fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errmsg(db));
     status = check_version(check, db);
     if (status == DS_OK)
         status = check_schema(check, db);
@@ -523,14 +445,14 @@ enum ds_status store_check(struct store_check *check)
     check->streams = check->rows = check->damages = check->notes = 0;
     check->reason[0] = '\0';
     if (access(check->database, F_OK) != 0)
-        return fail(check, DS_NOT_FOUND, "there is no file %s", check->database);
+        return check_fail(check, DS_NOT_FOUND, "there is no file %s", check->database);
     code = sqlite3_open_v2(check->database, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) {
         (void)sqlite3_busy_timeout(db, (int)check->busy_timeout_ms);
         (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         status = check_all(check, db);
     } else {
-        status = fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errstr(code));
+        status = check_fail(check, DS_FAILED, "%s: %s", check->database, sqlite3_errstr(code));
     }
     (void)sqlite3_close(db); /* also ends the read transaction */
     return status;
