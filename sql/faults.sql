@@ -6,20 +6,20 @@
 -- makes the next request to that stream fail, which also removes the row again.
 
 CREATE TABLE faults (
-    path                TEXT    PRIMARY KEY NOT NULL,   -- of the stream, as in stream.path, without a query
-    method              TEXT,                           -- only these requests ('POST'), in any case; NULL: all but OPTIONS
-    count               INTEGER NOT NULL DEFAULT 1,     -- so many requests yet; at 0 or less still one
-    probability         REAL    NOT NULL DEFAULT 1,     -- of meeting it, 0 to 1; only a request that does is counted
+    path                TEXT    PRIMARY KEY NOT NULL,   -- of the stream, as in stream.path; without a query
+    method              TEXT,                           -- only requests with this method, in upper or lower case; NULL: all except OPTIONS
+    count               INTEGER NOT NULL DEFAULT 1,     -- number of requests still to meet it; 0 or less counts as 1
+    probability         REAL    NOT NULL DEFAULT 1,     -- that a request meets it, 0 to 1; requests that do not are not counted
 
-    delay_ms            INTEGER,                        -- first the request waits this long …
-    jitter_ms           INTEGER NOT NULL DEFAULT 0,     --   … and up to this much longer
-    drop_connection     INTEGER NOT NULL DEFAULT 0,     -- 1: then the connection ends without an answer,
-    status              INTEGER,                        -- or this is the answer, and nothing else is done:
-    retry_after         INTEGER,                        --   with Retry-After, in seconds
-    truncate_body_bytes INTEGER,                        -- or of what a GET reads, only so many bytes,
-    corrupt_body        INTEGER NOT NULL DEFAULT 0,     --   1: with some of their bits flipped
-    sse_event_type      TEXT,                           -- or an SSE reader first gets an event of this type
-    sse_event_data      TEXT    NOT NULL DEFAULT '',    --   with this data
+    delay_ms            INTEGER,                        -- the request first waits this many milliseconds,
+    jitter_ms           INTEGER NOT NULL DEFAULT 0,     --   and a random time of up to this many more
+    drop_connection     INTEGER NOT NULL DEFAULT 0,     -- 1: then the connection is closed without an answer,
+    status              INTEGER,                        -- or this is the status of the answer, and the request has no effect
+    retry_after         INTEGER,                        --   (Retry-After: of that answer, in seconds),
+    truncate_body_bytes INTEGER,                        -- or the body of a GET is cut after this many bytes
+    corrupt_body        INTEGER NOT NULL DEFAULT 0,     --   or, with 1, has some bits flipped,
+    sse_event_type      TEXT,                           -- or an SSE reader first receives an event of this type
+    sse_event_data      TEXT    NOT NULL DEFAULT '',    --   and with this data
 
     CONSTRAINT "path begins with /" CHECK (typeof(path) = 'text' AND path LIKE '/%'),
     CONSTRAINT "path is without a query" CHECK (instr(path, '?') = 0),

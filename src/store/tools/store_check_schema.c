@@ -87,8 +87,7 @@ static void compare_object(struct store_check *check, sqlite3_stmt *here, sqlite
     (void)sqlite3_reset(here);
 }
 
-/* Makes the schema of a new database in memory, with the registry and the faults if they are used.
- */
+/* Makes a new schema in memory, with the optional parts that this database has. */
 static int make_fresh(sqlite3 **fresh, bool registry, bool faults)
 {
     int code = sqlite3_open_v2(":memory:", fresh, SQLITE_OPEN_READWRITE, NULL);
