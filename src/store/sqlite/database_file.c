@@ -53,7 +53,7 @@ void database_file_describe_foreign(sqlite3 *db, const char *database, int64_t a
 
 /* --- during use --- */
 
-static bool look(const struct store *store, const char *suffix, struct store_file *file)
+static bool look_at_file(const struct store *store, const char *suffix, struct store_file *file)
 {
     char name[PLACE_NAME_SIZE];
     struct stat info;
@@ -65,38 +65,38 @@ static bool look(const struct store *store, const char *suffix, struct store_fil
     return true;
 }
 
-static bool is_same(struct store_file a, struct store_file b)
+static bool is_same_file(struct store_file a, struct store_file b)
 {
     return a.device == b.device && a.number == b.number;
 }
 
 void database_file_note(struct store *store)
 {
-    (void)look(store, "", &store->file);
-    (void)look(store, "-wal", &store->log_file);
-    (void)look(store, "-shm", &store->index_file);
+    (void)look_at_file(store, "", &store->file);
+    (void)look_at_file(store, "-wal", &store->log_file);
+    (void)look_at_file(store, "-shm", &store->index_file);
 }
 
 static enum store_place find_place(struct store *store)
 {
     struct store_file file, log, index;
-    bool there = look(store, "", &file), has_log = look(store, "-wal", &log);
-    bool has_index = look(store, "-shm", &index);
+    bool there = look_at_file(store, "", &file), has_log = look_at_file(store, "-wal", &log);
+    bool has_index = look_at_file(store, "-shm", &index);
 
-    if (there && is_same(file, store->file)) {
+    if (there && is_same_file(file, store->file)) {
         store->log_file = log; /* SQLite may have created them since */
         store->index_file = index;
         return STORE_SAME;
     }
     if (!there)
         return STORE_MISSING;
-    if ((has_log && is_same(log, store->log_file)) ||
-        (has_index && is_same(index, store->index_file)))
+    if ((has_log && is_same_file(log, store->log_file)) ||
+        (has_index && is_same_file(index, store->index_file)))
         return STORE_MIXED;
     return STORE_REPLACED;
 }
 
-static void tell(const struct store *store, enum store_place place)
+static void log_place(const struct store *store, enum store_place place)
 {
     const char *database = store->config->database;
 
@@ -128,7 +128,7 @@ enum store_place store_find_place(struct store *store)
         return STORE_SAME;
     place = find_place(store);
     if (place != store->place)
-        tell(store, place);
+        log_place(store, place);
     store->place = place;
     atomic_store(&store->displaced, place != STORE_SAME);
     return place;

@@ -83,7 +83,7 @@ static bool read_header(const _Atomic uint64_t *index, uint64_t header[static HE
 }
 
 /* Is the header in shared memory complete, and the last one that was seen? Notes another one. */
-static bool is_same(struct row_cache *cache)
+static bool is_same_header(struct row_cache *cache)
 {
     uint64_t header[HEADER];
 
@@ -131,7 +131,7 @@ static struct row_cache *row_cache_new(struct store_conn *conn)
     if (!cache)
         return NULL;
     cache->index = index;
-    (void)is_same(cache);
+    (void)is_same_header(cache);
     return cache;
 }
 
@@ -145,7 +145,7 @@ void row_cache_close(struct store_conn *conn)
     conn->rows = NULL;
 }
 
-static const char *moved(const char *text, const char *from, const char *to)
+static const char *moved_text(const char *text, const char *from, const char *to)
 {
     return text ? to + (text - from) : NULL;
 }
@@ -153,10 +153,10 @@ static const char *moved(const char *text, const char *from, const char *to)
 /* Moves the stream's texts from the copy `from` to the copy `to`. */
 static void move_texts(struct stream *stream, const char *from, const char *to)
 {
-    stream->path = moved(stream->path, from, to);
-    stream->content_type = moved(stream->content_type, from, to);
-    stream->closed_producer = moved(stream->closed_producer, from, to);
-    stream->last_seq = moved(stream->last_seq, from, to);
+    stream->path = moved_text(stream->path, from, to);
+    stream->content_type = moved_text(stream->content_type, from, to);
+    stream->closed_producer = moved_text(stream->closed_producer, from, to);
+    stream->last_seq = moved_text(stream->last_seq, from, to);
 }
 
 bool row_cache_get(struct store_conn *conn, struct arena *arena, const char *path,
@@ -166,7 +166,7 @@ bool row_cache_get(struct store_conn *conn, struct arena *arena, const char *pat
     const struct row *row;
     char *text;
 
-    if (!cache || !is_same(cache))
+    if (!cache || !is_same_header(cache))
         return false;
     row = cache->row[hash_of(path)];
     if (!row || row->moment != cache->moment || strcmp(row->stream.path, path) != 0)
@@ -180,7 +180,7 @@ bool row_cache_get(struct store_conn *conn, struct arena *arena, const char *pat
     return true;
 }
 
-static struct row *room_for(struct row **place, size_t text_len)
+static struct row *room_for_row(struct row **place, size_t text_len)
 {
     struct row *row = *place;
 
@@ -218,9 +218,9 @@ void row_cache_put(struct store_conn *conn, const struct stream *stream)
         conn->rows = row_cache_new(conn);
         return;
     }
-    if (!is_same(cache) || text_len > MOST_TEXT)
+    if (!is_same_header(cache) || text_len > MOST_TEXT)
         return;
-    row = room_for(&cache->row[hash_of(stream->path)], text_len);
+    row = room_for_row(&cache->row[hash_of(stream->path)], text_len);
     if (!row)
         return;
     to = row->text;

@@ -93,7 +93,7 @@ static enum ds_status append_to_log(struct store_conn *conn)
 }
 
 /* SQLite's call; DS_BUSY if readers kept it from reaching the end of the log. */
-static enum ds_status call(struct store_conn *conn, int mode)
+static enum ds_status call_checkpoint(struct store_conn *conn, int mode)
 {
     int code;
 
@@ -113,7 +113,7 @@ static enum ds_status copy_without_writers(struct store_conn *conn)
         return status;
     status = store_begin_write(other);
     if (status == DS_OK) {
-        status = call(conn, SQLITE_CHECKPOINT_PASSIVE);
+        status = call_checkpoint(conn, SQLITE_CHECKPOINT_PASSIVE);
         store_rollback(other);
     }
     store_disconnect(other);
@@ -125,7 +125,7 @@ static enum ds_status copy_without_writers(struct store_conn *conn)
  * the end of the log otherwise. Readers in the way, such as a long query at a prompt, are given
  * only a short time.
  */
-static enum ds_status restart(struct store_conn *conn, bool leaving)
+static enum ds_status restart_wal(struct store_conn *conn, bool leaving)
 {
     enum ds_status status, locked;
 
@@ -133,14 +133,15 @@ static enum ds_status restart(struct store_conn *conn, bool leaving)
     if (locked == DS_BUSY)
         return locked;
     (void)sqlite3_busy_timeout(conn->db, READER_PATIENCE_MS);
-    status = call(conn, leaving ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART);
+    status =
+        call_checkpoint(conn, leaving ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART);
     (void)sqlite3_busy_timeout(conn->db, (int)conn->store->config->busy_timeout_ms);
     if (locked == DS_OK)
         hints_unlock_writers(conn->store->hints);
     return status;
 }
 
-static enum ds_status checkpoint(struct store_conn *conn, bool leaving)
+static enum ds_status run_checkpoint(struct store_conn *conn, bool leaving)
 {
     enum ds_status status = append_to_log(conn);
 
@@ -148,11 +149,11 @@ static enum ds_status checkpoint(struct store_conn *conn, bool leaving)
         return copy_without_writers(conn);
     if (status == DS_OK &&
         conn->wal_bytes > MUCH) { /* copies most of the log while writers go on */
-        status = call(conn, SQLITE_CHECKPOINT_PASSIVE);
+        status = call_checkpoint(conn, SQLITE_CHECKPOINT_PASSIVE);
         if (status == DS_OK || status == DS_BUSY)
             status = append_to_log(conn); /* so that the next call copies it */
     }
-    return status == DS_OK ? restart(conn, leaving) : status;
+    return status == DS_OK ? restart_wal(conn, leaving) : status;
 }
 
 enum ds_status store_checkpoint(struct store_conn *conn, bool leaving)
@@ -162,7 +163,7 @@ enum ds_status store_checkpoint(struct store_conn *conn, bool leaving)
 
     if (!duty_try_checkpoint(hints)) /* step 1; another process is at it already */
         return DS_BUSY;
-    status = checkpoint(conn, leaving);
+    status = run_checkpoint(conn, leaving);
     duty_end_checkpoint(hints);
     return status;
 }

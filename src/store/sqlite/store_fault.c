@@ -20,7 +20,7 @@
 
 /* --- the table --- */
 
-static enum ds_status finish(struct store_conn *conn, enum ds_status status)
+static enum ds_status end_fault_write(struct store_conn *conn, enum ds_status status)
 {
     if (status == DS_OK)
         return store_commit(conn);
@@ -28,7 +28,7 @@ static enum ds_status finish(struct store_conn *conn, enum ds_status status)
     return status;
 }
 
-static enum ds_status look(struct store_conn *conn, bool *there)
+static enum ds_status look_for_table(struct store_conn *conn, bool *there)
 {
     int64_t n;
     enum ds_status status = stmt_ask_int(
@@ -38,10 +38,10 @@ static enum ds_status look(struct store_conn *conn, bool *there)
     return status;
 }
 
-static enum ds_status make(struct store_conn *conn)
+static enum ds_status make_table(struct store_conn *conn)
 {
     bool there;
-    enum ds_status status = look(conn, &there);
+    enum ds_status status = look_for_table(conn, &there);
 
     if (status == DS_OK && !there)
         status = store_status(conn, sqlite3_exec(conn->db, schema_faults, NULL, NULL, NULL),
@@ -52,12 +52,12 @@ static enum ds_status make(struct store_conn *conn)
 enum ds_status store_make_faults(struct store_conn *conn)
 {
     bool there;
-    enum ds_status status = look(conn, &there);
+    enum ds_status status = look_for_table(conn, &there);
 
     if (status != DS_OK || there)
         return status;
     status = store_begin_write(conn);
-    return status == DS_OK ? finish(conn, make(conn)) : status;
+    return status == DS_OK ? end_fault_write(conn, make_table(conn)) : status;
 }
 
 /* --- meeting them --- */
@@ -138,8 +138,8 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct f
 }
 
 /* Reads the fault that one of these two statements finds. */
-static enum ds_status find(struct store_conn *conn, struct arena *arena, enum stmt which,
-                           const char *path, struct fault *fault)
+static enum ds_status find_fault(struct store_conn *conn, struct arena *arena, enum stmt which,
+                                 const char *path, struct fault *fault)
 {
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = stmt_get(conn, which, &status);
@@ -159,11 +159,11 @@ enum ds_status store_fault_after(struct store_conn *conn, struct arena *arena, c
                                  struct fault *fault)
 {
     bool there;
-    enum ds_status status = look(conn, &there);
+    enum ds_status status = look_for_table(conn, &there);
 
     if (status == DS_OK && !there)
         return DS_NOT_FOUND;
-    return status == DS_OK ? find(conn, arena, STMT_FAULT_AFTER, path, fault) : status;
+    return status == DS_OK ? find_fault(conn, arena, STMT_FAULT_AFTER, path, fault) : status;
 }
 
 static enum ds_status run_for_path(struct store_conn *conn, enum stmt which, const char *path)
@@ -180,7 +180,7 @@ static enum ds_status run_for_path(struct store_conn *conn, enum stmt which, con
 static enum ds_status find_met(struct store_conn *conn, struct arena *arena, const char *path,
                                const char *method, double draw, struct fault *fault)
 {
-    enum ds_status status = find(conn, arena, STMT_FAULT_FIND, path, fault);
+    enum ds_status status = find_fault(conn, arena, STMT_FAULT_FIND, path, fault);
 
     return status == DS_OK && !fault_is_met(fault, method, draw) ? DS_NOT_FOUND : status;
 }
@@ -216,9 +216,9 @@ static void bind_or_null(sqlite3_stmt *stmt, int index, int64_t value, int64_t a
         (void)sqlite3_bind_int64(stmt, index, value);
 }
 
-static enum ds_status set(struct store_conn *conn, const struct fault *fault)
+static enum ds_status put_fault(struct store_conn *conn, const struct fault *fault)
 {
-    enum ds_status status = make(conn);
+    enum ds_status status = make_table(conn);
     sqlite3_stmt *stmt = status == DS_OK ? stmt_get(conn, STMT_FAULT_SET, &status) : NULL;
 
     if (!stmt)
@@ -244,21 +244,21 @@ enum ds_status store_fault_set(struct store_conn *conn, const struct fault *faul
 {
     enum ds_status status = store_begin_write(conn);
 
-    return status == DS_OK ? finish(conn, set(conn, fault)) : status;
+    return status == DS_OK ? end_fault_write(conn, put_fault(conn, fault)) : status;
 }
 
 enum ds_status store_fault_clear(struct store_conn *conn, const char *path)
 {
     bool there;
-    enum ds_status status = look(conn, &there);
+    enum ds_status status = look_for_table(conn, &there);
 
     if (status != DS_OK || !there)
         return status;
     status = store_begin_write(conn);
     if (status != DS_OK)
         return status;
-    return finish(conn, path ? run_for_path(conn, STMT_FAULT_CLEAR, path)
-                             : stmt_run_ids(conn, STMT_FAULT_CLEAR_ALL, 0, 0));
+    return end_fault_write(conn, path ? run_for_path(conn, STMT_FAULT_CLEAR, path)
+                                      : stmt_run_ids(conn, STMT_FAULT_CLEAR_ALL, 0, 0));
 }
 
 enum ds_status store_fault_list(struct store_conn *conn, struct buf *out)
@@ -384,7 +384,7 @@ static const char *take_fields(sqlite3_stmt *stmt, struct arena *arena, struct f
     return NULL;
 }
 
-static const char *check(struct fault *fault)
+static const char *check_fault(struct fault *fault)
 {
     fault->mangle.truncate = fault->mangle.bytes >= 0;
     if (!fault->path || !fault->path[0])
@@ -419,6 +419,6 @@ enum ds_status store_fault_parse(struct store_conn *conn, struct arena *arena, c
     (void)sqlite3_reset(stmt);
     (void)sqlite3_clear_bindings(stmt);
     if (status == DS_OK && !*reason)
-        *reason = check(fault);
+        *reason = check_fault(fault);
     return status == DS_OK && *reason ? DS_INVALID : status;
 }

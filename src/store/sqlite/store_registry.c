@@ -51,7 +51,7 @@ bool store_reserves(const struct store_conn *conn, const char *path)
     return registry && strcmp(registry, path) == 0;
 }
 
-static enum ds_status run(struct store_conn *conn, const char *sql, const char *doing)
+static enum ds_status run_registry_sql(struct store_conn *conn, const char *sql, const char *doing)
 {
     return store_status(conn, sqlite3_exec(conn->db, sql, NULL, NULL, NULL), doing);
 }
@@ -60,12 +60,13 @@ static enum ds_status run(struct store_conn *conn, const char *sql, const char *
 static enum ds_status place_triggers(struct store_conn *conn)
 {
     int64_t id;
-    enum ds_status status = run(conn, take_away_sql, "taking the registry's triggers away");
+    enum ds_status status =
+        run_registry_sql(conn, take_away_sql, "taking the registry's triggers away");
 
     if (status == DS_OK)
         status = stmt_query_int(conn, STMT_REGISTRY, 0, 0, &id);
     if (status == DS_OK && id != 0)
-        status = run(conn, schema_registry, "making the registry's triggers");
+        status = run_registry_sql(conn, schema_registry, "making the registry's triggers");
     return status;
 }
 
@@ -80,8 +81,8 @@ enum ds_status store_appoint_registry(struct store_conn *conn, int64_t id)
  * Is the registry as the settings say? Id 0 means that there is none. Somebody may have removed the
  * stream or the triggers at the sqlite3 prompt.
  */
-static enum ds_status is_settled(struct store_conn *conn, struct arena *arena, const char *wanted,
-                                 bool *settled)
+static enum ds_status is_registry_settled(struct store_conn *conn, struct arena *arena,
+                                          const char *wanted, bool *settled)
 {
     struct stream stream = {.id = 0};
     int64_t id, triggers = 0;
@@ -100,7 +101,7 @@ static enum ds_status is_settled(struct store_conn *conn, struct arena *arena, c
 }
 
 /* The reason why a stream cannot become the registry, or NULL. */
-static const char *unfit(const struct stream *stream, enum ds_status life)
+static const char *why_unfit(const struct stream *stream, enum ds_status life)
 {
     if (life == DS_GONE)
         return "was deleted, and forks still read it";
@@ -119,7 +120,7 @@ static enum ds_status find_or_make(struct store_conn *conn, struct arena *arena,
     const char *reason;
 
     if (status == DS_OK || status == DS_GONE) {
-        reason = unfit(stream, status);
+        reason = why_unfit(stream, status);
         if (reason)
             log_error("DS_REGISTRY: the stream %s %s", path, reason);
         return reason ? DS_FAILED : DS_OK;
@@ -133,7 +134,8 @@ static enum ds_status find_or_make(struct store_conn *conn, struct arena *arena,
     return store_insert(conn, stream);
 }
 
-static enum ds_status switch_on(struct store_conn *conn, struct arena *arena, const char *path)
+static enum ds_status switch_registry_on(struct store_conn *conn, struct arena *arena,
+                                         const char *path)
 {
     struct stream stream;
     enum ds_status status = find_or_make(conn, arena, path, clock_wall_ms(), &stream);
@@ -141,28 +143,30 @@ static enum ds_status switch_on(struct store_conn *conn, struct arena *arena, co
     if (status == DS_OK)
         status = store_appoint_registry(conn, stream.id);
     if (status == DS_OK)
-        status = run(conn, catch_up_sql, "writing the registry");
+        status = run_registry_sql(conn, catch_up_sql, "writing the registry");
     conn->has_events = true;
     return status;
 }
 
-static enum ds_status settle(struct store_conn *conn, struct arena *arena, const char *wanted)
+static enum ds_status settle_registry(struct store_conn *conn, struct arena *arena,
+                                      const char *wanted)
 {
     bool settled = false;
-    enum ds_status status = is_settled(conn, arena, wanted, &settled);
+    enum ds_status status = is_registry_settled(conn, arena, wanted, &settled);
 
     if (status != DS_OK || settled)
         return status;
     status = store_begin_write(conn);
     if (status != DS_OK)
         return status;
-    status = is_settled(conn, arena, wanted, &settled); /* another process may have been faster */
+    /* another process may have been faster */
+    status = is_registry_settled(conn, arena, wanted, &settled);
     if (status == DS_OK && !settled)
         status = stmt_run_ids(conn, STMT_REGISTRY_OFF, 0, 0);
     if (status == DS_OK && !settled)
         status = place_triggers(conn); /* no registry now */
     if (status == DS_OK && !settled && !is_off(wanted))
-        status = switch_on(conn, arena, wanted);
+        status = switch_registry_on(conn, arena, wanted);
     if (status == DS_OK)
         status = store_commit(conn);
     else
@@ -183,7 +187,7 @@ enum ds_status store_settle_registry(struct store_conn *conn)
     arena = arena_new();
     if (!arena)
         return DS_NO_MEMORY;
-    status = settle(conn, arena, wanted);
+    status = settle_registry(conn, arena, wanted);
     arena_free(arena);
     return status;
 }

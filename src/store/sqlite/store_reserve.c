@@ -67,7 +67,7 @@ struct look {
     int64_t bytes; /* in whole blocks */
 };
 
-static struct look understand(const struct stat *info)
+static struct look look_of(const struct stat *info)
 {
     int64_t bytes = (info->st_size + BLOCK - 1) / BLOCK * BLOCK;
 
@@ -82,7 +82,7 @@ static struct look look_at(const struct store *store)
 
     if (!place_beside(name, store->config->database, "-reserve") || lstat(name, &info) != 0)
         return (struct look){.there = false};
-    return understand(&info);
+    return look_of(&info);
 }
 
 bool store_is_low(const struct store *store)
@@ -96,7 +96,7 @@ bool store_is_low(const struct store *store)
 
 /* Sets the owner, so that every user of the database may write it; refuses a file of other users.
  */
-static int take(int fd, const char *name, struct store *store)
+static int take_reserve(int fd, const char *name, struct store *store)
 {
     fd = descriptor_high(fd);
     if (fd < 0)
@@ -122,7 +122,7 @@ static int open_reserve(struct store *store, bool make)
         return -1;
     fd = open(name, flags);
     if (fd >= 0)
-        return take(fd, name, store);
+        return take_reserve(fd, name, store);
     if (!make || errno != ENOENT)
         return -1;
     fd = descriptor_high(open(name, flags | O_CREAT | O_EXCL, 0600));
@@ -131,7 +131,7 @@ static int open_reserve(struct store *store, bool make)
     return fd;
 }
 
-static void tell(const struct store *store, bool low)
+static void log_disk(const struct store *store, bool low)
 {
     if (low)
         log_warn("the disk of %s is full: appends may be refused (507), deletions go on",
@@ -140,18 +140,19 @@ static void tell(const struct store *store, bool low)
         log_info("the disk of %s has room again", store->config->database);
 }
 
-static bool cut(int fd, int64_t bytes)
+static bool cut_reserve(int fd, int64_t bytes)
 {
     return ftruncate(fd, bytes) == 0;
 }
 
 /* Logs each time that the disk becomes full, from whichever process notices first. */
-static void mark(const struct store *store, int fd, struct look before, int64_t bytes, bool low)
+static void mark_reserve(const struct store *store, int fd, struct look before, int64_t bytes,
+                         bool low)
 {
     int64_t size = low && bytes > 0 ? bytes - 1 : bytes;
 
-    if (cut(fd, size) && low != (before.there && before.low))
-        tell(store, low);
+    if (cut_reserve(fd, size) && low != (before.there && before.low))
+        log_disk(store, low);
 }
 
 static bool is_no_room(int error)
@@ -169,7 +170,7 @@ static bool is_beyond_limit(int64_t bytes)
 }
 
 /* Grows the file. 0, or an errno; the file never gets smaller. */
-static int extend(int fd, int64_t before, int64_t bytes)
+static int extend_reserve(int fd, int64_t before, int64_t bytes)
 {
     if (bytes <= before)
         return 0;
@@ -186,23 +187,25 @@ static int64_t round_up(int64_t bytes)
  * disk has room for no more. DS_NO_SPACE if it has not even that. Only upkeep removes the mark of a
  * full disk.
  */
-static enum ds_status grow(struct store *store, int64_t least, int64_t ample, struct look *look)
+static enum ds_status grow_reserve(struct store *store, int64_t least, int64_t ample,
+                                   struct look *look)
 {
     int fd = open_reserve(store, true), error;
     struct look before = *look;
     bool low = before.there && before.low;
     int64_t got = ample;
 
-    error = fd < 0 ? errno : extend(fd, before.bytes, ample);
+    error = fd < 0 ? errno : extend_reserve(fd, before.bytes, ample);
     if (fd >= 0 && is_no_room(error)) {
-        (void)cut(fd, before.bytes); /* the blocks that it got may be those that the rest needs */
-        error = extend(fd, before.bytes, got = least);
+        /* the blocks that it got may be those that the rest needs */
+        (void)cut_reserve(fd, before.bytes);
+        error = extend_reserve(fd, before.bytes, got = least);
         low = true;
     }
     if (error == 0)
         look->bytes = before.bytes > got ? before.bytes : got;
     if (fd >= 0 && (error == 0 || low))
-        mark(store, fd, before, look->bytes, low);
+        mark_reserve(store, fd, before, look->bytes, low);
     if (fd >= 0)
         (void)close(fd);
     if (error == 0)
@@ -272,10 +275,10 @@ enum ds_status store_keep_room(struct store_conn *conn, bool deletes)
     growth = growth_to(store, end);
     least = round_up(growth + spare);
     if (look.bytes < least)
-        status = grow(store, least, least + round_up(spare), &look);
+        status = grow_reserve(store, least, least + round_up(spare), &look);
     if (status == DS_NO_SPACE && !deletes && growth == 0) { /* it needs no reserve for itself */
         least = round_up(spare / 2 - log_bytes(store));
-        return look.bytes < least ? grow(store, least, least, &look) : DS_OK;
+        return look.bytes < least ? grow_reserve(store, least, least, &look) : DS_OK;
     }
     if (status != DS_OK || deletes)
         return status;
@@ -292,19 +295,19 @@ void store_note_full(struct store_conn *conn)
 
     if (fd < 0)
         return;
-    mark(conn->store, fd, before, before.bytes, true);
+    mark_reserve(conn->store, fd, before, before.bytes, true);
     (void)close(fd);
 }
 
 /* Gives blocks back to the disk, all but so many bytes. */
-static bool release(struct store *store, int64_t but)
+static bool release_reserve(struct store *store, int64_t but)
 {
     struct look before = look_at(store);
     int fd = store_has_reserve(store) && before.bytes > but ? open_reserve(store, false) : -1;
 
     if (fd < 0)
         return false;
-    mark(store, fd, before, but, true);
+    mark_reserve(store, fd, before, but, true);
     (void)close(fd);
     return true;
 }
@@ -317,7 +320,7 @@ static bool give_growth(struct store_conn *conn)
     if (find_end(conn, &end) != DS_OK)
         return false;
     kept = look_at(conn->store).bytes - round_up(growth_to(conn->store, end)) - MARGIN_BYTES;
-    return release(conn->store, kept > 0 ? kept : 0);
+    return release_reserve(conn->store, kept > 0 ? kept : 0);
 }
 
 /* Resizes the reserve to the growth, plus `spare` bytes if there is room. Under the write lock. */
@@ -331,9 +334,9 @@ static void keep_growth(struct store_conn *conn, int64_t spare)
         return;
     growth = round_up(growth_to(store, end));
     if (look.bytes < growth + spare)
-        (void)grow(store, growth, growth + round_up(spare), &look);
+        (void)grow_reserve(store, growth, growth + round_up(spare), &look);
     else
-        (void)release(store, growth + round_up(spare));
+        (void)release_reserve(store, growth + round_up(spare));
 }
 
 enum ds_status store_checkpoint_anyway(struct store_conn *conn, bool leaving)
@@ -373,18 +376,18 @@ void store_end_reclaim(struct store_conn *conn)
 }
 
 /* Removes the mark if the reserve can be made ample and as much again stays free on the disk. */
-static void mend(struct store *store, int64_t growth, struct look look)
+static void mend_reserve(struct store *store, int64_t growth, struct look look)
 {
     int64_t ample = round_up(growth + 2 * store->config->reserve_bytes);
     int fd = open_reserve(store, false), error;
 
     if (fd < 0)
         return;
-    error = extend(fd, look.bytes, ample + store->config->reserve_bytes);
+    error = extend_reserve(fd, look.bytes, ample + store->config->reserve_bytes);
     if (error == 0)
-        mark(store, fd, look, ample, false);
+        mark_reserve(store, fd, look, ample, false);
     else
-        (void)cut(fd, look.low && look.bytes > 0 ? look.bytes - 1 : look.bytes);
+        (void)cut_reserve(fd, look.low && look.bytes > 0 ? look.bytes - 1 : look.bytes);
     (void)close(fd);
 }
 
@@ -399,7 +402,7 @@ void store_mend_reserve(struct store_conn *conn)
         store_begin_write(conn) != DS_OK)
         return;
     if (find_end(conn, &end) == DS_OK)
-        mend(store, growth_to(store, end), look_at(store));
+        mend_reserve(store, growth_to(store, end), look_at(store));
     store_rollback(conn);
 }
 
@@ -410,9 +413,9 @@ bool store_make_way(struct store *store)
 
     if (fd < 0)
         return false;
-    error = extend(fd, look.bytes, look.bytes + START_BYTES);
-    (void)cut(fd, look.low ? look.bytes - 1 : look.bytes);
+    error = extend_reserve(fd, look.bytes, look.bytes + START_BYTES);
+    (void)cut_reserve(fd, look.low ? look.bytes - 1 : look.bytes);
     (void)close(fd);
     return is_no_room(error) &&
-           release(store, look.bytes > START_BYTES ? look.bytes - START_BYTES : 0);
+           release_reserve(store, look.bytes > START_BYTES ? look.bytes - START_BYTES : 0);
 }

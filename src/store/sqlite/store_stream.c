@@ -41,7 +41,7 @@ struct reading {
     bool failed;        /* out of memory */
 };
 
-static void blame(struct reading *reading, int column)
+static void blame_column(struct reading *reading, int column)
 {
     if (!reading->damage)
         reading->damage = sqlite3_column_name(reading->stmt, column);
@@ -59,7 +59,7 @@ static const char *copy_bytes(struct reading *reading, int column, size_t *len)
 }
 
 /* NULL if the column is NULL. */
-static const char *optional_text(struct reading *reading, int column)
+static const char *read_optional_text(struct reading *reading, int column)
 {
     size_t len;
 
@@ -69,9 +69,9 @@ static const char *optional_text(struct reading *reading, int column)
 }
 
 /* A text of one line, which a header can carry. */
-static const char *line(struct reading *reading, int column)
+static const char *read_line(struct reading *reading, int column)
 {
-    const char *text = optional_text(reading, column);
+    const char *text = read_optional_text(reading, column);
     size_t n = 0;
 
     while (text && n <= LONGEST_NAME && (unsigned char)text[n] >= ' ' && text[n] != 0x7f)
@@ -79,13 +79,13 @@ static const char *line(struct reading *reading, int column)
     if (n > 0 && text[n] == '\0' && sqlite3_column_type(reading->stmt, column) == SQLITE_TEXT)
         return text;
     if (!reading->failed)
-        blame(reading, column);
+        blame_column(reading, column);
     return "";
 }
 
 /* `absent` if the column is NULL; 0 if it is not a number in range. */
-static int64_t number(struct reading *reading, int column, int64_t least, int64_t most,
-                      int64_t absent)
+static int64_t read_number(struct reading *reading, int column, int64_t least, int64_t most,
+                           int64_t absent)
 {
     int type = sqlite3_column_type(reading->stmt, column);
     int64_t value = type == SQLITE_NULL ? absent : sqlite3_column_int64(reading->stmt, column);
@@ -93,36 +93,36 @@ static int64_t number(struct reading *reading, int column, int64_t least, int64_
     if ((type == SQLITE_INTEGER && value >= least && value <= most) ||
         (type == SQLITE_NULL && absent != NOT_NULL))
         return value;
-    blame(reading, column);
+    blame_column(reading, column);
     return 0;
 }
 
 /* A time, or 0 if there is none. */
-static int64_t optional_time(struct reading *reading, int column)
+static int64_t read_optional_time(struct reading *reading, int column)
 {
-    int64_t value = number(reading, column, INT64_MIN, INT64_MAX, 0);
+    int64_t value = read_number(reading, column, INT64_MIN, INT64_MAX, 0);
 
     return value == 0 && sqlite3_column_type(reading->stmt, column) != SQLITE_NULL ? 1 : value;
 }
 
 static void read_fork(struct reading *reading, struct stream *stream)
 {
-    stream->source_id = number(reading, 13, 1, stream->id - 1, 0);
+    stream->source_id = read_number(reading, 13, 1, stream->id - 1, 0);
     if (stream->source_id == 0)
         return;
-    stream->fork_position = number(reading, 14, 0, stream->tail, NOT_NULL);
-    stream->fork_offset = number(reading, 15, 0, OFFSET_POSITION_MAX, NOT_NULL);
-    stream->fork_sub_offset = number(reading, 16, 0, OFFSET_POSITION_MAX, NOT_NULL);
+    stream->fork_position = read_number(reading, 14, 0, stream->tail, NOT_NULL);
+    stream->fork_offset = read_number(reading, 15, 0, OFFSET_POSITION_MAX, NOT_NULL);
+    stream->fork_sub_offset = read_number(reading, 16, 0, OFFSET_POSITION_MAX, NOT_NULL);
 }
 
 static void read_closing(struct reading *reading, struct stream *stream)
 {
-    stream->closed_at = optional_time(reading, 6);
-    stream->closed_producer = optional_text(reading, 7);
+    stream->closed_at = read_optional_time(reading, 6);
+    stream->closed_producer = read_optional_text(reading, 7);
     if (!stream->closed_producer)
         return;
-    stream->closed_epoch = number(reading, 8, 0, MOST_NUMBER, NOT_NULL);
-    stream->closed_seq = number(reading, 9, 0, MOST_NUMBER, NOT_NULL);
+    stream->closed_epoch = read_number(reading, 8, 0, MOST_NUMBER, NOT_NULL);
+    stream->closed_seq = read_number(reading, 9, 0, MOST_NUMBER, NOT_NULL);
 }
 
 /* The columns of STREAM_COLUMNS. */
@@ -131,18 +131,18 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct s
     struct reading reading = {.arena = arena, .stmt = stmt};
 
     stream->id = sqlite3_column_int64(stmt, 0);
-    stream->path = line(&reading, 1);
-    stream->content_type = line(&reading, 2);
-    stream->tail = number(&reading, 3, 0, OFFSET_POSITION_MAX, NOT_NULL);
-    stream->messages = number(&reading, 4, 0, OFFSET_POSITION_MAX, NOT_NULL);
-    stream->created_at = number(&reading, 5, INT64_MIN, INT64_MAX, NOT_NULL);
+    stream->path = read_line(&reading, 1);
+    stream->content_type = read_line(&reading, 2);
+    stream->tail = read_number(&reading, 3, 0, OFFSET_POSITION_MAX, NOT_NULL);
+    stream->messages = read_number(&reading, 4, 0, OFFSET_POSITION_MAX, NOT_NULL);
+    stream->created_at = read_number(&reading, 5, INT64_MIN, INT64_MAX, NOT_NULL);
     read_closing(&reading, stream);
-    stream->ttl_seconds = number(&reading, 10, 0, MOST_NUMBER, -1);
-    stream->expires_at = optional_time(&reading, 11);
+    stream->ttl_seconds = read_number(&reading, 10, 0, MOST_NUMBER, -1);
+    stream->expires_at = read_optional_time(&reading, 11);
     if (sqlite3_column_type(stmt, 12) != SQLITE_NULL)
         stream->last_seq = copy_bytes(&reading, 12, &stream->last_seq_len);
     read_fork(&reading, stream);
-    stream->deleted_at = optional_time(&reading, 17);
+    stream->deleted_at = read_optional_time(&reading, 17);
     stream->is_registry = sqlite3_column_int(stmt, 18) == 1;
     if (reading.failed) {
         stream->id = 0;
@@ -154,8 +154,8 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct s
 }
 
 /* hold: the statement is not reset, so the read transaction lasts until store_end_read(). */
-static enum ds_status load(struct store_conn *conn, struct arena *arena, sqlite3_stmt *stmt,
-                           bool hold, struct stream *stream)
+static enum ds_status load_row(struct store_conn *conn, struct arena *arena, sqlite3_stmt *stmt,
+                               bool hold, struct stream *stream)
 {
     bool row = false;
     enum ds_status status;
@@ -181,7 +181,7 @@ static enum ds_status load_path(struct store_conn *conn, struct arena *arena, co
     if (!stmt)
         return status;
     (void)sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
-    return load(conn, arena, stmt, hold, stream);
+    return load_row(conn, arena, stmt, hold, stream);
 }
 
 static enum ds_status load_id(struct store_conn *conn, struct arena *arena, int64_t id, bool hold,
@@ -194,7 +194,7 @@ static enum ds_status load_id(struct store_conn *conn, struct arena *arena, int6
     if (!stmt)
         return status;
     (void)sqlite3_bind_int64(stmt, 1, id);
-    return load(conn, arena, stmt, hold, stream);
+    return load_row(conn, arena, stmt, hold, stream);
 }
 
 enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64_t id,

@@ -73,7 +73,7 @@ static int write_through(struct log_file *log, const void *data, int bytes, sqli
     return code == SQLITE_OK ? log->real->pMethods->xWrite(log->real, data, bytes, start) : code;
 }
 
-static bool make_room(struct log_file *log, size_t needed)
+static bool make_log_room(struct log_file *log, size_t needed)
 {
     size_t room = log->room ? log->room : FIRST;
     char *grown;
@@ -90,7 +90,7 @@ static bool make_room(struct log_file *log, size_t needed)
     return true;
 }
 
-static int collect(struct log_file *log, const void *data, int bytes, sqlite3_int64 start)
+static int collect_write(struct log_file *log, const void *data, int bytes, sqlite3_int64 start)
 {
     bool page = bytes != FRAME_HEADER;
     int code = SQLITE_OK;
@@ -99,7 +99,7 @@ static int collect(struct log_file *log, const void *data, int bytes, sqlite3_in
         code = write_out(log);
     if (code != SQLITE_OK)
         return code;
-    if (!make_room(log, log->bytes + (size_t)bytes)) {
+    if (!make_log_room(log, log->bytes + (size_t)bytes)) {
         log->collects = false;
         return write_through(log, data, bytes, start);
     }
@@ -120,7 +120,7 @@ static int log_write(sqlite3_file *file, const void *data, int bytes, sqlite3_in
     struct log_file *log = log_of(file);
 
     return log->collects && (bytes == FRAME_HEADER || log->headed)
-               ? collect(log, data, bytes, start)
+               ? collect_write(log, data, bytes, start)
                : write_through(log, data, bytes, start);
 }
 

@@ -222,7 +222,7 @@ static enum ds_status apply_rule(struct store_check *check, sqlite3 *db, const s
 
 /* --- the rows of a stream --- */
 
-static void note(struct mistake *mistake, int64_t from, int64_t to)
+static void note_mistake(struct mistake *mistake, int64_t from, int64_t to)
 {
     if (mistake->times++ == 0) {
         mistake->from = from;
@@ -248,26 +248,26 @@ static void look_at_row(struct walk *walk)
 
     if (sqlite3_column_type(walk->rows, 0) != SQLITE_INTEGER || position < 0 ||
         position > OFFSET_POSITION_MAX) {
-        note(&walk->no_place, position, 0);
+        note_mistake(&walk->no_place, position, 0);
         return;
     }
     walk->counted++;
     if (first)
         walk->first = position;
     else if (position > walk->next)
-        note(&walk->gap, walk->next, position);
+        note_mistake(&walk->gap, walk->next, position);
     else if (position < walk->next)
-        note(&walk->overlap, position, walk->next);
+        note_mistake(&walk->overlap, position, walk->next);
     /* after a gap, the first row may be any part of a message */
     if (part < 0 || part > INT32_MAX || sqlite3_column_type(walk->rows, 1) != SQLITE_INTEGER ||
         (walk->json && part > 0) || (follows && part > 0 && part != walk->part + 1))
-        note(&walk->wrong_part, position, part);
+        note_mistake(&walk->wrong_part, position, part);
     if (!sqlite3_column_int(walk->rows, 2))
-        note(&walk->wrong_type, position, 0);
+        note_mistake(&walk->wrong_type, position, 0);
     if (len == 0)
-        note(&walk->empty, position, 0);
+        note_mistake(&walk->empty, position, 0);
     else if (walk->json && !is_json(walk->rows))
-        note(&walk->no_json, position, 0);
+        note_mistake(&walk->no_json, position, 0);
     if (part == 0)
         walk->whole++;
     walk->part = part;
@@ -298,7 +298,7 @@ static void tell_mistakes(const struct walk *walk)
 }
 
 /* Compares the counters of the stream with its rows. */
-static void compare(const struct walk *walk)
+static void compare_counts(const struct walk *walk)
 {
     struct store_check *check = walk->check;
     bool pruned = walk->counted > 0 ? walk->first > walk->start
@@ -347,7 +347,7 @@ static int walk_rows(struct walk *walk)
     walk->check->rows += walk->counted;
     if (code == SQLITE_DONE) {
         tell_mistakes(walk);
-        compare(walk);
+        compare_counts(walk);
     }
     return code;
 }

@@ -51,13 +51,13 @@ struct export
 
 /* --- lines --- */
 
-static enum ds_status fail(struct export *export, enum ds_status status, const char *reason)
+static enum ds_status fail_export(struct export *export, enum ds_status status, const char *reason)
 {
     (void)snprintf(export->dump->reason, sizeof export->dump->reason, "%s", reason);
     return status;
 }
 
-static enum ds_status fail_of_damage(struct export *export, const struct stream *stream)
+static enum ds_status fail_damaged_stream(struct export *export, const struct stream *stream)
 {
     (void)snprintf(export->dump->reason, sizeof export->dump->reason,
                    "the stream %s is damaged (%s): dsctl check says more", stream->path,
@@ -65,7 +65,7 @@ static enum ds_status fail_of_damage(struct export *export, const struct stream 
     return DS_FAILED;
 }
 
-static enum ds_status cannot_write(struct export *export)
+static enum ds_status fail_write(struct export *export)
 {
     int error = errno;
 
@@ -82,9 +82,9 @@ static enum ds_status put_line(struct export *export)
 
     dump_end_line(line);
     if (buf_failed(line))
-        status = fail(export, DS_NO_MEMORY, "out of memory");
+        status = fail_export(export, DS_NO_MEMORY, "out of memory");
     else if (fwrite(line->data, 1, line->len, export->dump->file) != line->len)
-        status = cannot_write(export);
+        status = fail_write(export);
     buf_clear(line);
     return status;
 }
@@ -278,7 +278,7 @@ static enum ds_status export_one_of_all(struct export *export, struct arena *are
     if (life == DS_NOT_FOUND) /* expired, and without forks */
         return DS_OK;
     if (life == DS_FAILED && stream.damage)
-        return fail_of_damage(export, &stream);
+        return fail_damaged_stream(export, &stream);
     if (life != DS_OK && life != DS_GONE)
         return life;
     settle_expiry(export, &stream, life);
@@ -320,8 +320,9 @@ static enum ds_status export_all(struct export *export)
  * Finds whose rows a stream consists of, from the oldest ancestor to the stream itself. *inherited:
  * how many messages belong to ancestors.
  */
-static enum ds_status trace(struct export *export, struct arena *arena, const struct stream *stream,
-                            struct segment **first, int64_t *inherited)
+static enum ds_status trace_segments(struct export *export, struct arena *arena,
+                                     const struct stream *stream, struct segment **first,
+                                     int64_t *inherited)
 {
     struct stream owner = *stream;
     int64_t to = INT64_MAX;
@@ -346,10 +347,10 @@ static enum ds_status trace(struct export *export, struct arena *arena, const st
             to = owner.fork_position;
         status = store_load_id(export->conn, arena, owner.source_id, &owner);
         if (status == DS_NOT_FOUND)
-            return fail(export, DS_FAILED,
-                        "the source of this fork is missing: dsctl check says more");
+            return fail_export(export, DS_FAILED,
+                               "the source of this fork is missing: dsctl check says more");
         if (status == DS_OK && owner.damage) /* damaged: a source that is not older, for example */
-            return fail_of_damage(export, &owner);
+            return fail_damaged_stream(export, &owner);
         if (status != DS_OK)
             return status;
     }
@@ -366,9 +367,9 @@ static enum ds_status export_one(struct export *export)
     if (arena)
         status = store_find(export->conn, arena, export->dump->path, export->now, &stream);
     if (status == DS_FAILED && arena && stream.damage)
-        (void)fail_of_damage(export, &stream);
+        (void)fail_damaged_stream(export, &stream);
     if (status == DS_OK)
-        status = trace(export, arena, &stream, &first, &inherited);
+        status = trace_segments(export, arena, &stream, &first, &inherited);
     if (status == DS_OK) {
         settle_expiry(export, &stream, DS_OK);
         stream.messages += inherited;
@@ -413,7 +414,7 @@ static enum ds_status export_file(struct export *export)
     if (status == DS_OK)
         status = put_end(export);
     if (status == DS_OK && fflush(dump->file) != 0)
-        status = cannot_write(export);
+        status = fail_write(export);
     return status;
 }
 
@@ -430,6 +431,6 @@ enum ds_status store_export(struct store_conn *conn, struct store_dump *dump)
     }
     buf_close(&export.line);
     if (status != DS_OK && !dump->reason[0])
-        (void)fail(&export, status, ds_status_text(status));
+        (void)fail_export(&export, status, ds_status_text(status));
     return status;
 }

@@ -59,17 +59,17 @@ struct import {
 
 /* --- lines --- */
 
-static bool has(const struct import *import, enum dump_field field)
+static bool has_field(const struct import *import, enum dump_field field)
 {
     return import->reader.line.value[field].present;
 }
 
-static int64_t number(const struct import *import, enum dump_field field)
+static int64_t field_number(const struct import *import, enum dump_field field)
 {
     return import->reader.line.value[field].number;
 }
 
-static bool is_text(const struct import *import, enum dump_field field, const char *expected)
+static bool is_field_text(const struct import *import, enum dump_field field, const char *expected)
 {
     const struct dump_value *value = &import->reader.line.value[field];
 
@@ -88,7 +88,7 @@ static enum ds_status next_line(struct import *import, bool *more)
 
 /* --- the transaction --- */
 
-static enum ds_status begin(struct import *import)
+static enum ds_status begin_write(struct import *import)
 {
     enum ds_status status = import->open ? DS_OK : store_begin_write(import->conn);
 
@@ -109,7 +109,7 @@ static void breathe(struct import *import)
     import->breathed_at = clock_monotonic_ms();
 }
 
-static enum ds_status commit(struct import *import)
+static enum ds_status commit_streams(struct import *import)
 {
     const struct config *config = import->conn->store->config;
     struct store_dump *dump = import->dump;
@@ -149,7 +149,7 @@ static enum ds_status note_changed(struct import *import, int64_t id)
 /* --- the line of a stream --- */
 
 /* A copy that lives as long as the stream; NULL for NULL, or when out of memory. */
-static const char *keep(struct import *import, enum dump_field field, size_t *len)
+static const char *keep_text(struct import *import, enum dump_field field, size_t *len)
 {
     const struct dump_value *value = &import->reader.line.value[field];
 
@@ -163,33 +163,34 @@ static enum ds_status take_stream(struct import *import)
     struct stream *stream = &import->stream;
 
     *stream = (struct stream){
-        .path = keep(import, DUMP_F_STREAM, NULL),
-        .content_type = keep(import, DUMP_F_CONTENT_TYPE, NULL),
-        .tail = number(import, DUMP_F_TAIL),
-        .messages = number(import, DUMP_F_MESSAGES),
-        .created_at = number(import, DUMP_F_CREATED_AT),
-        .closed_at = number(import, DUMP_F_CLOSED_AT),
-        .closed_producer = keep(import, DUMP_F_CLOSED_PRODUCER, NULL),
-        .closed_epoch = number(import, DUMP_F_CLOSED_EPOCH),
-        .closed_seq = number(import, DUMP_F_CLOSED_SEQ),
-        .ttl_seconds = has(import, DUMP_F_TTL_SECONDS) ? number(import, DUMP_F_TTL_SECONDS) : -1,
-        .expires_at = number(import, DUMP_F_EXPIRES_AT),
-        .fork_position = number(import, DUMP_F_FORK_POSITION),
-        .fork_offset = number(import, DUMP_F_FORK_OFFSET),
-        .fork_sub_offset = number(import, DUMP_F_FORK_SUB_OFFSET),
-        .deleted_at = number(import, DUMP_F_DELETED_AT),
+        .path = keep_text(import, DUMP_F_STREAM, NULL),
+        .content_type = keep_text(import, DUMP_F_CONTENT_TYPE, NULL),
+        .tail = field_number(import, DUMP_F_TAIL),
+        .messages = field_number(import, DUMP_F_MESSAGES),
+        .created_at = field_number(import, DUMP_F_CREATED_AT),
+        .closed_at = field_number(import, DUMP_F_CLOSED_AT),
+        .closed_producer = keep_text(import, DUMP_F_CLOSED_PRODUCER, NULL),
+        .closed_epoch = field_number(import, DUMP_F_CLOSED_EPOCH),
+        .closed_seq = field_number(import, DUMP_F_CLOSED_SEQ),
+        .ttl_seconds =
+            has_field(import, DUMP_F_TTL_SECONDS) ? field_number(import, DUMP_F_TTL_SECONDS) : -1,
+        .expires_at = field_number(import, DUMP_F_EXPIRES_AT),
+        .fork_position = field_number(import, DUMP_F_FORK_POSITION),
+        .fork_offset = field_number(import, DUMP_F_FORK_OFFSET),
+        .fork_sub_offset = field_number(import, DUMP_F_FORK_SUB_OFFSET),
+        .deleted_at = field_number(import, DUMP_F_DELETED_AT),
     };
-    stream->last_seq = keep(import, DUMP_F_LAST_SEQ, &stream->last_seq_len);
+    stream->last_seq = keep_text(import, DUMP_F_LAST_SEQ, &stream->last_seq_len);
     if (!stream->path || !stream->content_type ||
-        (has(import, DUMP_F_CLOSED_PRODUCER) && !stream->closed_producer) ||
-        (has(import, DUMP_F_LAST_SEQ) && !stream->last_seq))
+        (has_field(import, DUMP_F_CLOSED_PRODUCER) && !stream->closed_producer) ||
+        (has_field(import, DUMP_F_LAST_SEQ) && !stream->last_seq))
         return DS_NO_MEMORY;
     stream->kind = http_type_kind(stream->content_type);
     return DS_OK;
 }
 
 /* Is the path free? An expired stream is deleted, as for a client's PUT. */
-static enum ds_status make_room(struct import *import)
+static enum ds_status free_path(struct import *import)
 {
     struct stream there;
     const char *path = import->stream.path;
@@ -216,7 +217,7 @@ static enum ds_status make_room(struct import *import)
 /* Finds the source of a fork, which comes earlier in the file or was imported before. */
 static enum ds_status find_source(struct import *import)
 {
-    const char *path = keep(import, DUMP_F_SOURCE, NULL);
+    const char *path = keep_text(import, DUMP_F_SOURCE, NULL);
     struct stream source;
     enum ds_status status;
 
@@ -228,7 +229,7 @@ static enum ds_status find_source(struct import *import)
     if (source.id == 0)
         return dump_reader_refuse(&import->reader, DS_INVALID, "there is no stream %s, its source",
                                   path);
-    if (source.created_at != number(import, DUMP_F_SOURCE_CREATED_AT) ||
+    if (source.created_at != field_number(import, DUMP_F_SOURCE_CREATED_AT) ||
         source.tail < import->stream.fork_position ||
         !http_type_matches(source.content_type, import->stream.content_type))
         return dump_reader_refuse(&import->reader, DS_CONFLICT,
@@ -265,7 +266,7 @@ static enum ds_status begin_stream(struct import *import)
     reason = dump_stream_judge(&import->reader.line, import->arena);
     if (reason)
         return dump_reader_refuse(&import->reader, DS_INVALID, "%s", reason);
-    import->is_registry = has(import, DUMP_F_REGISTRY);
+    import->is_registry = has_field(import, DUMP_F_REGISTRY);
     import->skipping = false;
     import->first = true;
     import->has_gap = false;
@@ -273,19 +274,19 @@ static enum ds_status begin_stream(struct import *import)
     status = take_stream(import);
     import->next = import->stream.fork_position;
     if (status == DS_OK)
-        status = begin(import);
+        status = begin_write(import);
     if (status == DS_OK)
-        status = make_room(import);
+        status = free_path(import);
     if (status == DS_OK && import->skipping) {
         leave_if_empty(import);
         return DS_OK;
     }
-    if (status == DS_OK && has(import, DUMP_F_SOURCE))
+    if (status == DS_OK && has_field(import, DUMP_F_SOURCE))
         status = find_source(import);
     if (status == DS_OK)
         status = insert_stream(import);
     import->waits =
-        has(import, DUMP_F_FORKED) &&
+        has_field(import, DUMP_F_FORKED) &&
         (import->stream.deleted_at != 0 ||
          (import->stream.expires_at != 0 && import->stream.expires_at < import->now + SOON_MS));
     return status;
@@ -297,10 +298,11 @@ static enum ds_status begin_stream(struct import *import)
 static const char *judge_message(const struct import *import)
 {
     const struct dump_value *data = &import->reader.line.value[DUMP_F_DATA];
-    int64_t position = number(import, DUMP_F_POSITION), part = number(import, DUMP_F_PART);
+    int64_t position = field_number(import, DUMP_F_POSITION),
+            part = field_number(import, DUMP_F_PART);
     const char *reason;
 
-    if ((int64_t)data->len != number(import, DUMP_F_BYTES) || data->len == 0)
+    if ((int64_t)data->len != field_number(import, DUMP_F_BYTES) || data->len == 0)
         return "the data is not as long as it says";
     if (position < import->next)
         return "this row lies before the end of the one above";
@@ -325,9 +327,9 @@ static enum ds_status insert_message(struct import *import)
 {
     const struct dump_value *data = &import->reader.line.value[DUMP_F_DATA];
 
-    return store_insert_row(import->conn, import->stream.id, number(import, DUMP_F_POSITION),
-                            (int)number(import, DUMP_F_PART), data->text, data->len,
-                            number(import, DUMP_F_APPENDED_AT));
+    return store_insert_row(import->conn, import->stream.id, field_number(import, DUMP_F_POSITION),
+                            (int)field_number(import, DUMP_F_PART), data->text, data->len,
+                            field_number(import, DUMP_F_APPENDED_AT));
 }
 
 static enum ds_status take_message(struct import *import)
@@ -337,9 +339,9 @@ static enum ds_status take_message(struct import *import)
     if (reason)
         return dump_reader_refuse(&import->reader, DS_INVALID, "%s", reason);
     import->first = false;
-    import->has_gap |= number(import, DUMP_F_POSITION) > import->next;
-    import->part = number(import, DUMP_F_PART);
-    import->next = number(import, DUMP_F_POSITION) + number(import, DUMP_F_BYTES);
+    import->has_gap |= field_number(import, DUMP_F_POSITION) > import->next;
+    import->part = field_number(import, DUMP_F_PART);
+    import->next = field_number(import, DUMP_F_POSITION) + field_number(import, DUMP_F_BYTES);
     import->stream_rows++;
     if (import->part == 0)
         import->messages++;
@@ -349,8 +351,8 @@ static enum ds_status take_message(struct import *import)
 static enum ds_status take_producer(struct import *import)
 {
     const struct dump_value *id = &import->reader.line.value[DUMP_F_PRODUCER];
-    const struct producer producer = {id->text, id->len, number(import, DUMP_F_EPOCH),
-                                      number(import, DUMP_F_SEQ)};
+    const struct producer producer = {id->text, id->len, field_number(import, DUMP_F_EPOCH),
+                                      field_number(import, DUMP_F_SEQ)};
     struct producer_state state = {0};
     enum ds_status status = DS_OK;
 
@@ -365,7 +367,7 @@ static enum ds_status take_producer(struct import *import)
         return dump_reader_refuse(&import->reader, DS_INVALID, "this producer stands there twice");
     if (status == DS_OK)
         status = store_producer_put(import->conn, import->stream.id, &producer,
-                                    number(import, DUMP_F_UPDATED_AT));
+                                    field_number(import, DUMP_F_UPDATED_AT));
     return status;
 }
 
@@ -379,10 +381,10 @@ static bool is_pruned(const struct import *import)
 
 static const char *judge_end_of(const struct import *import)
 {
-    if (!is_text(import, DUMP_F_END_OF, import->stream.path))
+    if (!is_field_text(import, DUMP_F_END_OF, import->stream.path))
         return "this is the end of another stream";
-    if (number(import, DUMP_F_ROWS) != import->stream_rows ||
-        number(import, DUMP_F_PRODUCERS) != import->stream_producers)
+    if (field_number(import, DUMP_F_ROWS) != import->stream_rows ||
+        field_number(import, DUMP_F_PRODUCERS) != import->stream_producers)
         return "lines of this stream are missing";
     if (import->stream_rows > 0 && import->next != import->stream.tail)
         return "the last row of this stream does not end at its tail";
@@ -414,7 +416,7 @@ static enum ds_status end_stream(struct import *import)
         if (import->is_registry)
             import->registry_id = import->stream.id;
         if (!import->waits)
-            status = commit(import);
+            status = commit_streams(import);
     }
     arena_free(import->arena);
     import->arena = NULL;
@@ -425,12 +427,12 @@ static enum ds_status end_stream(struct import *import)
 
 static enum ds_status take_head(struct import *import)
 {
-    if (import->reader.line.kind != DUMP_HEAD || !is_text(import, DUMP_F_FORMAT, DUMP_FORMAT))
+    if (import->reader.line.kind != DUMP_HEAD || !is_field_text(import, DUMP_F_FORMAT, DUMP_FORMAT))
         return dump_reader_refuse(&import->reader, DS_INVALID, "this is no export of streams");
-    if (number(import, DUMP_F_VERSION) != DUMP_VERSION)
+    if (field_number(import, DUMP_F_VERSION) != DUMP_VERSION)
         return dump_reader_refuse(&import->reader, DS_INVALID,
                                   "an export of version %lld: this program reads %d",
-                                  (long long)number(import, DUMP_F_VERSION), DUMP_VERSION);
+                                  (long long)field_number(import, DUMP_F_VERSION), DUMP_VERSION);
     return DS_OK;
 }
 
@@ -463,14 +465,14 @@ static enum ds_status take_end(struct import *import)
     if (import->arena)
         return dump_reader_refuse(&import->reader, DS_INVALID, "the end of %s is missing",
                                   import->stream.path);
-    if (number(import, DUMP_F_STREAMS) != import->streams ||
-        number(import, DUMP_F_ROWS) != import->rows ||
-        number(import, DUMP_F_PRODUCERS) != import->producers)
+    if (field_number(import, DUMP_F_STREAMS) != import->streams ||
+        field_number(import, DUMP_F_ROWS) != import->rows ||
+        field_number(import, DUMP_F_PRODUCERS) != import->producers)
         return dump_reader_refuse(&import->reader, DS_INVALID, "streams are missing in this file");
     status = dump_reader_next(&import->reader, &more);
     if (status == DS_OK && more)
         return dump_reader_refuse(&import->reader, DS_INVALID, "there is something behind the end");
-    return status == DS_OK ? commit(import) : status;
+    return status == DS_OK ? commit_streams(import) : status;
 }
 
 /*
@@ -484,12 +486,12 @@ static enum ds_status appoint_registry(struct import *import)
 
     if (import->registry_id == 0)
         return DS_OK;
-    status = begin(import);
+    status = begin_write(import);
     if (status == DS_OK)
         status = stmt_query_int(import->conn, STMT_REGISTRY, 0, 0, &there);
     if (status == DS_OK && there == 0)
         status = store_appoint_registry(import->conn, import->registry_id);
-    return status == DS_OK ? commit(import) : status;
+    return status == DS_OK ? commit_streams(import) : status;
 }
 
 static enum ds_status import_lines(struct import *import)

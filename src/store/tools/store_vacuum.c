@@ -28,7 +28,7 @@ static int64_t size_with_log(const char *database)
 }
 
 /* Takes the write lock of all processes, so that none begins to write meanwhile. */
-static enum ds_status rewrite(struct store_conn *conn)
+static enum ds_status rewrite_database(struct store_conn *conn)
 {
     /* otherwise the whole copy would be in memory */
     int code = sqlite3_exec(conn->db, "PRAGMA temp_store = FILE; VACUUM;", NULL, NULL, NULL);
@@ -47,7 +47,7 @@ enum ds_status store_vacuum(struct store_conn *conn, struct store_vacuum *vacuum
     locked = hints_lock_writers(conn->store->hints, config->busy_timeout_ms);
     if (locked == DS_BUSY)
         return locked;
-    status = rewrite(conn);
+    status = rewrite_database(conn);
     if (locked == DS_OK) /* a broken lock is not a reason to fail, since SQLite has its own */
         hints_unlock_writers(conn->store->hints);
     if (status == DS_OK && config->checkpoint)
