@@ -168,23 +168,29 @@ void store_deliver_events(struct store_conn *conn);
 /* --- streams --- */
 
 /*
- * Five ways to find a stream, for five callers:
+ * Which function finds a stream:
  *
- *     store_find       by path, inside a write transaction: the committer, and the health check
- *     store_find_id    by id, inside a transaction: lists, exports, upkeep
- *     store_hold       by path, and begins a read transaction: every read and HEAD; may come from
- * the row cache without any SQL store_hold_id    by id, and begins a read transaction: the live
- * desk, whose readers must notice that another stream has taken their path store_load_id    by id,
- * without judging the row: check, export and deletion of damaged rows
- *
- * DS_OK: there is such a stream. DS_NOT_FOUND: there is none, or it has expired. DS_GONE: it was
- * deleted or has expired, but forks still read it. In these two cases stream->id says whether a row
- * has the path. DS_FAILED: its row is damaged.
+ *     function        by     for
+ *     batch_find      path   apply() of a write, with what its batch has changed (engine/batch.h)
+ *     store_find      path   any other code inside a transaction, and a look at only the row
+ *     store_hold      path   reads and HEAD; may come from the row cache without any SQL
+ *     store_hold_id   id     the live desk, whose readers must notice a new stream at their path
+ *     store_load_id   id     rows in any state, even damaged; then store_life(), if it matters
+ */
+
+/*
+ * The state of a stream that was loaded. DS_OK: it is live. DS_NOT_FOUND: it has expired. DS_GONE:
+ * it was deleted or has expired, but forks still read it. DS_FAILED: its row is damaged, which is
+ * logged.
+ */
+enum ds_status store_life(struct store_conn *conn, const struct stream *stream, int64_t now);
+
+/*
+ * The status is that of store_life(), and DS_NOT_FOUND if there is no row. With DS_NOT_FOUND and
+ * DS_GONE, stream->id says whether a row has the path (0: none).
  */
 enum ds_status store_find(struct store_conn *conn, struct arena *arena, const char *path,
                           int64_t now, struct stream *stream);
-enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
-                             struct stream *stream);
 
 /*
  * As store_find(), and begins a read transaction without another statement: until store_end_read(),

@@ -33,8 +33,10 @@ static enum ds_status list_one(const struct listing *listing, struct arena *aren
                                bool *more)
 {
     struct stream stream, source = {0};
-    enum ds_status life = store_find_id(listing->conn, arena, id, listing->now, &stream);
+    enum ds_status life = store_load_id(listing->conn, arena, id, &stream);
 
+    if (life == DS_OK)
+        life = store_life(listing->conn, &stream, listing->now);
     if (life == DS_FAILED && stream.damage) /* logged; the other streams can still be listed */
         return DS_OK;
     if (life != DS_OK && life != DS_GONE && life != DS_NOT_FOUND)

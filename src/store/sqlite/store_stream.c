@@ -1,7 +1,7 @@
 /*
  * Rows of the table stream: finding, inserting, changing and deleting them.
  *
- * Three things decide which state of a stream clients see (state_of()):
+ * Three things decide which state of a stream clients see (store_life()):
  *
  *                      nothing reads it        forks read it
  *     live             200 …                   200 …
@@ -228,8 +228,8 @@ static bool has_expired(struct store_conn *conn, const struct stream *stream, in
     return store_renewed(conn, stream, now) <= now;
 }
 
-/* The drawing at the top of this file. */
-static enum ds_status state_of(struct store_conn *conn, const struct stream *stream, int64_t now)
+/* Applies the table at the top of this file. */
+enum ds_status store_life(struct store_conn *conn, const struct stream *stream, int64_t now)
 {
     bool forks = false;
     enum ds_status status;
@@ -254,15 +254,7 @@ enum ds_status store_find(struct store_conn *conn, struct arena *arena, const ch
 {
     enum ds_status status = load_path(conn, arena, path, false, stream);
 
-    return status == DS_OK ? state_of(conn, stream, now) : status;
-}
-
-enum ds_status store_find_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
-                             struct stream *stream)
-{
-    enum ds_status status = load_id(conn, arena, id, false, stream);
-
-    return status == DS_OK ? state_of(conn, stream, now) : status;
+    return status == DS_OK ? store_life(conn, stream, now) : status;
 }
 
 enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const char *path,
@@ -279,7 +271,7 @@ enum ds_status store_hold(struct store_conn *conn, struct arena *arena, const ch
     /* only if it is not a fork: reading a fork takes several statements of one transaction */
     if (stream->source_id == 0 && stream->deleted_at == 0 && !stream->damage)
         row_cache_put(conn, stream);
-    return state_of(conn, stream, now);
+    return store_life(conn, stream, now);
 }
 
 enum ds_status store_hold_id(struct store_conn *conn, struct arena *arena, int64_t id, int64_t now,
@@ -287,7 +279,7 @@ enum ds_status store_hold_id(struct store_conn *conn, struct arena *arena, int64
 {
     enum ds_status status = load_id(conn, arena, id, true, stream);
 
-    return status == DS_OK ? state_of(conn, stream, now) : status;
+    return status == DS_OK ? store_life(conn, stream, now) : status;
 }
 
 static void bind_or_null(sqlite3_stmt *stmt, int index, int64_t value, bool present)

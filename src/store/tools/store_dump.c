@@ -273,8 +273,10 @@ static enum ds_status export_one_of_all(struct export *export, struct arena *are
     struct stream stream, source;
     struct segment own = {NULL, id, INT64_MAX};
     int64_t forked = 0;
-    enum ds_status life = store_find_id(export->conn, arena, id, export->now, &stream), status;
+    enum ds_status life = store_load_id(export->conn, arena, id, &stream), status;
 
+    if (life == DS_OK)
+        life = store_life(export->conn, &stream, export->now);
     if (life == DS_NOT_FOUND) /* expired, and without forks */
         return DS_OK;
     if (life == DS_FAILED && stream.damage)
