@@ -3,13 +3,12 @@
  * absurd values, and everything that reads or writes is done with them. Nothing crashes or goes on
  * for ever, and where a stream is refused as damaged, the check says why.
  */
-#include "engine/commit.h"
-#include "engine/stream_write.h"
 #include "protocol/fault.h"
 #include "store/store_list.h"
 #include "store/tools/store_check.h"
 #include "store/tools/store_dump.h"
 #include "store_fill.h"
+#include "store_request.h"
 
 static const char *const columns[][2] = {
     {"stream", "path"},
@@ -135,52 +134,9 @@ static void add_faults(struct fixture *f)
 
 /* --- what is done then --- */
 
-struct request {
-    struct commit_write write;
-    struct stream_append append;
-    struct stream_create create;
-    struct stream_delete deletion;
-    enum ds_status status;
-    bool more;
-};
-
-static enum ds_status apply_append(struct batch *batch, struct commit_write *write)
+static void submit(struct request *request, apply_fn *apply)
 {
-    return stream_append(batch, &((struct request *)write)->append);
-}
-
-static enum ds_status apply_create(struct batch *batch, struct commit_write *write)
-{
-    return stream_create(batch, &((struct request *)write)->create);
-}
-
-static enum ds_status apply_delete(struct batch *batch, struct commit_write *write)
-{
-    return stream_delete(batch, &((struct request *)write)->deletion);
-}
-
-static enum ds_status apply_sweep(struct batch *batch, struct commit_write *write)
-{
-    int64_t ended[SWEEP_STREAMS];
-    enum ds_status status = store_sweep_orphaned(batch->conn, batch->arena, batch->now);
-    size_t n;
-
-    return status == DS_OK ? store_sweep(batch->conn, batch->arena, batch->now, ended, &n,
-                                         &((struct request *)write)->more)
-                           : status;
-}
-
-static void finish(struct commit_write *write, enum ds_status status)
-{
-    ((struct request *)write)->status = ordinary(status);
-}
-
-static void submit(struct request *request,
-                   enum ds_status (*apply)(struct batch *batch, struct commit_write *write))
-{
-    request->write.apply = apply;
-    request->write.finish = finish;
-    commit_submit(committer, &request->write);
+    (void)ordinary(submit_request(committer, request, apply));
 }
 
 /* From this place to the end, or as far as it goes: each step must be one. */
@@ -293,7 +249,7 @@ static void meet_faults(struct fixture *f)
     buf_close(&out);
 }
 
-static void keep_house(struct fixture *f)
+static void do_upkeep(struct fixture *f)
 {
     struct request sweep = {.more = true};
     bool needed;
@@ -362,14 +318,14 @@ static void use_all(struct fixture *f, const char *what, int before)
     for (size_t i = 0; i < COUNT(paths); i++)
         write_stream(f, paths[i]);
     meet_faults(f);
-    keep_house(f);
+    do_upkeep(f);
     for (size_t i = 0; i < COUNT(paths); i++) {
         struct request request = {.deletion = {.path = paths[i]}};
 
         submit(&request, apply_delete);
         read_stream(f, paths[i]);
     }
-    keep_house(f);
+    do_upkeep(f);
 }
 
 START_TEST(nothing_hangs_or_crashes)
@@ -437,7 +393,7 @@ START_TEST(a_circle_of_forks_ends)
 
         submit(&request, apply_delete);
     }
-    keep_house(&f);
+    do_upkeep(&f);
     commit_free(committer);
     close_fixture(&f);
 }

@@ -7,9 +7,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "engine/commit.h"
-#include "engine/stream_write.h"
 #include "store_fill.h"
+#include "store_request.h"
 
 enum { KIB = 1024, RESERVE = 512 * KIB, LOG = 512 * KIB, DISK = 4 * 1024 * KIB };
 
@@ -92,71 +91,34 @@ static void close_disk(struct fixture *f)
 
 /* --- requests --- */
 
-struct request {
-    struct commit_write write;
-    struct stream_append append;
-    struct stream_delete deletion;
-    enum ds_status status;
-};
-
-static enum ds_status apply_append(struct batch *batch, struct commit_write *write)
-{
-    return stream_append(batch, &((struct request *)write)->append);
-}
-
-static enum ds_status apply_delete(struct batch *batch, struct commit_write *write)
-{
-    return stream_delete(batch, &((struct request *)write)->deletion);
-}
-
-static enum ds_status apply_sweep(struct batch *batch, struct commit_write *write)
-{
-    int64_t ended[SWEEP_STREAMS];
-    size_t n;
-    bool more;
-
-    (void)write;
-    return store_sweep(batch->conn, batch->arena, batch->now, ended, &n, &more);
-}
-
-static void finish(struct commit_write *write, enum ds_status status)
-{
-    ((struct request *)write)->status = status;
-}
-
 static enum ds_status append(const char *path, size_t bytes)
 {
     static char payload[512 * KIB];
     struct request request = {
-        .write = {.apply = apply_append, .finish = finish},
         .append = {.path = path, .body = {.data = payload, .len = bytes, .max_messages = 1}}};
 
     memset(payload, 'x', bytes);
-    commit_submit(committer, &request.write);
-    return request.status == DS_OK ? request.append.verdict : request.status;
+    return submit_request(committer, &request, apply_append) == DS_OK ? request.append.verdict
+                                                                      : request.status;
 }
 
 static enum ds_status remove_stream(const char *path)
 {
-    struct request request = {
-        .write = {.apply = apply_delete, .finish = finish, .makes_room = true},
-        .deletion = {.path = path}};
+    struct request request = {.deletion = {.path = path}};
 
-    commit_submit(committer, &request.write);
-    return request.status == DS_OK ? request.deletion.verdict : request.status;
+    return submit_request(committer, &request, apply_delete) == DS_OK ? request.deletion.verdict
+                                                                      : request.status;
 }
 
 /* What upkeep does, until nothing is left to be done. */
-static void keep_house(struct fixture *f)
+static void do_upkeep(struct fixture *f)
 {
     bool needed = true;
 
     while (needed) {
-        struct request request = {
-            .write = {.apply = apply_sweep, .finish = finish, .makes_room = true}};
+        struct request request = {0};
 
-        commit_submit(committer, &request.write);
-        ck_assert_int_eq(request.status, DS_OK);
+        ck_assert_int_eq(submit_request(committer, &request, apply_sweep), DS_OK);
         if (commit_wal_bytes(committer) >= LOG)
             (void)store_checkpoint_anyway(f->conn, false);
         ck_assert_int_eq(store_sweep_needed(f->conn, clock_wall_ms(), &needed), DS_OK);
@@ -248,17 +210,17 @@ START_TEST(whoever_deletes_makes_room)
 
     ck_assert_int_eq(remove_stream("/a"), DS_OK);
     store_end_read(reader ? reader : f.conn);
-    keep_house(&f);
+    do_upkeep(&f);
     ck_assert_int_eq(append("/b", ways[_i].bytes < 50000 ? ways[_i].bytes : 50000), DS_OK);
     ck_assert_int_ge(length_of(&f, "/b"), b);
     ck_assert_int_eq(count(&f, "SELECT sum(length(payload)) FROM message"), length_of(&f, "/b"));
     ck_assert_int_eq(remove_stream("/b"), DS_OK);
-    keep_house(&f);
+    do_upkeep(&f);
     ck_assert_int_eq(count(&f, "SELECT count(*) FROM message"), 0);
 
     others = 0; /* they have gone */
     disk = 4 * (int64_t)DISK;
-    keep_house(&f);
+    do_upkeep(&f);
     ck_assert(!store_is_low(f.store));
     store_disconnect(reader);
     close_disk(&f);
@@ -328,7 +290,7 @@ START_TEST(a_limit_on_file_sizes_is_a_full_disk)
     ck_assert_int_eq(append("/b", 20000), DS_OK);
     ck_assert_int_gt(fill_up(&f, "/a", 20000), DISK / 2);
     ck_assert_int_eq(remove_stream("/a"), DS_OK);
-    keep_house(&f);
+    do_upkeep(&f);
     ck_assert_int_eq(append("/b", 20000), DS_OK);
     ck_assert_int_eq(length_of(&f, "/b"), 40000);
     close_disk(&f);
