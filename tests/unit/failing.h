@@ -1,12 +1,12 @@
 /*
- * What a process asks of the machine, and does not get: the n-th allocation, write, sync, read,
- * lock, mapping, descriptor, message or thread fails, once, or it and all after it. For loops that
- * let fail the first, the second, the third … until what is tested runs to its end.
+ * Lets the machine fail: the n-th allocation, write, sync, read, lock, mapping, descriptor, message
+ * or thread fails, either only that one or it and all later ones. For loops that let the first,
+ * second, third … one fail until the tested code runs to its end.
  *
- * Memory: the linker's --wrap (Makefile) leads our own calls here, sqlite3_config() SQLite's;
- * libfcgi's, libcurl's and libc's own are not met. Everything else: these functions stand in front
- * of libc's for the whole process, libraries included. Included by one file of a test program,
- * before all else.
+ * Memory: the linker's --wrap (Makefile) leads our own calls here, and sqlite3_config() those of
+ * SQLite; calls by libfcgi, libcurl and libc are not affected. All else: these functions replace
+ * those of libc for the whole process, libraries included. One file of a test program includes this
+ * header, before all others.
  */
 #ifndef FAILING_H
 #define FAILING_H
@@ -52,12 +52,12 @@ static const char *const failing_names[FAIL_KINDS] = {
     "allocation", "write", "sync", "read", "lock", "mapping", "descriptor", "message", "thread"};
 
 static _Atomic int failing_kind = -1; /* -1: none fails */
-static _Atomic int failing_left;      /* of this kind until one fails */
+static _Atomic int failing_left;      /* calls of this kind until one fails */
 static atomic_bool failing_stays;     /* … and every one after it */
 static _Atomic int failing_fired;
 static _Thread_local bool failing_spared; /* this thread's own calls do not count */
 
-/* The n-th of this kind from now on fails, n from 0. */
+/* Lets the n-th call of this kind fail, counted from 0 and from now. */
 static inline void failing_arm(enum failing kind, int n, bool stays)
 {
     atomic_store(&failing_fired, 0);
@@ -66,7 +66,7 @@ static inline void failing_arm(enum failing kind, int n, bool stays)
     atomic_store(&failing_kind, (int)kind);
 }
 
-/* Has it failed? From now on nothing does. */
+/* True if it has failed. From now on no call fails. */
 static inline bool failing_disarm(void)
 {
     atomic_store(&failing_kind, -1);
@@ -136,7 +136,7 @@ __attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **text, const cha
     return len;
 }
 
-/* What -D_FORTIFY_SOURCE makes of it. */
+/* The name that -D_FORTIFY_SOURCE gives to asprintf(). */
 __attribute__((format(printf, 3, 4))) int __wrap___asprintf_chk(char **text, int flag,
                                                                 const char *format, ...)
 {
@@ -180,7 +180,7 @@ static inline void failing_begin(void)
 
 /* --- the machine --- */
 
-/* Seen by the libraries too; the names with 64 are what SQLite was compiled to call. */
+/* Visible to the libraries, too; SQLite is compiled to call the names with 64. */
 #define IN_FRONT __attribute__((visibility("default")))
 
 static inline int failing_error(int error)
@@ -189,7 +189,7 @@ static inline int failing_error(int error)
     return -1;
 }
 
-/* Messages between threads go through write() too: those do not fail. */
+/* Messages between threads also use write(); those do not fail. */
 static inline bool failing_is_file(int fd)
 {
     struct stat info;
@@ -241,7 +241,7 @@ IN_FRONT ssize_t pread64(int fd, void *data, size_t len, off_t at)
     return fails(FAIL_READ) ? failing_error(EIO) : syscall(SYS_pread64, fd, data, len, at);
 }
 
-/* Letting go of a lock does not fail. */
+/* Releasing a lock does not fail. */
 static inline bool failing_locks(int op, const void *arg)
 {
     return (op == F_SETLK || op == F_SETLKW || op == F_OFD_SETLK) &&

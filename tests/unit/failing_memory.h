@@ -1,6 +1,6 @@
 /*
- * SQLite's memory, of which the n-th allocation and every one after it fails: for loops that let
- * fail the first, the second, the third … until what is tested runs to its end.
+ * Lets the n-th allocation of SQLite and all later ones fail: for loops that let the first, second,
+ * third … one fail until the tested code runs to its end.
  */
 #ifndef FAILING_MEMORY_H
 #define FAILING_MEMORY_H
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 static sqlite3_mem_methods real_memory;
-static int allocations_left = -1; /* until they fail; negative: none does */
+static int allocations_left = -1; /* until they fail; negative: none fails */
 
 static inline bool memory_fails(void)
 {

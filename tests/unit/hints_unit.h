@@ -1,4 +1,4 @@
-/* What the tests of the hints share: a hints file with a name of its own. */
+/* For the tests of the hints: a hints file with a name of its own. */
 #ifndef HINTS_UNIT_H
 #define HINTS_UNIT_H
 

@@ -1,4 +1,4 @@
-/* A store of the public library in a folder of its own. Knows durable_streams.h alone. */
+/* A store of the public library in a folder of its own. Includes only durable_streams.h. */
 #ifndef LIB_UNIT_H
 #define LIB_UNIT_H
 
@@ -19,13 +19,13 @@ static inline int lib_remove(const char *path, const struct stat *info, int type
     return remove(path);
 }
 
-/* Takes the folder away, with what is in it. */
+/* Removes the folder and its contents. */
 static inline void lib_clean(void)
 {
     (void)nftw(lib_folder, lib_remove, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* From here on, nobody reads stderr. */
+/* Discards standard error from here on. */
 static inline void lib_silence(void)
 {
     ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
@@ -38,7 +38,7 @@ static inline void lib_make_folder(void)
     (void)snprintf(lib_database, sizeof lib_database, "%s/streams.db", lib_folder);
 }
 
-/* A handle on the database of the test; the tests lose no power. */
+/* Opens the database of the test; without syncs, because the tests cut no power. */
 static inline struct ds_store *lib_open(void)
 {
     const struct ds_store_options options = {.durability = DS_DURABILITY_NORMAL};
@@ -75,7 +75,7 @@ static inline void lib_append(struct ds_store *store, const char *path, const ch
     ck_assert_int_eq(ds_append(store, path, text, strlen(text), NULL, NULL), DS_OK);
 }
 
-/* What there is from this offset on is just this text. */
+/* Checks that the data from this offset on is exactly this text. */
 static inline void lib_expect(struct ds_store *store, const char *path, const char *offset,
                               const char *text)
 {

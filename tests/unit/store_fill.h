@@ -1,4 +1,4 @@
-/* A database with one of everything, for the tests of what works on whole databases. */
+/* A database with rows of every kind, for tests of operations on whole databases. */
 #ifndef STORE_FILL_H
 #define STORE_FILL_H
 
@@ -28,7 +28,7 @@ static inline int64_t count(struct fixture *f, const char *sql)
     return value;
 }
 
-/* Makes a stream with messages of these lengths, one after the other, of all kinds of bytes. */
+/* Creates a stream with messages of these lengths, in order, with all kinds of bytes. */
 static inline struct stream grow(struct fixture *f, struct stream stream, const char *type,
                                  int messages, size_t len)
 {
@@ -79,7 +79,7 @@ static inline void produce(struct fixture *f, int64_t id, const char *producer, 
     ck_assert_int_eq(store_commit(f->conn), DS_OK);
 }
 
-/* One of everything. */
+/* Rows of every kind. */
 static inline void fill(struct fixture *f)
 {
     struct stream binary = grow(f, (struct stream){.path = "/z/binary"}, "image/png", 5, 300),
@@ -96,7 +96,8 @@ static inline void fill(struct fixture *f)
     (void)grow(f, (struct stream){.path = "/empty"}, "text/plain", 0, 0);
     fork = grow(f, fork_of(&binary, "/a/fork", 450), "image/png", 3, 50);
     (void)grow(f, fork_of(&fork, "/a/fork%2Fdeep", 475), "image/png", 1, 20);
-    deep = grow(f, fork_of(&fork, "/before", 100), "image/png", 2, 30); /* in what is inherited */
+    deep =
+        grow(f, fork_of(&fork, "/before", 100), "image/png", 2, 30); /* within the inherited part */
     (void)grow(f, fork_of(&json, "/json/fork", 0), "application/json", 2, 0);
     produce(f, json.id, "p", 1, 7);
     produce(f, json.id, "\377\"q\\", 4, 9007199254740991);

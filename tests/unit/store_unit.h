@@ -1,4 +1,4 @@
-/* A database in a folder of its own, for the tests of the store and of what stands on it. */
+/* A database in a folder of its own, for the tests of the store and of the floors above it. */
 #ifndef STORE_UNIT_H
 #define STORE_UNIT_H
 
@@ -33,7 +33,7 @@ static inline void open_fixture(struct fixture *fixture)
     ck_assert_ptr_nonnull(mkdtemp(fixture->folder));
     (void)snprintf(path, sizeof path, "%s/streams.db", fixture->folder);
     (void)setenv("DS_DATABASE", path, 1);
-    (void)setenv("DS_DURABILITY", "normal", 1); /* the tests lose no power */
+    (void)setenv("DS_DURABILITY", "normal", 1); /* the tests cut no power */
     ck_assert_msg(config_load(&fixture->config, error, sizeof error), "%s", error);
     ck_assert_int_eq(store_open(&fixture->store, &fixture->config, true), DS_OK);
     ck_assert_int_eq(store_connect(&fixture->conn, fixture->store), DS_OK);
@@ -59,7 +59,7 @@ static inline void close_fixture(struct fixture *fixture)
     (void)nftw(fixture->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* A stream that is written to the database as it is given. */
+/* Writes a stream to the database as it is given. */
 static inline struct stream make_stream(struct fixture *fixture, const char *path, const char *type)
 {
     struct stream stream = {

@@ -1,9 +1,9 @@
 /*
- * What every unit test repeats: main(), and bytes for tests that need them at random.
+ * The frame of every unit test: main(), and random bytes for tests that need them.
  *
- * A test file ends with UNIT_MAIN(module, test, test, …); a test that is missing there is an
- * unused variable, which the compiler reports. Check's environment works as usual: CK_FORK=no for
- * the debugger, CK_RUN_CASE, CK_VERBOSITY.
+ * A test file ends with UNIT_MAIN(module, test, test, …). The compiler reports a test that is
+ * missing there as an unused variable. The variables of Check work as usual: CK_FORK=no for a
+ * debugger, CK_RUN_CASE, CK_VERBOSITY.
  */
 #ifndef UNIT_H
 #define UNIT_H
@@ -18,8 +18,8 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /*
- * For checks in loops of a hundred thousand rounds: ck_assert_msg() writes to a pipe also when all
- * is well, and would make minutes of seconds.
+ * For checks in loops of a hundred thousand rounds: ck_assert_msg() writes to a pipe even when the
+ * check succeeds, which would turn seconds into minutes.
  */
 #define unit_check(condition, ...)                                                                 \
     do {                                                                                           \
@@ -54,7 +54,7 @@ static inline int unit_run(const char *module, const TTest *const *tests, size_t
         return unit_run(#module, tests, COUNT(tests));                                             \
     }
 
-/* Marsaglia's xorshift: the same numbers in every run, so that what fails once fails again. */
+/* Marsaglia's xorshift: the same numbers in every run, so that a failure can be repeated. */
 static inline uint32_t unit_random(uint32_t *state)
 {
     *state ^= *state << 13;
@@ -63,7 +63,7 @@ static inline uint32_t unit_random(uint32_t *state)
     return *state;
 }
 
-/* A copy in a block of exactly that size, so that a sanitizer sees every read beyond its end. */
+/* A copy in a block of the exact size, so that a sanitizer sees every read beyond its end. */
 static inline char *unit_copy(const void *data, size_t len)
 {
     char *copy = malloc(len ? len : 1);
@@ -74,7 +74,7 @@ static inline char *unit_copy(const void *data, size_t len)
     return copy;
 }
 
-/* data as a C string literal would hold it, for messages. One text at a time: it is static. */
+/* The data as a C string literal, for messages. The result is static: one at a time. */
 static inline const char *unit_show(const void *data, size_t len)
 {
     static char text[800];
