@@ -282,6 +282,41 @@ DS_API enum ds_status ds_read(struct ds_store *store, const char *path, const ch
 
 DS_API void ds_read_free(struct ds_read_result *result);
 
+/* A message, or a part of a large one. Valid during the call only. */
+struct ds_message {
+    const char
+        *data;  /* with a NUL behind it; JSON: one value, as ds_read() gives it in its array */
+    size_t len; /* in bytes, without the NUL */
+    char offset[DS_OFFSET_SIZE];      /* where it begins */
+    char next_offset[DS_OFFSET_SIZE]; /* where it ends: a reader that has it reads on from here */
+    int64_t appended_at;              /* by the clock of the process that appended it */
+    bool more; /* the next call brings another part of this message. Only in streams that are not
+                  JSON: a message of more than 256 KiB comes in parts of 256 KiB */
+};
+
+/* False ends the reading. */
+typedef bool ds_message_fn(void *arg, const struct ds_message *message);
+
+/* Where a reading ended. */
+struct ds_read_end {
+    char next_offset[DS_OFFSET_SIZE]; /* read on from here */
+    bool up_to_date;                  /* there was nothing more at this moment */
+    bool closed;                      /* and there never will be: the end of a closed stream */
+};
+
+/*
+ * Calls fn for each message from an offset (NULL: the beginning) to the tail, in order, on the
+ * calling thread. A message is what one append brought, or one element where that was a JSON array.
+ * An offset inside a message counts as the start of that message. fn may do with the store what it
+ * likes: no transaction is open. Memory holds read_chunk_bytes and one message at most.
+ *
+ * end may be NULL. With any status but DS_OK, fn may have been called; it goes on after the
+ * next_offset that fn saw last. Statuses as of ds_read(); DS_NOT_FOUND also when the stream ended
+ * meanwhile. Renews a TTL.
+ */
+DS_API enum ds_status ds_read_messages(struct ds_store *store, const char *path, const char *offset,
+                                       ds_message_fn *fn, void *arg, struct ds_read_end *end);
+
 /*
  * Waits until there is something to read from this offset on, or the stream is closed: DS_OK. Any
  * process may have written it. DS_TIMEOUT after timeout_ms (0: only looks). DS_NOT_FOUND, DS_GONE:

@@ -235,6 +235,9 @@ bool store_reserves(const struct store_conn *conn, const char *path);
 
 /* --- messages --- */
 
+/* A larger body of a byte stream takes several rows of this size; the last one may be shorter. */
+enum { STORE_PART_BYTES = 256 * 1024 };
+
 /* Appends a message at stream->tail, and updates tail and messages in stream. */
 enum ds_status store_append(struct store_conn *conn, struct stream *stream, const char *payload,
                             size_t len, int64_t now);
@@ -245,6 +248,7 @@ enum ds_status store_insert_row(struct store_conn *conn, int64_t stream_id, int6
 
 /* The result of a read. */
 struct store_span {
+    int64_t first;       /* where it begins: `from`, unless that was rounded down */
     int64_t next;        /* the position behind it */
     int64_t appended_at; /* when its last message was appended; 0 if it has none */
 };
@@ -265,6 +269,13 @@ enum ds_status store_read_span(struct store_conn *conn, const struct stream *str
 /* store_read_span() for callers that need only the position behind what was read. */
 enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
                           size_t limit, struct buf *out, int64_t *next);
+
+/*
+ * The end of the message at position `from` of a byte stream, whose messages may take several rows.
+ * Otherwise as store_read_span().
+ */
+enum ds_status store_message_end(struct store_conn *conn, const struct stream *stream, int64_t from,
+                                 int64_t *end);
 
 /* Reads the byte at a position before the tail of a byte stream. Otherwise as store_read_span(). */
 enum ds_status store_read_byte(struct store_conn *conn, const struct stream *stream,

@@ -21,10 +21,6 @@
 #include "protocol/offset.h"
 #include "store/sqlite/store_private.h"
 
-enum {
-    PART_SIZE = 256 * 1024
-}; /* bytes of a row: a larger body of a byte stream takes several rows */
-
 struct segment {
     struct segment *next; /* the next one in the stream */
     int64_t stream_id, from, to;
@@ -52,7 +48,7 @@ enum ds_status store_insert_row(struct store_conn *conn, int64_t stream_id, int6
 enum ds_status store_append(struct store_conn *conn, struct stream *stream, const char *payload,
                             size_t len, int64_t now)
 {
-    size_t most = stream->kind == HTTP_TYPE_JSON ? len : PART_SIZE;
+    size_t most = stream->kind == HTTP_TYPE_JSON ? len : STORE_PART_BYTES;
     enum ds_status status;
 
     if (len > INT32_MAX || stream->tail > OFFSET_POSITION_MAX - (int64_t)len)
@@ -275,6 +271,8 @@ static enum ds_status read_segment(struct store_conn *conn, struct reading *read
     bool row = false;
     enum ds_status status = first_row(conn, reading, segment, &stmt, &row);
 
+    if (reading->taken == 0)
+        reading->span.first = reading->span.next;
     while (status == DS_OK && row) {
         /* a row that would exceed the limit is left to the next read */
         if (reading->taken > 0 && row_length(segment, stmt) > reading->limit - reading->taken) {
@@ -306,7 +304,8 @@ static enum ds_status why_missing(struct store_conn *conn, const struct stream *
 enum ds_status store_read_span(struct store_conn *conn, const struct stream *stream, int64_t from,
                                size_t limit, struct buf *out, struct store_span *span)
 {
-    struct reading reading = {.kind = stream->kind, .limit = limit, .out = out, .span.next = from};
+    struct reading reading = {
+        .kind = stream->kind, .limit = limit, .out = out, .span = {from, from, 0}};
     struct segment own, *first = NULL, *segment;
     enum ds_status status = DS_OK;
 
@@ -422,6 +421,19 @@ static enum ds_status message_end(struct store_conn *conn, const struct segment 
     if (*end > segment->to)
         *end = segment->to;
     return status;
+}
+
+enum ds_status store_message_end(struct store_conn *conn, const struct stream *stream, int64_t from,
+                                 int64_t *end)
+{
+    struct segment own, *first = NULL;
+    enum ds_status status = split_read(conn, stream, from, &own, &first);
+
+    *end = from;
+    if (status == DS_OK && first)
+        status = message_end(conn, first, from, end);
+    free_segments(first, &own);
+    return status == DS_OK && *end == from ? DS_PRUNED : status;
 }
 
 enum ds_status store_resolve(struct store_conn *conn, const struct stream *stream, int64_t from,
