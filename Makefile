@@ -272,7 +272,7 @@ check: $(UNIT) $(FUZZ)
 	$(Q)B=$B sh tests/run.sh unit
 
 # threaded code: unit tests, and a whole server
-THREADED = unit:commit unit:hints unit:wake unit:renewal unit:write_lock unit:live_table unit:worker_slots unit:store_hold fuzz:fcgi wire:nginx
+THREADED = unit:commit unit:hints unit:wake unit:renewal unit:write_lock unit:live_table unit:lib_cancel unit:lib_log unit:lib_watch unit:worker_slots unit:store_hold fuzz:fcgi wire:nginx
 check-threads:
 	@sh deploy/packages.sh test
 	@$(MAKE) --no-print-directory SANITIZE=thread all $(patsubst %,build/thread/%,$(subst :,/,$(subst \

@@ -349,6 +349,47 @@ DS_API enum ds_status ds_wait_cancellable(struct ds_store *store, const char *pa
                                           const struct ds_cancel *cancel);
 
 /*
+ * Many streams behind one descriptor, for poll(2), epoll(7) and event loops. The descriptor is
+ * readable exactly while at least one stream of the watch has an event to fetch. Writers in any
+ * process make events. Memory: some 300 bytes a stream, and nothing for each change.
+ */
+struct ds_watch;
+
+struct ds_watch_event {
+    enum ds_status status; /* DS_OK: there is something new. DS_NOT_FOUND, DS_GONE: the stream has
+                              ended and is no longer watched */
+    const char *path;      /* normalised; valid until the next call with this watch */
+    void *tag;             /* as it was given to ds_watch_add() */
+    char tail[DS_OFFSET_SIZE]; /* the data that the event speaks of ends here */
+    bool closed;               /* the stream is closed */
+};
+
+/* Starts a thread. Close the watch before the store; NULL is allowed. */
+DS_API enum ds_status ds_watch_open(struct ds_store *store, struct ds_watch **watch);
+DS_API void ds_watch_close(struct ds_watch *watch);
+
+/* For polling (POLLIN) only: the watch alone reads, writes and closes it. */
+DS_API int ds_watch_descriptor(const struct ds_watch *watch);
+
+/*
+ * Watches a stream for a reader that has everything before offset; DS_NOW: before the tail. If
+ * there is more already, or the stream is closed, there is an event at once. A path that is watched
+ * already gets the new offset and tag. Statuses as of ds_wait(). Watching renews a TTL.
+ */
+DS_API enum ds_status ds_watch_add(struct ds_watch *watch, const char *path, const char *offset,
+                                   void *tag);
+
+/* An event that was not fetched goes with it. DS_NOT_FOUND: the path is not watched. */
+DS_API enum ds_status ds_watch_remove(struct ds_watch *watch, const char *path);
+
+/*
+ * Fetches one event; DS_TIMEOUT: there is none. Never waits. However much was appended since the
+ * last event of a stream, it has one event: read on until ds_read() says up_to_date. Any thread,
+ * but one at a time, for the sake of path.
+ */
+DS_API enum ds_status ds_watch_next(struct ds_watch *watch, struct ds_watch_event *event);
+
+/*
  * Calls fn for every live stream whose normalised path begins with prefix (NULL: all), bytewise, in
  * the order of their paths, until it returns false. All are from one moment; they are collected
  * first (some 200 bytes each), so fn may do with the store what it likes.

@@ -91,6 +91,48 @@ static enum ds_status call_wait(void)
     return ds_wait(store, "/a", DS_START, 5);
 }
 
+static enum ds_status call_cancel(void)
+{
+    struct ds_cancel *cancel = NULL;
+    enum ds_status status = ds_cancel_new(store, &cancel);
+
+    (void)failing_disarm();
+    ck_assert((status == DS_OK) == (cancel != NULL));
+    ds_cancel_free(cancel);
+    return status;
+}
+
+static bool count_message(void *arg, const struct ds_message *message)
+{
+    (void)message;
+    ++*(int *)arg;
+    return true;
+}
+
+static enum ds_status call_messages(void)
+{
+    int messages = 0;
+    enum ds_status status = ds_read_messages(store, "/a", NULL, count_message, &messages, NULL);
+
+    (void)failing_disarm();
+    ck_assert_int_ge(messages, status == DS_OK ? 1 : 0);
+    return status;
+}
+
+static enum ds_status call_watch(void)
+{
+    struct ds_watch *watch = NULL;
+    enum ds_status status = ds_watch_open(store, &watch);
+    bool is_open = status == DS_OK;
+
+    if (is_open)
+        status = ds_watch_add(watch, "/a", DS_START, NULL);
+    (void)failing_disarm(); /* Check allocates as well */
+    ck_assert(is_open == (watch != NULL));
+    ds_watch_close(watch);
+    return status;
+}
+
 static enum ds_status call_list(void)
 {
     int streams = 0;
@@ -160,7 +202,8 @@ static int exhaust(enum ds_status (*call)(void), const char *name, enum failing 
 
 /* Those that can be repeated. */
 static enum ds_status (*const calls[])(void) = {
-    call_get, call_read, call_wait, call_list, call_fault_list, call_fault_set, call_fault_clear};
+    call_get,   call_read, call_wait,       call_cancel,    call_messages,
+    call_watch, call_list, call_fault_list, call_fault_set, call_fault_clear};
 
 START_TEST(every_call_survives_every_allocation_that_fails)
 {
@@ -181,6 +224,9 @@ START_TEST(every_call_survives_every_allocation_that_fails)
     EXHAUST(call_get);
     EXHAUST(call_read);
     EXHAUST(call_wait);
+    EXHAUST(call_cancel);
+    EXHAUST(call_messages);
+    EXHAUST(call_watch);
     EXHAUST(call_list);
     EXHAUST(call_fault_set);
     EXHAUST(call_fault_list);
