@@ -191,6 +191,15 @@ describe("programs outside of the sources", () => {
     expect(tool(program, ["tour"])).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
 
+  // without -lz in particular: Debian's libsqlite3-dev brings no libz.a
+  test.skipIf(sanitized)("in C, with every library static", () => {
+    const libs = pkgConfig("--libs", "--static")
+    expect(libs).not.toContain("-lz")
+    const program = compile("cc", sources("user.c"), "all-static", ["-static", ...libs], gnu)
+    expect(tool("readelf", ["-d", program])).toMatch(/no dynamic section/)
+    expect(tool(program, ["tour"])).toMatch(/^\d+\.\d+\.\d+\n$/)
+  })
+
   test("in C++", () => {
     const program = compile("c++", sources("user.cpp"), "cpp", pkgConfig("--libs"), ["-std=c++11"])
     expect(tool(program, [])).toBe("/v1/stream/cpp 0000000000000000_0000000000000008\nfrom C++\n")
