@@ -1,38 +1,46 @@
 /*
  * libdurablestreams: Durable Streams in one SQLite file, for C and C++ programs.
  *
- * The same store that the server keeps, by the same functions: a program that opens a database with
- * this library, FastCGI responders, CGI processes and the sqlite3 CLI may all use one file at the
- * same time. What one appends wakes the readers of the others.
+ * The library is the store of the server, without HTTP. A program that opens a database with it,
+ * FastCGI responders, CGI processes and the sqlite3 shell may all use one file at the same time. An
+ * append by any of them wakes the readers of the others.
  *
  *     cc app.c $(pkg-config --cflags --libs durable-streams)
  *
- * Section numbers are those of the Durable Streams protocol (PROTOCOL.md).
+ * Section numbers refer to the Durable Streams protocol (PROTOCOL.md).
  *
  * Conventions
  *
- * Errors: what can fail returns enum ds_status; results go through the last parameters and are
- * untouched unless DS_OK (or the text says otherwise). ds_status_text() says it in words. What went
- * wrong inside the store (a full disk, a damaged file) stands in one line on stderr besides.
+ * Errors: a function that can fail returns enum ds_status and stores its results through its last
+ * parameters. On any value but DS_OK the results are untouched, unless the text says otherwise.
+ * ds_status_text() puts a status into words. The cause of a failure inside the store (a full disk,
+ * a damaged file) is logged besides: see ds_set_log().
  *
- * Threads: a struct ds_store may be used by any number of threads at once, unless a function says
- * otherwise. Writes of many threads share commits; eight threads read at a time. The store's own
- * threads take no signals of the program. No thread may be cancelled within a call. After fork()
- * the child must not use it, nor close it, and cannot open the same database (DS_FAILED): whoever
- * wants that opens it after the fork, or after an exec.
+ * Threads: any number of threads may use one struct ds_store at once, unless a function says
+ * otherwise. Writes of many threads share commits; eight threads read at a time, and further ones
+ * wait. The library's own threads block all signals. Do not cancel a thread inside a call
+ * (pthread_cancel(3)).
  *
- * Signals: the library sets no handlers. Where the host limits file sizes (ulimit -f), a program
- * that ignores SIGXFSZ gets DS_NO_SPACE; any other is ended by the write beyond the limit.
+ * Processes: any number of processes may open one database, on one machine. After fork() the child
+ * must neither use nor close a store of its parent, and cannot open the same database (DS_FAILED):
+ * open it after the fork, or after an exec.
  *
- * Paths: streams are named as by the server, by the path of their URL, "/v1/stream/x". Names are
- * normalised (RFC 3986 section 6.2.2): "/%41" is "/A". DS_INVALID for what can be none.
+ * Signals: the library installs no handlers. Where file sizes are limited (ulimit -f), a program
+ * that ignores SIGXFSZ gets DS_NO_SPACE; otherwise the write beyond the limit ends the program.
  *
- * Offsets: opaque texts of at most DS_OFFSET_SIZE - 1 characters, ordered bytewise. DS_START ("-1")
- * is the beginning, DS_NOW ("now") the tail.
+ * Paths: a stream is named as by the server, by the path of its URL, for example "/v1/stream/x".
+ * Paths are normalised (RFC 3986 section 6.2.2): "/%41" is "/A". DS_INVALID: the text cannot be the
+ * path of a stream.
  *
- * Times: Unix milliseconds, unless the name says seconds.
+ * Offsets: opaque texts of at most DS_OFFSET_SIZE - 1 characters, in bytewise order. DS_START
+ * ("-1") is the beginning of a stream, DS_NOW ("now") its tail.
  *
- * Texts: NUL-ended UTF-8. What is passed in is borrowed for the call only.
+ * Times: Unix milliseconds, unless the name says seconds. Lengths and sizes: bytes.
+ *
+ * Texts: UTF-8 that ends with a NUL. Arguments are borrowed for the call only; arguments of
+ * callbacks are valid during the callback only.
+ *
+ * Structs: set them to zero, then fill in the fields that matter, as {.field = value} does.
  */
 #ifndef DURABLE_STREAMS_H
 #define DURABLE_STREAMS_H
@@ -54,36 +62,35 @@ extern "C" {
 /* ---------------------------------------------------------------------------------- status -- */
 
 /*
- * What the caller can do about it, not what went wrong inside: that is logged where it happens.
- * The HTTP status that the server answers with stands behind each.
+ * A status says what the caller can do. The log says what went wrong inside the store. In brackets:
+ * the HTTP status of the server's answer.
  */
 enum ds_status {
     DS_OK = 0,
-    DS_INVALID,   /* the input breaks a rule (400) */
-    DS_NOT_FOUND, /* no such stream (404) */
-    DS_GONE,      /* deleted, but forks still read it (410) */
-    DS_PRUNED,    /* the data at this offset was taken away (410) */
-    DS_TOO_LARGE, /* over a limit (413) */
-    DS_BUSY, /* the database is locked by another program, or a queue is full; again later (503) */
-    DS_NO_MEMORY, /* (503) */
+    DS_INVALID,   /* an argument breaks a rule (400) */
+    DS_NOT_FOUND, /* there is no such stream (404) */
+    DS_GONE,      /* the stream was deleted, but forks still read it (410) */
+    DS_PRUNED,    /* the data at this offset has been removed (410) */
+    DS_TOO_LARGE, /* a size is over its limit (413) */
+    DS_BUSY,      /* another program has locked the database, or a queue is full: try later (503) */
+    DS_NO_MEMORY, /* memory ran out (503) */
     DS_NO_SPACE,  /* the disk is full (507) */
-    DS_FAILED,    /* anything else, already logged (500) */
-    DS_CONFLICT,  /* exists with another configuration, other content type, old Stream-Seq (409) */
+    DS_FAILED,    /* anything else; the log has the cause (500) */
+    DS_CONFLICT,  /* another configuration or content type, or too low a Stream-Seq (409) */
     DS_CLOSED,    /* the stream is closed (409) */
     DS_FENCED,    /* a newer epoch of this producer is writing (403) */
-    DS_GAP,       /* an earlier producer sequence is missing (409) */
-    DS_FORBIDDEN, /* only the store writes the registry (403) */
-    DS_TIMEOUT,   /* nothing happened in time; no error */
-    DS_CANCELLED, /* ds_cancel_set() ended the wait; no error */
+    DS_GAP,       /* an earlier sequence number of this producer is missing (409) */
+    DS_FORBIDDEN, /* only the store itself writes the registry (403) */
+    DS_TIMEOUT,   /* nothing happened in time; not an error */
+    DS_CANCELLED, /* ds_cancel_set() ended the wait; not an error */
 };
 
-/* One line of words, static. */
+/* One line in English, without a newline; static. */
 DS_API const char *ds_status_text(enum ds_status status);
 
 /* --------------------------------------------------------------------------------- version -- */
 
-/* The version that a program is compiled with. A later one with the same DS_VERSION_MAJOR and
-   SONAME runs programs that were compiled with an earlier one. */
+/* The version that a program is compiled with. */
 #define DS_VERSION_MAJOR 0
 #define DS_VERSION_MINOR 1
 #define DS_VERSION_PATCH 0
@@ -101,18 +108,17 @@ DS_API const char *ds_version(void);
 enum ds_log_level { DS_LOG_ERROR, DS_LOG_WARNING, DS_LOG_INFO, DS_LOG_DEBUG };
 
 /*
- * Gets one line without a newline, time stamp or level; valid during the call only. One thread
- * calls it at a time, which may be any thread of the library or one inside a call of the library.
- * It must return soon, and must not call the library except ds_set_log(), ds_status_text() and
- * ds_version().
+ * Receives one line, without a newline, time stamp or level. The library calls it from any of its
+ * threads and from threads inside a call, but from one thread at a time. It must return soon, and
+ * may call no function of the library except ds_set_log(), ds_status_text() and ds_version().
  */
 typedef void ds_log_fn(void *arg, enum ds_log_level level, const char *message);
 
 /*
- * Sends the log lines of this process's stores, of every level, to fn. NULL, as at the start:
- * errors go to standard error, one line each, and all other lines are dropped. Any thread may call
- * this at any time; when it returns, the function that was set before is not running (unless that
- * function is the caller) and is not called again.
+ * Sends the log lines of this process, of every level, to fn. With NULL, which is the initial
+ * state, errors go to standard error, one line each, and all other lines are dropped. Any thread
+ * may call this at any time, before the first store is opened too. When it returns, the function
+ * that was set before has finished (unless it is itself the caller) and will not be called again.
  */
 DS_API void ds_set_log(ds_log_fn *fn, void *arg);
 
@@ -122,330 +128,349 @@ struct ds_store;
 
 enum ds_durability {
     DS_DURABILITY_FULL,   /* a write returns when its commit has reached the disk */
-    DS_DURABILITY_NORMAL, /* a power cut may undo the last commits; a crash cannot */
+    DS_DURABILITY_NORMAL, /* a power cut may undo the last commits; a crash of programs cannot */
 };
 
 enum ds_event_kind { DS_EVENT_CREATED, DS_EVENT_DELETED };
 
-/* The life of a stream began or ended, by expiry and cascade too. Valid during the call only. */
+/* A stream began to exist or ceased to, for whatever reason: a call, expiry, or the deletion of the
+   last fork that read it. */
 struct ds_event {
     enum ds_event_kind kind;
     const char *path;
     const char *content_type;
-    int64_t created_at; /* of the stream */
-    int64_t at;         /* when this happened */
+    int64_t created_at; /* when the stream was created */
+    int64_t at;         /* when the event happened */
 };
 
 /*
- * Called after the commit, on a thread of the library, one event at a time, for what this store
- * (not other processes) has done; ds_store_close() returns when all were told. Must return soon,
- * for writes wait meanwhile, and must not call functions of the same store that write or close:
- * they would wait for themselves.
+ * Receives the events that this store has caused, not those of other processes: one at a time,
+ * after the commit, on a thread of the library. ds_store_close() returns after the last one. Writes
+ * wait until the function returns. It must not call functions of the same store that write or
+ * close, which would wait for it.
  */
 typedef void ds_event_fn(void *arg, const struct ds_event *event);
 
-/* All zero, or a NULL pointer to it, means the defaults. */
+/* All zero, or a NULL pointer to it: the defaults. */
 struct ds_store_options {
     enum ds_durability durability;
-    int64_t busy_timeout_ms;  /* how long a write waits for other programs; 0: 5000, at most ten
-                                 minutes */
-    int64_t read_chunk_bytes; /* most payload bytes of one ds_read(). A larger message comes by
-                                 itself; outside JSON streams, one of more than 256 KiB in parts
-                                 of that size. 0: 1 MiB, at most 1 GiB */
-    int64_t max_body_bytes;   /* largest append, else DS_TOO_LARGE; 0: 64 MiB, at most 900 MiB */
-    /* Path of the registry, a stream of creations and deletions that the store writes itself; "off"
-       ends it. NULL leaves it as the database has it (a new one: off). */
-    const char *registry;
-    ds_event_fn *on_created; /* NULL: nobody listens */
+    int64_t busy_timeout_ms;  /* how long a write waits for other programs before DS_BUSY; 0: 5000;
+                                 at most 600000 */
+    int64_t read_chunk_bytes; /* most bytes that one ds_read() gives; 0: 1 MiB; at most 1 GiB. A
+                                 larger message comes alone; in streams that are not JSON, a message
+                                 of more than 256 KiB comes in parts of 256 KiB */
+    int64_t max_body_bytes;   /* largest body of a write; beyond it DS_TOO_LARGE; 0: 64 MiB; at most
+                                 900 MiB */
+    const char *registry;     /* path of the registry, a stream in which the store itself records
+                                 creations and deletions; "off": none; NULL: as the database has it,
+                                 which is none in a new database */
+    ds_event_fn *on_created;  /* NULL: not called */
     ds_event_fn *on_deleted;
-    void *event_arg; /* handed to both */
+    void *event_arg; /* the first argument of both */
 };
 
 /*
- * Opens the database file, which is made if it is missing; its folder must exist. Takes the
- * process's share of housekeeping (expiry, checkpoints) on a thread of its own. DS_INVALID: an
- * option is out of range. DS_FAILED: not a database of ours, or not to be opened.
+ * Opens a database file and makes it if it is missing; its folder must exist. Starts two threads,
+ * one for commits and one for this process's share of upkeep (expiry, checkpoints).
  *
- * ":memory:" opens an empty database of this handle only. It lies on tmpfs (/dev/shm, else TMPDIR)
- * in files without names: however the process ends, nothing stays behind.
+ * ":memory:" opens an empty database that only this handle can use. It lies on tmpfs (/dev/shm,
+ * else TMPDIR) in files without names, so nothing remains, however the process ends.
+ *
+ * DS_INVALID: an option is out of range. DS_FAILED: the file is not a database of streams or cannot
+ * be opened.
  */
 DS_API enum ds_status ds_store_open(const char *path, const struct ds_store_options *options,
                                     struct ds_store **store);
 
-/* Commits what is under way and frees the store. No other thread may be using it. NULL is allowed.
- */
+/* Commits the writes under way and frees the store. No other thread may be using it, and its waits,
+   watches and cancel switches must be gone. NULL is allowed. */
 DS_API void ds_store_close(struct ds_store *store);
 
 /* --------------------------------------------------------------------------------- streams -- */
 
-enum { DS_OFFSET_SIZE = 34 }; /* room for any offset and its NUL */
+enum { DS_OFFSET_SIZE = 34 }; /* bytes that hold any offset and its NUL */
 
 #define DS_START "-1"
 #define DS_NOW   "now"
 
-/* A stream as it was at one moment. One block of memory: ds_stream_free() frees the texts too. */
+/* A stream at one moment: one block of memory, texts included, that ds_stream_free() frees. */
 struct ds_stream {
     const char *path;         /* normalised */
     const char *content_type; /* as its creator sent it */
     char tail[DS_OFFSET_SIZE];
-    int64_t bytes;    /* payload from the beginning to the tail, inherited bytes included */
-    int64_t messages; /* own ones, without those inherited by a fork */
+    int64_t bytes;    /* payload from the beginning to the tail; a fork's inherited bytes count */
+    int64_t messages; /* a fork's inherited messages do not count */
     int64_t created_at;
     bool closed;
-    int64_t ttl_seconds;     /* -1: none */
+    int64_t ttl_seconds;     /* -1: no TTL */
     int64_t expires_at;      /* 0: never */
-    const char *forked_from; /* path of the source, NULL if it is no fork */
+    const char *forked_from; /* path of the source; NULL: not a fork */
 };
 
 DS_API void ds_stream_free(struct ds_stream *stream); /* NULL is allowed */
 
-/* All zero, or NULL: an open stream of application/octet-stream without end or content. */
+/* All zero, or NULL: an open, empty stream of application/octet-stream that never expires. */
 struct ds_create_options {
-    const char *content_type; /* NULL: application/octet-stream, or for a fork its source's */
+    const char *content_type; /* NULL: application/octet-stream; for a fork that of its source */
     bool has_ttl;
-    int64_t ttl_seconds; /* >= 0, where has_ttl; moves with every read and write */
-    int64_t expires_at;  /* 0: never; not together with a TTL */
-    bool closed;         /* complete from the start: data is all there is */
-    const void *data;    /* first content, NULL: none. JSON: one message, or an array of messages */
-    size_t len;
-    const char *fork_of;     /* path of the source, NULL: no fork (section 4.2) */
+    int64_t ttl_seconds;     /* with has_ttl: 0..2^53-1; every read and write renews it */
+    int64_t expires_at;      /* 0: never; cannot be combined with a TTL */
+    bool closed;             /* nothing can be appended: data is the whole content */
+    const void *data;        /* first content; NULL: none. JSON: one message, or an array of them */
+    size_t len;              /* of data */
+    const char *fork_of;     /* path of the source; NULL: not a fork (section 4.2) */
     const char *fork_offset; /* NULL or DS_NOW: the source's tail */
-    int64_t fork_sub_offset; /* further messages (JSON) or bytes after fork_offset */
+    int64_t fork_sub_offset; /* that many messages (JSON) or bytes further than fork_offset */
 };
 
 /*
- * Creates a stream (section 5.1). Idempotent: where it exists just like this, DS_OK with *created
- * false; otherwise DS_CONFLICT. DS_NOT_FOUND: there is no source to fork from. created and stream
- * may be NULL; *stream is the caller's to free.
+ * Creates a stream (section 5.1). If a stream with this path and this configuration exists, DS_OK
+ * with *created false; with another configuration, DS_CONFLICT. DS_NOT_FOUND: the source of the
+ * fork does not exist. created and stream may be NULL; the caller frees *stream.
  */
 DS_API enum ds_status ds_create(struct ds_store *store, const char *path,
                                 const struct ds_create_options *options, bool *created,
                                 struct ds_stream **stream);
 
-/* ds_create() of a fork at offset (NULL: the tail), everything else inherited. */
+/* ds_create() of a fork at offset (NULL: the tail) that inherits everything else. */
 DS_API enum ds_status ds_fork(struct ds_store *store, const char *source, const char *path,
                               const char *offset, struct ds_stream **stream);
 
-/* *stream is the caller's to free. DS_NOT_FOUND also when it has expired. Renews no TTL. */
+/* Describes a stream. The caller frees *stream. DS_NOT_FOUND: it does not exist, or it has expired.
+   Does not renew a TTL. */
 DS_API enum ds_status ds_get(struct ds_store *store, const char *path, struct ds_stream **stream);
 
-/* Takes effect at once; while forks read it, its data stays and the path is taken (section 5.4). */
+/* Deletes a stream at once. While forks read it, its data stays and its path cannot be used again
+   (section 5.4). */
 DS_API enum ds_status ds_delete(struct ds_store *store, const char *path);
+
+/*
+ * Calls fn for each stream whose normalised path begins with prefix (NULL: every stream), in
+ * bytewise order of the paths, until fn returns false. Streams that were deleted or have expired
+ * are left out. The list is of one moment and is collected first, at some 200 bytes a stream, so fn
+ * may call any function with the store.
+ */
+typedef bool ds_stream_fn(void *arg, const struct ds_stream *stream);
+DS_API enum ds_status ds_list(struct ds_store *store, const char *prefix, ds_stream_fn *fn,
+                              void *arg);
+
+/* ------------------------------------------------------------------------------- appending -- */
 
 /* All zero, or NULL: a plain append. */
 struct ds_append_options {
-    const char *content_type; /* NULL: not compared with the stream's */
-    const char *seq;          /* Stream-Seq, greater than the last one bytewise; NULL: none */
-    const char *producer_id;  /* idempotent producer (section 5.2.1); NULL: none */
+    const char *content_type; /* must be the stream's; NULL: not compared */
+    const char *seq;          /* Stream-Seq, which must be bytewise above the last; NULL: none */
+    const char *producer_id;  /* of an idempotent producer (section 5.2.1); NULL: none */
     int64_t producer_epoch;   /* 0..2^53-1 */
-    int64_t producer_seq;     /* 0..2^53-1, one more each time */
-    bool close;               /* the stream ends with this */
+    int64_t producer_seq;     /* 0..2^53-1; one higher with each append */
+    bool close;               /* close the stream after this append */
 };
 
 struct ds_append_result {
-    char next_offset[DS_OFFSET_SIZE]; /* the tail; "" where there is no stream */
-    bool closed;                      /* the stream is, now */
-    bool duplicate;                   /* DS_OK because this very request was carried out before */
-    int64_t producer_epoch;           /* the producer's state as the store has it, */
-    int64_t producer_seq;             /*   its last sequence; -1: none yet */
-    const char *reason;               /* static text; NULL with DS_OK */
+    char next_offset[DS_OFFSET_SIZE]; /* the tail; "" if there is no such stream */
+    bool closed;                      /* the stream is closed now */
+    bool duplicate;                   /* DS_OK because this very append was stored before */
+    int64_t producer_epoch;           /* the producer's state in the store */
+    int64_t producer_seq;             /* likewise: its last sequence number; -1: none yet */
+    const char *reason;               /* why not, one static line; NULL with DS_OK */
 };
 
 /*
- * Appends data (section 5.2); len may be 0 only when closing. JSON streams: one message, or an
- * array of messages. Returns when it is committed: many threads share commits. result may be NULL,
- * and is filled in also when the append was refused.
+ * Appends data (section 5.2). JSON streams: one message, or an array of messages. len may be 0 only
+ * with close. Returns when the append is committed; appends of many threads share commits. result
+ * may be NULL. It is filled in also when the append was refused.
  */
 DS_API enum ds_status ds_append(struct ds_store *store, const char *path, const void *data,
                                 size_t len, const struct ds_append_options *options,
                                 struct ds_append_result *result);
 
-/* ds_append() of nothing, closing. DS_OK also when it was closed before. */
+/* Closes a stream without appending (section 5.3). DS_OK also if it was closed before. */
 DS_API enum ds_status ds_close_stream(struct ds_store *store, const char *path,
                                       struct ds_append_result *result);
 
+/* --------------------------------------------------------------------------------- reading -- */
+
 struct ds_read_result {
-    char *data; /* the payload, a NUL behind it; JSON: an array of messages ("[]" when empty) */
-    size_t len; /* without the NUL */
-    char next_offset[DS_OFFSET_SIZE]; /* read on from here */
-    bool up_to_date;                  /* there was nothing more at this moment */
-    bool closed;                      /* and there never will be: the end of a closed stream */
+    char *data; /* the payload, followed by a NUL; JSON: an array of messages, "[]" if there are
+                   none */
+    size_t len; /* of data without the NUL */
+    char next_offset[DS_OFFSET_SIZE]; /* where the next read goes on */
+    bool up_to_date;                  /* the read reached the tail */
+    bool closed;                      /* the read reached the end of a closed stream */
 };
 
 /*
- * Reads from an offset (NULL: the beginning) what there is, read_chunk_bytes at most (section 5.6).
- * From an offset inside a message (the store hands none out) it reads the message from its start.
- * DS_INVALID: not an offset, or one beyond the tail. Renews a TTL. Free with ds_read_free().
+ * Reads from an offset (NULL: the beginning) to the tail, but at most read_chunk_bytes
+ * (section 5.6). From an offset inside a message, which the store never gives out, the read begins
+ * with that message. DS_INVALID: not an offset, or one beyond the tail. Renews a TTL. Free the
+ * result with ds_read_free().
  */
 DS_API enum ds_status ds_read(struct ds_store *store, const char *path, const char *offset,
                               struct ds_read_result *result);
 
 DS_API void ds_read_free(struct ds_read_result *result);
 
-/* A message, or a part of a large one. Valid during the call only. */
+/* A message, or a part of a large one. */
 struct ds_message {
-    const char
-        *data;  /* with a NUL behind it; JSON: one value, as ds_read() gives it in its array */
-    size_t len; /* in bytes, without the NUL */
+    const char *data; /* followed by a NUL; JSON: one value, as ds_read() gives it in its array */
+    size_t len;       /* of data without the NUL */
     char offset[DS_OFFSET_SIZE];      /* where it begins */
-    char next_offset[DS_OFFSET_SIZE]; /* where it ends: a reader that has it reads on from here */
+    char next_offset[DS_OFFSET_SIZE]; /* where it ends and the next read goes on */
     int64_t appended_at;              /* by the clock of the process that appended it */
     bool more; /* the next call brings another part of this message. Only in streams that are not
                   JSON: a message of more than 256 KiB comes in parts of 256 KiB */
 };
 
-/* False ends the reading. */
+/* Returning false ends the reading. */
 typedef bool ds_message_fn(void *arg, const struct ds_message *message);
 
-/* Where a reading ended. */
+/* Where a reading ended: the fields have the meaning of those of struct ds_read_result. */
 struct ds_read_end {
-    char next_offset[DS_OFFSET_SIZE]; /* read on from here */
-    bool up_to_date;                  /* there was nothing more at this moment */
-    bool closed;                      /* and there never will be: the end of a closed stream */
+    char next_offset[DS_OFFSET_SIZE];
+    bool up_to_date;
+    bool closed;
 };
 
 /*
  * Calls fn for each message from an offset (NULL: the beginning) to the tail, in order, on the
- * calling thread. A message is what one append brought, or one element where that was a JSON array.
- * An offset inside a message counts as the start of that message. fn may do with the store what it
- * likes: no transaction is open. Memory holds read_chunk_bytes and one message at most.
+ * calling thread. A message is the data of one append; in JSON streams, each element of an appended
+ * array is one. Offsets, statuses and the TTL as with ds_read(). fn may call any function with the
+ * store, since no transaction is open. At most read_chunk_bytes and one message are in memory.
  *
- * end may be NULL. With any status but DS_OK, fn may have been called; it goes on after the
- * next_offset that fn saw last. Statuses as of ds_read(); DS_NOT_FOUND also when the stream ended
- * meanwhile. Renews a TTL.
+ * end may be NULL. After any status but DS_OK, fn may have been called: the reading can go on from
+ * the next_offset of the last message. DS_NOT_FOUND also if the stream ceased to exist meanwhile.
  */
 DS_API enum ds_status ds_read_messages(struct ds_store *store, const char *path, const char *offset,
                                        ds_message_fn *fn, void *arg, struct ds_read_end *end);
 
+/* --------------------------------------------------------------------------------- waiting -- */
+
 /*
- * Waits until there is something to read from this offset on, or the stream is closed: DS_OK. Any
- * process may have written it. DS_TIMEOUT after timeout_ms (0: only looks). DS_NOT_FOUND, DS_GONE:
- * the stream has ended. offset is not NULL; DS_NOW waits for what comes after the call.
+ * Returns DS_OK as soon as there is data after an offset, or the stream is closed, whichever
+ * process wrote it. DS_NOW: data that is appended after the call began. offset must not be NULL.
+ * DS_TIMEOUT: nothing happened within timeout_ms; with 0, or less, it only looks. DS_NOT_FOUND,
+ * DS_GONE: the stream does not exist, or ceased to. Renews a TTL for as long as it waits.
  */
 DS_API enum ds_status ds_wait(struct ds_store *store, const char *path, const char *offset,
                               int64_t timeout_ms);
 
 /*
- * A switch that ends waits of one store from outside. While it is set, every ds_wait_cancellable()
- * that was given it ends with DS_CANCELLED: those under way, and those that begin later. So it does
- * not matter whether the wait or the cancellation comes first. Any number of waits may share one.
+ * A switch with which another thread, or a signal handler, ends waits of one store. While it is
+ * set, every ds_wait_cancellable() that was given it returns DS_CANCELLED: those under way and
+ * those that begin later. A cancellation that comes before the wait is therefore not lost. Any
+ * number of waits may share a switch.
  */
 struct ds_cancel;
 
-/* Not set yet. The caller frees it with ds_cancel_free() before closing the store. */
+/* The switch is not set. Free it before the store is closed. */
 DS_API enum ds_status ds_cancel_new(struct ds_store *store, struct ds_cancel **cancel);
 
-/* No wait may be using it any more. NULL is allowed. */
+/* No wait may be using it. NULL is allowed. */
 DS_API void ds_cancel_free(struct ds_cancel *cancel);
 
-/* Any thread may set and clear it at any time. Setting is safe in signal handlers, too. */
+/* Any thread, at any time. Async-signal-safe. */
 DS_API void ds_cancel_set(struct ds_cancel *cancel);
+
+/* Likewise. A wait may miss a switch that is cleared while the wait has not returned yet. */
 DS_API void ds_cancel_clear(struct ds_cancel *cancel);
 
-/* ds_wait() that ends with DS_CANCELLED while cancel is set, even if there is data. cancel may be
-   NULL. */
+/* ds_wait() that returns DS_CANCELLED while cancel is set, even if there is data. NULL: never. */
 DS_API enum ds_status ds_wait_cancellable(struct ds_store *store, const char *path,
                                           const char *offset, int64_t timeout_ms,
                                           const struct ds_cancel *cancel);
 
 /*
  * Many streams behind one descriptor, for poll(2), epoll(7) and event loops. The descriptor is
- * readable exactly while at least one stream of the watch has an event to fetch. Writers in any
- * process make events. Memory: some 300 bytes a stream, and nothing for each change.
+ * readable exactly while ds_watch_next() has an event to give. A stream has one event at a time,
+ * however much is written to it, by whichever process: a watch needs some 300 bytes a stream.
  */
 struct ds_watch;
 
 struct ds_watch_event {
-    enum ds_status status; /* DS_OK: there is something new. DS_NOT_FOUND, DS_GONE: the stream has
-                              ended and is no longer watched */
+    enum ds_status status; /* DS_OK: there is data, or the stream was closed. DS_NOT_FOUND, DS_GONE:
+                              the stream ceased to exist, and is no longer watched */
     const char *path;      /* normalised; valid until the next call with this watch */
-    void *tag;             /* as it was given to ds_watch_add() */
-    char tail[DS_OFFSET_SIZE]; /* the data that the event speaks of ends here */
+    void *tag;             /* as given to ds_watch_add() */
+    char tail[DS_OFFSET_SIZE]; /* the stream has data up to here at least */
     bool closed;               /* the stream is closed */
 };
 
-/* Starts a thread. Close the watch before the store; NULL is allowed. */
+/* Starts a thread. Close the watch before the store. NULL may be closed. */
 DS_API enum ds_status ds_watch_open(struct ds_store *store, struct ds_watch **watch);
 DS_API void ds_watch_close(struct ds_watch *watch);
 
-/* For polling (POLLIN) only: the watch alone reads, writes and closes it. */
+/* Poll it for POLLIN; only the watch itself reads, writes and closes it. */
 DS_API int ds_watch_descriptor(const struct ds_watch *watch);
 
 /*
- * Watches a stream for a reader that has everything before offset; DS_NOW: before the tail. If
- * there is more already, or the stream is closed, there is an event at once. A path that is watched
- * already gets the new offset and tag. Statuses as of ds_wait(). Watching renews a TTL.
+ * Watches a stream on behalf of a reader that has everything before offset (DS_NOW: before the
+ * tail). If there is data after it, or the stream is closed, there is an event at once. A path that
+ * is watched already gets the new offset and tag. Statuses as with ds_wait(). Watching renews a
+ * TTL.
  */
 DS_API enum ds_status ds_watch_add(struct ds_watch *watch, const char *path, const char *offset,
                                    void *tag);
 
-/* An event that was not fetched goes with it. DS_NOT_FOUND: the path is not watched. */
+/* Drops an event that was not fetched, too. DS_NOT_FOUND: the path is not watched. */
 DS_API enum ds_status ds_watch_remove(struct ds_watch *watch, const char *path);
 
 /*
- * Fetches one event; DS_TIMEOUT: there is none. Never waits. However much was appended since the
- * last event of a stream, it has one event: read on until ds_read() says up_to_date. Any thread,
- * but one at a time, for the sake of path.
+ * Fetches an event; DS_TIMEOUT: there is none. Never waits. After it, read the stream until the
+ * read is up_to_date: data that comes later makes a new event. An event may speak of data that was
+ * read already. One thread at a time, because of path; the other functions of a watch may run
+ * beside it.
  */
 DS_API enum ds_status ds_watch_next(struct ds_watch *watch, struct ds_watch_event *event);
-
-/*
- * Calls fn for every live stream whose normalised path begins with prefix (NULL: all), bytewise, in
- * the order of their paths, until it returns false. All are from one moment; they are collected
- * first (some 200 bytes each), so fn may do with the store what it likes.
- */
-typedef bool ds_stream_fn(void *arg, const struct ds_stream *stream);
-DS_API enum ds_status ds_list(struct ds_store *store, const char *prefix, ds_stream_fn *fn,
-                              void *arg);
 
 /* ---------------------------------------------------------------------------------- faults -- */
 
 /*
- * What a server with DS_TEST_ENDPOINTS=1 does wrong on purpose to requests for a path, for tests of
- * clients. Order: delay, drop, status, then the operation with its answer's body changed. A dropped
- * or failed request is not carried out. All zero: nothing; set what is wanted.
+ * How a server with DS_TEST_ENDPOINTS=1 fails requests to one path on purpose, for tests of
+ * clients. In this order: delay, drop, status, then the operation with a damaged body of its
+ * answer. A request that is dropped or answered with a status is not carried out. All zero injects
+ * nothing.
  */
 struct ds_fault {
-    int status;    /* answer this, 200..599; 0: no */
-    int64_t count; /* so many requests; 0 is one */
+    int status;    /* answer with it, 200..599; 0: no */
+    int64_t count; /* requests that meet the fault; 0: one */
     bool has_retry_after;
-    int64_t retry_after; /* seconds, with status */
-    int64_t delay_ms;    /* wait first; 0: no */
-    int64_t jitter_ms;   /* and up to this much longer, at random */
+    int64_t retry_after; /* seconds; sent with status */
+    int64_t delay_ms;    /* wait first; 0: no; at most a day */
+    int64_t jitter_ms;   /* and at random up to this much longer */
     bool drop_connection;
     bool has_truncate;
-    int64_t truncate_body_bytes; /* the body ends after these */
+    int64_t truncate_body_bytes; /* end the body after so many bytes */
     bool has_probability;
-    double probability;         /* 0..1; a request spared does not count */
-    const char *method;         /* NULL: any */
-    bool corrupt_body;          /* about 3 % of the body's bytes changed */
-    const char *sse_event_type; /* an event of this type before the stream's own, NULL: no */
+    double probability;         /* 0..1; a request that is spared does not count */
+    const char *method;         /* NULL: any method */
+    bool corrupt_body;          /* change about 3 % of the body's bytes */
+    const char *sse_event_type; /* send such an event before those of the stream; NULL: no */
     const char *sse_event_data;
 };
 
-/* Replaces what there was for the path. DS_INVALID: no kind of fault is set, or a value is out of
-   range. Servers of the same database heed it from their next request on. */
+/* Replaces the fault of the path, if it has one. Servers of the database obey it from their next
+   request on. DS_INVALID: the fault does nothing, or a value is out of range. */
 DS_API enum ds_status ds_fault_set(struct ds_store *store, const char *path,
                                    const struct ds_fault *fault);
 
-/* Of one path, or with NULL all of them. DS_OK also when there was none. */
+/* Removes the fault of a path, or every fault (NULL). DS_OK also if there was none. */
 DS_API enum ds_status ds_fault_clear(struct ds_store *store, const char *path);
 
-/* Calls fn for every fault, in the order of their paths, until it returns false; count is what is
-   left. fn may do with the store what it likes. */
+/* Calls fn for each fault, in the order of their paths, until fn returns false. count: requests
+   that are still to meet it. fn may call any function with the store. */
 typedef bool ds_fault_fn(void *arg, const char *path, const struct ds_fault *fault);
 DS_API enum ds_status ds_fault_list(struct ds_store *store, ds_fault_fn *fn, void *arg);
 
 /* ---------------------------------------------------------------------------------- cursor -- */
 
 /*
- * Cursors of live reads (section 10.1): numbers of time intervals, so that caches see a new URL as
- * time goes by. Pure but for the clock and a random number; any thread.
+ * Cursors of live reads (section 10.1): numbers of time intervals, which let caches see a new URL
+ * as time passes. These functions need no store, and any thread may call them.
  */
 #define DS_CURSOR_DEFAULT_EPOCH            INT64_C(1728432000) /* 2024-10-09T00:00:00Z, Unix seconds */
 #define DS_CURSOR_DEFAULT_INTERVAL_SECONDS INT64_C(20)
 
-/* NULL means the defaults. */
+/* NULL: the defaults. */
 struct ds_cursor_options {
     int64_t interval_seconds; /* below 1: the default */
     int64_t epoch;            /* Unix seconds; 0 is 1970 */
@@ -455,35 +480,38 @@ struct ds_cursor_options {
 DS_API int64_t ds_cursor_calculate(const struct ds_cursor_options *options);
 
 /*
- * The cursor to answer with: current, or, where the client's own (-1: none) is not behind it, a
- * later one by 1 to 3600 s at random, so that no client goes round in a cache's circle.
+ * The cursor to answer with: current, if the client's own (-1: none) is below it; else one that is
+ * later than the client's by 1 to 3600 s at random, so that no client meets the same cached answer
+ * again and again.
  */
 DS_API int64_t ds_cursor_handle_collision(int64_t current, int64_t client,
                                           const struct ds_cursor_options *options);
 
-/* The same for the text that a client sent (NULL, or not a cursor: none) and this moment. */
+/* Likewise for this moment, and for the text that the client sent. NULL, or a text that is not a
+   cursor: the client has none. */
 DS_API int64_t ds_cursor_generate_response(const char *client,
                                            const struct ds_cursor_options *options);
 
 /* ----------------------------------------------------------------------------------- paths -- */
 
 /*
- * A path as a file name: base64url without padding; one that would be longer than 200 characters
- * becomes its first 180, "~", and 16 hexadecimal digits of the path's SHA-256. The path's bytes are
- * taken as they are, without normalising. NULL when out of memory. The caller frees it with free().
+ * A path as a file name: base64url without padding. Instead of more than 200 characters: the first
+ * 180, "~", and 16 hexadecimal digits of the path's SHA-256. The path is not normalised. The caller
+ * frees the text with free(). NULL: out of memory.
  */
 DS_API char *ds_path_encode(const char *path);
 
-/* The way back, exact but for what a hash has replaced: then the beginning of the path. What is no
-   base64 is passed over, what is no UTF-8 becomes U+FFFD. */
+/* The reverse; only the beginning of a path that was shortened. Skips characters that base64 does
+   not have; bytes that are not UTF-8 become U+FFFD. */
 DS_API char *ds_path_decode(const char *encoded);
 
 /* ----------------------------------------------------------------------------- test server -- */
 
 /*
- * A real server for tests: web server (nginx must be installed) and responder as child processes,
- * with a port, a folder and a temporary database of their own and the test endpoints switched on.
- * Children end with the caller. A handle belongs to one thread at a time.
+ * A real server for tests: a web server (nginx must be installed) and a responder as child
+ * processes, with a port, a folder and a temporary database of their own, and with
+ * DS_TEST_ENDPOINTS=1. They end with the program that started them, however it ends. One thread at
+ * a time may use a handle.
  */
 struct ds_test_server;
 
@@ -491,23 +519,22 @@ struct ds_test_server;
 struct ds_test_server_options {
     const char *host;            /* NULL: 127.0.0.1 */
     int port;                    /* 0: a free one */
-    const char *database;        /* NULL: a temporary one, gone at stop */
-    const char *const *settings; /* NULL, or "DS_NAME=value" texts, NULL at the end */
+    const char *database;        /* NULL: a temporary one, deleted by ds_test_server_stop() */
+    const char *const *settings; /* texts "DS_NAME=value" and a NULL at the end; or NULL */
     int64_t start_timeout_ms;    /* 0: 30000 */
 };
 
-/* Returns when it answers. DS_FAILED: it does not; why stands on stderr. */
+/* Returns when the server answers. DS_FAILED: it does not; the log has the cause. */
 DS_API enum ds_status ds_test_server_start(const struct ds_test_server_options *options,
                                            struct ds_test_server **server);
 DS_API void ds_test_server_stop(struct ds_test_server *server); /* NULL is allowed */
 
+/* Of a running server. The texts are valid until it is stopped; the URL has no slash at its end. */
 DS_API int ds_test_server_port(const struct ds_test_server *server);
-DS_API const char *
-ds_test_server_base_url(const struct ds_test_server *server); /* no slash at the end */
-DS_API const char *
-ds_test_server_database(const struct ds_test_server *server); /* path of the file */
+DS_API const char *ds_test_server_base_url(const struct ds_test_server *server);
+DS_API const char *ds_test_server_database(const struct ds_test_server *server);
 
-/* ds_fault_set() and ds_fault_clear() on the server's database; it heeds them at once. */
+/* ds_fault_set() and ds_fault_clear() of all faults, in the server's database. */
 DS_API enum ds_status ds_test_server_inject_fault(struct ds_test_server *server, const char *path,
                                                   const struct ds_fault *fault);
 DS_API enum ds_status ds_test_server_clear_injected_faults(struct ds_test_server *server);
