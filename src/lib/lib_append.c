@@ -1,8 +1,8 @@
 /*
  * Appending and closing.
  *
- * A JSON body is checked before the transaction, in which nobody else can write. Where the caller
- * has not said the stream's type, a large one is worth a look at it first.
+ * A JSON body is checked before the transaction, because no process can write during it. If the
+ * caller has not named the content type, a large body is worth a look at the stream's.
  */
 #include <string.h>
 
@@ -52,14 +52,14 @@ static enum ds_status take_body(const struct ds_store *store, const void *data, 
     if (len > (size_t)store->config.max_body_bytes)
         return refuse_append(append, DS_TOO_LARGE, "the data is too large");
     if (len > 0 && !data)
-        return refuse_append(append, DS_INVALID, "there is no data");
+        return refuse_append(append, DS_INVALID, "data is NULL");
     append->body.data = data;
     append->body.len = len;
     append->body.max_messages = store->config.max_messages;
     return DS_OK;
 }
 
-/* What the stream is now; the transaction decides by what it is then. */
+/* At this moment; the transaction decides by what the stream is then. */
 static bool is_json_stream(struct ds_store *store, struct arena *arena, const char *path)
 {
     struct store_conn *conn;
@@ -105,7 +105,7 @@ static enum ds_status ask_append(struct ds_store *store, struct arena *arena, co
     return *decided ? append->verdict : refuse_append(append, status, NULL);
 }
 
-/* What was decided; where nothing was, there is only the reason to tell. */
+/* decided: the transaction ran. If it did not, only the reason is known. */
 static void fill_result(const struct stream_append *append, enum ds_status status, bool decided,
                         struct ds_append_result *result)
 {

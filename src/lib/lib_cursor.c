@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "protocol/cursor.h"
 
-/* Later ones no client was ever given: they are none. */
+/* No client was ever given a later one: it does not count as a cursor. */
 #define CURSOR_MAX INT64_C(9007199254740991) /* 2^53-1 */
 
 static int64_t interval_of(const struct ds_cursor_options *options)

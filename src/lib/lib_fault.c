@@ -1,4 +1,4 @@
-/* Faults for servers of the same database: see fault.h for what they do. */
+/* Faults for servers of the same database: see fault.h for their meaning. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -35,7 +35,7 @@ static bool is_fault_valid(const struct ds_fault *fault)
            (fault->sse_event_type ? is_line(fault->sse_event_type) : !fault->sse_event_data);
 }
 
-/* What is left out becomes what the table has for it. */
+/* Fields that are not set become the defaults of the table. */
 static struct fault fault_to_row(const char *path, const struct ds_fault *fault)
 {
     bool delayed = fault->delay_ms != 0 || fault->jitter_ms != 0;
@@ -60,7 +60,7 @@ static struct ds_fault fault_from_row(const struct fault *row)
 {
     return (struct ds_fault){
         .status = (int)row->status,
-        .count = row->count < 1 ? 1 : row->count, /* as the prompt may have left it */
+        .count = row->count < 1 ? 1 : row->count, /* the prompt can set 0 */
         .has_retry_after = row->retry_after >= 0,
         .retry_after = row->retry_after >= 0 ? row->retry_after : 0,
         .delay_ms = row->delay_ms >= 0 ? row->delay_ms : 0,
@@ -77,7 +77,7 @@ static struct ds_fault fault_from_row(const struct fault *row)
     };
 }
 
-/* row NULL: the fault is cleared, of every path where there is none. */
+/* Sets the fault. row NULL: clears it; path NULL: clears all. */
 static enum ds_status write_fault(struct ds_store *store, const char *path, const struct fault *row)
 {
     struct store_conn *conn;

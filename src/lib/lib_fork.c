@@ -1,12 +1,12 @@
 /*
  * fork() without exec().
  *
- * A child has the descriptors of the stores that were open, and with them our locks: nobody could
- * do our share of upkeep when we have ended. So it lets go of them at once.
+ * A child inherits the descriptors of the open stores, and with them our locks: after our end, no
+ * other process could take over our share of upkeep. The child therefore lets go of them at once.
  *
- * Nor can it open the same database. SQLite's memory was copied as it was: it says of locks that
- * the child has them, which it has not, or that somebody writes, who is not there. Another file is
- * safe as far as no thread was within SQLite at that moment.
+ * The child cannot open the same database, either. It has a copy of SQLite's memory, which says
+ * that this process holds locks that it does not hold, or that a thread is writing that does not
+ * exist. It may open another database, if no thread was inside SQLite at the fork.
  */
 #include <pthread.h>
 #include <sys/stat.h>
@@ -18,7 +18,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, ds_store) open_stores; /* of this process */
-static LIST_HEAD(, ds_store) inherited;   /* of its parent; their memory stays */
+static LIST_HEAD(, ds_store) inherited;   /* of the parent; never freed */
 
 static void lock_stores(void)
 {
@@ -65,7 +65,7 @@ void lib_fork_add(struct ds_store *store)
 {
     struct stat info;
 
-    if (stat(store->config.database, &info) == 0) { /* not of a store in memory */
+    if (stat(store->config.database, &info) == 0) { /* a store in memory has no name */
         store->device = info.st_dev;
         store->inode = info.st_ino;
     }

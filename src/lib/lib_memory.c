@@ -1,10 +1,10 @@
 /*
  * Stores in memory: ds_store_open(":memory:").
  *
- * A database in a folder of its own on tmpfs, because SQLite's own ":memory:" is of one connection
- * only. As soon as every connection has opened its files, they lose their names: what has no name
- * goes with the process, however that ends. From then on no connection can be opened, so a store in
- * memory has all of them from the start (DURABILITY_MEMORY in store_connect()).
+ * The database lies in a folder of its own on tmpfs, because SQLite's own ":memory:" belongs to one
+ * connection. Once all connections have opened the files, the names are removed: the kernel frees
+ * files without names when the process ends, however it ends. No connection can be opened after
+ * that, so a store in memory opens all of them at its start (DURABILITY_MEMORY in store_connect()).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ enum ds_status lib_memory_folder(char **folder)
         *folder = make_folder(config_temporary_folder());
     if (*folder)
         return DS_OK;
-    log_error("neither /dev/shm nor %s takes a temporary folder", config_temporary_folder());
+    log_error("cannot make a temporary folder in /dev/shm or %s", config_temporary_folder());
     return DS_FAILED;
 }
 

@@ -17,7 +17,7 @@
 
 enum { PAGE_MESSAGES = 1024 };
 
-/* One message of the page, or a part of one. */
+/* A message of the page, or a part of a large one. */
 struct mark {
     size_t at, len; /* in data */
     int64_t first, next;
@@ -29,12 +29,12 @@ struct walk {
     struct ds_store *store;
     struct lib_place place; /* where the next page begins */
     int64_t stream_id;      /* 0: not found yet */
-    int64_t message_end;    /* of the last large message that was met */
-    int64_t tail;           /* as of this page, as is closed */
+    int64_t message_end;    /* end of the last message that may have several rows */
+    int64_t tail;           /* this and closed: when the page was read */
     bool closed;
     size_t count;
     struct mark marks[PAGE_MESSAGES];
-    struct buf data; /* each message with a NUL behind it */
+    struct buf data; /* a NUL follows each message */
 };
 
 /* Is this row followed by another one of the same message? */
@@ -52,7 +52,7 @@ static enum ds_status has_more(struct walk *walk, struct store_conn *conn,
     return status;
 }
 
-/* Copies the row at the place, which moves on. */
+/* Copies the row at walk->place, which moves to the next row. */
 static enum ds_status take_message(struct walk *walk, struct store_conn *conn,
                                    const struct stream *stream)
 {
@@ -65,7 +65,7 @@ static enum ds_status take_message(struct walk *walk, struct store_conn *conn,
         return status;
     *mark = (struct mark){before,    walk->data.len - before, span.first,
                           span.next, span.appended_at,        false};
-    if (stream->kind == HTTP_TYPE_JSON) { /* an array of one */
+    if (stream->kind == HTTP_TYPE_JSON) { /* strip the brackets of the array */
         mark->at++;
         mark->len -= 2;
         walk->data.data[walk->data.len - 1] = '\0';
@@ -87,7 +87,7 @@ static enum ds_status fill_page(struct walk *walk, struct store_conn *conn, stru
     enum ds_status status = lib_place_find(walk->store, conn, arena, &walk->place, &stream);
 
     if (status == DS_OK && walk->stream_id != 0 && walk->stream_id != stream.id)
-        status = DS_NOT_FOUND; /* it ended, and another one took its path */
+        status = DS_NOT_FOUND; /* another stream has taken its path */
     if (status != DS_OK)
         return status;
     walk->stream_id = stream.id;
@@ -96,7 +96,7 @@ static enum ds_status fill_page(struct walk *walk, struct store_conn *conn, stru
     while (status == DS_OK && walk->place.from < stream.tail && walk->count < PAGE_MESSAGES &&
            walk->data.len < (size_t)walk->store->config.read_chunk_bytes)
         status = take_message(walk, conn, &stream);
-    return walk->count > 0 ? DS_OK : status; /* the next page will meet the failure */
+    return walk->count > 0 ? DS_OK : status; /* the next page meets the failure again */
 }
 
 static enum ds_status read_page(struct walk *walk)
@@ -116,7 +116,7 @@ static enum ds_status read_page(struct walk *walk)
     return status;
 }
 
-/* Hands the page out; *next is the place after the last message that fn was given. */
+/* Calls fn for the page; *next becomes the position after the last message that fn got. */
 static bool hand_out(const struct walk *walk, ds_message_fn *fn, void *arg, int64_t *next)
 {
     for (size_t i = 0; i < walk->count; i++) {

@@ -1,6 +1,6 @@
 /*
- * Paths as file names: base64url (RFC 4648 section 5) without padding, in the form that the
- * protocol's Node server gives to the folders of its streams, so that tools for those agree.
+ * Paths as file names: base64url (RFC 4648 section 5) without padding. The protocol's Node server
+ * names the folders of its streams like this, so its tools understand our names.
  *
  *     up to 150 bytes   base64url, up to 200 characters
  *     longer            its first 180 characters  ~  16 hexadecimal digits of the path's SHA-256
@@ -19,7 +19,7 @@
 
 enum { WHOLE_MAX = 200, KEPT = 180, KEPT_BYTES = KEPT / 4 * 3, HASH_DIGITS = 16 };
 
-/* The text of a buffer, which ends with it; NULL when memory ran out. */
+/* The text of the buffer, which is closed; NULL: memory ran out. */
 static char *take_text(struct buf *buf)
 {
     size_t unused;
@@ -31,7 +31,7 @@ static char *take_text(struct buf *buf)
     return NULL;
 }
 
-/* base64 in its alphabet for names, without padding. */
+/* base64 in its alphabet for file names, without padding. */
 static void encode_name(struct buf *out, const char *data, size_t len)
 {
     base64_add(out, data, len);
@@ -57,7 +57,7 @@ char *ds_path_encode(const char *path)
     return take_text(&out);
 }
 
-/* The length without "~" and a hash, if that is how it ends. */
+/* The length without a hash and its "~" at the end. */
 static size_t without_hash(const char *encoded)
 {
     const char *tilde = strrchr(encoded, '~');
@@ -78,7 +78,7 @@ static int sextet(char c)
     return at && *at ? (int)(at - alphabet) : -1;
 }
 
-/* Tolerant, as that server is: what is no base64 is passed over, '=' ends it. */
+/* Tolerant, as the Node server is: skips foreign characters, ends at '='. */
 static void decode_name(struct buf *out, const char *text, size_t len)
 {
     uint32_t bits = 0;
@@ -103,7 +103,7 @@ char *ds_path_decode(const char *encoded)
     struct buf bytes = {0}, out = {0};
 
     decode_name(&bytes, encoded, without_hash(encoded));
-    utf8_add_lossy(&out, bytes.data, bytes.len); /* a hashed one may end within a character */
+    utf8_add_lossy(&out, bytes.data, bytes.len); /* a shortened path may end within a character */
     out.failed |= buf_failed(&bytes);
     buf_close(&bytes);
     return take_text(&out);

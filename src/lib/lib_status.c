@@ -1,4 +1,4 @@
-/* The library's words for its errors, and its version: see include/durable_streams.h. */
+/* Words for each status, and the version: see include/durable_streams.h. */
 #include "durable_streams.h"
 
 const char *ds_version(void)
@@ -12,15 +12,15 @@ const char *ds_status_text(enum ds_status status)
     case DS_OK:
         return "done";
     case DS_INVALID:
-        return "the input breaks a rule";
+        return "an argument breaks a rule";
     case DS_NOT_FOUND:
         return "there is no such stream";
     case DS_GONE:
         return "this stream was deleted; forks still read it";
     case DS_PRUNED:
-        return "the data at this offset was taken away";
+        return "the data at this offset has been removed";
     case DS_TOO_LARGE:
-        return "this is over a limit";
+        return "a size is over its limit";
     case DS_BUSY:
         return "the database is busy, try again later";
     case DS_NO_MEMORY:
@@ -30,15 +30,15 @@ const char *ds_status_text(enum ds_status status)
     case DS_FAILED:
         return "the store failed";
     case DS_CONFLICT:
-        return "this contradicts what there is";
+        return "the stream has another configuration, content type or sequence";
     case DS_CLOSED:
         return "the stream is closed";
     case DS_FENCED:
         return "a newer epoch of this producer is writing";
     case DS_GAP:
-        return "an earlier sequence of this producer is missing";
+        return "an earlier sequence number of this producer is missing";
     case DS_FORBIDDEN:
-        return "the registry is written by the store alone";
+        return "only the store writes the registry";
     case DS_TIMEOUT:
         return "nothing happened in time";
     case DS_CANCELLED:

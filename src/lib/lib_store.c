@@ -1,5 +1,5 @@
 /*
- * Opening and closing a store, and what its operations stand on: see lib.h.
+ * Opening and closing a store; connections and writes for the other files: see lib.h.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ void lib_release(struct ds_store *store, struct store_conn *conn)
     (void)pthread_mutex_unlock(&store->lock);
 }
 
-/* A store in memory can open none later. */
+/* For a store in memory, whose files have no name for a later connection to open. */
 static enum ds_status connect_all(struct ds_store *store)
 {
     enum ds_status status = DS_OK;
@@ -86,7 +86,7 @@ static void finish_waiting(struct commit_write *write, enum ds_status status)
     (void)pthread_mutex_lock(&waiting->lock);
     waiting->status = status;
     waiting->done = true;
-    (void)pthread_cond_signal(&waiting->finished); /* under the lock: it is gone afterwards */
+    (void)pthread_cond_signal(&waiting->finished); /* under the lock: the waiter frees both */
     (void)pthread_mutex_unlock(&waiting->lock);
 }
 
@@ -131,7 +131,7 @@ enum ds_status lib_path(const struct ds_store *store, struct arena *arena, const
 
 /* --- opening and closing --- */
 
-/* Sets *field from an option; false when it is out of range. 0 leaves the default. */
+/* Sets *field from an option, unless that is 0; false: it is out of range. */
 static bool take_option(int64_t value, int64_t most, int64_t *field)
 {
     if (value < 0 || value > most)
@@ -191,7 +191,7 @@ static enum ds_status take_options(struct ds_store *store, const struct ds_store
     return options->registry ? take_registry(store, options->registry) : DS_OK;
 }
 
-/* The threads of the store leave the signals of the program to its own. */
+/* Threads inherit the mask of signals: those of the store must not run the program's handlers. */
 static enum ds_status start_engine(struct ds_store *store)
 {
     struct engine *engine = &store->engine;
@@ -217,7 +217,7 @@ static enum ds_status open_file(struct ds_store *store, const char *path,
         return DS_NO_MEMORY;
     status = take_options(store, options);
     if (status == DS_OK && lib_fork_has(store->config.database)) {
-        log_error("%s was open when this process was forked: it cannot open it", path);
+        log_error("%s was open when this process was forked, so it cannot be opened here", path);
         status = DS_FAILED;
     }
     return status == DS_OK ? start_engine(store) : status;

@@ -1,5 +1,5 @@
 /*
- * Streams as wholes: creating, forking, describing, deleting.
+ * Whole streams: creating, forking, describing, listing, deleting.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +13,13 @@
 
 /* --- descriptions --- */
 
-/* A stream and its texts behind it, in one block. */
+/* A stream followed by its texts, so that one free() is enough. */
 struct block {
     struct ds_stream stream; /* first: what the caller frees */
     char texts[];
 };
 
-/* Copies a text, or NULL, to *at, which moves on. */
+/* Copies a text to *at, which moves on; NULL stays NULL. */
 static const char *put_text(char **at, const char *text)
 {
     char *copy = *at;
@@ -111,7 +111,7 @@ enum ds_status ds_get(struct ds_store *store, const char *path, struct ds_stream
 
 /* --- lists --- */
 
-/* What fn is to see: collected first, so that no transaction is open while it runs. */
+/* Collected before fn is called, so that no transaction is open while fn runs. */
 struct list {
     struct ds_stream **streams;
     size_t count, room;
@@ -182,7 +182,7 @@ static enum ds_status take_expiry(const struct ds_create_options *options,
             return DS_INVALID;
         create->ttl_seconds = options->ttl_seconds;
     } else if (options->expires_at != 0) {
-        create->expires_at = options->expires_at < 1 ? 1 : options->expires_at; /* long ago */
+        create->expires_at = options->expires_at < 1 ? 1 : options->expires_at; /* before 1970 */
     }
     return DS_OK;
 }
@@ -196,7 +196,7 @@ static enum ds_status take_fork(const struct ds_store *store, struct arena *aren
     create->fork_offset = -1;
     if (!options->fork_of)
         return offset || options->fork_sub_offset ? DS_INVALID : DS_OK;
-    /* DS_NOW leaves it at the tail */
+    /* DS_NOW leaves it at -1, which is the tail */
     if (offset && offset_parse(offset, strlen(offset), &create->fork_offset) == OFFSET_INVALID)
         return DS_INVALID;
     if (!is_number(options->fork_sub_offset))

@@ -2,17 +2,17 @@
  * The test server: the script that `make run` and `dsctl serve` use too, as a child process.
  *
  *     caller ──▶ keeper (sh) ──▶ serve (sh) ──▶ nginx, durable-streams.fcgi
- *            ══ socket ══▶ │                     a line, or its end, ends all
+ *            ══ socket ══▶ │                     a line or the end of the file stops all
  *            ◀══════════════════ URL ══ pipe
  *
- * The keeper waits for a line on its standard input, which the caller sends to stop the server: the
- * end alone would not come while a child that the caller forked has the socket open. It comes when
- * the caller has died, however it died. Then it ends the others and takes the folder away. All are
- * a session of their own, so that what hits the caller's terminal or process group leaves them time
- * for that.
+ * The keeper reads its standard input, a socket. The caller stops the server by sending a line;
+ * when the caller dies, the keeper reads the end of the file. Closing the socket would not do for a
+ * stop, since a child that the caller forked may still have it open. Then the keeper ends the
+ * server and deletes the folder. All of them are in a session of their own, so that a signal to the
+ * caller's terminal or process group does not end the keeper before it has cleaned up.
  *
- * The handle holds no thread and no database: a test that was forked from the process that started
- * the server, as Check does it, may inject faults.
+ * The handle has neither a thread nor an open database, so a test may inject faults in a child that
+ * was forked after the start of the server, as Check does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +37,7 @@
 
 enum { START_MS = 30000, STOP_MS = 30000, MOST_SETTINGS = 64, URL_SIZE = 300 };
 
-/* Gets the folder to delete ("" for none) and the command. */
+/* Its arguments: the folder to delete ("": none), and the command. */
 static const char keeper[] = "folder=$1\n"
                              "shift\n"
                              "\"$@\" &\n"
@@ -50,16 +50,16 @@ static const char keeper[] = "folder=$1\n"
 
 struct ds_test_server {
     struct arena *arena; /* texts; holds the handle too */
-    pid_t owner;         /* who started it, and may stop it */
+    pid_t owner;         /* the process that started it, and the only one that may stop it */
     pid_t keeper;        /* 0: not started */
-    int stdin_end;       /* closed, it ends the keeper; -1: none */
-    char url[URL_SIZE];  /* "" before it answers */
+    int stdin_end;       /* our end of the keeper's standard input; -1: none */
+    char url[URL_SIZE];  /* "" until the server answers */
     int port;
     const char *database;
-    char *folder; /* made for the database, or NULL */
+    char *folder; /* to be deleted at the end; NULL: the database is the caller's */
 };
 
-/* --- what is started, and how --- */
+/* --- the command and its environment --- */
 
 static const char *find_script(struct arena *arena)
 {
@@ -73,7 +73,8 @@ static const char *find_script(struct arena *arena)
         if (script && access(script, R_OK) == 0)
             return script;
     }
-    log_error("there is no %s/serve: is the server installed? DS_LIBEXECDIR may say where", folder);
+    log_error("there is no %s/serve: install the server, or set DS_LIBEXECDIR to its folder",
+              folder);
     return NULL;
 }
 
@@ -82,7 +83,7 @@ static bool is_number_of_port(int port)
     return port >= 0 && port <= 65535;
 }
 
-/* Defaults first: what the caller has set counts. NULL: out of memory, or no settings (*status). */
+/* Defaults come first, so that the caller's settings override them. NULL: *status says why. */
 static char **make_environment(struct ds_test_server *server,
                                const struct ds_test_server_options *options, enum ds_status *status)
 {
@@ -93,7 +94,7 @@ static char **make_environment(struct ds_test_server *server,
     settings[n++] = "DS_TEST_ENDPOINTS=1";
     settings[n++] = "DS_LOG_LEVEL=error";
     if (!options->database)
-        settings[n++] = "DS_DURABILITY=normal"; /* nobody needs it after a power cut */
+        settings[n++] = "DS_DURABILITY=normal"; /* no test outlives a power cut */
     *status = DS_INVALID;
     for (const char *const *at = options->settings; at && *at; at++) {
         if (strncmp(*at, "DS_", 3) != 0 || !strchr(*at, '=') || n >= MOST_SETTINGS - 3)
@@ -113,7 +114,7 @@ static char **make_environment(struct ds_test_server *server,
     return environment;
 }
 
-/* The program may go elsewhere before it injects a fault. */
+/* The program may change its working directory before it injects a fault. */
 static const char *absolute_path(struct arena *arena, const char *path)
 {
     char *folder;
@@ -141,7 +142,7 @@ static enum ds_status make_folder(struct ds_test_server *server)
     return server->database ? DS_OK : DS_NO_MEMORY;
 }
 
-/* Signals as a program expects them, a session of its own, and the pipes in their places. */
+/* With default signal handling, in a session of its own, and with the pipes as standard files. */
 static int spawn_keeper(struct ds_test_server *server, const char *script, char **environment,
                         int in, int out)
 {
@@ -171,7 +172,7 @@ static int spawn_keeper(struct ds_test_server *server, const char *script, char 
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
     (void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    if (fcntl(STDERR_FILENO, F_GETFD) < 0) /* closed: none of its files may take that place */
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0) /* closed: its number must not be reused */
         (void)posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     error = posix_spawn(&server->keeper, "/bin/sh", &actions, &attributes,
                         (char *const *)(uintptr_t)argv, environment);
@@ -180,7 +181,7 @@ static int spawn_keeper(struct ds_test_server *server, const char *script, char 
     return error;
 }
 
-/* Starts the keeper; *url is then the end of the pipe on which the URL comes. */
+/* Starts the keeper; *url becomes our end of the pipe from which to read the URL. */
 static enum ds_status start_keeper(struct ds_test_server *server, const char *script,
                                    char **environment, int *url)
 {
@@ -204,7 +205,7 @@ static enum ds_status start_keeper(struct ds_test_server *server, const char *sc
     return DS_FAILED;
 }
 
-/* Waits for the line with the URL; false when it does not come. */
+/* Waits for the line with the URL; false: it did not come in time. */
 static bool read_url(struct ds_test_server *server, int from, int64_t timeout_ms)
 {
     int64_t until = clock_monotonic_ms() + timeout_ms, left;
@@ -216,7 +217,7 @@ static bool read_url(struct ds_test_server *server, int from, int64_t timeout_ms
         ssize_t n = ready > 0 ? read(from, server->url + len, URL_SIZE - 1 - len) : 1;
 
         if (n <= 0 || (ready < 0 && errno != EINTR))
-            break; /* it ended, and has said why */
+            break; /* the server ended, and has logged the reason */
         if (ready <= 0)
             continue;
         len += (size_t)n;
@@ -226,7 +227,7 @@ static bool read_url(struct ds_test_server *server, int from, int64_t timeout_ms
         }
     }
     if (clock_monotonic_ms() >= until)
-        log_error("the test server does not answer");
+        log_error("the test server did not start in time");
     server->url[0] = '\0';
     return false;
 }
@@ -297,7 +298,7 @@ enum ds_status ds_test_server_start(const struct ds_test_server_options *options
 
 /* --- the end --- */
 
-/* True when the keeper has ended; another part of the program may have waited for it. */
+/* Also true if another part of the program has waited for the keeper. */
 static bool keeper_has_ended(pid_t pid, int64_t timeout_ms)
 {
     int64_t until = clock_monotonic_ms() + timeout_ms;
@@ -324,7 +325,7 @@ void ds_test_server_stop(struct ds_test_server *server)
         (void)close(server->stdin_end);
     if (server->keeper > 0 && server->owner == getpid() &&
         !keeper_has_ended(server->keeper, STOP_MS)) {
-        log_error("the test server had to be killed");
+        log_error("the test server did not stop in time: it was killed");
         (void)kill(-server->keeper, SIGKILL);
         (void)keeper_has_ended(server->keeper, STOP_MS);
     }
@@ -333,7 +334,7 @@ void ds_test_server_stop(struct ds_test_server *server)
     arena_free(server->arena);
 }
 
-/* --- questions, and faults --- */
+/* --- its properties, and faults --- */
 
 int ds_test_server_port(const struct ds_test_server *server)
 {

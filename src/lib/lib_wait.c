@@ -32,13 +32,13 @@ struct wait {
     struct hints *hints;
     const struct ds_cancel *cancel; /* or NULL */
     struct lib_place place;
-    int64_t stream_id; /* 0 before it was found */
+    int64_t stream_id; /* 0: not found yet */
     int64_t recheck_ms;
     uint64_t seen; /* of the changes */
     int64_t until; /* monotonic */
 };
 
-/* DS_OK: there is something. DS_TIMEOUT: not yet. */
+/* DS_OK: there is data, or the stream is closed. DS_TIMEOUT: not yet. */
 static enum ds_status look_for_data(struct wait *wait)
 {
     struct arena *arena = arena_new();
@@ -55,15 +55,15 @@ static enum ds_status look_for_data(struct wait *wait)
     if (status != DS_OK)
         return status;
     if (wait->stream_id != 0 && wait->stream_id != stream.id)
-        return DS_NOT_FOUND; /* it ended, and another one took its path */
+        return DS_NOT_FOUND; /* another stream has taken its path */
     wait->stream_id = stream.id;
-    /* a TTL of a second must not run out between two looks */
+    /* a short TTL must not run out between two looks */
     wait->recheck_ms = stream.ttl_seconds >= 0 && stream.ttl_seconds <= 2 ? HINTS_RECHECK_MS / 5
                                                                           : HINTS_RECHECK_MS;
     return stream.tail > wait->place.from || stream.closed_at != 0 ? DS_OK : DS_TIMEOUT;
 }
 
-/* Has the stream changed since? What cannot be known counts as yes. */
+/* Has the stream changed since the last call? True also if the list of changes has a gap. */
 static bool has_changed(struct wait *wait)
 {
     int64_t stream_id;
@@ -112,12 +112,12 @@ static enum ds_status wait_for_data(struct wait *wait)
     if (status != DS_TIMEOUT || clock_monotonic_ms() >= wait->until)
         return status;
     wake_interest(wait->hints, wait->stream_id, 1);
-    do /* the first time: what came before the interest was counted */
+    do /* the first time for commits before the interest was counted */
         status = look_for_data(wait);
     while (status == DS_TIMEOUT && sleep_on_bell(wait));
     if (status == DS_TIMEOUT && is_cancelled(wait))
         status = DS_CANCELLED;
-    if (status == DS_TIMEOUT) /* a last time: not every writer rings the bell */
+    if (status == DS_TIMEOUT) /* once more: not every writer rings the bell */
         status = look_for_data(wait);
     wake_interest(wait->hints, wait->stream_id, -1);
     return status;
@@ -172,7 +172,7 @@ void ds_cancel_free(struct ds_cancel *cancel)
 
 void ds_cancel_set(struct ds_cancel *cancel)
 {
-    int error = errno; /* of the program that a signal handler interrupts */
+    int error = errno; /* that of the code that a signal handler interrupted */
 
     atomic_store(&cancel->is_set, true);
     wake_ring(cancel->hints);

@@ -37,25 +37,25 @@
 #include "protocol/offset.h"
 #include "store/store.h"
 
-enum { BRIEF_TTL = 2 }; /* seconds: one that must be renewed between two rechecks */
+enum { BRIEF_TTL = 2 }; /* seconds; the thread renews such a TTL five times a second */
 
 struct watched {
-    const char *path; /* normalised; lies behind the struct */
+    const char *path; /* normalised; in the same block of memory */
     int64_t stream_id;
     void *tag;
     enum ds_status status;     /* DS_OK, or how the stream ended */
-    int64_t tail, told;        /* as of the last look; as the program knows it */
+    int64_t tail, told;        /* as of the last look; as the program was told */
     bool closed, told_closed;  /* likewise */
     int64_t ttl_seconds;       /* -1: none */
     int64_t expires_at;        /* 0: never */
-    bool wants_look, is_ready; /* is in that list */
-    bool has_failed;           /* the last look did: once more at the next tick */
+    bool wants_look, is_ready; /* is in the list of that name */
+    bool has_failed;           /* the last look did; the next tick repeats it */
     TAILQ_ENTRY(watched) all, looks, ready;
 };
 
 TAILQ_HEAD(watched_list, watched);
 
-/* A number of store_data_version() says something only to the connection that it is from. */
+/* Two numbers of store_data_version() can be compared only if one connection gave both. */
 struct version {
     const struct store_conn *conn;
     int64_t number;
@@ -64,21 +64,21 @@ struct version {
 struct ds_watch {
     struct ds_store *store;
     struct hints *hints;
-    int descriptor; /* eventfd; not 0 while a stream is ready */
+    int descriptor; /* an eventfd, whose count is above 0 while a stream is ready */
     pthread_t thread;
     bool has_thread;
     atomic_bool stopping;
     atomic_bool hurries; /* the next tick is due now */
-    uint64_t seen;       /* of the changes; the thread's, as is versions */
-    int64_t tick_at;     /* monotonic; the thread's */
+    uint64_t seen;   /* number of the last change; only the thread uses it, tick_at and versions */
+    int64_t tick_at; /* monotonic ms */
     struct version versions[LIB_CONNECTIONS];
 
     pthread_mutex_t lock;  /* guards what follows */
     void *by_path, *by_id; /* tsearch(3) */
     struct watched_list all;
-    struct watched_list looks; /* the thread is to look at them */
+    struct watched_list looks; /* those that the thread must look at */
     struct watched_list ready; /* for ds_watch_next() */
-    struct watched *ended;     /* the program has its path until the next call */
+    struct watched *ended;     /* unlisted; the program may read its path until its next call */
     int briefs;                /* streams with a TTL of at most BRIEF_TTL */
 };
 
@@ -158,7 +158,7 @@ static void leave_ready(struct ds_watch *watch, struct watched *watched)
         (void)!read(watch->descriptor, &count, sizeof count);
 }
 
-/* Out of all tables; the caller frees it. */
+/* Removes it from every table; the caller frees it. */
 static void unlist_watched(struct ds_watch *watch, struct watched *watched)
 {
     leave_ready(watch, watched);
@@ -180,7 +180,7 @@ static enum ds_status list_watched(struct ds_watch *watch, struct watched *watch
         return DS_NO_MEMORY;
     }
     wake_interest(watch->hints, watched->stream_id, 1);
-    if (is_brief(watched)) { /* the thread may sleep for longer than its TTL */
+    if (is_brief(watched)) { /* the thread may be asleep for longer than this TTL */
         watch->briefs++;
         atomic_store(&watch->hurries, true);
         wake_ring(watch->hints);
@@ -189,7 +189,7 @@ static enum ds_status list_watched(struct ds_watch *watch, struct watched *watch
     return DS_OK;
 }
 
-/* Takes the new one over, or frees it; its path may be watched already. */
+/* Owns the new one from now on. If its path is listed already, the old one gets its values. */
 static enum ds_status list_or_renew(struct ds_watch *watch, struct watched *watched)
 {
     struct watched *old = find_by_path(watch, watched->path);
@@ -203,7 +203,7 @@ static enum ds_status list_or_renew(struct ds_watch *watch, struct watched *watc
         free(watched);
         return DS_OK;
     }
-    if (old) { /* of a stream that has ended */
+    if (old) { /* its stream has ended */
         unlist_watched(watch, old);
         free(old);
     }
@@ -215,7 +215,8 @@ static enum ds_status list_or_renew(struct ds_watch *watch, struct watched *watc
 
 /* --- looking --- */
 
-/* What a look has found. One that began earlier may come later: nothing moves back. */
+/* Notes what a look has found. Looks may end in another order than they began, so no value may go
+   back. */
 static void take_look(struct ds_watch *watch, struct watched *watched, enum ds_status status,
                       const struct stream *stream)
 {
@@ -234,7 +235,7 @@ static void take_look(struct ds_watch *watch, struct watched *watched, enum ds_s
         become_ready(watch, watched);
 }
 
-/* The watch may have let go of the stream when the look is over. */
+/* By the end of the look, the stream may not be watched any more. */
 static void look_at_stream(struct ds_watch *watch, int64_t stream_id)
 {
     struct arena *arena = arena_new();
@@ -249,7 +250,7 @@ static void look_at_stream(struct ds_watch *watch, int64_t stream_id)
         store_end_read(conn);
         lib_release(watch->store, conn);
     }
-    if (status == DS_OK && stream.ttl_seconds >= 0) /* somebody reads it */
+    if (status == DS_OK && stream.ttl_seconds >= 0)
         upkeep_renew(&watch->store->engine, stream_id, now + stream.ttl_seconds * 1000);
     (void)pthread_mutex_lock(&watch->lock);
     watched = find_by_id(watch, stream_id);
@@ -280,7 +281,7 @@ static void mark_changes(struct ds_watch *watch)
     (void)pthread_mutex_unlock(&watch->lock);
 }
 
-/* Has anybody committed since this was asked last? What cannot be known counts as yes. */
+/* Has any process committed since the last call? True also if the answer is not known. */
 static bool has_database_changed(struct ds_watch *watch)
 {
     struct version *version = watch->versions, *end = version + LIB_CONNECTIONS;
@@ -300,7 +301,7 @@ static bool has_database_changed(struct ds_watch *watch)
     return number < 0 || number != before;
 }
 
-/* What the bell does not say: see the top. */
+/* For everything that does not ring the bell: see the top of the file. */
 static void tick_watch(struct ds_watch *watch)
 {
     bool changed = has_database_changed(watch);
@@ -355,7 +356,7 @@ static void *run_watch(void *arg)
     }
 }
 
-/* The thread leaves the signals of the program to the program's own threads. */
+/* The thread inherits the mask of signals: it must not run the program's handlers. */
 static bool start_watch_thread(struct ds_watch *watch)
 {
     sigset_t all, before;
@@ -442,7 +443,7 @@ static struct watched *make_watched(const struct lib_place *place, const struct 
     return watched;
 }
 
-/* Finds the stream, and what makes it ready. */
+/* Finds the stream and the position that its reader has reached. */
 static enum ds_status prepare_watched(struct ds_store *store, const char *path, const char *offset,
                                       void *tag, struct watched **watched)
 {
@@ -482,7 +483,7 @@ enum ds_status ds_watch_add(struct ds_watch *watch, const char *path, const char
     status = list_or_renew(watch, watched);
     (void)pthread_mutex_unlock(&watch->lock);
     if (status == DS_OK)
-        look_at_stream(watch, stream_id); /* what came before it was listed */
+        look_at_stream(watch, stream_id); /* for commits before it was listed */
     return status;
 }
 

@@ -1,4 +1,4 @@
-/* Places of this installation; the Makefile writes their values. */
+/* Folders of this installation. The Makefile generates their values. */
 #ifndef PATHS_H
 #define PATHS_H
 
