@@ -115,7 +115,14 @@ one 644 "$library.a" "$libdir/libdurablestreams.a"
 one 644 "${library%/*}/$sofile" "$libdir/$sofile"
 link "$sofile" "$libdir/$soname"
 link "$soname" "$libdir/libdurablestreams.so"
-one 644 deploy/man/durable_streams.3 "$mandir/man3/durable_streams.3"
+# a page describes a group of functions, and opens under the name of each
+for page in deploy/man/*.3; do
+    file=${page##*/}
+    one 644 "$page" "$mandir/man3/$file"
+    for function in $(sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' "$page"); do
+        [ "$function.3" = "$file" ] || link "$file" "$mandir/man3/$function.3"
+    done
+done
 one 644 deploy/durable-streams.pc.in "$pkgconfigdir/durable-streams.pc"
 # else the loader would not find it where nothing was installed before
 if [ -z "$DESTDIR" ] && [ "$(id -u)" = 0 ]; then

@@ -181,7 +181,8 @@ has_files() {
     libdir=./usr/lib/$(dpkg-architecture -q DEB_HOST_MULTIARCH)
     for file in "$libdir/libdurablestreams.so.0" "$libdir/libdurablestreams.so" \
         "$libdir/libdurablestreams.a" "$libdir/pkgconfig/durable-streams.pc" \
-        ./usr/include/durable_streams.h ./usr/share/man/man3/durable_streams.3.gz; do
+        ./usr/include/durable_streams.h ./usr/share/man/man3/durable_streams.3.gz \
+        ./usr/share/man/man3/ds_append.3.gz ./usr/share/man/man3/ds_close_stream.3.gz; do
         grep -qxF "$file" "$scratch/list-lib" || { echo "missing: $file" && return 1; }
     done
     # every example and option of the sources

@@ -229,6 +229,64 @@ describe("programs outside of the sources", () => {
   })
 })
 
+describe("the manual pages", () => {
+  const folder = path.join(root, "deploy/man")
+  const pages = fs.readdirSync(folder).filter((name) => name.endsWith(".3"))
+  const text = (page) => fs.readFileSync(path.join(folder, page), "utf8")
+  // comments and spaces apart, as one line
+  const plain = (code) => code.replace(/\/\*[^]*?\*\//g, "").replace(/\s+/g, " ").trim()
+  const header = fs.readFileSync(path.join(root, "include/durable_streams.h"), "utf8")
+  // the lines of every literal display, as a reader sees them
+  const displays = (page) =>
+    [...text(page).matchAll(/^\.Bd -literal.*\n([^]*?)^\.Ed$/gm)].map(([, block]) =>
+      block.replace(/^\\&/gm, "").replaceAll("\\e", "\\")
+    )
+
+  test("every function has a page, which opens under its name", () => {
+    const named = pages.flatMap((page) =>
+      [...text(page).matchAll(/^\.Nm (ds_\w+)/gm)].map(([, name]) => name)
+    )
+    const declared = [...header.matchAll(/^DS_API[^;]*?\b(ds_\w+)\(/gm)].map(([, name]) => name)
+    expect(named.sort()).toEqual(declared.sort())
+    const man3 = path.join(installed, "usr/local/share/man/man3")
+    for (const name of named) expect(fs.existsSync(path.join(man3, `${name}.3`)), name).toBe(true)
+  })
+
+  test("they declare the functions as the header does", () => {
+    const fromPages = pages.flatMap((page) =>
+      [...text(page).matchAll(/^\.Ft (.*)\n\.Fo (\w+)\n((?:\.Fa .*\n)*)\.Fc$/gm)].map(
+        ([, type, name, args]) =>
+          `${type} ${name}(${[...args.matchAll(/^\.Fa "(.*)"$/gm)].map((arg) => arg[1]).join(", ")})`
+      )
+    )
+    const fromHeader = [...header.matchAll(/^DS_API ([^;]*?\));/gm)].map(([, code]) =>
+      plain(code).replace(/\* (?=ds_\w+\()/, "*")
+    )
+    const compact = (list) => list.map((line) => line.replace(/\* ds_/, "*ds_")).sort()
+    expect(compact(fromPages)).toEqual(compact(fromHeader))
+  })
+
+  test("they show the structs and callbacks as the header has them", () => {
+    const shown = plain(pages.flatMap(displays).join("\n"))
+    const structs = [...header.matchAll(/^struct ds_\w+ \{[^]*?^\};/gm)].map(([code]) => plain(code))
+    const callbacks = [...header.matchAll(/^typedef [^;]*;/gm)].map(([code]) => plain(code))
+    expect(structs.length).toBeGreaterThan(10)
+    expect(callbacks.length).toBeGreaterThan(4)
+    for (const code of [...structs, ...callbacks]) expect(shown).toContain(code)
+  })
+
+  test.each(pages)("the example of %s prints what the page says", (page) => {
+    const blocks = displays(page)
+    const at = blocks.findIndex((block) => block.startsWith("#include"))
+    const name = `example-${path.basename(page, ".3")}`
+    fs.writeFileSync(path.join(outside, `${name}.c`), blocks[at])
+    const program = compile("cc", path.join(outside, `${name}.c`), name, pkgConfig("--libs"), [
+      "-std=gnu11",
+    ])
+    expect(tool(program, [], { timeout: 120_000 })).toBe(blocks[at + 1])
+  })
+})
+
 describe("beside the protocol's Node server", () => {
   // the same texts in every run
   let seed = 20261122
