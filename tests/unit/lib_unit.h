@@ -19,7 +19,7 @@ static inline int lib_remove(const char *path, const struct stat *info, int type
     return remove(path);
 }
 
-/* Removes the folder and its contents. */
+/* Deletes the folder and everything in it. */
 static inline void lib_clean(void)
 {
     (void)nftw(lib_folder, lib_remove, 8, FTW_DEPTH | FTW_PHYS);
@@ -38,7 +38,7 @@ static inline void lib_make_folder(void)
     (void)snprintf(lib_database, sizeof lib_database, "%s/streams.db", lib_folder);
 }
 
-/* Opens the database of the test; without syncs, because the tests cut no power. */
+/* Opens the test's database. No test cuts the power, so syncs are left out. */
 static inline struct ds_store *lib_open(void)
 {
     const struct ds_store_options options = {.durability = DS_DURABILITY_NORMAL};
@@ -48,7 +48,7 @@ static inline struct ds_store *lib_open(void)
     return store;
 }
 
-/* The same in a new folder, for the common case of one handle. */
+/* Opens a database in a new folder, for the common case of one handle. */
 static inline struct ds_store *lib_begin(void)
 {
     lib_make_folder();
@@ -75,7 +75,7 @@ static inline void lib_append(struct ds_store *store, const char *path, const ch
     ck_assert_int_eq(ds_append(store, path, text, strlen(text), NULL, NULL), DS_OK);
 }
 
-/* Checks that the data from this offset on is exactly this text. */
+/* Expects exactly this text from the offset to the tail. */
 static inline void lib_expect(struct ds_store *store, const char *path, const char *offset,
                               const char *text)
 {
@@ -87,7 +87,7 @@ static inline void lib_expect(struct ds_store *store, const char *path, const ch
     ds_read_free(&read);
 }
 
-/* Has the sqlite3 CLI lock the database against writers until lib_unlock(). */
+/* Lets the sqlite3 shell lock the database against writers until lib_unlock(). */
 static inline FILE *lib_lock(void)
 {
     char command[300], line[8];
@@ -110,7 +110,7 @@ static inline void lib_unlock(FILE *holder)
     FILE *end;
 
     (void)snprintf(name, sizeof name, "%s/end", lib_folder);
-    end = fopen(name, "w"); /* and its reader's line ends */
+    end = fopen(name, "w"); /* ends the shell's read */
     ck_assert_ptr_nonnull(end);
     (void)fclose(end);
     (void)pclose(holder);

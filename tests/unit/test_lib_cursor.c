@@ -1,4 +1,4 @@
-/* Cursors as users of the library have them: ds_cursor_*. The rules alone: test_cursor.c. */
+/* The functions ds_cursor_*. test_cursor.c tests the rules behind them. */
 #include <time.h>
 
 #include "durable_streams.h"
@@ -26,7 +26,7 @@ START_TEST(a_client_behind_gets_the_current_cursor)
 {
     ck_assert_int_eq(ds_cursor_handle_collision(100, -1, NULL), 100);
     ck_assert_int_eq(ds_cursor_handle_collision(100, 99, NULL), 100);
-    ck_assert_int_eq(ds_cursor_handle_collision(100, INT64_MAX, NULL), 100); /* no cursor of ours */
+    ck_assert_int_eq(ds_cursor_handle_collision(100, INT64_MAX, NULL), 100); /* never given out */
 }
 END_TEST
 

@@ -1,5 +1,4 @@
-/* Faults by the library: set, listed, cleared; what a server makes of them is for the system tests.
- */
+/* Setting, listing and clearing faults. The system tests look at the servers that obey them. */
 #include <math.h>
 
 #include "lib_unit.h"

@@ -1,6 +1,6 @@
 /*
- * What happens at the same time: threads that share commits, readers that wait, two handles and two
- * processes on one file, events.
+ * Concurrency: threads that share commits, readers that wait, two handles and two processes on one
+ * file, events.
  */
 #include <dirent.h>
 #include <pthread.h>
@@ -41,7 +41,7 @@ static void *append_numbers(void *arg)
     return NULL;
 }
 
-/* So many appends by each of the threads, of numbers that are all different. */
+/* Each thread makes so many appends; every number is appended once. */
 static void append_by_threads(struct ds_store *const *stores, size_t count, int appends)
 {
     struct appender appenders[THREADS];
@@ -77,7 +77,7 @@ START_TEST(appends_of_many_threads_and_two_handles_are_all_there_once)
 
         ck_assert(!seen[number]);
         seen[number] = true;
-        ck_assert_int_gt(number, last[thread]); /* of one thread: in its order */
+        ck_assert_int_gt(number, last[thread]); /* the numbers of one thread in its order */
         last[thread] = number;
     }
     ck_assert_int_eq(count, THREADS * APPENDS);
@@ -151,7 +151,7 @@ static void begin_wait(struct waiter *waiter, struct ds_store *store, const char
 {
     *waiter = (struct waiter){0, store, offset, DS_FAILED};
     ck_assert_int_eq(pthread_create(&waiter->thread, NULL, wait_for_data, waiter), 0);
-    (void)usleep(20 * 1000); /* mostly asleep by then; right either way */
+    (void)usleep(20 * 1000); /* long enough to fall asleep, but nothing depends on it */
 }
 
 static enum ds_status end_wait(struct waiter *waiter)
@@ -177,7 +177,7 @@ START_TEST(a_wait_ends_with_data_closure_or_the_stream)
 }
 END_TEST
 
-/* Another stream in the place of /a, in one transaction: nobody sees the path empty. */
+/* Replaces /a by another stream in one transaction, so that no reader finds the path empty. */
 static void replace_stream(void)
 {
     char command[300];
@@ -197,7 +197,7 @@ START_TEST(a_wait_is_of_the_stream_that_was_there_when_it_began)
     struct waiter waiter;
     enum ds_status status = DS_OK;
 
-    for (int i = 0; i < 10 && status == DS_OK; i++) { /* OK: it had not begun by then */
+    for (int i = 0; i < 10 && status == DS_OK; i++) { /* OK: the wait began too late */
         lib_create(store, "/a", "text/plain");
         begin_wait(&waiter, store, DS_START);
         replace_stream();
@@ -229,7 +229,7 @@ START_TEST(a_wait_is_over_at_once_or_after_its_time)
     ck_assert_int_eq(ds_wait(store, "/a", NULL, 1), DS_INVALID);
     ck_assert_int_eq(ds_wait(store, "/missing", DS_START, 1), DS_NOT_FOUND);
 
-    /* who waits keeps a stream from running out */
+    /* a wait renews the TTL */
     ck_assert_int_eq(ds_create(store, "/t", &brief, NULL, NULL), DS_OK);
     ck_assert_int_eq(ds_wait(store, "/t", DS_START, 3000), DS_TIMEOUT);
     lib_end(store);
@@ -238,7 +238,8 @@ END_TEST
 
 enum { ROUNDS = 300 };
 
-/* Waits for the other side's append and makes one; how often that took a recheck. */
+/* Waits for appends of the other side and makes its own in turn. Returns how many waits were ended
+   by a recheck rather than by the bell. */
 static int play(struct ds_store *store, bool serves)
 {
     char offset[DS_OFFSET_SIZE] = DS_START;
@@ -255,7 +256,7 @@ static int play(struct ds_store *store, bool serves)
             struct ds_append_result result;
 
             ck_assert_int_eq(ds_append(store, "/a", "x", 1, NULL, &result), DS_OK);
-            (void)strcpy(offset, result.next_offset); /* the other side's begins there */
+            (void)strcpy(offset, result.next_offset); /* where the other side's append begins */
         }
     }
     return slow;
@@ -334,14 +335,14 @@ START_TEST(events_tell_what_began_and_ended_and_nothing_else)
     lib_make_folder();
     ck_assert_int_eq(ds_store_open(lib_database, &options, &store), DS_OK);
     lib_create(store, "/a", "text/plain");
-    ck_assert_int_eq(ds_create(store, "/a", &text, NULL, NULL), DS_OK); /* was there */
+    ck_assert_int_eq(ds_create(store, "/a", &text, NULL, NULL), DS_OK); /* exists already */
     ck_assert_int_eq(ds_create(store, "/a", NULL, NULL, NULL), DS_CONFLICT);
     ck_assert_int_eq(ds_fork(store, "/a", "/f", NULL, NULL), DS_OK);
     lib_append(store, "/a", "x");
     ck_assert_int_eq(ds_delete(store, "/a"), DS_OK);
     ck_assert_int_eq(ds_delete(store, "/f"), DS_OK);
     ck_assert_int_eq(ds_delete(store, "/f"), DS_NOT_FOUND);
-    ds_store_close(store); /* all is told by then */
+    ds_store_close(store); /* returns after the last event */
     ck_assert_int_eq(heard.count, 4);
     ck_assert_str_eq(heard.text[0], "created /a text/plain");
     ck_assert_str_eq(heard.text[1], "created /f text/plain");
@@ -361,7 +362,7 @@ START_TEST(expiry_is_an_event_too)
     ck_assert_int_eq(ds_store_open(":memory:", &options, &store), DS_OK);
     ck_assert_int_eq(ds_create(store, "/a", &past, NULL, NULL), DS_OK);
     lib_create(store, "/b", NULL);
-    (void)usleep(2500 * 1000); /* upkeep comes by once a second */
+    (void)usleep(2500 * 1000); /* upkeep runs once a second */
     ds_store_close(store);
     ck_assert_int_eq(heard.count, 1);
     ck_assert_str_eq(heard.text[0], "deleted /a application/octet-stream");
@@ -388,7 +389,7 @@ START_TEST(a_registry_is_written_by_the_store_alone)
     ck_assert_int_eq(ds_append(store, path, "{}", 2, NULL, NULL), DS_FORBIDDEN);
     ck_assert_int_eq(ds_delete(store, path), DS_FORBIDDEN);
     ds_store_close(store);
-    store = lib_open(); /* as the database has it */
+    store = lib_open(); /* NULL: as the database has it */
     ck_assert_int_eq(ds_delete(store, path), DS_FORBIDDEN);
     ds_store_close(store);
     ck_assert_int_eq(ds_store_open(lib_database, &off, &store), DS_OK);
@@ -410,7 +411,7 @@ static bool note(void *arg, const struct ds_stream *stream)
     (void)snprintf(listed->text + strlen(listed->text), sizeof listed->text - strlen(listed->text),
                    "%s%s%s ", stream->path, stream->forked_from ? "<" : "",
                    stream->forked_from ? stream->forked_from : "");
-    lib_append(listed->store, stream->path, "x"); /* allowed */
+    lib_append(listed->store, stream->path, "x"); /* the function may write */
     return ++listed->count < listed->most;
 }
 
@@ -426,7 +427,7 @@ static void end_before_fork(bool closes, int stay[2])
     if (opener == 0) {
         struct ds_store *store = lib_open();
 
-        (void)usleep(300 * 1000); /* it has taken up upkeep */
+        (void)usleep(300 * 1000); /* it has the duty of upkeep now */
         (void)close(stay[1]);
         if (fork() == 0) {
             (void)!read(stay[0], &byte, 1);
@@ -440,7 +441,7 @@ static void end_before_fork(bool closes, int stay[2])
     ck_assert_int_eq(status, 0);
 }
 
-/* The database can be opened at once, and upkeep is done. */
+/* Expects that the database opens at once, and that upkeep runs. */
 static void expect_upkeep(void)
 {
     struct heard heard = {.count = 0};
@@ -448,11 +449,11 @@ static void expect_upkeep(void)
     const struct ds_create_options past = {.expires_at = 1};
     struct ds_store *store = NULL;
 
-    (void)alarm(30); /* opening waited for the child */
+    (void)alarm(30); /* fires if opening waits for the child */
     ck_assert_int_eq(ds_store_open(lib_database, &options, &store), DS_OK);
     ck_assert_int_eq(ds_create(store, "/a", &past, NULL, NULL), DS_OK);
     (void)usleep(2500 * 1000);
-    ds_store_close(store); /* returns when all was told */
+    ds_store_close(store); /* returns after the last event */
     (void)alarm(0);
     ck_assert_int_eq(heard.count, 1);
 }
@@ -475,7 +476,7 @@ END_TEST
 
 START_TEST(a_child_of_a_fork_opens_no_database_that_was_open)
 {
-#ifdef __SANITIZE_ADDRESS__ /* a thread may hold its allocator's lock at the fork, for ever */
+#ifdef __SANITIZE_ADDRESS__ /* at the fork, a thread may hold the allocator's lock for good */
     return;
 #endif
     struct ds_store *store = lib_begin(), *other = NULL;
@@ -493,7 +494,7 @@ START_TEST(a_child_of_a_fork_opens_no_database_that_was_open)
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
     ds_store_close(store);
-    child = fork(); /* nothing was open */
+    child = fork(); /* with no store open */
     if (child == 0)
         _exit(ds_store_open(lib_database, NULL, &other) != DS_OK);
     ck_assert_int_eq(waitpid(child, &status, 0), child);
@@ -539,7 +540,7 @@ START_TEST(the_signals_of_the_program_are_not_for_threads_of_the_store)
     int count = 0;
 
     (void)pthread_sigmask(SIG_SETMASK, NULL, &mask);
-    ck_assert_int_eq(sigismember(&mask, SIGTERM), 0); /* as it was */
+    ck_assert_int_eq(sigismember(&mask, SIGTERM), 0); /* unchanged in this thread */
     while ((task = readdir(tasks))) {
         unsigned long long blocked = 0;
         FILE *status;
@@ -558,7 +559,7 @@ START_TEST(the_signals_of_the_program_are_not_for_threads_of_the_store)
         count++;
     }
     (void)closedir(tasks);
-    ck_assert_int_ge(count, 2); /* committer and upkeep; a sanitizer has one besides */
+    ck_assert_int_ge(count, 2); /* committer and upkeep; a sanitizer may add one */
     lib_end(store);
 }
 END_TEST

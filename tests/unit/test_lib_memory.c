@@ -1,6 +1,7 @@
 /*
- * Memory that runs out, and all else that a call asks of the machine: the first, the second, the
- * third … time fails, and every one after it, until the call succeeds.
+ * Memory and other resources that run out. For each call of the library, the first allocation (or
+ * write, mapping, descriptor, thread) and all after it fail, then the second and all after it, and
+ * so on until the call succeeds.
  */
 #include "failing.h"
 #include "lib_unit.h"
@@ -22,7 +23,7 @@ static bool count_fault(void *arg, const char *path, const struct ds_fault *faul
     return true;
 }
 
-/* --- the calls; each cleans up what it got --- */
+/* --- calls, each of which frees its results --- */
 
 static enum ds_status call_open(void)
 {
@@ -43,7 +44,7 @@ static enum ds_status call_create(void)
     struct ds_stream *stream = NULL;
     enum ds_status status = ds_create(store, "/new", &options, NULL, &stream);
 
-    (void)failing_disarm(); /* Check writes as well */
+    (void)failing_disarm(); /* before Check allocates and writes */
     ds_stream_free(stream);
     return status;
 }
@@ -59,7 +60,7 @@ static enum ds_status call_append(void)
     struct ds_append_result result;
     enum ds_status status = ds_append(store, "/a", "x", 1, &options, &result);
 
-    (void)failing_disarm(); /* Check writes as well */
+    (void)failing_disarm(); /* before Check allocates and writes */
     ck_assert((status == DS_OK) == (result.reason == NULL));
     return status;
 }
@@ -69,7 +70,7 @@ static enum ds_status call_get(void)
     struct ds_stream *stream = NULL;
     enum ds_status status = ds_get(store, "/fork", &stream);
 
-    (void)failing_disarm(); /* Check writes as well */
+    (void)failing_disarm(); /* before Check allocates and writes */
     ck_assert((status == DS_OK) == (stream != NULL));
     ds_stream_free(stream);
     return status;
@@ -80,7 +81,7 @@ static enum ds_status call_read(void)
     struct ds_read_result read = {.data = NULL};
     enum ds_status status = ds_read(store, "/fork", NULL, &read);
 
-    (void)failing_disarm(); /* Check writes as well */
+    (void)failing_disarm(); /* before Check allocates and writes */
     ck_assert((status == DS_OK) == (read.data != NULL));
     ds_read_free(&read);
     return status;
@@ -127,7 +128,7 @@ static enum ds_status call_watch(void)
 
     if (is_open)
         status = ds_watch_add(watch, "/a", DS_START, NULL);
-    (void)failing_disarm(); /* Check allocates as well */
+    (void)failing_disarm(); /* before Check allocates and writes */
     ck_assert(is_open == (watch != NULL));
     ds_watch_close(watch);
     return status;
@@ -138,7 +139,7 @@ static enum ds_status call_list(void)
     int streams = 0;
     enum ds_status status = ds_list(store, NULL, count, &streams);
 
-    (void)failing_disarm(); /* Check writes as well */
+    (void)failing_disarm(); /* before Check allocates and writes */
     ck_assert_int_eq(streams, status == DS_OK ? 103 : 0);
     return status;
 }
@@ -179,7 +180,7 @@ static enum ds_status call_paths(void)
     return decoded ? DS_OK : DS_NO_MEMORY;
 }
 
-/* How often it failed before it succeeded. */
+/* Returns how often the call failed before it succeeded. */
 static int exhaust(enum ds_status (*call)(void), const char *name, enum failing kind, int step)
 {
     for (int n = 0;; n += step) {
@@ -190,7 +191,7 @@ static int exhaust(enum ds_status (*call)(void), const char *name, enum failing 
         (void)failing_disarm();
         if (status == DS_OK)
             return n;
-        /* SQLite calls some of it a file that cannot be opened */
+        /* SQLite reports some of them as a file that cannot be opened */
         if (status != DS_NO_MEMORY && status != DS_FAILED && kind == FAIL_MEMORY)
             ck_abort_msg("%s, allocation %d: %s", name, n, ds_status_text(status));
         unit_check(n < 100000, "%s never succeeds", name);
@@ -200,7 +201,7 @@ static int exhaust(enum ds_status (*call)(void), const char *name, enum failing 
 #define EXHAUST(call)                                                                              \
     ck_assert_msg(exhaust(call, #call, FAIL_MEMORY, 1) > 0, "%s allocates nothing", #call)
 
-/* Those that can be repeated. */
+/* Calls that can be repeated. */
 static enum ds_status (*const calls[])(void) = {
     call_get,   call_read, call_wait,       call_cancel,    call_messages,
     call_watch, call_list, call_fault_list, call_fault_set, call_fault_clear};
@@ -210,7 +211,7 @@ START_TEST(every_call_survives_every_allocation_that_fails)
     char path[16];
 
     failing_begin();
-    lib_silence(); /* hundreds of lines about it */
+    lib_silence(); /* hundreds of lines about memory */
     store = lib_begin();
     lib_create(store, "/a", "text/plain");
     lib_append(store, "/a", "text");
@@ -236,7 +237,7 @@ START_TEST(every_call_survives_every_allocation_that_fails)
             (void)exhaust(calls[i], "", (enum failing)kind, 1);
     EXHAUST(call_delete);
     EXHAUST(call_paths);
-    lib_expect(store, "/a", NULL, "textx"); /* once, whatever failed before */
+    lib_expect(store, "/a", NULL, "textx"); /* stored once, whatever failed before */
     lib_end(store);
 }
 END_TEST
@@ -245,10 +246,10 @@ START_TEST(opening_survives_every_allocation_that_fails)
 {
     failing_begin();
     lib_silence();
-    /* some ten thousand: each with FULL=1 CK_TIMEOUT_MULTIPLIER=10 */
+    /* some 10,000 allocations; FULL=1 CK_TIMEOUT_MULTIPLIER=10 tries each */
     ck_assert_int_gt(exhaust(call_open, "call_open", FAIL_MEMORY, getenv("FULL") ? 1 : 61), 0);
     for (int kind = FAIL_MEMORY + 1; kind < FAIL_KINDS; kind++)
-        if (kind != FAIL_LOCK) /* for which SQLite waits ten seconds */
+        if (kind != FAIL_LOCK) /* SQLite would wait 10 s for each */
             (void)exhaust(call_open, "call_open", (enum failing)kind, 1);
 }
 END_TEST

@@ -68,13 +68,13 @@ START_TEST(a_character_that_the_hash_has_cut_in_two_is_replaced)
 {
     char path[200] = "/", *text, *back;
 
-    while (strlen(path) < 190) /* the bytes of two-byte characters begin at odd places */
+    while (strlen(path) < 190) /* two-byte characters begin at odd positions */
         (void)strcat(path, "\xC3\xA4");
     text = ds_path_encode(path); /* keeps 135 bytes: "/" and 67 characters */
     back = ds_path_decode(text);
     ck_assert_uint_eq(strlen(back), 135);
     path[0] = 'x';
-    memmove(path + 1, path, strlen(path) + 1); /* and now they begin at even ones */
+    memmove(path + 1, path, strlen(path) + 1); /* at even positions */
     free(text);
     free(back);
     text = ds_path_encode(path);
@@ -95,7 +95,7 @@ START_TEST(what_is_no_base64_is_passed_over)
     check_decode("A", "");
     check_decode("QR", "A");
     check_decode("QUJD~0123456789abcdef", "ABC");
-    check_decode("QUJD~0123456789abcdeF", /* no hash: those are in small letters */
+    check_decode("QUJD~0123456789abcdeF", /* not a hash: those are in lower case */
                  "ABC\xEF\xBF\xBD]\xEF\xBF\xBD\xE3\x9E\xBB\xEF\xBF\xBD\xD6\x9B"
                  "q\xD7\x85");
 }

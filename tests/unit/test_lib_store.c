@@ -1,5 +1,4 @@
-/* Opening, closing, limits, and what is wrong with an input: the store of the library as a whole.
- */
+/* The store of the library: opening and closing, limits, refused arguments. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -28,7 +27,7 @@ START_TEST(what_cannot_be_opened_says_so_and_leaves_the_handle_alone)
     FILE *file;
 
     lib_make_folder();
-    lib_silence(); /* the reason goes to stderr */
+    lib_silence(); /* the cause goes to standard error */
     ck_assert_int_eq(ds_store_open("", NULL, &store), DS_INVALID);
     ck_assert_int_eq(ds_store_open(NULL, NULL, &store), DS_INVALID);
     (void)snprintf(path, sizeof path, "%s/no/such/folder.db", lib_folder);
@@ -74,7 +73,7 @@ START_TEST(a_relative_path_stays_the_same_file_when_the_program_goes_elsewhere)
     ck_assert_int_eq(chdir("/"), 0);
     lib_create(store, "/a", "text/plain");
     lib_append(store, "/a", "here");
-    lib_expect(store, "/a", NULL, "here"); /* by a connection that was opened after that */
+    lib_expect(store, "/a", NULL, "here"); /* through a connection that was opened afterwards */
     ck_assert_int_eq(access(lib_database, F_OK), 0);
     lib_end(store);
 }
@@ -98,7 +97,8 @@ START_TEST(a_file_that_is_reached_through_links_is_one_store)
 }
 END_TEST
 
-/* What is on descriptors 0 to 2 of a program that has closed them, after it opened these stores. */
+/* Counts the files on descriptors 0 to 2 after a program that has closed them opens these stores.
+ */
 static int count_standard_descriptors(const char *const *paths, size_t n)
 {
     struct ds_store *store[2];
@@ -118,7 +118,7 @@ static int count_standard_descriptors(const char *const *paths, size_t n)
         (void)snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
         len = readlink(name, target, sizeof target - 1);
         target[len > 0 ? len : 0] = '\0';
-        count += len > 0 && strcmp(target, "/dev/null") != 0; /* which SQLite puts there */
+        count += len > 0 && strcmp(target, "/dev/null") != 0; /* SQLite opens that itself */
     }
     for (size_t i = 0; i < n; i++)
         ds_store_close(store[i]);
@@ -156,7 +156,7 @@ START_TEST(the_environment_of_a_server_means_nothing_to_the_library)
 }
 END_TEST
 
-/* How many files of stores in memory this process has open; each has lost its name already. */
+/* Counts the open files of stores in memory, which have no names. */
 static int count_hidden(void)
 {
     DIR *folder = opendir("/proc/self/fd");
@@ -180,7 +180,7 @@ static int count_hidden(void)
     return count;
 }
 
-/* The largest of them that ends like this. */
+/* The size of the largest of them whose name ended like this. */
 static int64_t size_of_hidden(const char *end)
 {
     DIR *folder = opendir("/proc/self/fd");
@@ -212,9 +212,9 @@ START_TEST(a_store_in_memory_is_of_one_handle_and_leaves_nothing)
     lib_create(one, "/a", "text/plain");
     lib_append(one, "/a", "mine");
     ck_assert_int_eq(ds_get(other, "/a", &stream), DS_NOT_FOUND);
-    ck_assert_int_gt(count_hidden(), 2 * 4); /* whatever ends the process takes them along */
+    ck_assert_int_gt(count_hidden(), 2 * 4); /* the kernel frees them with the process */
 
-    /* its log comes to a checkpoint, and it still reads what it wrote */
+    /* after a checkpoint, reads still find everything */
     lib_create(one, "/b", NULL);
     for (int i = 0; i < 40; i++)
         ck_assert_int_eq(ds_append(one, "/b", data, 1 << 20, NULL, NULL), DS_OK);
@@ -311,7 +311,7 @@ START_TEST(a_database_that_another_program_has_locked_is_busy_for_so_long)
     lib_create(store, "/a", "text/plain");
     holder = lib_lock();
     ck_assert_int_eq(ds_append(store, "/a", "x", 1, NULL, NULL), DS_BUSY);
-    lib_expect(store, "/a", NULL, ""); /* readers do not mind */
+    lib_expect(store, "/a", NULL, ""); /* reading goes on */
     lib_unlock(holder);
     lib_append(store, "/a", "x");
     lib_end(store);

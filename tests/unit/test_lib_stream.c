@@ -1,4 +1,4 @@
-/* Streams of the library: creating, forking, describing, appending, reading, deleting, listing. */
+/* Creating, forking, describing, appending to, reading, deleting and listing streams. */
 #include <time.h>
 
 #include "lib_unit.h"
@@ -147,7 +147,7 @@ START_TEST(forks_share_what_was_there_and_go_their_own_way)
     lib_expect(store, "/tail", NULL, "abc");
     ds_stream_free(fork);
     ck_assert_int_eq(ds_get(store, "/inside", &fork), DS_OK);
-    ck_assert_str_eq(fork->forked_from, "/source"); /* still what it was forked from */
+    ck_assert_str_eq(fork->forked_from, "/source"); /* although the source is deleted */
     ds_stream_free(fork);
     ds_stream_free(at_tail);
     lib_end(store);
@@ -197,7 +197,7 @@ START_TEST(bytes_are_kept_whatever_they_are)
     ck_assert_mem_eq(read.data, bytes, sizeof bytes);
     ck_assert_int_eq(read.data[read.len], '\0');
     ds_read_free(&read);
-    ds_read_free(&read); /* harmless */
+    ds_read_free(&read); /* a second time is harmless */
     lib_end(store);
 }
 END_TEST
@@ -222,7 +222,7 @@ START_TEST(a_json_stream_has_messages)
     ck_assert_int_eq(ds_append(store, "/j", "nonsense", 8, NULL, &result), DS_INVALID);
     lib_expect(store, "/j", TAIL_OF("0000000000000002"), "[{\"a\": 1},1,\"two\",[3]]");
 
-    /* a large one, of which the caller says no type: one message, one array, no JSON, too many */
+    /* large bodies without a content type: one message, one array, not JSON, too many elements */
     memset(large, ' ', 200000);
     large[0] = '[';
     large[199998] = '7';
@@ -257,7 +257,7 @@ START_TEST(a_closed_stream_takes_nothing_and_says_where_it_ends)
     ck_assert_int_eq(ds_append(store, "/a", "x", 1, NULL, &result), DS_CLOSED);
     ck_assert(result.closed);
     ck_assert_str_eq(result.next_offset, TAIL_OF("0000000000000003"));
-    ck_assert_int_eq(ds_close_stream(store, "/a", &result), DS_OK); /* it is */
+    ck_assert_int_eq(ds_close_stream(store, "/a", &result), DS_OK); /* closed already */
     ck_assert_int_eq(ds_close_stream(store, "/missing", &result), DS_NOT_FOUND);
     ck_assert_int_eq(ds_read(store, "/a", NULL, &read), DS_OK);
     ck_assert(read.closed && read.up_to_date);
@@ -333,7 +333,7 @@ START_TEST(reads_go_on_from_where_they_ended)
         (void)strcpy(from, offset);
         ds_read_free(&read);
         ck_assert_int_eq(ds_read(store, "/a", from, &read), DS_OK);
-        ck_assert_uint_le(read.len, 1 << 20); /* the default */
+        ck_assert_uint_le(read.len, 1 << 20); /* the default of read_chunk_bytes */
         ck_assert_mem_eq(read.data, data + at, read.len);
         at += read.len;
         offset = read.next_offset;
@@ -365,7 +365,7 @@ START_TEST(deleted_and_expired_streams_are_not_found)
     ck_assert_int_eq(ds_create(store, "/past", &past, NULL, NULL), DS_OK);
     ck_assert_int_eq(ds_get(store, "/past", &stream), DS_NOT_FOUND);
     ck_assert_int_eq(ds_create(store, "/a", &brief, NULL, NULL), DS_OK);
-    while (ds_get(store, "/a", &stream) == DS_OK) /* looking renews nothing */
+    while (ds_get(store, "/a", &stream) == DS_OK) /* ds_get() does not renew */
         ds_stream_free(stream);
     lib_end(store);
 }
@@ -383,7 +383,8 @@ START_TEST(reading_renews_a_ttl)
     ds_stream_free(stream);
     (void)usleep(20 * 1000);
     lib_expect(store, "/a", NULL, "");
-    while (last <= first) { /* saved once a second; the test's own time is bounded */
+    while (last <=
+           first) { /* upkeep saves renewals once a second; Check's time-out bounds the loop */
         ck_assert_int_eq(ds_get(store, "/a", &stream), DS_OK);
         last = stream->expires_at;
         ds_stream_free(stream);
