@@ -1,4 +1,4 @@
-/* Group commit: many writes in one transaction behave as one after the other. */
+/* Group commit: many writes in one transaction have the same results as one after another. */
 #include "engine/commit.h"
 #include "store_unit.h"
 
@@ -8,7 +8,7 @@ enum { T = 1000, WRITES = 200 };
 
 enum kind { CREATE, APPEND, CLOSE, DELETE, FAIL };
 
-/* A write of the test, and what became of it. */
+/* A write of the test, and its results. */
 struct step {
     struct commit_write write;
     enum kind kind;
@@ -91,7 +91,7 @@ static void await(struct step *step)
     (void)pthread_mutex_unlock(&lock);
 }
 
-/* Submits steps while the database is held, so that they become one batch, and awaits them. */
+/* Submits all steps while another connection holds the database, so that they become one batch. */
 static void run_together(struct fixture *f, struct commit *commit, struct step *steps, int n)
 {
     ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
@@ -156,7 +156,7 @@ START_TEST(sees_its_own_writes_within_a_batch)
 }
 END_TEST
 
-START_TEST(saves_all_that_changed_also_when_it_grew_besides)
+START_TEST(saves_other_changes_of_a_stream_that_also_grew)
 {
     struct fixture f;
     struct commit *commit = start(&f);
@@ -164,7 +164,7 @@ START_TEST(saves_all_that_changed_also_when_it_grew_besides)
         {.kind = CREATE, .path = "/a"}, {.kind = CREATE, .path = "/b"},
         {.kind = APPEND, .path = "/a"}, {.kind = CLOSE, .path = "/a"},
         {.kind = APPEND, .path = "/a"}, {.kind = APPEND, .path = "/b"},
-        {.kind = DELETE, .path = "/b"}, /* saves what there is so far */
+        {.kind = DELETE, .path = "/b"}, /* makes the batch write the rows changed so far */
         {.kind = APPEND, .path = "/a"},
     };
     struct stream stream;
@@ -178,7 +178,7 @@ START_TEST(saves_all_that_changed_also_when_it_grew_besides)
 }
 END_TEST
 
-START_TEST(refuses_only_the_write_that_cannot_be)
+START_TEST(refuses_only_the_write_that_fails)
 {
     struct fixture f;
     struct commit *commit = start(&f);
@@ -211,7 +211,7 @@ static void hear(void *arg, const struct ds_event *event)
     (void)strcat(heard, event->path);
 }
 
-START_TEST(tells_once_of_what_was_tried_twice)
+START_TEST(sends_one_event_for_a_write_that_was_tried_twice)
 {
     struct fixture f;
     struct commit *commit;
@@ -231,7 +231,7 @@ START_TEST(tells_once_of_what_was_tried_twice)
 }
 END_TEST
 
-START_TEST(answers_every_one_of_many_more_than_a_batch_holds)
+START_TEST(finishes_more_writes_than_fit_into_a_batch)
 {
     static struct step steps[10 * WRITES];
     static char paths[10 * WRITES][16];
@@ -253,7 +253,7 @@ START_TEST(answers_every_one_of_many_more_than_a_batch_holds)
 }
 END_TEST
 
-START_TEST(says_busy_when_the_queue_is_full)
+START_TEST(refuses_writes_when_the_queue_is_full)
 {
     static struct step steps[WRITES];
     struct fixture f;
@@ -282,7 +282,7 @@ static void run_one(struct commit *commit, struct step *step)
     await(step);
 }
 
-/* A thread that appends one after the other. */
+/* A thread that appends one message after another. */
 static void *append_many(void *arg)
 {
     struct step step = {.kind = APPEND, .path = "/a"};
@@ -321,6 +321,7 @@ START_TEST(loses_no_write_between_many_threads)
 END_TEST
 
 UNIT_MAIN(commit, sees_its_own_writes_within_a_batch,
-          saves_all_that_changed_also_when_it_grew_besides, refuses_only_the_write_that_cannot_be,
-          tells_once_of_what_was_tried_twice, answers_every_one_of_many_more_than_a_batch_holds,
-          says_busy_when_the_queue_is_full, loses_no_write_between_many_threads)
+          saves_other_changes_of_a_stream_that_also_grew, refuses_only_the_write_that_fails,
+          sends_one_event_for_a_write_that_was_tried_twice,
+          finishes_more_writes_than_fit_into_a_batch, refuses_writes_when_the_queue_is_full,
+          loses_no_write_between_many_threads)

@@ -1,4 +1,4 @@
-/* Which file is it: one of ours that lost its name in a dump, or another one than was opened. */
+/* The identity of the file: a dump that lost its application_id, or a file that was replaced. */
 #include "store/tools/store_check.h"
 #include "store_fill.h"
 
@@ -36,7 +36,7 @@ static void shell(const char *folder, const char *command)
     ck_assert_int_eq(system(line), 0);
 }
 
-START_TEST(says_what_a_dump_has_left_out)
+START_TEST(advises_how_to_repair_a_restored_dump)
 {
     struct fixture f;
     struct store_check check = {.fn = ignore_finding, .busy_timeout_ms = 1000};
@@ -52,11 +52,11 @@ START_TEST(says_what_a_dump_has_left_out)
     sql = strstr(check.reason, "\"PRAGMA application_id");
     ck_assert_msg(sql != NULL, "%s", check.reason);
     *strrchr(sql, '"') = '\0';
-    run_on_file(f.config.database, sql + 1); /* as it says */
+    run_on_file(f.config.database, sql + 1); /* follows the advice of the message */
     ck_assert_int_eq(store_check(&check), DS_OK);
     ck_assert_int_eq(check.damages, 0);
 
-    /* and of one that is not ours, it says nothing like that */
+    /* a file of another program gets no such advice */
     run_on_file(f.config.database, "PRAGMA application_id = 0; ALTER TABLE stream DROP COLUMN "
                                    "last_seq");
     ck_assert_int_eq(store_check(&check), DS_FAILED);
@@ -70,7 +70,7 @@ START_TEST(says_what_a_dump_has_left_out)
 }
 END_TEST
 
-START_TEST(writes_nothing_to_a_file_that_was_replaced)
+START_TEST(refuses_writes_after_the_file_was_replaced)
 {
     struct fixture f;
 
@@ -89,7 +89,7 @@ START_TEST(writes_nothing_to_a_file_that_was_replaced)
     shell(f.folder, "mv copy streams.db");
     ck_assert_int_eq(store_find_place(f.store), STORE_MIXED);
     ck_assert_int_eq(store_begin_write(f.conn), DS_BUSY);
-    shell(f.folder, "rm streams.db-wal"); /* its index: others may have it open */
+    shell(f.folder, "rm streams.db-wal"); /* other processes may still have the log's index open */
     ck_assert_int_eq(store_find_place(f.store), STORE_MIXED);
     shell(f.folder, "rm streams.db-shm");
     ck_assert_int_eq(store_find_place(f.store), STORE_REPLACED);
@@ -100,4 +100,5 @@ START_TEST(writes_nothing_to_a_file_that_was_replaced)
 }
 END_TEST
 
-UNIT_MAIN(database_file, says_what_a_dump_has_left_out, writes_nothing_to_a_file_that_was_replaced)
+UNIT_MAIN(database_file, advises_how_to_repair_a_restored_dump,
+          refuses_writes_after_the_file_was_replaced)

@@ -1,4 +1,4 @@
-/* The store: its statements, its schema, and reading across forks against a model in memory. */
+/* The store: its statements and schema, and reads across forks, compared with a model in memory. */
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -26,7 +26,7 @@ START_TEST(prepares_every_statement_and_scans_no_table)
                       stmt_sql[i], sqlite3_errmsg(f.conn->db));
         while (sqlite3_step(plan) == SQLITE_ROW) {
             const char *detail = (const char *)sqlite3_column_text(plan, 3);
-            /* the sweep looks through the few deleted streams, by an index that has no others */
+            /* the sweep scans deleted streams, with an index that has only those */
             bool sweep = i == STMT_STREAM_ORPHANED && strstr(detail, "INDEX stream_deleted");
 
             ck_assert_msg(strncmp(detail, "SCAN", 4) != 0 || strstr(detail, "CONSTANT ROW") ||
@@ -82,9 +82,9 @@ START_TEST(refuses_a_database_of_another_program)
 }
 END_TEST
 
-/* --- messages in parts --- */
+/* --- opening, and messages in parts --- */
 
-/* Opens the database with others that do so at the same time; never returns. */
+/* Opens the database while other processes do the same; never returns. */
 static void open_and_leave(const struct config *config)
 {
     struct store *store;
@@ -95,7 +95,7 @@ static void open_and_leave(const struct config *config)
     _exit(0);
 }
 
-START_TEST(is_made_by_many_processes_at_once)
+START_TEST(can_be_created_by_many_processes_at_once)
 {
     enum { ROUNDS = 100, PROCESSES = 6 };
     struct fixture f;
@@ -138,7 +138,7 @@ START_TEST(switches_a_restored_copy_to_wal)
 
     open_fixture(&f);
     let_go(&f);
-    /* as a copy by VACUUM INTO has it */
+    /* as VACUUM INTO leaves a copy */
     ck_assert_int_eq(sqlite3_open(f.config.database, &db), SQLITE_OK);
     ck_assert_int_eq(sqlite3_exec(db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL), SQLITE_OK);
     ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
@@ -155,7 +155,8 @@ START_TEST(switches_a_restored_copy_to_wal)
 }
 END_TEST
 
-/* Where the read of a body that lies in parts begins, and ends: at parts, or with the message. */
+/* A read of a message stored in parts starts and ends at parts, or at the message's start and end.
+ */
 static void expect_span(int64_t from, size_t limit, int64_t size, int64_t *begin, int64_t *end)
 {
     enum { PART = 256 * 1024 };
@@ -166,7 +167,7 @@ static void expect_span(int64_t from, size_t limit, int64_t size, int64_t *begin
     while (*end < size && (size - *end < PART ? size : *end + PART) - *begin <= (int64_t)limit);
 }
 
-START_TEST(reads_a_large_body_in_parts_and_from_its_start_where_none_begins)
+START_TEST(reads_a_large_body_from_a_part_or_from_its_start)
 {
     enum { SIZE = 700 * 1000, PART = 256 * 1024 };
     struct fixture f;
@@ -200,7 +201,7 @@ START_TEST(reads_a_large_body_in_parts_and_from_its_start_where_none_begins)
 }
 END_TEST
 
-START_TEST(a_read_goes_on_where_sse_held_the_beginning_of_a_character_back)
+START_TEST(continues_where_sse_held_back_the_start_of_a_character)
 {
     struct fixture f;
     struct stream stream;
@@ -225,7 +226,7 @@ START_TEST(a_read_goes_on_where_sse_held_the_beginning_of_a_character_back)
     ck_assert_int_eq(byte, 'b');
     ck_assert_int_eq(store_read_byte(f.conn, &stream, 6, &byte), DS_OK);
     ck_assert_int_eq(byte, 'z');
-    stream.kind = HTTP_TYPE_BINARY; /* nothing is held back of these */
+    stream.kind = HTTP_TYPE_BINARY; /* binary streams hold nothing back */
     text = read_text(&f, &stream, 2, 100, &next);
     ck_assert_str_eq(text, "ab\xF0\x9F\x98\x80z");
     free(text);
@@ -233,7 +234,7 @@ START_TEST(a_read_goes_on_where_sse_held_the_beginning_of_a_character_back)
 }
 END_TEST
 
-START_TEST(a_read_tells_when_its_last_message_was_appended)
+START_TEST(reports_when_the_last_message_read_was_appended)
 {
     struct fixture f;
     struct stream stream;
@@ -265,7 +266,7 @@ struct model {
     struct stream stream;
     char path[16];
     char bytes[MODEL_BYTES];
-    bool begins[MODEL_BYTES]; /* a message, or the fork's own part */
+    bool begins[MODEL_BYTES]; /* a message, or the fork's own part, begins there */
 };
 
 static void model_append(struct fixture *f, struct model *model, uint32_t *seed)
@@ -278,7 +279,7 @@ static void model_append(struct fixture *f, struct model *model, uint32_t *seed)
     for (size_t i = 0; i < len; i++)
         text[i] = (char)('0' + unit_random(seed) % 10);
     if (model->stream.kind == HTTP_TYPE_JSON)
-        text[0] = '1'; /* a number */
+        text[0] = '1'; /* a number, so that it is valid JSON */
     memcpy(model->bytes + model->stream.tail, text, len);
     model->begins[model->stream.tail] = true;
     ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
@@ -315,7 +316,7 @@ static void model_fork(struct fixture *f, struct model *models, int *count, uint
     ck_assert_int_eq(store_commit(f->conn), DS_OK);
 }
 
-/* What a read from here gives: whole messages, from the start of the one that this lies in. */
+/* The result of a read from here: whole messages, beginning with the one that contains `from`. */
 static void model_span(const struct model *model, int64_t from, size_t limit, int64_t *begin,
                        int64_t *end)
 {
@@ -394,13 +395,14 @@ START_TEST(keeps_json_messages_whole)
     ck_assert_str_eq(text, "[{\"a\":1.0}]");
     ck_assert_int_eq(next, 9);
     free(text);
-    text = read_text(&f, &stream, 9, 1, &next); /* larger than the limit: alone */
+    text = read_text(&f, &stream, 9, 1,
+                     &next); /* larger than the limit: the only message of the read */
     ck_assert_str_eq(text, "[\"a long message\"]");
     free(text);
     text = read_text(&f, &stream, 26, 1, &next);
     ck_assert_str_eq(text, "[]");
     free(text);
-    text = read_text(&f, &stream, 3, 10, &next); /* inside a message: from its start */
+    text = read_text(&f, &stream, 3, 10, &next); /* inside a message: begins at its start */
     ck_assert_str_eq(text, "[{\"a\":1.0}]");
     free(text);
     text = read_text(&f, &stream, 24, 16, &next);
@@ -412,7 +414,7 @@ START_TEST(keeps_json_messages_whole)
 }
 END_TEST
 
-START_TEST(tells_readers_of_state_messages_the_offset_after_each)
+START_TEST(adds_to_state_messages_the_offset_after_each)
 {
     static const char *const messages[] = {
         "{\"headers\":{\"operation\":\"insert\"}}", "{\"headers\":{}}",
@@ -452,7 +454,7 @@ START_TEST(tells_readers_of_state_messages_the_offset_after_each)
                            "\"offset\":\"0000000000000000_0000000000000068\"}}]");
     ck_assert_int_eq(next, 68);
     free(text);
-    stream.kind = HTTP_TYPE_TEXT; /* the same bytes: what other streams hold is nobody's JSON */
+    stream.kind = HTTP_TYPE_TEXT; /* the same bytes in a stream of another type are not JSON */
     text = read_text(&f, &stream, 0, 34, &next);
     ck_assert_str_eq(text, messages[0]);
     free(text);
@@ -460,7 +462,7 @@ START_TEST(tells_readers_of_state_messages_the_offset_after_each)
 }
 END_TEST
 
-START_TEST(gives_back_a_write_lock_that_was_taken_beforehand)
+START_TEST(releases_a_write_lock_that_was_taken_beforehand)
 {
     struct fixture f;
     struct store_conn *other;
@@ -470,7 +472,7 @@ START_TEST(gives_back_a_write_lock_that_was_taken_beforehand)
     ck_assert_int_eq(store_connect(&other, f.store), DS_OK);
     ck_assert_int_eq(store_lock_write(f.conn), DS_OK);
     ck_assert_int_eq(store_begin_write(other), DS_BUSY);
-    store_rollback(f.conn); /* no transaction has begun */
+    store_rollback(f.conn); /* no transaction has begun, but the lock is held */
     ck_assert_int_eq(store_begin_write(other), DS_OK);
     store_rollback(other);
     ck_assert_int_eq(store_lock_write(f.conn), DS_OK);
@@ -483,7 +485,7 @@ START_TEST(gives_back_a_write_lock_that_was_taken_beforehand)
 }
 END_TEST
 
-START_TEST(resolves_sub_offsets_to_places)
+START_TEST(resolves_sub_offsets_to_positions)
 {
     struct fixture f;
     struct stream json, bytes;
@@ -514,7 +516,7 @@ START_TEST(resolves_sub_offsets_to_places)
 }
 END_TEST
 
-START_TEST(says_so_where_rows_were_deleted_by_hand)
+START_TEST(reports_rows_that_were_deleted_by_hand)
 {
     struct fixture f;
     struct stream stream;
@@ -565,7 +567,7 @@ static void delete_stream(struct fixture *f, const struct stream *stream)
     ck_assert_int_eq(store_commit(f->conn), DS_OK);
 }
 
-START_TEST(collects_a_chain_when_its_last_fork_goes)
+START_TEST(deletes_a_chain_of_sources_with_its_last_fork)
 {
     struct fixture f;
     struct stream a, b, c, found;
@@ -637,8 +639,8 @@ START_TEST(sweeps_every_row_of_a_deleted_stream_in_slices)
 }
 END_TEST
 
-/* What the shared hints say of a stream's life is a renewal only if a read can have caused it. */
-START_TEST(believes_no_renewal_that_reaches_beyond_the_ttl)
+/* A renewal in the shared hints counts only if a read can have caused it. */
+START_TEST(ignores_a_renewal_beyond_the_ttl)
 {
     static const struct {
         int64_t until;
@@ -684,7 +686,7 @@ START_TEST(believes_no_renewal_that_reaches_beyond_the_ttl)
 }
 END_TEST
 
-START_TEST(lets_no_prompt_delete_what_forks_read)
+START_TEST(refuses_to_delete_a_source_at_the_prompt)
 {
     struct fixture f;
     struct stream a;
@@ -705,7 +707,7 @@ END_TEST
 
 /* --- out of memory --- */
 
-/* One write and one read, as a request does them; what went wrong, if anything. */
+/* Does one write and one read, as requests do. Returns the first failure, if any. */
 static enum ds_status work(struct store *store, struct arena *arena)
 {
     struct store_conn *conn = NULL;
@@ -756,7 +758,7 @@ START_TEST(survives_every_failing_allocation)
         fails += status != DS_OK;
     }
     ck_assert_int_gt(fails, 50);
-    /* whatever was said to be committed is there, and nothing else */
+    /* what was reported as committed is there, and nothing else */
     ck_assert_int_eq(store_find(f.conn, f.arena, "/a", T, &stream), DS_OK);
     text = read_text(&f, &stream, 0, 10000, &next);
     ck_assert_int_eq(strlen(text), (size_t)stream.tail);
@@ -769,14 +771,13 @@ END_TEST
 
 UNIT_MAIN(store, prepares_every_statement_and_scans_no_table, has_views_that_a_person_can_read,
           refuses_a_database_of_another_program, switches_a_restored_copy_to_wal,
-          is_made_by_many_processes_at_once,
-          reads_a_large_body_in_parts_and_from_its_start_where_none_begins,
-          a_read_goes_on_where_sse_held_the_beginning_of_a_character_back,
-          a_read_tells_when_its_last_message_was_appended,
+          can_be_created_by_many_processes_at_once,
+          reads_a_large_body_from_a_part_or_from_its_start,
+          continues_where_sse_held_back_the_start_of_a_character,
+          reports_when_the_last_message_read_was_appended,
           reads_forks_of_forks_as_copies_would_read, keeps_json_messages_whole,
-          tells_readers_of_state_messages_the_offset_after_each,
-          gives_back_a_write_lock_that_was_taken_beforehand, resolves_sub_offsets_to_places,
-          says_so_where_rows_were_deleted_by_hand, collects_a_chain_when_its_last_fork_goes,
-          sweeps_every_row_of_a_deleted_stream_in_slices,
-          believes_no_renewal_that_reaches_beyond_the_ttl, lets_no_prompt_delete_what_forks_read,
-          survives_every_failing_allocation)
+          adds_to_state_messages_the_offset_after_each,
+          releases_a_write_lock_that_was_taken_beforehand, resolves_sub_offsets_to_positions,
+          reports_rows_that_were_deleted_by_hand, deletes_a_chain_of_sources_with_its_last_fork,
+          sweeps_every_row_of_a_deleted_stream_in_slices, ignores_a_renewal_beyond_the_ttl,
+          refuses_to_delete_a_source_at_the_prompt, survives_every_failing_allocation)

@@ -1,9 +1,9 @@
-/* The check of a database: what is sound passes, each kind of damage is found and named. */
+/* The check of a database: it accepts a sound one, and finds and names each kind of damage. */
 #include "store/tools/store_check.h"
 
 #include "store_fill.h"
 
-/* What a check said: a line each, "damage PATH: TEXT" or "note PATH: TEXT". */
+/* The findings of a check, one on each line: "damage PATH: TEXT" or "note PATH: TEXT". */
 struct heard {
     char text[4000];
 };
@@ -81,7 +81,7 @@ START_TEST(compares_the_schema_without_its_comments)
 }
 END_TEST
 
-START_TEST(only_notes_what_people_may_do)
+START_TEST(only_notes_changes_that_people_may_make)
 {
     struct fixture f;
     struct store_check check;
@@ -109,7 +109,7 @@ START_TEST(only_notes_what_people_may_do)
 }
 END_TEST
 
-/* Statements that damage a database, and what is said then. */
+/* Statements that damage a database, and the findings that they cause. */
 static const struct {
     const char *sql, *said;
 } damages[] = {
@@ -210,7 +210,8 @@ START_TEST(finds_each_kind_of_damage)
 }
 END_TEST
 
-/* The first page of a table or index overwritten: SQLite cannot go on, the check says so. */
+/* The first page of a table or index is overwritten: SQLite cannot read it, and the check says so.
+ */
 static const char *const trees[] = {
     "stream", "message", "producer", "garbage", "message_by_position", "stream_by_source"};
 
@@ -243,7 +244,7 @@ START_TEST(finds_damage_of_the_file)
 }
 END_TEST
 
-START_TEST(tells_files_that_are_not_ours)
+START_TEST(names_files_that_are_not_databases_of_ours)
 {
     struct fixture f;
     struct store_check check;
@@ -261,7 +262,7 @@ START_TEST(tells_files_that_are_not_ours)
     run_sql(&f, "PRAGMA application_id = 7");
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_FAILED);
     ck_assert_ptr_nonnull(strstr(check.reason, "database of another program"));
-    f.config.database = f.folder; /* a folder */
+    f.config.database = f.folder; /* a directory */
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_FAILED);
     f.config.database = (char *)(uintptr_t) "/nowhere/at/all";
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_NOT_FOUND);
@@ -284,7 +285,8 @@ START_TEST(works_beside_a_writer)
     fill(&f);
     stream = make_stream(&f, "/new", "a/b");
     ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
-    ck_assert_int_eq(store_append(f.conn, &stream, "abc", 3, 5), DS_OK); /* without the tail */
+    ck_assert_int_eq(store_append(f.conn, &stream, "abc", 3, 5),
+                     DS_OK); /* the tail is not updated */
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
     ck_assert_str_eq(heard.text, "");
     store_rollback(f.conn);
@@ -302,10 +304,10 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, finds_nothing_wrong_in_a_sound_database);
     tcase_add_test(tcase, compares_the_schema_without_its_comments);
-    tcase_add_test(tcase, only_notes_what_people_may_do);
+    tcase_add_test(tcase, only_notes_changes_that_people_may_make);
     tcase_add_loop_test(tcase, finds_each_kind_of_damage, 0, (int)COUNT(damages));
     tcase_add_loop_test(tcase, finds_damage_of_the_file, 0, (int)COUNT(trees));
-    tcase_add_test(tcase, tells_files_that_are_not_ours);
+    tcase_add_test(tcase, names_files_that_are_not_databases_of_ours);
     tcase_add_test(tcase, works_beside_a_writer);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -1,9 +1,9 @@
 /*
- * Checkpoints against SQLite's WAL-reset race, whose interleaving is forced here: a VFS in front of
- * the real one lets another connection write in the middle of a checkpoint, after it has read the
- * header of the log's index and before it asks how much of the log was copied. Checkpoints as they
- * were before lose rows by that where the linked SQLite has the fault, which shows that the test
- * sees it; those of the store lose nothing.
+ * Checkpoints and SQLite's WAL-reset bug. A VFS in front of the real one forces the race: it lets
+ * another connection write in the middle of a checkpoint, after the checkpoint has read the header
+ * of the log's index and before it reads how much of the log was copied. If the SQLite in use has
+ * the bug, its own checkpoints lose rows, which shows that these tests detect it. The store's
+ * checkpoints must lose nothing.
  */
 #include <sys/stat.h>
 
@@ -12,17 +12,17 @@
 
 enum { CHECKPOINT_LOCK = 1, FIRST_ROWS = 30, MORE_ROWS = 60 };
 
-/* --- the VFS in front --- */
+/* --- the VFS in front of the real one --- */
 
 static sqlite3_vfs front;
 static sqlite3_vfs *behind;
 static sqlite3_io_methods front_methods, log_methods;
 static const sqlite3_io_methods *behind_methods;
-static sqlite3_int64 log_limit = -1; /* bytes of log for which there is room on the disk; -1: any */
+static sqlite3_int64 log_limit = -1; /* bytes of log that fit on the disk; -1: no limit */
 
-static void (*before_checkpoint)(void); /* called once: no lock of the checkpoint is taken yet */
-static void (*after_header)(void);      /* called once: the header was read */
-static int headers;                     /* how often that was so */
+static void (*before_checkpoint)(void); /* called once, before the checkpoint takes a lock */
+static void (*after_header)(void);      /* called once, after the header was read */
+static int headers;                     /* how often after_header was due */
 
 static void call_once(void (**what)(void))
 {
@@ -40,7 +40,7 @@ static int front_lock(sqlite3_file *file, int first, int n, int flags)
     return behind_methods->xShmLock(file, first, n, flags);
 }
 
-/* What a checkpoint does first when it has read a header that it did not know. */
+/* A checkpoint calls this first when it has read a header that it did not know. */
 static int front_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *page)
 {
     if (!page && after_header) {
@@ -64,7 +64,7 @@ static int front_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
     (void)vfs;
     if (code != SQLITE_OK || !(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)))
         return code;
-    behind_methods = file->pMethods; /* the same of both */
+    behind_methods = file->pMethods; /* the same for both files */
     if (flags & SQLITE_OPEN_WAL) {
         log_methods = *behind_methods;
         log_methods.xWrite = log_write;
@@ -80,20 +80,20 @@ static int front_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 
 static void put_in_front(void)
 {
-    if (behind) /* by an earlier race of the same test */
+    if (behind) /* set by an earlier race of the same test */
         return;
     behind = sqlite3_vfs_find(NULL);
     front = *behind;
     front.zName = "front";
     front.xOpen = front_open;
     ck_assert_int_eq(sqlite3_vfs_register(&front, 1), SQLITE_OK);
-    store_own_process(); /* its VFS stands before ours */
+    store_own_process(); /* registers its VFS before ours */
 }
 
-/* --- who writes meanwhile: any program that has the database open --- */
+/* --- the other writer: any program that has the database open --- */
 
 static sqlite3 *writer;
-static int rows; /* that were acknowledged */
+static int rows; /* number of acknowledged rows */
 
 static int run_as_writer(const char *sql)
 {
@@ -116,7 +116,7 @@ static void write_one(void)
     write_rows(1, 10);
 }
 
-/* Within a checkpoint that may hold the write lock. */
+/* Inside a checkpoint that may hold the write lock, so failure is allowed. */
 static void try_to_write_one(void)
 {
     if (run_as_writer("INSERT INTO noted (data) VALUES ('x')") == SQLITE_OK)
@@ -131,7 +131,7 @@ static void begin_to_write(void)
 
 static void write_and_begin(void)
 {
-    write_one(); /* or the header would be the one that the checkpoint's own commit has left */
+    write_one(); /* else the header would be that of the checkpoint's own commit */
     begin_to_write();
 }
 
@@ -154,7 +154,7 @@ static void open_raced(struct fixture *f)
     ck_assert_int_eq(run_as_writer("CREATE TABLE noted (id INTEGER PRIMARY KEY, data)"), SQLITE_OK);
 }
 
-/* Are all acknowledged rows there, in a database that is whole? To others, after all have left. */
+/* Checks, in a new process, that all acknowledged rows are there and the database is sound. */
 static bool is_all_there(struct fixture *f)
 {
     sqlite3 *db;
@@ -180,7 +180,7 @@ static bool is_all_there(struct fixture *f)
     return found == rows && wrong == 0;
 }
 
-/* --- before: a checkpoint at any time --- */
+/* --- a checkpoint at any time, as SQLite does it --- */
 
 static void call_sqlite(struct store_conn *conn, int mode)
 {
@@ -189,7 +189,7 @@ static void call_sqlite(struct store_conn *conn, int mode)
     ck_assert(code == SQLITE_OK || code == SQLITE_BUSY);
 }
 
-/* How the log may be when a checkpoint begins: written and wholly copied, by another process. */
+/* State of the log when a checkpoint begins: written, and copied completely by another process. */
 static void fill_and_copy(struct fixture *f, int bytes)
 {
     struct store_conn *other;
@@ -200,7 +200,7 @@ static void fill_and_copy(struct fixture *f, int bytes)
     store_disconnect(other);
 }
 
-START_TEST(sees_rows_lost_where_a_checkpoint_begins_on_a_copied_log)
+START_TEST(the_bug_loses_rows_if_a_checkpoint_begins_on_a_copied_log)
 {
     struct fixture f;
 
@@ -217,7 +217,7 @@ START_TEST(sees_rows_lost_where_a_checkpoint_begins_on_a_copied_log)
 }
 END_TEST
 
-START_TEST(sees_rows_lost_where_a_restart_finds_a_writer)
+START_TEST(the_bug_loses_rows_if_a_restart_meets_a_writer)
 {
     struct fixture f;
 
@@ -235,11 +235,11 @@ START_TEST(sees_rows_lost_where_a_restart_finds_a_writer)
 }
 END_TEST
 
-/* --- now --- */
+/* --- a checkpoint of the store --- */
 
 /*
- * As above, with the store's checkpoints: whatever is written in the middle of them stays. With a
- * log that is not copied they copy most of it beside writers.
+ * The same races against the store's checkpoints, which must lose nothing. If the log was not
+ * copied before, they copy most of it while others write.
  */
 static void race(bool copied, bool leaving, void (*before)(void), void (*after)(void))
 {
@@ -253,7 +253,7 @@ static void race(bool copied, bool leaving, void (*before)(void), void (*after)(
     before_checkpoint = before;
     after_header = after;
     (void)store_checkpoint(f.conn, leaving);
-    call_once(&after_header); /* where nothing came between the checkpoint's own commit and it */
+    call_once(&after_header); /* if the checkpoint has not called it */
     write_rows(MORE_ROWS, 3000);
     ck_assert_int_eq(store_checkpoint(f.conn, leaving), DS_OK);
     write_one();
@@ -261,10 +261,10 @@ static void race(bool copied, bool leaving, void (*before)(void), void (*after)(
     close_fixture(&f);
 }
 
-START_TEST(loses_nothing_while_writers_go_on)
+START_TEST(loses_nothing_while_writers_continue)
 {
     race(false, false, write_one, write_one);
-    ck_assert_int_eq(headers, 1); /* that is what makes this a race */
+    ck_assert_int_eq(headers, 1); /* otherwise there was no race */
     race(false, true, write_one, write_one);
     ck_assert_int_eq(headers, 1);
 }
@@ -277,9 +277,9 @@ START_TEST(loses_nothing_while_writers_are_held_off)
 }
 END_TEST
 
-START_TEST(loses_nothing_where_a_restart_finds_a_writer)
+START_TEST(loses_nothing_if_a_restart_meets_a_writer)
 {
-    race(true, false, begin_to_write, end_to_write); /* as it is lost above */
+    race(true, false, begin_to_write, end_to_write); /* as in the test above that loses rows */
     race(true, false, write_and_begin, end_to_write);
     race(true, true, begin_to_write, end_to_write);
     race(true, true, write_and_begin, end_to_write);
@@ -302,7 +302,7 @@ static void checkpoint_too(void)
     write_one();
 }
 
-START_TEST(is_taken_by_one_at_a_time)
+START_TEST(is_run_by_one_connection_at_a_time)
 {
     struct fixture f;
 
@@ -327,7 +327,8 @@ START_TEST(begins_with_a_commit_of_its_own)
     ck_assert_int_eq(store_checkpoint(f.conn, false), DS_OK);
     ck_assert_int_eq(stmt_ask_int(f.conn, "SELECT checkpoints FROM upkeep", &checkpoints), DS_OK);
     ck_assert_int_eq(checkpoints, 1);
-    ck_assert_int_eq(run_as_writer("DELETE FROM upkeep"), SQLITE_OK); /* at the prompt */
+    ck_assert_int_eq(run_as_writer("DELETE FROM upkeep"),
+                     SQLITE_OK); /* as someone may do at the prompt */
     ck_assert_int_eq(store_checkpoint(f.conn, true), DS_OK);
     ck_assert_int_eq(stmt_ask_int(f.conn, "SELECT checkpoints FROM upkeep", &checkpoints), DS_OK);
     ck_assert_int_eq(checkpoints, 1);
@@ -336,7 +337,7 @@ START_TEST(begins_with_a_commit_of_its_own)
 }
 END_TEST
 
-START_TEST(waits_while_the_hints_file_is_another_one)
+START_TEST(is_refused_after_the_hints_file_was_replaced)
 {
     struct fixture f;
     char name[80];
@@ -347,7 +348,8 @@ START_TEST(waits_while_the_hints_file_is_another_one)
     ck_assert_int_eq(unlink(name), 0);
     ck_assert_int_eq(store_checkpoint(f.conn, false), DS_BUSY);
     ck_assert(is_all_there(&f));
-    ck_assert_int_eq(store_checkpoint(f.conn, false), DS_OK); /* opened anew, with a new file */
+    ck_assert_int_eq(store_checkpoint(f.conn, false),
+                     DS_OK); /* opened again, with a new hints file */
     close_fixture(&f);
 }
 END_TEST
@@ -364,17 +366,18 @@ START_TEST(makes_room_in_a_log_that_cannot_grow)
     ck_assert_int_eq(stat(name, &log), 0);
     log_limit = log.st_size;
     ck_assert_int_eq(run_as_writer("INSERT INTO noted (data) VALUES ('x')"), SQLITE_FULL);
-    before_checkpoint = try_to_write_one; /* it has the write lock, so nobody else has */
+    before_checkpoint =
+        try_to_write_one; /* the checkpoint has the write lock, so this write must fail */
     ck_assert_int_eq(store_checkpoint(f.conn, false), DS_OK);
     ck_assert_int_eq(rows, FIRST_ROWS);
-    write_rows(1, 3000); /* at the start of the log */
+    write_rows(1, 3000); /* from the start of the log */
     log_limit = -1;
     ck_assert(is_all_there(&f));
     close_fixture(&f);
 }
 END_TEST
 
-START_TEST(knows_which_releases_have_the_fault)
+START_TEST(knows_which_releases_have_the_bug)
 {
     static const struct {
         int version;
@@ -391,9 +394,9 @@ START_TEST(knows_which_releases_have_the_fault)
 }
 END_TEST
 
-UNIT_MAIN(store_checkpoint, sees_rows_lost_where_a_checkpoint_begins_on_a_copied_log,
-          sees_rows_lost_where_a_restart_finds_a_writer, loses_nothing_while_writers_go_on,
-          loses_nothing_while_writers_are_held_off, loses_nothing_where_a_restart_finds_a_writer,
-          is_taken_by_one_at_a_time, begins_with_a_commit_of_its_own,
-          waits_while_the_hints_file_is_another_one, makes_room_in_a_log_that_cannot_grow,
-          knows_which_releases_have_the_fault)
+UNIT_MAIN(store_checkpoint, the_bug_loses_rows_if_a_checkpoint_begins_on_a_copied_log,
+          the_bug_loses_rows_if_a_restart_meets_a_writer, loses_nothing_while_writers_continue,
+          loses_nothing_while_writers_are_held_off, loses_nothing_if_a_restart_meets_a_writer,
+          is_run_by_one_connection_at_a_time, begins_with_a_commit_of_its_own,
+          is_refused_after_the_hints_file_was_replaced, makes_room_in_a_log_that_cannot_grow,
+          knows_which_releases_have_the_bug)

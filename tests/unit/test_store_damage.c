@@ -1,7 +1,7 @@
 /*
- * Rows that a damaged file or a statement at the prompt has left: each column of each table gets
- * absurd values, and everything that reads or writes is done with them. Nothing crashes or goes on
- * for ever, and where a stream is refused as damaged, the check says why.
+ * Rows that were damaged by the disk or by a statement at the prompt: each column of each table
+ * gets absurd values, and then all reads and writes are done. None may crash or run forever, and if
+ * a stream is refused as damaged, the check must say why.
  */
 #include "protocol/fault.h"
 #include "store/store_list.h"
@@ -55,7 +55,7 @@ static const char *const columns[][2] = {
     {"faults", "sse_event_data"},
 };
 
-/* Behind a "=" the column comes first. */
+/* A value that begins with "=" is the rest of an expression that begins with the column. */
 static const char *const values[] = {
     "NULL",
     "1",
@@ -80,7 +80,7 @@ static const char *const paths[] = {
 };
 
 static struct commit *committer;
-static bool refused; /* DS_FAILED was met */
+static bool refused; /* some call returned DS_FAILED */
 
 static enum ds_status ordinary(enum ds_status status)
 {
@@ -89,9 +89,9 @@ static enum ds_status ordinary(enum ds_status status)
     return status;
 }
 
-/* --- the damage --- */
+/* --- making damage --- */
 
-/* Without NOT NULL, which would keep some of it out; a damaged file has no such scruples. */
+/* Drops NOT NULL and a trigger, which prevent damage that a broken file can have. */
 static void drop_rules(struct fixture *f)
 {
     (void)sqlite3_db_config(f->conn->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
@@ -110,7 +110,7 @@ static void damage(struct fixture *f, const char *table, const char *column, con
                    "PRAGMA ignore_check_constraints = ON; "
                    "UPDATE OR IGNORE %s SET %s = %s%s",
                    table, column, relative ? column : "", value + relative);
-    /* a datatype mismatch, of a rowid say, is kept out whatever we do */
+    /* SQLite always refuses some values, such as a rowid that is not an integer */
     (void)sqlite3_exec(f->conn->db, sql, NULL, NULL, NULL);
 }
 
@@ -132,14 +132,14 @@ static void add_faults(struct fixture *f)
                "INSERT INTO producer VALUES (900, 'p', 1, 1, 1)");
 }
 
-/* --- what is done then --- */
+/* --- using the damaged database --- */
 
 static void submit(struct request *request, apply_fn *apply)
 {
     (void)ordinary(submit_request(committer, request, apply));
 }
 
-/* From this place to the end, or as far as it goes: each step must be one. */
+/* Reads from here to the end, or until a failure. Each read must advance. */
 static void read_on(struct fixture *f, const struct stream *stream, int64_t from, size_t limit)
 {
     int64_t next = from;
@@ -151,7 +151,7 @@ static void read_on(struct fixture *f, const struct stream *stream, int64_t from
         buf_close(&out);
         if (status != DS_OK || next >= stream->tail)
             return;
-        /* the first place may lie inside a message, and is rounded down then */
+        /* the first position may lie inside a message; the read then starts before it */
         ck_assert(steps == 0 ? next != from : next > from);
         from = next;
     }
@@ -255,7 +255,7 @@ static void do_upkeep(struct fixture *f)
     bool needed;
 
     for (int slices = 0; sweep.more; slices++) {
-        ck_assert_msg(slices < 200, "the sweep goes on for ever");
+        ck_assert_msg(slices < 200, "the sweep never ends");
         sweep.more = false;
         submit(&sweep, apply_sweep);
         sweep.more &= sweep.status == DS_OK;
@@ -301,7 +301,7 @@ static void close_all(struct fixture *f)
     store_close(f->store, true);
 }
 
-/* before: what the check has found without the damage. */
+/* before: number of findings without the damage. */
 static void use_all(struct fixture *f, const char *what, int before)
 {
     int found;
@@ -328,7 +328,7 @@ static void use_all(struct fixture *f, const char *what, int before)
     do_upkeep(f);
 }
 
-START_TEST(nothing_hangs_or_crashes)
+START_TEST(no_damaged_value_causes_a_hang_or_a_crash)
 {
     const char *const *column = columns[_i];
     char what[300];
@@ -365,7 +365,7 @@ START_TEST(nothing_hangs_or_crashes)
 }
 END_TEST
 
-/* Forks of each other, or of themselves. */
+/* Streams that are forks of each other, or of themselves. */
 START_TEST(a_circle_of_forks_ends)
 {
     static const char *const circles[] = {
@@ -407,7 +407,7 @@ int main(void)
     int failed;
 
     tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, nothing_hangs_or_crashes, 0, (int)COUNT(columns));
+    tcase_add_loop_test(tcase, no_damaged_value_causes_a_hang_or_a_crash, 0, (int)COUNT(columns));
     tcase_add_loop_test(tcase, a_circle_of_forks_ends, 0, 3);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -1,4 +1,4 @@
-/* Export and import: nothing is lost, nothing half imported, nothing believed. */
+/* Export and import: nothing is lost, nothing is imported by half, and no input is trusted. */
 #include "store/tools/store_dump.h"
 
 #include "hints/renewal.h"
@@ -7,7 +7,7 @@
 
 /* --- databases --- */
 
-/* Everything that is in the tables, but for ids. */
+/* All contents of the tables, except for ids. */
 static char *describe(struct fixture *f)
 {
     static const char *const queries[] = {
@@ -50,7 +50,7 @@ static enum ds_status export_to(struct fixture *f, FILE *file, const char *path,
     return store_export(f->conn, dump);
 }
 
-/* An export as a text, to be freed. */
+/* Returns an export as a text that the caller frees. */
 static char *export_text(struct fixture *f, const char *path)
 {
     char *text = NULL;
@@ -85,7 +85,7 @@ static const char *behind_head(const char *text)
 
 /* --- nothing is lost --- */
 
-/* Everything that is in one database is in the other. */
+/* Checks that two databases have the same contents. */
 static void expect_same(struct fixture *a, struct fixture *b)
 {
     char *there = describe(a), *here = describe(b);
@@ -95,7 +95,7 @@ static void expect_same(struct fixture *a, struct fixture *b)
     free(here);
 }
 
-START_TEST(brings_everything_back)
+START_TEST(restores_everything)
 {
     struct fixture a, b;
     struct store_dump dump;
@@ -112,7 +112,8 @@ START_TEST(brings_everything_back)
     there = describe(&a);
     here = describe(&b);
     ck_assert_str_eq(there, here);
-    ck_assert_ptr_nonnull(strstr(here, "/z/binary|image/png|1500|5|")); /* it says something */
+    ck_assert_ptr_nonnull(
+        strstr(here, "/z/binary|image/png|1500|5|")); /* to be sure that the text is not empty */
     second = export_text(&b, NULL);
     ck_assert_str_eq(behind_head(first), behind_head(second));
     free(there);
@@ -154,7 +155,7 @@ START_TEST(reads_a_pipe)
 }
 END_TEST
 
-START_TEST(keeps_what_somebody_pruned_pruned)
+START_TEST(keeps_pruned_streams_pruned)
 {
     struct fixture a, b;
     struct store_dump dump;
@@ -176,7 +177,7 @@ START_TEST(keeps_what_somebody_pruned_pruned)
 }
 END_TEST
 
-START_TEST(leaves_out_what_has_expired_and_keeps_what_forks_read)
+START_TEST(omits_expired_streams_unless_forks_read_them)
 {
     struct fixture a, b;
     struct store_dump dump;
@@ -220,7 +221,7 @@ END_TEST
 
 /* --- one stream --- */
 
-/* A fork exported by itself counts what is left of its source: nothing, here. */
+/* A fork exported by itself counts only the messages that its source still has: none here. */
 START_TEST(keeps_a_fork_of_pruned_rows_pruned)
 {
     struct fixture a, b;
@@ -272,7 +273,7 @@ START_TEST(makes_a_fork_readable_by_itself)
         }
         free(text);
     }
-    /* 2 whole messages of 300 bytes begin before 475, and 1 of the fork's; 1 own */
+    /* messages that begin before 475: 2 of 300 bytes, 1 of the fork's; and 1 of its own */
     ck_assert_int_eq(count(&b, "SELECT messages FROM stream WHERE path = '/a/fork%2Fdeep'"),
                      2 + 1 + 1);
     close_fixture(&a);
@@ -280,7 +281,7 @@ START_TEST(makes_a_fork_readable_by_itself)
 }
 END_TEST
 
-START_TEST(exports_no_stream_that_is_not_there)
+START_TEST(reports_a_stream_that_does_not_exist)
 {
     struct fixture f;
     struct store_dump dump;
@@ -296,7 +297,7 @@ START_TEST(exports_no_stream_that_is_not_there)
 }
 END_TEST
 
-START_TEST(says_when_it_cannot_write)
+START_TEST(reports_a_failed_write)
 {
     struct fixture f;
     struct store_dump dump;
@@ -311,9 +312,9 @@ START_TEST(says_when_it_cannot_write)
 }
 END_TEST
 
-/* --- what is there already --- */
+/* --- streams that exist already --- */
 
-START_TEST(refuses_paths_that_exist_or_passes_over_them)
+START_TEST(refuses_or_skips_existing_paths)
 {
     struct fixture a, b;
     struct store_dump dump;
@@ -338,7 +339,7 @@ START_TEST(refuses_paths_that_exist_or_passes_over_them)
 }
 END_TEST
 
-START_TEST(takes_the_place_of_what_has_expired)
+START_TEST(replaces_expired_streams)
 {
     struct fixture a, b;
     struct store_dump dump;
@@ -358,7 +359,7 @@ START_TEST(takes_the_place_of_what_has_expired)
 }
 END_TEST
 
-START_TEST(attaches_no_fork_to_another_stream_of_that_name)
+START_TEST(refuses_a_fork_whose_source_is_another_stream)
 {
     struct fixture a, b;
     struct store_dump dump;
@@ -383,7 +384,7 @@ START_TEST(attaches_no_fork_to_another_stream_of_that_name)
 }
 END_TEST
 
-START_TEST(commits_a_deleted_source_with_its_fork_only)
+START_TEST(commits_a_deleted_source_together_with_its_fork)
 {
     struct fixture a, b;
     struct store_dump dump;
@@ -393,7 +394,8 @@ START_TEST(commits_a_deleted_source_with_its_fork_only)
     open_fixture(&a);
     open_fixture(&b);
     source = grow(&a, (struct stream){.path = "/source"}, "a/b", 3, 10);
-    (void)grow(&a, (struct stream){.path = "/alone"}, "a/b", 1, 10); /* does not come between */
+    (void)grow(&a, (struct stream){.path = "/alone"}, "a/b", 1,
+               10); /* does not come between the two */
     (void)grow(&a, fork_of(&source, "/fork", 20), "a/b", 1, 10);
     ck_assert_int_eq(store_begin_write(a.conn), DS_OK);
     ck_assert_int_eq(store_delete(a.conn, &source, 9), DS_OK);
@@ -447,7 +449,7 @@ static void appoint(struct fixture *f, const char *path)
     ck_assert_int_eq(store_commit(f->conn), DS_OK);
 }
 
-/* How many events of an operation ("": of any) the registry holds. */
+/* Number of events of an operation ("": all) in the registry. */
 static int64_t events(struct fixture *f, const char *operation)
 {
     char sql[200];
@@ -459,7 +461,7 @@ static int64_t events(struct fixture *f, const char *operation)
     return count(f, sql);
 }
 
-START_TEST(brings_a_registry_back_to_the_letter)
+START_TEST(restores_a_registry_byte_for_byte)
 {
     struct fixture a, b;
     struct store_dump dump;
@@ -474,13 +476,13 @@ START_TEST(brings_a_registry_back_to_the_letter)
     expect_same(&a, &b);
     ck_assert_int_eq(events(&b, ""), 11);
 
-    /* killed before the registry was appointed: the next import sees to it */
+    /* as if killed before the registry was appointed: the next import does that */
     run_sql(&b, "UPDATE stream SET registry = NULL");
     ck_assert_msg(import_text(&b, text, true, &dump) == DS_OK, "%s", dump.reason);
     ck_assert_int_eq(count(&b, "SELECT count(*) FROM stream WHERE registry = 1"), 1);
     free(text);
 
-    /* alone, it is a stream */
+    /* exported by itself, it is an ordinary stream */
     text = export_text(&a, "/registry");
     ck_assert_ptr_null(strstr(text, "\"registry\":1"));
     free(text);
@@ -489,7 +491,7 @@ START_TEST(brings_a_registry_back_to_the_letter)
 }
 END_TEST
 
-START_TEST(tells_a_registry_of_what_is_imported)
+START_TEST(announces_imported_streams_in_the_registry)
 {
     struct fixture a, b;
     struct store_dump dump;
@@ -507,7 +509,7 @@ START_TEST(tells_a_registry_of_what_is_imported)
     ck_assert_msg(import_text(&b, text, false, &dump) == DS_OK, "%s", dump.reason);
     ck_assert(dump.kept_registry);
     ck_assert_int_eq(dump.streams, 9);
-    /* not of the two that are deleted and only read by forks */
+    /* but none of the two deleted streams, which only forks read */
     ck_assert_int_eq(events(&b, "insert"), 7);
     ck_assert_int_eq(events(&b, ""), 7);
     while (wake_next(store_hints(b.store), &seen, &id) == WAKE_STREAM)
@@ -519,7 +521,7 @@ START_TEST(tells_a_registry_of_what_is_imported)
 }
 END_TEST
 
-/* --- nothing is believed --- */
+/* --- no input is trusted --- */
 
 #define HEAD "{\"format\":\"durable-streams-export\",\"version\":1}\n"
 #define STREAM(more)                                                                               \
@@ -540,10 +542,10 @@ END_TEST
          "\"created_at\":5}\n{\"position\":0,\"appended_at\":1,\"bytes\":2,\"data\":\"" data       \
          "\"}\n" END_OF(1, 0) END(1, 1, 0)
 
-START_TEST(refuses_files_that_are_not_right)
+START_TEST(refuses_malformed_files)
 {
     static const struct {
-        int line; /* 0: told before the first */
+        int line; /* 0: the error is reported before the first line */
         const char *text;
     } files[] = {
         {0, ""},
@@ -641,19 +643,19 @@ START_TEST(refuses_files_that_are_not_right)
                           !strchr(dump.reason, '\n') &&
                           (files[i].line > 0) == (strncmp(dump.reason, "line ", 5) == 0),
                       "%s\n%s", dump.reason, files[i].text);
-        /* what stands behind a whole stream is another matter */
+        /* data after the end of a whole stream is a different error */
         if (!strstr(files[i].text, "end_of") || files[i].line < 5)
             ck_assert_msg(count(&f, "SELECT count(*) FROM stream") == 0, "%s", files[i].text);
         run_sql(&f, "DELETE FROM stream; DELETE FROM message; DELETE FROM producer");
     }
-    ck_assert_int_eq(store_begin_write(f.conn), DS_OK); /* no transaction was left open */
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK); /* no transaction is left open */
     store_rollback(f.conn);
     ck_assert_msg(import_text(&f, WITH(""), false, &dump) == DS_OK, "%s", dump.reason);
     close_fixture(&f);
 }
 END_TEST
 
-/* Any one byte of an export changed, or the file cut there: never a crash, never half a stream. */
+/* Changes any one byte of an export, or cuts it there: no crash, and no stream by half. */
 START_TEST(survives_a_damaged_file)
 {
     struct fixture a, b;
@@ -690,12 +692,12 @@ START_TEST(survives_a_damaged_file)
 }
 END_TEST
 
-UNIT_MAIN(store_dump, brings_everything_back, reads_a_pipe, keeps_what_somebody_pruned_pruned,
-          keeps_a_fork_of_pruned_rows_pruned, leaves_out_what_has_expired_and_keeps_what_forks_read,
+UNIT_MAIN(store_dump, restores_everything, reads_a_pipe, keeps_pruned_streams_pruned,
+          keeps_a_fork_of_pruned_rows_pruned, omits_expired_streams_unless_forks_read_them,
           saves_renewals_that_the_database_has_not_seen, makes_a_fork_readable_by_itself,
-          exports_no_stream_that_is_not_there, says_when_it_cannot_write,
-          refuses_paths_that_exist_or_passes_over_them, takes_the_place_of_what_has_expired,
-          attaches_no_fork_to_another_stream_of_that_name,
-          commits_a_deleted_source_with_its_fork_only, wakes_readers,
-          brings_a_registry_back_to_the_letter, tells_a_registry_of_what_is_imported,
-          refuses_files_that_are_not_right, survives_a_damaged_file)
+          reports_a_stream_that_does_not_exist, reports_a_failed_write,
+          refuses_or_skips_existing_paths, replaces_expired_streams,
+          refuses_a_fork_whose_source_is_another_stream,
+          commits_a_deleted_source_together_with_its_fork, wakes_readers,
+          restores_a_registry_byte_for_byte, announces_imported_streams_in_the_registry,
+          refuses_malformed_files, survives_a_damaged_file)

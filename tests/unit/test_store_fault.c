@@ -1,4 +1,5 @@
-/* Injected faults in the database: the table at the prompt, counting, JSON in and out. */
+/* Injected faults in the database: written at the prompt, counted, and converted from and to JSON.
+ */
 #include "protocol/fault.h"
 #include "store/sqlite/store_private.h"
 #include "store_unit.h"
@@ -20,7 +21,7 @@ static enum ds_status meet(struct fixture *fixture, const char *path, const char
     return store_fault_meet(fixture->conn, fixture->arena, path, method, 0.5, fault);
 }
 
-/* How many of ten requests meet it. */
+/* Number of requests, of ten, that meet the fault. */
 static int count_meetings(struct fixture *fixture, const char *path)
 {
     struct fault fault;
@@ -37,7 +38,7 @@ static enum ds_status parse(struct fixture *fixture, const char *json, struct fa
     return store_fault_parse(fixture->conn, fixture->arena, json, strlen(json), fault, reason);
 }
 
-START_TEST(takes_a_row_that_says_the_least)
+START_TEST(accepts_a_row_with_only_the_required_columns)
 {
     struct fixture f;
     struct fault fault;
@@ -56,7 +57,7 @@ START_TEST(takes_a_row_that_says_the_least)
 }
 END_TEST
 
-START_TEST(has_a_table_only_where_it_is_wanted)
+START_TEST(makes_the_table_only_when_needed)
 {
     struct fixture f;
     struct store *second;
@@ -73,17 +74,17 @@ START_TEST(has_a_table_only_where_it_is_wanted)
     ck_assert_int_eq(store_fault_clear(f.conn, NULL), DS_OK);
     ck_assert_int_eq(store_fault_after(f.conn, f.arena, "", &fault), DS_NOT_FOUND);
     ck_assert_int_eq(run_sql(&f, "SELECT * FROM faults"), SQLITE_ERROR);
-    f.config.test_endpoints = 1; /* another process */
+    f.config.test_endpoints = 1; /* another process opens the database */
     ck_assert_int_eq(store_open(&second, &f.config, true), DS_OK);
     store_close(second, false);
     ck_assert_int_eq(run_sql(&f, "DELETE FROM faults; DROP TABLE faults"), SQLITE_OK);
-    ck_assert_int_eq(store_fault_set(f.conn, &fault), DS_OK); /* of the library, say */
+    ck_assert_int_eq(store_fault_set(f.conn, &fault), DS_OK); /* as the library may do */
     ck_assert_int_eq(meet(&f, "/x", "GET", &fault), DS_OK);
     close_fixture(&f);
 }
 END_TEST
 
-START_TEST(is_met_as_often_as_its_count_says)
+START_TEST(is_met_exactly_count_times)
 {
     static const struct {
         const char *count;
@@ -106,7 +107,7 @@ START_TEST(is_met_as_often_as_its_count_says)
 }
 END_TEST
 
-START_TEST(counts_nobody_who_does_not_meet_it)
+START_TEST(counts_only_requests_that_meet_it)
 {
     struct fixture f;
     struct fault fault;
@@ -117,7 +118,7 @@ START_TEST(counts_nobody_who_does_not_meet_it)
                      SQLITE_OK);
     for (int i = 0; i < 5; i++) {
         ck_assert_int_eq(meet(&f, "/x", "GET", &fault), DS_NOT_FOUND);
-        ck_assert_int_eq(meet(&f, "/y", "GET", &fault), DS_NOT_FOUND); /* drew 0.5 */
+        ck_assert_int_eq(meet(&f, "/y", "GET", &fault), DS_NOT_FOUND); /* the test draws 0.5 */
     }
     ck_assert_int_eq(meet(&f, "/x", "POST", &fault), DS_OK);
     ck_assert_int_eq(meet(&f, "/x", "POST", &fault), DS_NOT_FOUND);
@@ -125,7 +126,7 @@ START_TEST(counts_nobody_who_does_not_meet_it)
 }
 END_TEST
 
-START_TEST(refuses_nonsense_at_the_prompt)
+START_TEST(refuses_invalid_rows_at_the_prompt)
 {
     static const char *const rows[] = {
         "(path) VALUES ('/x')",
@@ -193,7 +194,7 @@ START_TEST(reads_every_field_in_any_order)
 }
 END_TEST
 
-START_TEST(takes_null_and_false_for_nothing_said)
+START_TEST(treats_null_and_false_as_absent)
 {
     struct fixture f;
     struct fault fault;
@@ -213,7 +214,7 @@ START_TEST(takes_null_and_false_for_nothing_said)
 }
 END_TEST
 
-START_TEST(gives_a_reason_for_what_it_does_not_take)
+START_TEST(gives_a_reason_for_each_refusal)
 {
     static const struct {
         const char *json, *reason;
@@ -267,7 +268,7 @@ START_TEST(gives_a_reason_for_what_it_does_not_take)
 }
 END_TEST
 
-START_TEST(walks_over_all_and_clears_one)
+START_TEST(reads_all_faults_and_clears_one)
 {
     struct fixture f;
     struct fault fault = {.path = ""};
@@ -289,7 +290,7 @@ START_TEST(walks_over_all_and_clears_one)
 }
 END_TEST
 
-START_TEST(lists_what_it_would_read)
+START_TEST(lists_faults_in_the_form_that_it_accepts)
 {
     static const char *const texts[] = {
         "{\"path\":\"/a\",\"count\":2,\"status\":429,\"retryAfter\":5}",
@@ -307,7 +308,7 @@ START_TEST(lists_what_it_would_read)
     for (size_t i = 0; i < COUNT(texts); i++) {
         ck_assert_int_eq(parse(&f, texts[i], &fault, &reason), DS_OK);
         ck_assert_int_eq(store_fault_set(f.conn, &fault), DS_OK);
-        ck_assert_int_eq(store_fault_set(f.conn, &fault), DS_OK); /* one a path */
+        ck_assert_int_eq(store_fault_set(f.conn, &fault), DS_OK); /* one fault for each path */
     }
     ck_assert_int_eq(store_fault_list(f.conn, &out), DS_OK);
     buf_addc(&out, '\0');
@@ -323,8 +324,9 @@ START_TEST(lists_what_it_would_read)
 }
 END_TEST
 
-UNIT_MAIN(store_fault, takes_a_row_that_says_the_least, has_a_table_only_where_it_is_wanted,
-          is_met_as_often_as_its_count_says, counts_nobody_who_does_not_meet_it,
-          refuses_nonsense_at_the_prompt, reads_every_field_in_any_order,
-          takes_null_and_false_for_nothing_said, gives_a_reason_for_what_it_does_not_take,
-          walks_over_all_and_clears_one, lists_what_it_would_read)
+UNIT_MAIN(store_fault, accepts_a_row_with_only_the_required_columns,
+          makes_the_table_only_when_needed, is_met_exactly_count_times,
+          counts_only_requests_that_meet_it, refuses_invalid_rows_at_the_prompt,
+          reads_every_field_in_any_order, treats_null_and_false_as_absent,
+          gives_a_reason_for_each_refusal, reads_all_faults_and_clears_one,
+          lists_faults_in_the_form_that_it_accepts)

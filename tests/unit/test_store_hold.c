@@ -1,4 +1,4 @@
-/* Reads of one stream: of one moment each, and over when they are. */
+/* store_hold(): each read sees one moment, and leaves nothing open when it ends. */
 #include "store/sqlite/store_private.h"
 
 #include <pthread.h>
@@ -23,7 +23,7 @@ static void run(struct store_conn *conn, const char *sql)
     ck_assert_int_eq(sqlite3_exec(conn->db, sql, NULL, NULL, NULL), SQLITE_OK);
 }
 
-/* What a read of all of it gives, as a text to be freed. */
+/* Reads the whole stream. Returns a text that the caller frees. */
 static char *read_held(struct store_conn *conn, const struct stream *stream)
 {
     struct buf out = {0};
@@ -36,7 +36,7 @@ static char *read_held(struct store_conn *conn, const struct stream *stream)
     return buf_take(&out, &len);
 }
 
-START_TEST(a_held_read_is_of_one_moment)
+START_TEST(a_held_read_sees_one_moment)
 {
     struct fixture f;
     struct store_conn *other;
@@ -62,7 +62,7 @@ START_TEST(a_held_read_is_of_one_moment)
 }
 END_TEST
 
-START_TEST(a_read_that_has_ended_keeps_nobody_from_starting_the_log_anew)
+START_TEST(an_ended_read_does_not_prevent_a_restart_of_the_log)
 {
     struct fixture f;
     struct store_conn *other;
@@ -135,9 +135,9 @@ START_TEST(a_fork_is_read_from_its_sources)
 }
 END_TEST
 
-/* --- rows that are known --- */
+/* --- the cache of rows --- */
 
-/* Holds the path until its row is known: no transaction is needed for it. */
+/* Holds the path until its row is cached, so that no transaction is needed for it. */
 static struct stream hold_known(struct fixture *f, const char *path)
 {
     struct stream stream;
@@ -161,7 +161,7 @@ static void check_tail(struct fixture *f, const char *path, int64_t tail)
     store_end_read(f->conn);
 }
 
-START_TEST(a_row_is_known_until_anybody_commits)
+START_TEST(a_row_is_cached_until_anyone_commits)
 {
     struct fixture f;
     struct store_conn *other;
@@ -212,7 +212,7 @@ START_TEST(a_commit_of_another_process_is_seen_at_once)
     ck_assert_int_eq(pipe(to_parent), 0);
     child = fork();
     ck_assert_int_ge(child, 0);
-    if (child == 0) { /* with connections of its own: none of SQLite's may be used after a fork */
+    if (child == 0) { /* with new connections: SQLite forbids using old ones after fork() */
         struct store *store;
         struct store_conn *conn;
 
@@ -256,7 +256,7 @@ static void *append_on(void *arg)
     return NULL;
 }
 
-START_TEST(what_was_acknowledged_is_in_every_read_that_begins_later)
+START_TEST(a_read_sees_every_append_acknowledged_before_it)
 {
     struct fixture f;
     struct stream stream;
@@ -283,7 +283,7 @@ START_TEST(what_was_acknowledged_is_in_every_read_that_begins_later)
 }
 END_TEST
 
-START_TEST(a_known_row_has_all_that_was_in_it)
+START_TEST(a_cached_row_has_all_its_fields)
 {
     struct fixture f;
     struct stream stream;
@@ -312,7 +312,7 @@ START_TEST(a_known_row_has_all_that_was_in_it)
 }
 END_TEST
 
-START_TEST(what_was_deleted_since_a_row_was_known_is_told_apart)
+START_TEST(a_stream_deleted_after_its_row_was_cached_is_reported)
 {
     struct fixture f;
     struct store_conn *other;
@@ -330,7 +330,7 @@ START_TEST(what_was_deleted_since_a_row_was_known_is_told_apart)
     ck_assert_int_eq(store_read(f.conn, &stream, 0, 10, &out, &next), DS_PRUNED);
     ck_assert_int_eq(store_read(f.conn, &stream, 3, 10, &out, &next), DS_OK);
     ck_assert_int_eq(next, 6);
-    append(other, &stream, "three"); /* comes later than the row */
+    append(other, &stream, "three"); /* this message is committed after the row was read */
     stream = hold_known(&f, "/a");
     run(other, "DELETE FROM stream");
     run(other, "DELETE FROM message");
@@ -342,7 +342,7 @@ START_TEST(what_was_deleted_since_a_row_was_known_is_told_apart)
 }
 END_TEST
 
-START_TEST(many_paths_and_long_ones_are_found_all_the_same)
+START_TEST(many_and_long_paths_are_found)
 {
     struct fixture f;
     struct stream stream;
@@ -374,7 +374,7 @@ START_TEST(many_paths_and_long_ones_are_found_all_the_same)
 }
 END_TEST
 
-/* The header of the log's index, which is there twice, as SQLite has it mapped. */
+/* The header of the log's index, of which there are two copies, as SQLite has it mapped. */
 static unsigned char *find_header(struct store_conn *conn)
 {
     sqlite3_file *file = NULL;
@@ -386,9 +386,10 @@ static unsigned char *find_header(struct store_conn *conn)
     return (unsigned char *)(uintptr_t)region;
 }
 
-START_TEST(nothing_is_known_by_a_header_of_another_layout)
+START_TEST(nothing_is_cached_if_the_header_has_another_layout)
 {
-    static const size_t places[] = {0, 1, 12}; /* the number of the layout; is it initialised? */
+    static const size_t places[] = {
+        0, 1, 12}; /* bytes of the layout's number and of the flag that it is initialised */
     struct fixture f;
     struct stream stream, held;
     unsigned char *header;
@@ -416,11 +417,9 @@ START_TEST(nothing_is_known_by_a_header_of_another_layout)
 }
 END_TEST
 
-UNIT_MAIN(store_hold, a_held_read_is_of_one_moment,
-          a_read_that_has_ended_keeps_nobody_from_starting_the_log_anew,
-          a_fork_is_read_from_its_sources, a_row_is_known_until_anybody_commits,
-          a_commit_of_another_process_is_seen_at_once,
-          what_was_acknowledged_is_in_every_read_that_begins_later,
-          a_known_row_has_all_that_was_in_it, what_was_deleted_since_a_row_was_known_is_told_apart,
-          many_paths_and_long_ones_are_found_all_the_same,
-          nothing_is_known_by_a_header_of_another_layout)
+UNIT_MAIN(store_hold, a_held_read_sees_one_moment,
+          an_ended_read_does_not_prevent_a_restart_of_the_log, a_fork_is_read_from_its_sources,
+          a_row_is_cached_until_anyone_commits, a_commit_of_another_process_is_seen_at_once,
+          a_read_sees_every_append_acknowledged_before_it, a_cached_row_has_all_its_fields,
+          a_stream_deleted_after_its_row_was_cached_is_reported, many_and_long_paths_are_found,
+          nothing_is_cached_if_the_header_has_another_layout)

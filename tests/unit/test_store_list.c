@@ -1,15 +1,15 @@
-/* The list of streams: which ones, in which order. */
+/* The list of streams: its contents and its order. */
 #include "store/store_list.h"
 
 #include "store_unit.h"
 
 enum { NOW = 1000000 };
 
-/* The paths that a list gave, with a blank behind each; a fork with its source, a dead one with
- * '!'. */
+/* The paths that a list returned, with a space after each; a fork with its source, a dead stream
+   with '!'. */
 struct heard {
     char text[400];
-    int most; /* ends the list after so many */
+    int most; /* the list ends after this many */
 };
 
 static bool hear(void *arg, const struct stream *stream, const char *source, enum ds_status life)
@@ -30,7 +30,7 @@ static void expect_list(struct fixture *f, struct store_list list, const char *e
     ck_assert_str_eq(heard.text, expected);
 }
 
-/* Four plain streams, one that expired, and a deleted one with its fork. */
+/* Makes four plain streams, an expired one, and a deleted one with its fork. */
 static void fill(struct fixture *f)
 {
     static const struct {
@@ -63,7 +63,7 @@ static void fill(struct fixture *f)
     ck_assert_int_eq(store_commit(f->conn), DS_OK);
 }
 
-START_TEST(gives_live_streams_in_every_order)
+START_TEST(lists_live_streams_in_every_order)
 {
     struct fixture f;
 
@@ -99,7 +99,7 @@ START_TEST(keeps_to_a_prefix)
 }
 END_TEST
 
-START_TEST(gives_dead_ones_only_when_asked)
+START_TEST(lists_dead_streams_only_if_asked)
 {
     struct fixture f;
 
@@ -111,7 +111,7 @@ START_TEST(gives_dead_ones_only_when_asked)
 }
 END_TEST
 
-START_TEST(ends_when_told)
+START_TEST(ends_when_the_callback_says_so)
 {
     struct fixture f;
     struct heard heard = {"", 2};
@@ -120,11 +120,11 @@ START_TEST(ends_when_told)
     fill(&f);
     ck_assert_int_eq(store_list(f.conn, &(struct store_list){0}, NOW, hear, &heard), DS_OK);
     ck_assert_str_eq(heard.text, "/a/x /a/y ");
-    ck_assert_int_eq(store_begin_write(f.conn), DS_OK); /* no transaction was left open */
+    ck_assert_int_eq(store_begin_write(f.conn), DS_OK); /* no transaction is left open */
     store_rollback(f.conn);
     close_fixture(&f);
 }
 END_TEST
 
-UNIT_MAIN(store_list, gives_live_streams_in_every_order, keeps_to_a_prefix,
-          gives_dead_ones_only_when_asked, ends_when_told)
+UNIT_MAIN(store_list, lists_live_streams_in_every_order, keeps_to_a_prefix,
+          lists_dead_streams_only_if_asked, ends_when_the_callback_says_so)

@@ -1,4 +1,4 @@
-/* The registry: what its triggers write, switching it on and off, and who is told. */
+/* The registry: what its triggers write, how it is switched on and off, and its events. */
 #include <sqlite3.h>
 
 #include "failing_memory.h"
@@ -17,7 +17,7 @@ static void open_with(struct fixture *f, const char *registry)
     open_fixture(f);
 }
 
-/* Another start of the program on the same database. */
+/* Restarts the store on the same database. */
 static enum ds_status start_again(struct fixture *f, const char *registry)
 {
     enum ds_status status;
@@ -36,7 +36,7 @@ static enum ds_status start_again(struct fixture *f, const char *registry)
     return status;
 }
 
-/* One text from the database; static. */
+/* Returns one text from the database, in a static buffer. */
 static const char *ask(struct fixture *f, const char *sql)
 {
     static char text[8192];
@@ -91,7 +91,7 @@ static void delete_stream(struct fixture *f, const char *path)
     ck_assert_int_eq(store_commit(f->conn), DS_OK);
 }
 
-START_TEST(holds_an_event_of_the_state_protocol_for_each_life)
+START_TEST(has_state_protocol_events_for_each_stream)
 {
     struct fixture f;
     struct stream registry;
@@ -129,14 +129,14 @@ START_TEST(announces_a_deleted_source_once)
     delete_stream(&f, "/v1/stream/a");
     delete_stream(&f, "/v1/stream/b");
     ck_assert_str_eq(said(&f), "+a +b +c -a -b");
-    delete_stream(&f, "/v1/stream/c"); /* and with it the rows of the others */
+    delete_stream(&f, "/v1/stream/c"); /* also deletes the rows of the others */
     ck_assert_str_eq(said(&f), "+a +b +c -a -b -c");
     ck_assert_str_eq(ask(&f, "SELECT count(*) FROM stream"), "1");
     close_fixture(&f);
 }
 END_TEST
 
-START_TEST(follows_what_happens_at_the_prompt)
+START_TEST(follows_statements_at_the_prompt)
 {
     struct fixture f;
     struct stream a;
@@ -145,7 +145,7 @@ START_TEST(follows_what_happens_at_the_prompt)
     a = make_stream(&f, "/v1/stream/a", "text/plain");
     (void)make_fork(&f, "/v1/stream/f", &a);
     (void)make_stream(&f, "/x", "text/plain");
-    (void)make_stream(&f, "/v1/stream//x", "text/plain"); /* another one than /x */
+    (void)make_stream(&f, "/v1/stream//x", "text/plain"); /* not the same path as /x */
     (void)make_stream(&f, "/v1/stream/", "text/plain");
     ck_assert_str_eq(said(&f), "+a +f +/x +/v1/stream//x +/v1/stream/");
     prompt(&f, "DELETE FROM stream WHERE path IN ('/x', '/v1/stream//x', '/v1/stream/')");
@@ -167,13 +167,13 @@ START_TEST(follows_what_happens_at_the_prompt)
                              "FROM message ORDER BY position DESC LIMIT 1"),
                      "a/b");
     prompt(&f, "DELETE FROM stream WHERE source_id IS NOT NULL");
-    prompt(&f, "DELETE FROM stream"); /* the registry goes as well, in the middle */
+    prompt(&f, "DELETE FROM stream"); /* also deletes the registry, in the middle */
     ck_assert_str_eq(ask(&f, "SELECT count(*) FROM stream"), "0");
     close_fixture(&f);
 }
 END_TEST
 
-START_TEST(stays_json_whatever_is_written_at_the_prompt)
+START_TEST(stays_valid_json_whatever_the_prompt_writes)
 {
     struct fixture f;
 
@@ -189,7 +189,7 @@ START_TEST(stays_json_whatever_is_written_at_the_prompt)
 }
 END_TEST
 
-START_TEST(is_off_where_nobody_has_switched_it_on)
+START_TEST(is_off_by_default)
 {
     struct fixture f;
 
@@ -203,7 +203,7 @@ START_TEST(is_off_where_nobody_has_switched_it_on)
 }
 END_TEST
 
-/* What of it the database's schema has: a view and four triggers, or nothing. */
+/* The part of the schema that the registry needs: a view and four triggers. */
 #define OBJECTS "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'registry_*'"
 
 START_TEST(is_in_the_schema_only_while_it_is_on)
@@ -229,7 +229,7 @@ START_TEST(is_in_the_schema_only_while_it_is_on)
 }
 END_TEST
 
-START_TEST(is_made_whole_where_the_prompt_has_broken_it)
+START_TEST(is_repaired_at_the_next_start)
 {
     struct fixture f;
 
@@ -258,7 +258,7 @@ START_TEST(catches_up_when_it_is_switched_on)
     ck_assert_str_eq(said(&f), "+b +fork");
     (void)make_stream(&f, "/v1/stream/c", "text/plain");
     ck_assert_int_eq(start_again(&f, REGISTRY), DS_OK);
-    ck_assert_int_eq(start_again(&f, ""), DS_OK); /* stays as it is */
+    ck_assert_int_eq(start_again(&f, ""), DS_OK); /* the setting "" leaves it as it is */
     (void)make_stream(&f, "/v1/stream/d", "text/plain");
     ck_assert_str_eq(said(&f), "+b +fork +c +d");
     ck_assert_int_eq(start_again(&f, "off"), DS_OK);
@@ -281,14 +281,14 @@ START_TEST(moves_to_another_path)
     (void)make_stream(&f, "/v1/stream/a", "text/plain");
     ck_assert_int_eq(start_again(&f, "/all"), DS_OK);
     ck_assert_str_eq(said(&f), "+__registry__ +a");
-    delete_stream(&f, REGISTRY); /* which is a stream like others now */
+    delete_stream(&f, REGISTRY); /* now an ordinary stream */
     ck_assert_str_eq(said(&f), "+__registry__ +a -__registry__");
     ck_assert_str_eq(ask(&f, "SELECT path FROM stream WHERE registry = 1"), "/all");
     close_fixture(&f);
 }
 END_TEST
 
-START_TEST(takes_over_an_open_json_stream_and_no_other)
+START_TEST(can_only_be_an_open_json_stream)
 {
     static const char *const unfit[] = {
         "UPDATE stream SET content_type = 'text/plain'",
@@ -356,7 +356,7 @@ START_TEST(adds_no_scan_to_any_statement)
 }
 END_TEST
 
-/* --- who is told --- */
+/* --- events --- */
 
 struct heard {
     char text[512];
@@ -372,7 +372,7 @@ static void hear(void *arg, const struct ds_event *event)
                    (int)event->created_at, (int)event->at);
 }
 
-START_TEST(tells_a_listener_what_was_committed)
+START_TEST(sends_events_of_committed_changes)
 {
     struct fixture f;
     struct heard heard = {""};
@@ -390,18 +390,19 @@ START_TEST(tells_a_listener_what_was_committed)
     ck_assert_str_eq(heard.text, "+/a(text/plain,1,1) +/f(text/plain,1,1) ");
     heard.text[0] = '\0';
     delete_stream(&f, "/a");
-    delete_stream(&f, "/f"); /* and the row of /a with it */
+    delete_stream(&f, "/f"); /* also deletes the row of /a */
     store_deliver_events(f.conn);
     ck_assert_str_eq(heard.text, "-/a(text/plain,1,1000) -/f(text/plain,1,1000) ");
     heard.text[0] = '\0';
     store_deliver_events(f.conn);
     ck_assert_str_eq(heard.text, "");
-    (void)make_stream(&f, "/untold", "text/plain"); /* goes with the connection */
+    (void)make_stream(&f, "/untold",
+                      "text/plain"); /* its event is lost when the connection closes */
     close_fixture(&f);
 }
 END_TEST
 
-START_TEST(announces_what_expires)
+START_TEST(announces_expired_streams)
 {
     struct fixture f;
     struct heard heard = {""};
@@ -426,7 +427,8 @@ START_TEST(announces_what_expires)
     ck_assert_uint_eq(n, 2);
     ck_assert_str_eq(said(&f), "+plain +source +fork -plain -source");
     ck_assert_str_eq(heard.text, "-/v1/stream/plain(a/b,1,1000) -/v1/stream/source(a/b,1,1000) ");
-    prompt(&f, "DELETE FROM stream WHERE path LIKE '%fork'"); /* tells nobody, but is announced */
+    prompt(&f,
+           "DELETE FROM stream WHERE path LIKE '%fork'"); /* no event, but it is in the registry */
     ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
     ck_assert_int_eq(store_sweep_orphaned(f.conn, f.arena, T), DS_OK);
     ck_assert_int_eq(store_commit(f.conn), DS_OK);
@@ -464,7 +466,7 @@ END_TEST
 
 /* --- out of memory --- */
 
-/* A stream is made and another one deleted, on a connection that has prepared nothing yet. */
+/* Creates a stream and deletes another one, on a connection without prepared statements. */
 static enum ds_status live_and_die(struct store *store, struct arena *arena, const char *path,
                                    const char *doomed)
 {
@@ -490,7 +492,7 @@ static enum ds_status live_and_die(struct store *store, struct arena *arena, con
     return status;
 }
 
-START_TEST(says_nothing_of_what_failed)
+START_TEST(sends_no_event_of_a_failed_change)
 {
     struct fixture f;
     struct heard heard = {""};
@@ -519,11 +521,11 @@ START_TEST(says_nothing_of_what_failed)
 }
 END_TEST
 
-UNIT_MAIN(store_registry, holds_an_event_of_the_state_protocol_for_each_life,
-          announces_a_deleted_source_once, follows_what_happens_at_the_prompt,
-          stays_json_whatever_is_written_at_the_prompt, is_off_where_nobody_has_switched_it_on,
-          is_in_the_schema_only_while_it_is_on, is_made_whole_where_the_prompt_has_broken_it,
-          catches_up_when_it_is_switched_on, moves_to_another_path,
-          takes_over_an_open_json_stream_and_no_other, adds_no_scan_to_any_statement,
-          tells_a_listener_what_was_committed, announces_what_expires,
-          wakes_readers_of_the_registry, says_nothing_of_what_failed)
+UNIT_MAIN(store_registry, has_state_protocol_events_for_each_stream,
+          announces_a_deleted_source_once, follows_statements_at_the_prompt,
+          stays_valid_json_whatever_the_prompt_writes, is_off_by_default,
+          is_in_the_schema_only_while_it_is_on, is_repaired_at_the_next_start,
+          catches_up_when_it_is_switched_on, moves_to_another_path, can_only_be_an_open_json_stream,
+          adds_no_scan_to_any_statement, sends_events_of_committed_changes,
+          announces_expired_streams, wakes_readers_of_the_registry,
+          sends_no_event_of_a_failed_change)

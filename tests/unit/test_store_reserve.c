@@ -1,4 +1,4 @@
-/* A full disk: appends are refused, and whoever deletes makes room, whatever has filled it. */
+/* A full disk: appends are refused, and deletions free space, whatever has filled the disk. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 
 enum { KIB = 1024, RESERVE = 512 * KIB, LOG = 512 * KIB, DISK = 4 * 1024 * KIB };
 
-/* A disk of the test: the files of one folder, and what other programs have on it. */
+/* A simulated disk: the files of one directory, and the space that other programs take. */
 static const char *folder;
 static int64_t disk = INT64_MAX, others;
 static int error_when_full;
@@ -49,7 +49,7 @@ static ssize_t limited_write(int fd, const void *data, size_t bytes, off_t start
     return -1;
 }
 
-/* In place of the C library's. */
+/* Replacements for functions of the C library. */
 int posix_fallocate(int fd, off_t start, off_t bytes)
 {
     struct stat info;
@@ -110,7 +110,7 @@ static enum ds_status remove_stream(const char *path)
                                                                       : request.status;
 }
 
-/* What upkeep does, until nothing is left to be done. */
+/* Does what upkeep does until nothing is left. */
 static void do_upkeep(struct fixture *f)
 {
     bool needed = true;
@@ -126,7 +126,7 @@ static void do_upkeep(struct fixture *f)
     store_mend_reserve(f->conn);
 }
 
-/* Appends until the disk is full for that; bytes that were acknowledged. */
+/* Appends until the disk is full. Returns the number of acknowledged bytes. */
 static int64_t fill_up(struct fixture *f, const char *path, size_t bytes)
 {
     enum ds_status status;
@@ -163,10 +163,10 @@ static void empty_the_log(struct fixture *f)
 
 static const struct {
     int error;
-    size_t bytes; /* of a message */
-    bool others,
-        reader;     /* another program takes the rest; somebody keeps the log from beginning anew */
-    bool short_log; /* and it is empty when the disk is full */
+    size_t bytes;   /* of a message */
+    bool others;    /* another program takes the rest of the disk */
+    bool reader;    /* a reader prevents a restart of the log */
+    bool short_log; /* the log is empty when the disk is full */
 } ways[] = {
     {ENOSPC, 300, false, false, false},       {ENOSPC, 20000, false, false, false},
     {ENOSPC, 500 * KIB, false, false, false}, {EDQUOT, 20000, false, false, false},
@@ -182,7 +182,7 @@ static void hold(struct fixture *f, struct store_conn **reader)
     (void)store_load_id(*reader, f->arena, 1, &(struct stream){0});
 }
 
-START_TEST(whoever_deletes_makes_room)
+START_TEST(a_deletion_makes_room)
 {
     struct store_conn *reader = NULL;
     struct fixture f;
@@ -218,7 +218,7 @@ START_TEST(whoever_deletes_makes_room)
     do_upkeep(&f);
     ck_assert_int_eq(count(&f, "SELECT count(*) FROM message"), 0);
 
-    others = 0; /* they have gone */
+    others = 0; /* the other programs' files are deleted */
     disk = 4 * (int64_t)DISK;
     do_upkeep(&f);
     ck_assert(!store_is_low(f.store));
@@ -227,8 +227,8 @@ START_TEST(whoever_deletes_makes_room)
 }
 END_TEST
 
-/* The judge sees: this is what happened before there was one. */
-START_TEST(without_a_reserve_a_deletion_is_refused)
+/* The control: without a reserve, the same deletion fails. */
+START_TEST(a_deletion_is_refused_without_a_reserve)
 {
     struct fixture f;
 
@@ -246,7 +246,7 @@ START_TEST(without_a_reserve_a_deletion_is_refused)
 }
 END_TEST
 
-START_TEST(a_full_disk_lets_a_database_be_opened)
+START_TEST(a_database_can_be_opened_on_a_full_disk)
 {
     struct fixture f;
     struct store *store;
@@ -263,7 +263,7 @@ START_TEST(a_full_disk_lets_a_database_be_opened)
     (void)snprintf(name, sizeof name, "%s-shm", f.config.database);
     (void)unlink(name);
     others = 0;
-    disk = used(); /* to the last byte */
+    disk = used(); /* full to the last byte */
     ck_assert_int_eq(store_open(&store, &f.config, true), DS_OK);
     ck_assert(store_is_low(store));
     f.store = store;
@@ -274,7 +274,7 @@ START_TEST(a_full_disk_lets_a_database_be_opened)
 }
 END_TEST
 
-START_TEST(a_limit_on_file_sizes_is_a_full_disk)
+START_TEST(a_limit_on_file_sizes_acts_like_a_full_disk)
 {
     struct rlimit limit, before;
     struct fixture f;
@@ -298,8 +298,8 @@ START_TEST(a_limit_on_file_sizes_is_a_full_disk)
 }
 END_TEST
 
-/* Each is a new one, and none of them can remember. */
-START_TEST(processes_that_are_refused_do_not_all_checkpoint)
+/* Each process is new, and cannot remember that an earlier one has tried. */
+START_TEST(refused_processes_do_not_all_checkpoint)
 {
     struct fixture f;
     int64_t before;
@@ -315,14 +315,14 @@ START_TEST(processes_that_are_refused_do_not_all_checkpoint)
         ck_assert_int_eq(commit_start(&committer, f.store, &f.config, false), DS_OK);
         ck_assert_int_eq(append("/a", 500 * KIB), DS_NO_SPACE);
     }
-    /* one a second, on a busy machine */
+    /* one a second, and the machine may be busy */
     ck_assert_int_lt(count(&f, "SELECT checkpoints FROM upkeep") - before, 10);
     close_disk(&f);
 }
 END_TEST
 
-/* Who may write into the folder could have root cut any file off, or make it longer. */
-START_TEST(a_file_that_has_another_name_is_no_reserve)
+/* A user who may write to the directory could make root truncate or extend any other file. */
+START_TEST(a_file_with_another_name_is_not_a_reserve)
 {
     char name[80], precious[80];
     struct fixture f;
@@ -358,12 +358,12 @@ int main(void)
     int failed;
 
     tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, whoever_deletes_makes_room, 0, (int)COUNT(ways));
-    tcase_add_test(tcase, without_a_reserve_a_deletion_is_refused);
-    tcase_add_test(tcase, a_full_disk_lets_a_database_be_opened);
-    tcase_add_test(tcase, a_limit_on_file_sizes_is_a_full_disk);
-    tcase_add_test(tcase, processes_that_are_refused_do_not_all_checkpoint);
-    tcase_add_test(tcase, a_file_that_has_another_name_is_no_reserve);
+    tcase_add_loop_test(tcase, a_deletion_makes_room, 0, (int)COUNT(ways));
+    tcase_add_test(tcase, a_deletion_is_refused_without_a_reserve);
+    tcase_add_test(tcase, a_database_can_be_opened_on_a_full_disk);
+    tcase_add_test(tcase, a_limit_on_file_sizes_acts_like_a_full_disk);
+    tcase_add_test(tcase, refused_processes_do_not_all_checkpoint);
+    tcase_add_test(tcase, a_file_with_another_name_is_not_a_reserve);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

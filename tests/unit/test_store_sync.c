@@ -4,7 +4,7 @@
 
 #include "store_unit.h"
 
-/* As another process that opens the database when this one has gone. */
+/* Opens the database as the next process does after this one has ended. */
 static void open_again(struct fixture *f, int durability)
 {
     store_disconnect(f->conn);
@@ -22,7 +22,7 @@ static bool is_noted(struct fixture *f)
     return hints_wal_synced(store_hints(f->store)) == state;
 }
 
-/* At the prompt, say. */
+/* As at the sqlite3 prompt. */
 static void write_elsewhere(struct fixture *f)
 {
     sqlite3 *db;
@@ -34,7 +34,7 @@ static void write_elsewhere(struct fixture *f)
     ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
 }
 
-START_TEST(knows_the_log_that_the_last_synced_commit_has_left)
+START_TEST(recognises_a_log_that_ends_with_a_synced_commit)
 {
     struct fixture f;
     uint64_t state;
@@ -47,7 +47,7 @@ START_TEST(knows_the_log_that_the_last_synced_commit_has_left)
     (void)make_stream(&f, "/b", "text/plain");
     ck_assert(is_noted(&f));
     ck_assert_uint_ne(row_cache_wal_state(f.conn), state);
-    /* what is noted is of the same log when its index is made anew: nothing is to be synced */
+    /* the note survives a rebuild of the log's index, so nothing is synced */
     state = row_cache_wal_state(f.conn);
     open_again(&f, DURABILITY_FULL);
     ck_assert_uint_eq(row_cache_wal_state(f.conn), state);
@@ -56,7 +56,7 @@ START_TEST(knows_the_log_that_the_last_synced_commit_has_left)
 }
 END_TEST
 
-START_TEST(does_not_know_the_log_that_others_have_written)
+START_TEST(does_not_recognise_a_log_that_others_have_written)
 {
     struct fixture f;
     uint64_t noted;
@@ -66,16 +66,16 @@ START_TEST(does_not_know_the_log_that_others_have_written)
     (void)make_stream(&f, "/a", "text/plain");
     noted = hints_wal_synced(store_hints(f.store));
     write_elsewhere(&f);
-    open_again(&f, DURABILITY_NORMAL); /* who syncs nothing knows nothing */
+    open_again(&f, DURABILITY_NORMAL); /* a process that syncs nothing notes nothing */
     ck_assert(!is_noted(&f));
     (void)make_stream(&f, "/b", "text/plain");
     ck_assert(!is_noted(&f));
     ck_assert_uint_eq(hints_wal_synced(store_hints(f.store)), noted);
-    open_again(&f, DURABILITY_FULL); /* which has synced it by now */
+    open_again(&f, DURABILITY_FULL); /* this one has synced the log */
     ck_assert(is_noted(&f));
     close_fixture(&f);
 }
 END_TEST
 
-UNIT_MAIN(store_sync, knows_the_log_that_the_last_synced_commit_has_left,
-          does_not_know_the_log_that_others_have_written)
+UNIT_MAIN(store_sync, recognises_a_log_that_ends_with_a_synced_commit,
+          does_not_recognise_a_log_that_others_have_written)

@@ -1,4 +1,4 @@
-/* The log's writes: one a commit, in order, and nothing of them left when a commit has failed. */
+/* Writes to the log: one for each commit, in order, and none left after a failed commit. */
 #include <errno.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
@@ -6,9 +6,9 @@
 
 #include "store_fill.h"
 
-/* pwrite() of SQLite's: counted where it goes to the log, and failing there if told so. */
+/* Replaces SQLite's pwrite(): counts writes to the log, and lets them fail on request. */
 static int writes;
-static int writes_left = -1; /* before the disk is full; negative: it never is */
+static int writes_left = -1; /* until the disk is full; negative: never */
 static size_t longest;
 
 static ssize_t counted_write(int fd, const void *data, size_t bytes, off_t start)
@@ -43,7 +43,7 @@ static void open_counted(struct fixture *f)
     open_fixture(f);
 }
 
-/* Appends messages of so many bytes, in one transaction. */
+/* Appends messages of this many bytes in one transaction. */
 static enum ds_status append(struct fixture *f, struct stream *stream, int messages, size_t bytes)
 {
     static char payload[8192];
@@ -62,7 +62,7 @@ static enum ds_status append(struct fixture *f, struct stream *stream, int messa
     return status;
 }
 
-/* All is as another connection, and one that reads the log anew, find it. */
+/* Checks that another connection, and one that reads the log again, find everything. */
 static void expect_messages(struct fixture *f, const struct stream *stream, int64_t messages)
 {
     char *text;
@@ -77,7 +77,7 @@ static void expect_messages(struct fixture *f, const struct stream *stream, int6
     free(text);
 }
 
-START_TEST(writes_once_a_commit)
+START_TEST(writes_once_for_each_commit)
 {
     struct fixture f;
     struct stream stream;
@@ -101,7 +101,7 @@ START_TEST(writes_large_transactions_in_pieces)
 
     open_counted(&f);
     stream = make_stream(&f, "/s", "text/plain");
-    for (int messages = 1; messages <= 64; messages++) { /* around each limit */
+    for (int messages = 1; messages <= 64; messages++) { /* sizes around each limit */
         writes = 0;
         ck_assert_int_eq(append(&f, &stream, messages, 4000), DS_OK);
         ck_assert_int_le(writes, 1 + messages * 5 / 60);
@@ -126,7 +126,7 @@ START_TEST(collects_nothing_but_frames)
                      SQLITE_OK);
     wal_vfs_collect(f.conn, true);
     writes = 0;
-    /* far behind what is there: a frame, something else, a frame, one that is written whole */
+    /* far behind the end: a frame, another write, a frame, and one that is written at once */
     ck_assert_int_eq(log->pMethods->xWrite(log, data, 24, 1000000), SQLITE_OK);
     ck_assert_int_eq(log->pMethods->xWrite(log, data, 4096, 1000024), SQLITE_OK);
     ck_assert_int_eq(writes, 0);
@@ -142,7 +142,7 @@ START_TEST(collects_nothing_but_frames)
 }
 END_TEST
 
-START_TEST(answers_a_full_disk_with_the_commit)
+START_TEST(a_full_disk_fails_the_commit)
 {
     struct fixture f;
     struct stream stream;
@@ -156,7 +156,7 @@ START_TEST(answers_a_full_disk_with_the_commit)
     for (int after = 0; after < 6; after++) {
         writes_left = after;
         ck_assert_int_eq(append(&f, &stream, 80, 4000), DS_NO_SPACE);
-        /* somebody else writes where the failed ones would have been */
+        /* another connection writes where the failed writes would have gone */
         writes_left = -1;
         f.conn = other;
         ck_assert_int_eq(append(&f, &stream, 1, 256), DS_OK);
@@ -172,8 +172,8 @@ START_TEST(answers_a_full_disk_with_the_commit)
 }
 END_TEST
 
-/* Whoever opens the database next has every commit, though the one before was killed. */
-START_TEST(leaves_every_commit_to_the_next_process)
+/* A process that opens the database after a kill finds every commit. */
+START_TEST(the_next_process_finds_every_commit)
 {
     struct fixture f;
     struct stream stream;
@@ -204,6 +204,6 @@ START_TEST(leaves_every_commit_to_the_next_process)
 }
 END_TEST
 
-UNIT_MAIN(wal_vfs, writes_once_a_commit, writes_large_transactions_in_pieces,
-          collects_nothing_but_frames, answers_a_full_disk_with_the_commit,
-          leaves_every_commit_to_the_next_process)
+UNIT_MAIN(wal_vfs, writes_once_for_each_commit, writes_large_transactions_in_pieces,
+          collects_nothing_but_frames, a_full_disk_fails_the_commit,
+          the_next_process_finds_every_commit)
