@@ -175,7 +175,7 @@ enum ds_status stream_create(struct batch *batch, struct stream_create *create)
                              "a stream of this path was deleted, but forks still read it");
     if (status != DS_NOT_FOUND)
         return status;
-    if (store_reserves(batch->conn, create->path)) /* the source's row was deleted at the prompt */
+    if (store_reserves(batch->conn, create->path)) /* the registry was deleted at the prompt */
         return refuse_create(create, DS_FORBIDDEN,
                              "this is the registry's path: only the server makes it");
     status = batch_flush(batch);              /* the batch may have changed the source */

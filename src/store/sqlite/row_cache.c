@@ -47,11 +47,10 @@ struct row {
 };
 
 struct row_cache {
-    const _Atomic uint64_t
-        *index;              /* the log's index, which SQLite maps while the connection is open */
-    uint64_t header[HEADER]; /* the last one that was seen */
-    uint64_t moment;         /* how many headers were seen */
-    struct row *row[ROWS];   /* by hash of the path; a newer row replaces an older one */
+    const _Atomic uint64_t *index; /* of the log; SQLite maps it while the connection is open */
+    uint64_t header[HEADER];       /* the last one that was seen */
+    uint64_t moment;               /* how many different headers were seen */
+    struct row *row[ROWS];         /* by hash of the path; a newer row replaces an older one */
 };
 
 static unsigned hash_of(const char *path)

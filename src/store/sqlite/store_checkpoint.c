@@ -32,9 +32,9 @@
  * and two things that we do:
  *
  *   1. One checkpoint runs at a time, over all processes. Each holds the checkpoint lock of the
- * hints file (duty.h) from before step 2 until SQLite's call has returned, and does not switch to
- *      another hints file meanwhile. If somebody has just removed that file, this process runs no
- *      checkpoint until it has switched to the new one.
+ *      hints file (duty.h) from before step 2 until SQLite's call has returned, and does not
+ *      switch to another hints file meanwhile. If that file was just removed, this
+ *      process runs no checkpoint until it has switched to the new one.
  *   2. Right before SQLite's call, a commit of our own writes a row of the table upkeep. Its frames
  *      follow all others, so after it the log is not copied completely.
  *
@@ -56,9 +56,8 @@
 #include "store/sqlite/store_private.h"
 
 enum {
-    READER_PATIENCE_MS =
-        20, /* a checkpoint does not wait longer for a reader, such as one at a prompt */
-    MUCH = 1024 * 1024, /* bytes of log: copying fewer delays writers by a few ms only */
+    READER_PATIENCE_MS = 20, /* longest wait for a reader, such as one at a prompt */
+    MUCH = 1024 * 1024,      /* bytes of log; copying fewer delays writers only by a few ms */
 };
 
 const char *store_sqlite_release(void)
@@ -147,8 +146,7 @@ static enum ds_status run_checkpoint(struct store_conn *conn, bool leaving)
 
     if (status == DS_NO_SPACE)
         return copy_without_writers(conn);
-    if (status == DS_OK &&
-        conn->wal_bytes > MUCH) { /* copies most of the log while writers go on */
+    if (status == DS_OK && conn->wal_bytes > MUCH) { /* copy most of it while writers go on */
         status = call_checkpoint(conn, SQLITE_CHECKPOINT_PASSIVE);
         if (status == DS_OK || status == DS_BUSY)
             status = append_to_log(conn); /* so that the next call copies it */

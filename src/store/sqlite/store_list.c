@@ -46,8 +46,8 @@ static enum ds_status list_one(const struct listing *listing, struct arena *aren
     if (stream.source_id != 0) {
         enum ds_status status = store_load_id(listing->conn, arena, stream.source_id, &source);
 
-        if (status != DS_OK &&
-            status != DS_NOT_FOUND) /* if it is missing, the fork is damaged, but not gone */
+        /* a fork whose source is missing is damaged, but still listed */
+        if (status != DS_OK && status != DS_NOT_FOUND)
             return status;
     }
     *more = listing->fn(listing->arg, &stream, source.path, life);

@@ -185,8 +185,8 @@ static enum ds_status try_to_open(struct store **out, const struct config *confi
         status = store_make_faults(conn);
     if (status == DS_OK && lasting) /* for upkeep, which checks it each second */
         database_file_note(store);
-    store->first =
-        conn; /* stays open: see store_sync.c; and opening one is half the cost of a CGI request */
+    /* stays open: see store_sync.c; and opening one is half the cost of a CGI request */
+    store->first = conn;
     if (status != DS_OK)
         goto fail;
     *out = store;

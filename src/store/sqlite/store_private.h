@@ -111,10 +111,10 @@ struct stream_event; /* stream_events.c */
 struct store_conn {
     struct store *store;
     sqlite3 *db;
-    int64_t wal_bytes;  /* of the log after the last commit */
-    bool writing;       /* has the write lock of all processes */
-    bool has_events;    /* this transaction creates or deletes streams */
-    sqlite3_stmt *held; /* the statement, not reset, of a transaction of store_hold(); or NULL */
+    int64_t wal_bytes;      /* size of the log after the last commit */
+    bool writing;           /* has the write lock of all processes */
+    bool has_events;        /* this transaction creates or deletes streams */
+    sqlite3_stmt *held;     /* not reset, so that store_hold()'s transaction lasts; or NULL */
     struct row_cache *rows; /* see row_cache.c; NULL before the first row */
     const void *log_index;  /* where SQLite maps the header of the log's index, or NULL */
     struct stream_event *noted_events, **noted_events_end; /* events of this transaction */

@@ -14,24 +14,24 @@
  * is not a deletion, it is also DS_RESERVE_BYTES larger. Then room can always be made, because:
  *
  *   1. A transaction calls store_keep_room() before it commits, inside SQLite's write transaction,
- * so that no other one grows a file meanwhile. The call enlarges a reserve that is too small. If
- *      the disk has no room for that, the transaction is refused (507) and rolled back, so appends
- *      find the disk full earlier than deletions. Only then do its pages go to the log; a
- * transaction so large that pages go there earlier calls it before that, too. So the log never
- * takes the reserved blocks.
+ *      so that no other one grows a file meanwhile. The call enlarges a reserve that is too small.
+ *      If the disk has no room for that, the transaction is refused (507) and rolled back, so
+ *      appends find the disk full earlier than deletions. Only then do its pages go to the log; a
+ *      transaction so large that pages go there earlier calls it before that, too. So the log
+ *      never takes the reserved blocks.
  *   2. A checkpoint that finds the disk full gets the growth, which is exactly what it needs
  *      (store_checkpoint_anyway()). The log then starts anew, in the blocks that it has.
  *   3. A deletion that finds the disk full makes the log start anew. That may not be enough: the
- * log may have been truncated, by a clean stop for example, or a reader may keep it from starting
- *      anew. So the deletion gets the rest of the reserve except for the growth, and is tried again
- *      (batch.c). It needs a few pages; a slice of the sweep needs some 2 MiB.
+ *      log may have been truncated, by a clean stop for example, or a reader may keep it from
+ *      starting anew. So the deletion gets the rest of the reserve except for the growth, and is
+ *      tried again (batch.c). It needs a few pages; a slice of the sweep needs some 2 MiB.
  *   4. A process that opens the database and has no room for the files beside it takes the room
- * from the reserve (store_make_way()).
+ *      from the reserve (store_make_way()).
  *   5. The next transaction that is not a deletion fills the reserve again, or is refused. Deleted
- *      rows leave free pages in the database, and appends into them need no growth. Such appends go
- *      on even if other programs have taken the blocks that were given away, as long as the log has
- *      blocks to overwrite. So while the disk is full, the log keeps its blocks, even at a clean
- * stop (upkeep.c).
+ *      rows leave free pages in the database, and appends into them need no growth. Such appends
+ *      go on even if other programs have taken the blocks that were given away, as long as the log
+ *      has blocks to overwrite. So while the disk is full, the log keeps its blocks, even at a
+ *      clean stop (upkeep.c).
  *
  * We never measure free space. The file system decides by granting or refusing blocks, so quotas
  * and other programs' files count too. Only a program that writes all the time can take blocks
@@ -347,8 +347,8 @@ enum ds_status store_checkpoint_anyway(struct store_conn *conn, bool leaving)
         return status;
     status = store_checkpoint(conn, leaving);
     if (status != DS_OK && store_begin_write(conn) == DS_OK) {
-        keep_growth(conn,
-                    conn->store->config->reserve_bytes); /* keep what the next try will need */
+        /* the next try will need it */
+        keep_growth(conn, conn->store->config->reserve_bytes);
         store_rollback(conn);
     }
     return status;

@@ -413,8 +413,8 @@ enum ds_status store_delete(struct store_conn *conn, const struct stream *stream
     if (status == DS_OK)
         status = forks ? stmt_run_ids(conn, STMT_STREAM_MARK_DELETED, stream->id, now)
                        : stmt_run_ids(conn, STMT_STREAM_DELETE, stream->id, 0);
-    if (status == DS_OK &&
-        stream->deleted_at == 0) /* otherwise the event was noted when it was marked deleted */
+    /* an earlier mark as deleted has noted the event */
+    if (status == DS_OK && stream->deleted_at == 0)
         stream_events_note(conn, DS_EVENT_DELETED, stream, now);
     duty_round_soon(conn->store->hints); /* the sweep will delete its messages */
     if (forks)

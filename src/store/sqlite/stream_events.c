@@ -1,10 +1,11 @@
 /*
  * Stream events: streams that were created or deleted, for a listener (hooks, the library's
- * callbacks). Also wakes the readers of the registry, to which triggers have appended the same
- * events.
+ * callbacks). A commit with events also wakes the readers of the registry, to which triggers have
+ * appended the same events.
  *
- *     store_insert, store_delete ──▶ noted ── commit ──▶ committed ── store_deliver_events ──▶
- * listener └── rollback ──▶ nothing happened
+ *     store_insert, store_delete ──▶ noted ──▶ COMMIT ──▶ committed ──▶ store_deliver_events
+ *                                      │
+ *                                      └─────▶ ROLLBACK: forgotten
  *
  * Only this process's own changes are noted; a statement at the sqlite3 prompt makes no event.
  */

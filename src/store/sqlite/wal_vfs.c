@@ -7,9 +7,9 @@
  * COMMIT writes to the log, and writes it out
  *
  *   - with the frame that ends the transaction. An error, such as a full disk, is then the result
- * of that write, as without this VFS, and SQLite publishes no frame that is not in the file;
+ *     of that write, as without this VFS, and SQLite publishes no frame that is not in the file;
  *   - before SQLite does anything else with the log, or writes at a place where the last write did
- * not end, so that the order stays the same;
+ *     not end, so that the order stays the same;
  *   - when MOST bytes are collected.
  *
  * It collects only frames, each with a header and a page. It writes everything else at once, since
@@ -29,11 +29,11 @@
 
 #define VFS_NAME "durable-streams"
 
+/* Sizes in bytes. */
 enum {
-    FRAME_HEADER = 24, /* bytes; the second four are 0, except in the last frame of a transaction */
-    FIRST = 16 * 1024, /* bytes: enough for most transactions */
-    MOST = 60 *
-           1024, /* bytes, and one page more: SQLite's unix VFS writes less than 128 KiB at once */
+    FRAME_HEADER = 24, /* its second four are 0, except in the last frame of a transaction */
+    FIRST = 16 * 1024, /* enough for most transactions */
+    MOST = 60 * 1024,  /* plus a page: SQLite's unix VFS writes less than 128 KiB at once */
 };
 
 struct log_file {
