@@ -22,6 +22,7 @@
 #include "proof.h"
 #include "shim.h"
 #include "store/sqlite/store_private.h"
+#include "store/sqlite/wal_vfs.h"
 
 enum {
     CONNECTIONS = 3,

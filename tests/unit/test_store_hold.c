@@ -1,4 +1,5 @@
 /* store_hold(): each read sees one moment, and leaves nothing open when it ends. */
+#include "store/sqlite/row_cache.h"
 #include "store/sqlite/store_private.h"
 
 #include <pthread.h>

@@ -1,5 +1,6 @@
 /* Which state of the log is known to be synced, from one process to the next. */
 #include "hints/hints.h"
+#include "store/sqlite/row_cache.h"
 #include "store/sqlite/store_private.h"
 
 #include "store_unit.h"

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/sqlite/wal_vfs.h"
 #include "store_fill.h"
 
 /* Replaces SQLite's pwrite(): counts writes to the log, and lets them fail on request. */

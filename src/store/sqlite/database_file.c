@@ -11,6 +11,8 @@
  * the new database, or look for its pages there. Only a person can decide whose files they are, and
  * must delete them.
  */
+#include "store/sqlite/database_file.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>

@@ -20,6 +20,8 @@
  * Must hold: an earlier header never returns, because it counts commits and has the checksum of the
  * last one; and nobody asks the cache inside a write transaction.
  */
+#include "store/sqlite/row_cache.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>

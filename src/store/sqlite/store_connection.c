@@ -6,7 +6,10 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "store/sqlite/row_cache.h"
 #include "store/sqlite/store_private.h"
+#include "store/sqlite/stream_events.h"
+#include "store/sqlite/wal_vfs.h"
 
 enum { WRITER_CACHE_KIB = 16384 };
 

@@ -12,8 +12,10 @@
 #include "base/log.h"
 #include "base/place.h"
 #include "hints/hints.h"
+#include "store/sqlite/database_file.h"
 #include "store/sqlite/schema.h"
 #include "store/sqlite/store_private.h"
+#include "store/sqlite/wal_vfs.h"
 
 static bool own_process;
 

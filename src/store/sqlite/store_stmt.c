@@ -1,7 +1,7 @@
 /*
  * Every SQL statement that a request can reach, and the functions that run them.
  *
- * To add a statement, add its name to enum stmt (store_private.h) and its SQL here. test_store.c
+ * To add a statement, add its name to enum stmt (store_stmt.h) and its SQL here. test_store.c
  * prepares all of them, and fails if one scans a table.
  */
 #include <errno.h>

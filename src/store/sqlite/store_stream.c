@@ -26,7 +26,9 @@
 #include "hints/hints.h"
 #include "hints/renewal.h"
 #include "protocol/offset.h"
+#include "store/sqlite/row_cache.h"
 #include "store/sqlite/store_private.h"
+#include "store/sqlite/stream_events.h"
 
 enum { LONGEST_NAME = 65536 }; /* the highest DS_MAX_HEADER_BYTES and DS_MAX_PATH_BYTES */
 

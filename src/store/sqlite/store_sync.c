@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/place.h"
 #include "hints/hints.h"
+#include "store/sqlite/row_cache.h"
 #include "store/sqlite/store_private.h"
 
 /* Opening and closing these files loses no lock: SQLite locks only the database and its index. */

@@ -7,6 +7,8 @@
  */
 #include "hints/hints.h"
 #include "store/sqlite/store_private.h"
+#include "store/sqlite/stream_events.h"
+#include "store/sqlite/wal_vfs.h"
 
 enum ds_status store_begin_read(struct store_conn *conn)
 {

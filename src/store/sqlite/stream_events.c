@@ -9,6 +9,8 @@
  *
  * Only this process's own changes are noted; a statement at the sqlite3 prompt makes no event.
  */
+#include "store/sqlite/stream_events.h"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -21,6 +21,8 @@
  *
  * All other files belong to the default VFS.
  */
+#include "store/sqlite/wal_vfs.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

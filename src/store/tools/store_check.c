@@ -22,6 +22,7 @@
 #include "protocol/json.h"
 #include "protocol/offset.h"
 #include "protocol/path.h"
+#include "store/sqlite/database_file.h"
 #include "store/sqlite/schema.h"
 #include "store/sqlite/store_private.h"
 #include "store/tools/store_check_private.h"
