@@ -166,7 +166,7 @@ has_files() {
         ./usr/share/man/man7/durable-streams-protocol.7.gz ./etc/default/durable-streams \
         ./usr/share/doc/durable-streams/copyright ./usr/lib/sysusers.d/durable-streams.conf \
         ./usr/share/doc/durable-streams/examples/nginx/site.conf \
-        ./usr/share/doc/durable-streams/examples/backup.md \
+        ./usr/share/doc/durable-streams/examples/operations.md \
         ./usr/share/doc/durable-streams/examples/litestream.yml; do
         grep -qxF "$file" "$scratch/list" || { echo "missing: $file" && return 1; }
     done
@@ -459,12 +459,12 @@ without_socket() {
 # runs the commands of the page as they are printed there
 page() {
     awk -v heading="## $1" '$0 == heading { here = 1; next } here && /^```sh/ { code = 1; next }
-        code && /^```/ { exit } code' deploy/backup.md >"$root/var/cache/page.sh"
+        code && /^```/ { exit } code' deploy/operations.md >"$root/var/cache/page.sh"
     [ -s "$root/var/cache/page.sh" ] && inside sh -e /var/cache/page.sh
 }
 
 backup_and_restore() {
-    page 'A copy, while clients write' || return 1
+    page 'Copy while clients write' || return 1
     stream /v1/stream/first -H 'Content-Type: text/plain' -d ' and more' || return 1
     holds /v1/stream/first 'hello and more' || return 1
     page Restore || return 1
