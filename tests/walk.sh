@@ -53,7 +53,7 @@ within() { # SECONDS COMMAND ...: repeats the command until it succeeds
 # the processes whose root or container is the clean system
 end_system() {
     for pid in $background; do
-        kill -- "-$pid" 2>/dev/null
+        kill "$pid" 2>/dev/null
     done
     background=
     if alive "$nspawn"; then
@@ -142,13 +142,14 @@ blocks() {
         inside { print >file }'
 }
 
-# quiet FILE: nothing was added to it for 15 seconds, or its program has ended
+# quiet FILE: no line was added to it for 12 seconds; an SSE reader gets a comment every 15 seconds
 quiet() {
-    size=-1
-    for _ in $(seq 60); do
-        sleep 15
-        now=$(wc -c <"$1")
-        [ "$now" = "$size" ] && return
+    size=-1 same=0
+    for _ in $(seq 150); do
+        sleep 6
+        now=$(wc -l <"$1")
+        same=$((now == size ? same + 1 : 0))
+        [ $same = 2 ] && return
         size=$now
     done
     return 1
@@ -157,44 +158,46 @@ quiet() {
 # type_block NUMBER: types a block; its output is $scratch/NAME.NUMBER.out
 type_block() {
     block=$scratch/$walk.$1
-    who=root
-    home=/root
-    grep -qw user "$block.who" && who=ann && home=/home/ann
-    terminal=$root/var/tmp/terminal.$who
-    [ -e "$terminal" ] || echo "cd $home; REPOSITORY=/srv/durable-streams.git" >"$terminal"
+    who=root home=/root
+    grep -qw user "$block.who" && who=ann home=/home/ann
+    terminal=/var/tmp/terminal.$who
+    [ -e "$root$terminal" ] || echo "cd $home; REPOSITORY=/srv/durable-streams.git" >"$root$terminal"
     {
-        echo "set -a; . /var/tmp/terminal.$who; set -e"
+        echo "set -a; . $terminal; set -e"
         cat "$block"
-        echo "set +e; { export -p; echo \"cd '\$PWD'\"; } >/var/tmp/terminal.$who"
-    } >"$root/var/tmp/block"
-    chmod 666 "$terminal"
-    chmod 644 "$root/var/tmp/block"
-    command="sh /var/tmp/block"
-    [ $who = ann ] && command="su ann -c 'sh /var/tmp/block'"
+        echo "set +e; { export -p; echo \"cd '\$PWD'\"; } >$terminal"
+    } >"$root/var/tmp/block.$1"
+    chmod 666 "$root$terminal" "$root/var/tmp/block.$1"
+    set -- sh "/var/tmp/block.$1"
+    [ $who = ann ] && set -- su ann -c "$*"
     if grep -qw background "$block.who"; then
-        cp "$root/var/tmp/block" "$root/var/tmp/block.$1"
-        chmod 644 "$root/var/tmp/block.$1"
-        export command
-        setsid sh -c "$(declare_inside) inside sh -c \"\$0\"" "$(echo "$command" | sed "s|/var/tmp/block|&.$1|")" \
-            </dev/null >"$block.out" 2>&1 &
+        (inside "$@") </dev/null >"$block.out" 2>&1 &
         background="$background $!"
         quiet "$block.out"
         return
     fi
-    inside sh -c "$command" </dev/null >"$block.out" 2>&1 || { cat "$block.out" && false; }
-}
-
-# inside() for the shell of a background block
-declare_inside() {
-    if [ -n "$leader" ]; then
-        echo "inside() { nsenter -t $leader -m -u -i -p -- env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \"\$@\"; };"
-    else
-        echo "inside() { chroot $root env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \"\$@\"; };"
-    fi
+    inside "$@" </dev/null >"$block.out" 2>&1 || { cat "$block.out" && false; }
 }
 
 said() { # PATTERN: some block of the walk has printed it
     cat "$scratch/$walk".*.out | grep -qE "$1" || { tail -n 5 "$scratch/$walk".*.out && false; }
+}
+
+# what the pages say is there already: sources, and what another machine has built
+prepare() {
+    case $walk in
+    nginx-tls)
+        make -s deb && git clone -q . "$root/root/durable-streams-fcgi" &&
+            mkdir -p "$root/root/durable-streams-fcgi/build/deb" &&
+            cp build/deb/*.deb "$root/root/durable-streams-fcgi/build/deb/" &&
+            echo 'cd /root/durable-streams-fcgi' >"$root/var/tmp/terminal.root"
+        ;;
+    shared-hosting) make -s dist-hosting && cp build/durable-streams-hosting-*.tar.gz "$root/home/ann/" ;;
+    esac
+}
+
+refused() { # CURL-OPTIONS ...: the answer is 401
+    [ "$(inside curl -s -o /dev/null -w '%{http_code}' "$@")" = 401 ]
 }
 
 take_walk() {
@@ -207,6 +210,7 @@ take_walk() {
     check "$walk: a clean Debian 12" clean_system || return
     [ -n "$leader" ] && echo '  systemd runs in it'
     inside useradd -m -s /bin/sh ann
+    check "$walk: what the pages ask for" prepare || return
     number=1
     while [ -e "$scratch/$walk.$number" ]; do
         check "$walk: $(head -n 1 "$scratch/$walk.$number")" type_block $number || break
@@ -220,11 +224,15 @@ take_walk() {
         check "$walk: the next append appears there" said '^data:.*and once more'
         ;;
     nginx-tls)
-        check "$walk: without a password it is refused" said '^HTTP/[0-9.]* 401'
-        check "$walk: with it, a stream is created over TLS" said '^HTTP/[0-9.]* 201'
+        check "$walk: a stream is created over TLS" said '^HTTP/[0-9.]* 201'
+        check "$walk: its message is read back" said '^hello, world'
+        check "$walk: an SSE reader gets it" said '^data:.*hello, world'
+        check "$walk: without the password it is refused" refused -k \
+            --resolve streams.example.org:443:127.0.0.1 https://streams.example.org/v1/stream/hello
         ;;
     shared-hosting)
         check "$walk: a stream is created" said '^HTTP/[0-9.]* 201'
+        check "$walk: its message is read back" said '^hello, world'
         ;;
     esac
     end_system
