@@ -495,7 +495,7 @@ describe("the command line", () => {
     const cases = [
       [text.slice(0, text.length / 2), /cut short/],
       [text.replace('{"position":0,', '{"position":-1,'), /^dsctl import: line 3: /],
-      [text.replace('"version":1', '"version":7'), /line 1: an export of version 7/],
+      [text.replace('"version":1', '"version":7'), /line 1: the export has version 7/],
     ]
     for (const [input, says] of cases) {
       const database = path.join(folder(), "wrong.db")
@@ -508,8 +508,8 @@ describe("the command line", () => {
 
   test("check finds damage that was done to a database", async () => {
     for (const [sql, says] of [
-      ["update stream set tail = 9", "damage /v1/stream/x: the tail is 9, the rows end at 5\n"],
-      ["update stream set messages = 2", "damage /v1/stream/x: it counts 2 messages, there are 1\n"],
+      ["update stream set tail = 9", "damage /v1/stream/x: the tail is 9, but the rows end at 5\n"],
+      ["update stream set messages = 2", "damage /v1/stream/x: it counts 2 messages, but there are 1\n"],
       [
         "insert into producer values (77, 'p', 0, 0, 0)",
         "damage 1 producers belong to no stream (id 77)\n",

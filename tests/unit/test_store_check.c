@@ -97,12 +97,13 @@ START_TEST(only_notes_changes_that_people_may_make)
                 "UPDATE stream SET deleted_at = 5 WHERE path = '/json/fork';"
                 "DELETE FROM stream WHERE path = '/large'; CREATE TABLE mine (a)");
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
-    ck_assert_str_eq(heard.text,
-                     "note /json/fork: it is deleted and no fork reads it: to be cleared away\n"
-                     "note -: 1 streams have expired and are to be cleared away\n"
-                     "note -: messages of 1 deleted streams are to be cleared away\n"
-                     "note /a/fork%2Fdeep: its first rows were deleted: 475 to 495\n"
-                     "note /text: its first rows were deleted: 0 to 24\n");
+    ck_assert_str_eq(
+        heard.text,
+        "note /json/fork: it is deleted and no fork reads it: the sweep will delete it\n"
+        "note -: 1 streams have expired: the sweep will delete them\n"
+        "note -: messages of 1 deleted streams are left: the sweep will delete them\n"
+        "note /a/fork%2Fdeep: its first rows were deleted: 475 to 495\n"
+        "note /text: its first rows were deleted: 0 to 24\n");
     ck_assert_int_eq(check.damages, 0);
     ck_assert_int_eq(check.notes, 5);
     close_fixture(&f);
@@ -114,30 +115,30 @@ static const struct {
     const char *sql, *said;
 } damages[] = {
     {"UPDATE stream SET tail = tail + 1 WHERE path = '/text'",
-     "damage /text: the tail is 97, the rows end at 96\n"},
+     "damage /text: the tail is 97, but the rows end at 96\n"},
     {"UPDATE stream SET tail = 3 WHERE path = '/empty'",
-     "damage /empty: the tail is 3, the rows end at 0\n"},
+     "damage /empty: the tail is 3, but the rows end at 0\n"},
     {"UPDATE stream SET messages = 4 WHERE path = '/json'",
-     "damage /json: it counts 4 messages, there are 7\n"},
+     "damage /json: it counts 4 messages, but there are 7\n"},
     {"UPDATE stream SET messages = 2 WHERE path = '/empty'; UPDATE stream SET messages = 1 "
      "WHERE path = '/before'",
-     "damage /before: it counts 1 messages, there are 2\n"
-     "damage /empty: it counts 2 messages, there are 0\n"},
+     "damage /before: it counts 1 messages, but there are 2\n"
+     "damage /empty: it counts 2 messages, but there are 0\n"},
     {"DELETE FROM message WHERE stream_id = (SELECT id FROM stream WHERE path = '/z/binary') "
      "AND position IN (300, 900)",
-     "damage /z/binary: no row has the bytes from 300 to 600 (2 in all)\n"},
+     "damage /z/binary: no row contains the bytes from 300 to 600 (2 in all)\n"},
     {"UPDATE message SET position = position - 2 WHERE position = 300",
-     "damage /z/binary: no row has the bytes from 598 to 600 (1 in all)\n"
-     "damage /z/binary: two rows have the bytes from 298 to 300 (1 in all)\n"},
+     "damage /z/binary: no row contains the bytes from 598 to 600 (1 in all)\n"
+     "damage /z/binary: two rows contain the bytes from 298 to 300 (1 in all)\n"},
     {"UPDATE message SET position = 440 WHERE position = 450",
-     "damage /a/fork: no row has the bytes from 490 to 500 (1 in all)\n"
+     "damage /a/fork: no row contains the bytes from 490 to 500 (1 in all)\n"
      "damage /a/fork: a row at 440 lies before the fork position, 450\n"},
     {"UPDATE message SET part = 2 WHERE part = 1",
-     "damage /large: the row at 262144 is part 2, which does not follow (4 in all)\n"},
+     "damage /large: the row at 262144 is part 2, which is out of order (4 in all)\n"},
     {"UPDATE message SET part = 1 WHERE position = 0 AND stream_id = "
      "(SELECT id FROM stream WHERE path = '/json')",
-     "damage /json: the row at 0 is part 1, which does not follow (1 in all)\n"
-     "damage /json: it counts 7 messages, there are 6\n"},
+     "damage /json: the row at 0 is part 1, which is out of order (1 in all)\n"
+     "damage /json: it counts 7 messages, but there are 6\n"},
     {"UPDATE message SET payload = CAST(payload AS TEXT) WHERE position = 0 AND stream_id = "
      "(SELECT id FROM stream WHERE path = '/text')",
      "damage /text: the payload at 0 is not a BLOB (1 in all)\n"},
@@ -157,30 +158,33 @@ static const struct {
     {"UPDATE producer SET epoch = -1 WHERE producer_id = 'other'",
      "damage /a/fork: producer 'other': epoch -1, sequence 0\n"},
     {"INSERT INTO garbage SELECT id FROM stream WHERE path = '/json'",
-     "damage /json: it is there, and its messages are to be cleared away (id 2)\n"
-     "note -: messages of 1 deleted streams are to be cleared away\n"},
+     "damage /json: it exists, but its messages are marked for deletion (id 2)\n"
+     "note -: messages of 1 deleted streams are left: the sweep will delete them\n"},
     {"UPDATE stream SET closed_epoch = NULL WHERE path = '/text'",
-     "damage /text: who closed it does not add up: closed at 1700000300000, by 'gr\303\274n', "
+     "damage /text: its closing columns contradict each other: closed at 1700000300000, by "
+     "'gr\303\274n', "
      "epoch NULL, sequence 5\n"},
     {"UPDATE stream SET closed_at = NULL WHERE path = '/text'",
-     "damage /text: who closed it does not add up: closed at NULL, by 'gr\303\274n', epoch 2, "
+     "damage /text: its closing columns contradict each other: closed at NULL, by 'gr\303\274n', "
+     "epoch 2, "
      "sequence 5\n"},
     {"UPDATE stream SET expires_at = NULL WHERE path = '/text'",
-     "damage /text: it has a TTL of 3600 seconds and the deadline NULL\n"},
+     "damage /text: it has a TTL of 3600 seconds, but the deadline NULL\n"},
     {"UPDATE stream SET fork_sub_offset = NULL WHERE path = '/before'",
-     "damage /before: it is no whole fork: source 6, fork position 100, offset 99, sub-offset "
+     "damage /before: its fork columns are incomplete: source 6, fork position 100, offset 99, "
+     "sub-offset "
      "NULL\n"},
     {"UPDATE stream SET fork_offset = 101 WHERE path = '/before'",
-     "damage /before: forked at 100, for an offset of 101 behind that\n"},
+     "damage /before: its fork position 100 does not fit its fork offset 101\n"},
     {"UPDATE stream SET source_id = 5 WHERE path = '/before'",
      "damage /before: forked at 100, but /empty ends at 0\n"},
     {"PRAGMA foreign_keys = OFF; UPDATE stream SET source_id = 999 WHERE path = '/before'",
-     "damage /before: its source, the stream of id 999, does not exist\n"
+     "damage /before: its source, the stream with id 999, does not exist\n"
      "damage /before: forked from a stream that is not older (id 8 from 999)\n"},
     {"UPDATE stream SET path = '/gr\303\274n' WHERE path = '/text'",
-     "damage /gr\303\274n: no URL leads to this path\n"},
+     "damage /gr\303\274n: no URL can have this path\n"},
     {"UPDATE stream SET content_type = 'a/b' || char(13) WHERE path = '/large'",
-     "damage /large: its content type is not one: a/b\r\n"},
+     "damage /large: its content type is not valid: a/b\r\n"},
     {"DROP TRIGGER stream_keep_source; DROP INDEX stream_by_expiry; "
      "DROP VIEW message_text; CREATE VIEW message_text AS SELECT 1",
      "damage -: the index stream_by_expiry is missing\n"

@@ -374,7 +374,7 @@ START_TEST(refuses_a_fork_whose_source_is_another_stream)
     run_sql(&b, "UPDATE stream SET created_at = created_at + 1");
     text = export_text(&a, NULL);
     ck_assert_int_eq(import_text(&b, text, true, &dump), DS_CONFLICT);
-    ck_assert_ptr_nonnull(strstr(dump.reason, "/source is not the one that it was forked from"));
+    ck_assert_ptr_nonnull(strstr(dump.reason, "/source is not the source of this fork"));
     run_sql(&b, "UPDATE stream SET created_at = created_at - 1, tail = 19");
     ck_assert_int_eq(import_text(&b, text, true, &dump), DS_CONFLICT);
     ck_assert_int_eq(count(&b, "SELECT count(*) FROM stream"), 1);

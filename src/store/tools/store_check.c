@@ -37,14 +37,15 @@ static const struct rule {
     {STORE_CHECK_DAMAGE, "SELECT NULL, 'the file: ' || integrity_check "
                          "FROM pragma_integrity_check WHERE integrity_check <> 'ok'"},
     {STORE_CHECK_DAMAGE,
-     "SELECT path, printf('its source, the stream of id %d, does not exist', source_id) "
+     "SELECT path, printf('its source, the stream with id %d, does not exist', source_id) "
      "FROM pragma_foreign_key_check AS broken JOIN stream ON stream.id = broken.rowid "
      "WHERE broken.\"table\" = 'stream'"},
     {STORE_CHECK_DAMAGE,
      "SELECT path, printf('forked from a stream that is not older (id %d from %d)', id, source_id) "
      "FROM stream WHERE source_id >= id"},
     {STORE_CHECK_DAMAGE,
-     "SELECT path, printf('its %s is no such number: %s', name, substr(quote(value), 1, 60)) FROM ("
+     "SELECT path, printf('its %s is not a valid number: %s', name, substr(quote(value), 1, 60)) "
+     "FROM ("
      "SELECT path, 'tail' AS name, tail AS value FROM stream "
      "WHERE typeof(tail) <> 'integer' OR tail NOT BETWEEN 0 AND 9999999999999999 UNION ALL "
      "SELECT path, 'messages', messages FROM stream WHERE typeof(messages) <> 'integer' "
@@ -73,7 +74,8 @@ static const struct rule {
      "SELECT path, 'deleted_at', deleted_at FROM stream "
      "WHERE typeof(deleted_at) NOT IN ('null', 'integer'))"},
     {STORE_CHECK_DAMAGE,
-     "SELECT path, printf('it is no whole fork: source %s, fork position %s, offset %s, sub-offset "
+     "SELECT path, printf('its fork columns are incomplete: source %s, fork position %s, offset "
+     "%s, sub-offset "
      "%s', quote(source_id), quote(fork_position), quote(fork_offset), quote(fork_sub_offset)) "
      "FROM stream WHERE (source_id IS NULL) + (fork_position IS NULL) + (fork_offset IS NULL) + "
      "(fork_sub_offset IS NULL) NOT IN (0, 4)"},
@@ -82,15 +84,16 @@ static const struct rule {
      "source.tail) FROM stream AS s JOIN stream AS source ON source.id = s.source_id "
      "WHERE s.fork_position NOT BETWEEN 0 AND source.tail"},
     {STORE_CHECK_DAMAGE,
-     "SELECT path, printf('forked at %d, for an offset of %d behind that', fork_position, "
+     "SELECT path, printf('its fork position %d does not fit its fork offset %d', fork_position, "
      "fork_offset) FROM stream WHERE fork_offset NOT BETWEEN 0 AND fork_position"},
     {STORE_CHECK_DAMAGE,
-     "SELECT path, printf('who closed it does not add up: closed at %s, by %s, epoch %s, sequence "
+     "SELECT path, printf('its closing columns contradict each other: closed at %s, by %s, epoch "
+     "%s, sequence "
      "%s', quote(closed_at), quote(closed_producer), quote(closed_epoch), quote(closed_seq)) "
      "FROM stream WHERE (closed_producer IS NULL) + (closed_epoch IS NULL) + (closed_seq IS NULL) "
      "NOT IN (0, 3) OR (closed_producer IS NOT NULL AND closed_at IS NULL)"},
     {STORE_CHECK_DAMAGE,
-     "SELECT path, printf('it has a TTL of %d seconds and the deadline %s', ttl_seconds, "
+     "SELECT path, printf('it has a TTL of %d seconds, but the deadline %s', ttl_seconds, "
      "quote(expires_at)) FROM stream WHERE ttl_seconds < 0 OR (ttl_seconds IS NOT NULL AND "
      "expires_at IS NULL)"},
     {STORE_CHECK_DAMAGE,
@@ -108,18 +111,18 @@ static const struct rule {
      "FROM producer WHERE stream_id NOT IN (SELECT id FROM stream) "
      "AND stream_id NOT IN (SELECT stream_id FROM garbage) GROUP BY stream_id"},
     {STORE_CHECK_DAMAGE,
-     "SELECT path, printf('it is there, and its messages are to be cleared away (id %d)', id) "
+     "SELECT path, printf('it exists, but its messages are marked for deletion (id %d)', id) "
      "FROM garbage JOIN stream ON stream.id = stream_id"},
     {STORE_CHECK_NOTE,
-     "SELECT path, 'it is deleted and no fork reads it: to be cleared away' FROM stream AS s "
+     "SELECT path, 'it is deleted and no fork reads it: the sweep will delete it' FROM stream AS s "
      "WHERE deleted_at IS NOT NULL AND NOT EXISTS "
      "(SELECT 1 FROM stream AS fork WHERE fork.source_id = s.id)"},
     {STORE_CHECK_NOTE,
-     "SELECT NULL, printf('%d streams have expired and are to be cleared away', count(*)) "
+     "SELECT NULL, printf('%d streams have expired: the sweep will delete them', count(*)) "
      "FROM stream WHERE expires_at <= ?1 AND deleted_at IS NULL HAVING count(*) > 0"},
-    {STORE_CHECK_NOTE,
-     "SELECT NULL, printf('messages of %d deleted streams are to be cleared away', count(*)) "
-     "FROM garbage HAVING count(*) > 0"},
+    {STORE_CHECK_NOTE, "SELECT NULL, printf('messages of %d deleted streams are left: the sweep "
+                       "will delete them', count(*)) "
+                       "FROM garbage HAVING count(*) > 0"},
 };
 
 static const char streams_sql[] =
@@ -189,7 +192,7 @@ enum ds_status check_stumble(struct store_check *check, sqlite3 *db)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_ERROR: /* no such table or column */
-        check_tell(check, STORE_CHECK_DAMAGE, NULL, "not to be read: %s", sqlite3_errmsg(db));
+        check_tell(check, STORE_CHECK_DAMAGE, NULL, "cannot be read: %s", sqlite3_errmsg(db));
         return DS_OK;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -284,11 +287,11 @@ static void look_at_row(struct walk *walk)
 
 static void tell_mistakes(const struct walk *walk)
 {
-    MISTAKE(walk->gap, "no row has the bytes from %lld to %lld", (long long)walk->gap.from,
+    MISTAKE(walk->gap, "no row contains the bytes from %lld to %lld", (long long)walk->gap.from,
             (long long)walk->gap.to);
-    MISTAKE(walk->overlap, "two rows have the bytes from %lld to %lld",
+    MISTAKE(walk->overlap, "two rows contain the bytes from %lld to %lld",
             (long long)walk->overlap.from, (long long)walk->overlap.to);
-    MISTAKE(walk->wrong_part, "the row at %lld is part %lld, which does not follow",
+    MISTAKE(walk->wrong_part, "the row at %lld is part %lld, which is out of order",
             (long long)walk->wrong_part.from, (long long)walk->wrong_part.to);
     MISTAKE(walk->wrong_type, "the payload at %lld is not a BLOB",
             (long long)walk->wrong_type.from);
@@ -313,12 +316,14 @@ static void compare_counts(const struct walk *walk)
         check_tell(check, STORE_CHECK_NOTE, walk->path, "its first rows were deleted: %lld to %lld",
                    (long long)walk->start, (long long)(walk->counted ? walk->first : walk->tail));
     if (walk->counted > 0 ? walk->next != walk->tail : !pruned && walk->tail != walk->start)
-        check_tell(check, STORE_CHECK_DAMAGE, walk->path, "the tail is %lld, the rows end at %lld",
-                   (long long)walk->tail, (long long)walk->next);
+        check_tell(check, STORE_CHECK_DAMAGE, walk->path,
+                   "the tail is %lld, but the rows end at %lld", (long long)walk->tail,
+                   (long long)walk->next);
     if (pruned || walk->gap.times > 0 ? walk->messages < walk->whole
                                       : walk->messages != walk->whole)
-        check_tell(check, STORE_CHECK_DAMAGE, walk->path, "it counts %lld messages, there are %lld",
-                   (long long)walk->messages, (long long)walk->whole);
+        check_tell(check, STORE_CHECK_DAMAGE, walk->path,
+                   "it counts %lld messages, but there are %lld", (long long)walk->messages,
+                   (long long)walk->whole);
 }
 
 /* Can a request name this path, and a header carry this type? */
@@ -329,9 +334,9 @@ static void look_at_names(struct store_check *check, const char *path, const cha
     const char *normal = arena ? path_normalize(arena, path, strlen(path), &reason) : path;
 
     if (path[0] != '/' || !normal || strcmp(normal, path) != 0 || strlen(path) > LONGEST_NAME)
-        check_tell(check, STORE_CHECK_DAMAGE, path, "no URL leads to this path");
+        check_tell(check, STORE_CHECK_DAMAGE, path, "no URL can have this path");
     if (!http_type_is_valid(type) || strlen(type) > LONGEST_NAME)
-        check_tell(check, STORE_CHECK_DAMAGE, path, "its content type is not one: %.200s", type);
+        check_tell(check, STORE_CHECK_DAMAGE, path, "its content type is not valid: %.200s", type);
     arena_free(arena);
 }
 

@@ -233,7 +233,7 @@ static enum ds_status find_source(struct import *import)
         source.tail < import->stream.fork_position ||
         !http_type_matches(source.content_type, import->stream.content_type))
         return dump_reader_refuse(&import->reader, DS_CONFLICT,
-                                  "the stream %s is not the one that it was forked from", path);
+                                  "the stream %s is not the source of this fork", path);
     import->stream.source_id = source.id;
     return DS_OK;
 }
@@ -303,20 +303,20 @@ static const char *judge_message(const struct import *import)
     const char *reason;
 
     if ((int64_t)data->len != field_number(import, DUMP_F_BYTES) || data->len == 0)
-        return "the data is not as long as it says";
+        return "the length of the data is not the one given";
     if (position < import->next)
-        return "this row lies before the end of the one above";
+        return "this row begins before the previous one ends";
     if (position > import->stream.tail - (int64_t)data->len)
-        return "this row ends behind the tail";
+        return "this row ends after the tail";
     /* after pruned rows, a message may begin with a later part */
     if (part != 0 && !import->first && position == import->next && part != import->part + 1)
-        return "a part is missing in this message";
+        return "a part of this message is missing";
     if (part > INT32_MAX)
-        return "there is no such part";
+        return "the number of the part is too large";
     if (import->stream.kind != HTTP_TYPE_JSON)
         return NULL;
     if (part != 0)
-        return "a JSON message has one part only";
+        return "a JSON message can have only one part";
     reason = json_precheck(data->text, data->len);
     if (!reason && !json_is_valid(data->text, data->len))
         reason = "the message is not valid JSON";
@@ -358,13 +358,14 @@ static enum ds_status take_producer(struct import *import)
 
     if (!dump_is_producer_id(id) || producer.epoch > PRODUCER_NUMBER_MAX ||
         producer.seq > PRODUCER_NUMBER_MAX)
-        return dump_reader_refuse(&import->reader, DS_INVALID, "this is no producer");
+        return dump_reader_refuse(&import->reader, DS_INVALID, "this is not a valid producer");
     import->stream_producers++;
     if (import->skipping)
         return DS_OK;
     status = store_producer_get(import->conn, import->stream.id, &producer, &state);
     if (status == DS_OK && state.exists)
-        return dump_reader_refuse(&import->reader, DS_INVALID, "this producer stands there twice");
+        return dump_reader_refuse(&import->reader, DS_INVALID,
+                                  "the stream has this producer already");
     if (status == DS_OK)
         status = store_producer_put(import->conn, import->stream.id, &producer,
                                     field_number(import, DUMP_F_UPDATED_AT));
@@ -389,11 +390,11 @@ static const char *judge_end_of(const struct import *import)
     if (import->stream_rows > 0 && import->next != import->stream.tail)
         return "the last row of this stream does not end at its tail";
     if (import->messages > import->stream.messages)
-        return "there are more messages than the stream says";
+        return "the stream has more messages than its first line says";
     if (import->messages < import->stream.messages && !is_pruned(import))
-        return "there are fewer messages than the stream says";
+        return "the stream has fewer messages than its first line says";
     if (import->stream_rows == 0 && !is_pruned(import) && import->next != import->stream.tail)
-        return "the stream has a tail and no messages";
+        return "the stream has a tail, but no messages";
     return NULL;
 }
 
@@ -428,10 +429,10 @@ static enum ds_status end_stream(struct import *import)
 static enum ds_status take_head(struct import *import)
 {
     if (import->reader.line.kind != DUMP_HEAD || !is_field_text(import, DUMP_F_FORMAT, DUMP_FORMAT))
-        return dump_reader_refuse(&import->reader, DS_INVALID, "this is no export of streams");
+        return dump_reader_refuse(&import->reader, DS_INVALID, "this is not an export of streams");
     if (field_number(import, DUMP_F_VERSION) != DUMP_VERSION)
         return dump_reader_refuse(&import->reader, DS_INVALID,
-                                  "an export of version %lld: this program reads %d",
+                                  "the export has version %lld, but this program reads %d",
                                   (long long)field_number(import, DUMP_F_VERSION), DUMP_VERSION);
     return DS_OK;
 }
@@ -441,7 +442,7 @@ static enum ds_status take_line(struct import *import)
     switch (import->reader.line.kind) {
     case DUMP_STREAM:
         return import->arena ? dump_reader_refuse(&import->reader, DS_INVALID,
-                                                  "a stream begins within another")
+                                                  "a stream begins before the end of another")
                              : begin_stream(import);
     case DUMP_MESSAGE:
     case DUMP_PRODUCER:
@@ -453,7 +454,8 @@ static enum ds_status take_line(struct import *import)
                : import->reader.line.kind == DUMP_PRODUCER ? take_producer(import)
                                                            : end_stream(import);
     default:
-        return dump_reader_refuse(&import->reader, DS_INVALID, "a second head");
+        return dump_reader_refuse(&import->reader, DS_INVALID,
+                                  "the first line of an export is repeated");
     }
 }
 
@@ -471,7 +473,7 @@ static enum ds_status take_end(struct import *import)
         return dump_reader_refuse(&import->reader, DS_INVALID, "streams are missing in this file");
     status = dump_reader_next(&import->reader, &more);
     if (status == DS_OK && more)
-        return dump_reader_refuse(&import->reader, DS_INVALID, "there is something behind the end");
+        return dump_reader_refuse(&import->reader, DS_INVALID, "there is data after the end");
     return status == DS_OK ? commit_streams(import) : status;
 }
 
