@@ -19,9 +19,8 @@
  *
  *     waiter                                      holder
  *     1. note `turn`, set `wanted`                1. release the byte
- *     2. try the byte again                       2. if `wanted` is set: clear it, increment
- * `turn`,
- *     3. sleep while `turn` is as noted              and wake one waiter
+ *     2. try the byte again                       2. if `wanted` is set: clear it,
+ *     3. sleep while `turn` is as noted              increment `turn`, wake one waiter
  *
  * Must hold: whichever is first, either the waiter gets the byte in step 2, or the holder finds
  * `wanted` set in its step 2. The woken waiter sets `wanted` for those that still sleep, so that
