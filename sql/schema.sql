@@ -5,8 +5,8 @@
 -- sqlite3 prompt: running processes notice it within a second, and the triggers below do the rest.
 --
 -- Every process that opens the database parses its whole schema, and a CGI process does so for one
--- request. So the triggers of the registry (registry.sql) and the table of faults (faults.sql) exist
--- only while they are used.
+-- request. So the triggers of the registry (registry.sql) exist only while it is on, and the table
+-- of faults (faults.sql) is made only when it is needed.
 --
 -- `dsctl check` compares these statements with those of a database, but not their comments.
 --
