@@ -1,16 +1,15 @@
 #!/bin/sh
-# `make install` and `make uninstall`: one list of files, walked in both.
+# `make install` and `make uninstall`, which use the same list of files.
 #
 #   deploy/install.sh install|uninstall
 #
-# From the environment: program, dsctl (empty: without it), library (its files without their
-# endings), soname, sofile, version, DESTDIR, prefix, bindir, completiondir, fishdir, zshdir, includedir, libdir,
-# pkgconfigdir, libexecdir, sysconfdir, mandir, docdir, unitdir, as in the Makefile. The files of
-# deploy/ name the places of a distribution's package (/usr/lib/durable-streams,
-# /etc/durable-streams, /etc/default/durable-streams); on their way they get those of this
-# installation.
+# Takes from the environment: program, dsctl (empty: not installed), library (its files without their
+# endings), soname, sofile, version, DESTDIR, prefix, bindir, completiondir, fishdir, zshdir,
+# includedir, libdir, pkgconfigdir, libexecdir, sysconfdir, mandir, docdir, unitdir, as in the Makefile. The
+# files of deploy/ contain the paths of a distribution's package (/usr/lib/durable-streams,
+# /etc/durable-streams, /etc/default/durable-streams); this script replaces them with the paths of this installation.
 #
-# Option files are a person's to edit: an edited one is neither overwritten nor taken away.
+# Users edit option files: an edited one is neither overwritten nor removed.
 set -eu
 unset CDPATH
 cd "$(dirname "$0")/.."
@@ -19,7 +18,7 @@ action=$1
 : "${includedir:?}" "${libdir:?}" "${pkgconfigdir:?}"
 : "${dsctl?}" "${bindir:?}" "${completiondir:?}" "${fishdir:?}" "${zshdir:?}"
 : "${program:?}" "${DESTDIR?}" "${libexecdir:?}" "${sysconfdir:?}" "${mandir:?}" "${docdir:?}" "${unitdir:?}"
-# they end up in units, site files and flags of compilers, which have as many ways of quoting
+# They end up in units, site files and compiler flags, each with other rules of quoting.
 case "$prefix$bindir$libexecdir$sysconfdir$mandir$docdir$unitdir$includedir$libdir" in
 *[!A-Za-z0-9/._+~@-]*)
     echo "install: a prefix or folder with other characters than A-Za-z0-9/._+~@- works nowhere" >&2
@@ -31,7 +30,7 @@ scratch=$(mktemp)
 trap 'rm -f "$scratch" "$scratch.page"' EXIT
 trap 'exit 1' HUP INT QUIT PIPE TERM
 
-# with the places of this installation
+# place FILE: copies it with the paths of this installation to $scratch
 place() {
     sed -e "s|/usr/lib/durable-streams|$libexecdir|g" \
         -e "s|/etc/durable-streams|$sysconfdir/durable-streams|g" \
@@ -74,7 +73,7 @@ link() {
     fi
 }
 
-# edited SOURCE TARGET: the same for a file that belongs to the person
+# edited SOURCE TARGET: the same for a file that users edit
 edited() {
     target=$DESTDIR$2
     place "$1"
@@ -93,7 +92,7 @@ one 644 "deploy/man/$name.8" "$mandir/man8/$name.8"
 for page in deploy/man/*.7; do
     one 644 "$page" "$mandir/man7/${page##*/}"
 done
-# what dsctl serve starts
+# dsctl serve starts this.
 one 755 deploy/run.sh "$libexecdir/serve"
 for conf in main.conf site.conf; do
     one 644 "deploy/nginx/$conf" "$libexecdir/nginx/$conf"
@@ -124,7 +123,7 @@ for page in deploy/man/*.3; do
     done
 done
 one 644 deploy/durable-streams.pc.in "$pkgconfigdir/durable-streams.pc"
-# else the loader would not find it where nothing was installed before
+# Otherwise, the loader would not find the library after the first installation.
 if [ -z "$DESTDIR" ] && [ "$(id -u)" = 0 ]; then
     PATH=$PATH:/usr/sbin:/sbin ldconfig 2>/dev/null || :
 fi

@@ -11,15 +11,15 @@
 #   deploy/packages.sh html    what `make html` needs
 #   deploy/packages.sh package what `make test-package` needs, which builds the package first
 #
-# Says nothing when nothing is missing. Exit status 1, with one line on stderr, when something is
-# missing and it is neither root nor able to use sudo.
+# Prints nothing if nothing is missing. Exits with status 1 and one line on stderr if something is missing and
+# the user is neither root nor able to use sudo.
 set -u
 
-# A word is a Debian package, or package:command where any such command on the PATH will do.
-# libc6-dev stands here because it is only recommended by gcc, and recommendations are left out.
+# A word is a Debian package, or package:command where any such command on the PATH suffices. gcc only
+# recommends libc6-dev, and recommendations are not installed, so it is listed.
 build='gcc:cc libc6-dev make:make libfcgi-dev libsqlite3-dev libcurl4-openssl-dev libmd-dev'
 run="$build nginx-light:nginx sqlite3:sqlite3 curl:curl"
-# apache2-bin is Apache without a service of the system
+# apache2-bin is Apache without a system service.
 servers='lighttpd:lighttpd apache2-bin:apache2 libapache2-mod-fcgid apache2-utils:htpasswd
     lighttpd-mod-deflate lighttpd-mod-openssl libapache2-mod-qos openssl:openssl'
 test="$run check libsubunit-dev g++:c++ pkg-config:pkg-config valgrind:valgrind procps:ps ca-certificates chromium:chromium fish:fish zsh:zsh $servers"
@@ -27,7 +27,7 @@ test="$run check libsubunit-dev g++:c++ pkg-config:pkg-config valgrind:valgrind 
 deb="$build build-essential dpkg-dev:dpkg-buildpackage debhelper:dh check libsubunit-dev
     sqlite3:sqlite3"
 clang="$build clang:clang check libsubunit-dev"
-# what sanitizers and libFuzzer need at run time has clang's version in its name; 14 is Debian 12's
+# The run-time package of sanitizers and libFuzzer has clang's version in its name; Debian 12 has 14.
 version=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
 fuzz="$clang llvm:llvm-cov libclang-rt-${version:-14}-dev"
 lint="$build clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck mandoc:mandoc"
@@ -37,7 +37,7 @@ run) wanted=$run ;;
 test | bench)
     wanted=$test
     [ "$1" = bench ] && wanted="$wanted wrk:wrk"
-    # Debian's node is as good as any other; an older one than 18 is not
+    # Any node from version 18 on suffices.
     node -e 'process.exit(process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null ||
         wanted="$wanted nodejs"
     command -v npm >/dev/null || wanted="$wanted npm"
@@ -55,7 +55,7 @@ package) wanted="$deb debootstrap:debootstrap systemd-container:systemd-nspawn
     ;;
 esac
 
-# web servers live there, where the PATH of an ordinary user does not look
+# Web servers are there, outside the PATH of ordinary users.
 PATH=$PATH:/usr/sbin:/sbin
 
 missing=
@@ -73,7 +73,7 @@ done
 
 if ! command -v apt-get >/dev/null; then
     echo "packages.sh: no apt-get here; what Debian calls these may be missing:$missing" >&2
-    exit 0 # another system: the build itself will tell
+    exit 0 # another system: the build will show what is missing
 fi
 
 if [ "$(id -u)" = 0 ]; then
@@ -85,12 +85,12 @@ else
     exit 1
 fi
 
-# Without this, Debian starts each web server on port 80 as soon as it is unpacked. Where the file
-# cannot be written or is somebody's own, the servers start: unwanted, but no failure of ours.
+# Without this file, Debian starts each web server on port 80 as soon as it is installed. Where the file
+# exists or cannot be written, the servers start; that is unwanted, but not a failure.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ] &&
     printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null 2>&1; then
-    # shellcheck disable=SC2064 # as_root is meant now
+    # shellcheck disable=SC2064 # as_root is to be expanded now
     trap "$as_root rm -f $policy" EXIT
     trap 'exit 1' HUP INT QUIT PIPE TERM
     $as_root chmod 755 $policy
@@ -99,11 +99,11 @@ fi
 echo "installing$missing"
 log=$(mktemp)
 install() {
-    # shellcheck disable=SC2086 # words are meant to split
+    # shellcheck disable=SC2086 # words must split
     $as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -q --no-install-recommends $missing >"$log" 2>&1
 }
-# the lists of a fresh or an old machine do not have it: fetch them, then once more
+# On a new machine, or one with old package lists, fetch the lists and try again.
 if ! install; then
     $as_root apt-get update -q >"$log" 2>&1
     if ! install; then
@@ -115,7 +115,7 @@ if ! install; then
 fi
 rm -f "$log"
 
-# nor shall a server that came only for this project take port 80 at the next start of the machine
+# A server that was installed only for this project must not take port 80 at the next boot either.
 for service in nginx lighttpd; do
     case $missing in
     *" $service"*) $as_root systemctl disable "$service" >/dev/null 2>&1 ;;

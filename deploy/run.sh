@@ -1,23 +1,23 @@
 #!/bin/sh
-# `make run`, and installed as `serve` for `dsctl serve` and the test server of the C library: nginx
-# and the responder in the foreground, both ended by Ctrl-C.
+# Runs nginx and the responder in the foreground; Ctrl-C ends both. `make run` uses this script, and it is
+# installed as `serve` for `dsctl serve` and the test server of the C library.
 #
 #   HOST=127.0.0.1 PORT=4437   where to listen; PORT=0: on a free port
 #   DATA=data                  folder of the database; DS_DATABASE names the file itself
 #   DS_...                     every setting of the responder passes through
 #
-#   --print-url                print one line, the URL, once it answers, and nothing else
-#   --temporary                an empty database, gone at the end
-#   --program FILE             the responder (else the one beside this script, or of build/)
-#   --name NAME                what this is called in messages
+#   --print-url                print only the URL, once the server answers
+#   --temporary                use an empty database and delete it at the end
+#   --program FILE             the responder (default: the one beside this script, or in build/)
+#   --name NAME                the name of this command in messages
 #
-# The two talk over a socket in a private folder that goes away at the end, in $TMPDIR, or in /tmp where
-# the socket's name would get too long. If one of the two ends, the other is ended as
-# well and the exit status is 1. If the reader of this script's output goes away, both are ended, too. The
-# registry is kept, unless DS_REGISTRY=off.
+# The two communicate over a socket in a private folder, which is deleted at the end. The folder is in
+# $TMPDIR, or in /tmp if the socket's name would get too long. If one of the two ends, the script ends the other
+# and exits with status 1. It ends both when nobody reads its output any longer. The server keeps a registry,
+# unless DS_REGISTRY=off.
 set -u
 unset CDPATH
-# if one of these were closed, the next file would get its number, and printed lines would go there
+# If one of these were closed, the next opened file would get its number and receive printed lines.
 (: 3<&0) 2>&- || exec </dev/null
 (: 3>&1) 2>&- || exec >/dev/null
 (: 3>&2) || exec 2>/dev/null
@@ -25,12 +25,12 @@ unset CDPATH
 HOST=${HOST:-127.0.0.1}
 PORT=${PORT:-4437}
 DATA=${DATA:-data}
-here=$(cd "$(dirname "$0")" && pwd) # nginx/ is there, in the sources and where it is installed
+here=$(cd "$(dirname "$0")" && pwd) # has nginx/, in the sources and where it is installed
 program=$here/durable-streams.fcgi
 [ -e "$program" ] || program=${here%/*}/${B:-build}/durable-streams.fcgi
 DS_REGISTRY=${DS_REGISTRY-/v1/stream/__registry__}
 export DS_REGISTRY
-PATH=$PATH:/usr/sbin:/sbin # Debian keeps nginx where an ordinary user does not look
+PATH=$PATH:/usr/sbin:/sbin # Debian keeps nginx outside the PATH of ordinary users
 
 run='' app='' web='' workers='' nap='' print_url='' temporary='' name='make run'
 
@@ -43,12 +43,12 @@ die() {
     finish 1
 }
 
-# true while the process is there and is no zombie
+# alive PID: true while the process exists and is not a zombie
 alive() {
     [ -n "$1" ] && read -r _ _ state _ 2>/dev/null <"/proc/$1/stat" && [ "$state" != Z ]
 }
 
-# gone pid seconds: waits that long for it to end
+# gone PID SECONDS: waits so long for the process to end
 gone() {
     tries=$(($2 * 10))
     while alive "$1"; do
@@ -58,7 +58,7 @@ gone() {
     done
 }
 
-# end_one pid signal seconds ...: asks with each of the signals in turn, waits as long as told
+# end_one PID SIGNAL SECONDS ...: sends each signal in turn and waits so long for the process to end
 end_one() {
     pid=$1
     shift
@@ -69,13 +69,13 @@ end_one() {
     done
 }
 
-# The responder first: it answers what it accepted and lets waiting readers go, through nginx.
+# Ends the responder first: it still answers accepted requests and releases waiting readers through nginx.
 finish() {
     trap '' HUP INT QUIT PIPE TERM
     [ -n "$nap" ] && kill "$nap" 2>/dev/null
     end_one "$app" TERM 15 KILL 5
     end_one "$web" QUIT 2 TERM 2 KILL 5
-    for worker in $workers; do # has ended with its master, unless that was killed
+    for worker in $workers; do # ends with its master, unless that was killed
         end_one "$worker" TERM 2 KILL 5
     done
     wait
@@ -83,8 +83,8 @@ finish() {
     exit "$1"
 }
 
-# port_taken: is anybody listening there? From the kernel's table, because nginx would try for
-# three seconds and then say it in six lines.
+# port_taken: true if a process listens on the port. This reads the kernel's table, because nginx would try
+# for three seconds and then print six lines.
 port_taken() {
     cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v host="$HOST" -v port="$PORT" '
         BEGIN {
@@ -133,10 +133,10 @@ for command in nginx curl; do
 done
 
 trap 'finish 0' HUP INT QUIT TERM
-trap 'finish 141' PIPE # as if it had ended us
+trap 'finish 141' PIPE # as if SIGPIPE had ended this shell
 place=${TMPDIR:-/tmp}
 case $place in /*) ;; *) place=$(pwd)/$place ;; esac
-[ "$(printf %s "$place" | wc -c)" -le 75 ] || place=/tmp # 107 with the rest of the socket's name
+[ "$(printf %s "$place" | wc -c)" -le 75 ] || place=/tmp # a socket's name may have 107 bytes
 run=$(mktemp -d "$place/durable-streams.XXXXXX") || die "cannot make a temporary folder"
 
 if [ -n "$temporary" ]; then
@@ -151,11 +151,11 @@ if [ ! -d "$folder" ] || [ ! -w "$folder" ]; then
     die "cannot write to the folder $folder"
 fi
 free=''
-[ "$PORT" = 0 ] && free=10 # so many are tried
+[ "$PORT" = 0 ] && free=10 # number of attempts
 [ -z "$free" ] && port_taken && die "port $PORT on $HOST is taken: choose another"
 
-# A waiting reader costs nginx two descriptors and the responder one: take what we may have.
-# shellcheck disable=SC3045 # every sh of today has ulimit -n
+# A waiting reader costs nginx two descriptors and the responder one, so use all that are allowed.
+# shellcheck disable=SC3045 # every current sh has ulimit -n
 {
     files=$(ulimit -H -n)
     if [ "$files" = unlimited ] || [ "$files" -gt 1048576 ]; then
@@ -167,8 +167,8 @@ connections=$((files > 33000 ? 32768 : files - 100))
 [ "$files" -lt 4096 ] &&
     say "only $files descriptors (ulimit -n): $((connections / 2)) waiting readers at most"
 
-# nginx is started in the folder, and its files have names from there: no character of $TMPDIR gets into
-# a configuration, where it might mean something.
+# nginx runs in the folder with relative file names, so that no character of $TMPDIR gets into a
+# configuration, where it might have a meaning.
 user=
 [ "$(id -u)" = 0 ] && user='user root;'
 sed -e "s|@USER@|$user|" -e "s|@FILES@|$files|" -e "s|@CONNECTIONS@|$connections|" \
@@ -178,13 +178,13 @@ sed -e "s|@USER@|$user|" -e "s|@FILES@|$files|" -e "s|@CONNECTIONS@|$connections
 app=$!
 tries=300
 until [ -S "$run/app.sock" ]; do
-    alive $app || finish 1 # and has said why
+    alive $app || finish 1 # it has logged the reason
     tries=$((tries - 1))
     [ $tries -gt 0 ] || die 'the responder does not listen'
     sleep 0.1
 done
 
-# Below those that the kernel gives to clients: they are not taken a moment later.
+# Below the ports that the kernel gives to clients, which might be taken a moment later.
 choose_port() {
     while :; do
         PORT=$((10000 + $(od -An -N4 -tu4 /dev/urandom) % 20000))
@@ -193,12 +193,12 @@ choose_port() {
 }
 
 start_nginx() {
-    # the site that people copy, with our own socket, address and port
+    # The site that users copy, with the socket, address and port of this run.
     sed -e '/^ *#/d' -e '/listen \[::\]:80;/d' -e "s|listen 80;|listen $HOST:$PORT;|" \
         -e "s|server_name streams.example.org;|server_name $HOST;|" \
         -e "s|unix:/run/durable-streams/app.sock|unix:app.sock|" \
         "$here/nginx/site.conf" >"$run/site.conf"
-    # -e: else it opens the system's log first, which only root may
+    # Without -e, nginx first opens the system's log, which only root may do.
     (cd "$run" && exec nginx -e stderr -p "$run/" -c "$run/nginx.conf") &
     web=$!
     case $HOST in
@@ -207,7 +207,7 @@ start_nginx() {
     esac
 }
 
-# answers: 1 when nginx ended, because its port was taken meanwhile
+# answers: waits for /health; status 1 if nginx ended because its port was taken meanwhile
 answers() {
     tries=100
     until curl -s -f -g -o "$run/health" --max-time 5 --noproxy '*' "$url/health"; do
@@ -217,7 +217,7 @@ answers() {
         [ $tries -gt 0 ] || die "$url/health does not answer"
         sleep 0.1
     done
-    alive $web # else another one has answered there
+    alive $web # otherwise another server answered there
 }
 
 [ -n "$free" ] && choose_port
@@ -228,7 +228,7 @@ until answers; do
     start_nginx
 done
 
-# word TEXT: as a shell takes it for one
+# word TEXT: quoted so that a shell reads one word
 word() {
     case $1 in
     *[!A-Za-z0-9/._+~@:=-]*) printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")" ;;
@@ -267,10 +267,10 @@ database=$("$program" --database)
 if [ -n "$print_url" ]; then
     echo "$url" || finish 1
 else
-    introduce || finish $? # by SIGPIPE, which only cat has got
+    introduce || finish $? # SIGPIPE, which only cat received
 fi
 
-# the shell runs a trap at once only while it waits
+# The shell runs a trap at once only during `wait`.
 while alive $app && alive $web; do
     read -r workers 2>/dev/null <"/proc/$web/task/$web/children"
     sleep 1 &
