@@ -12,49 +12,16 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD
 PATH=$PATH:/usr/sbin:/sbin
-suite=bookworm
 version=$(sed -n 's/^VERSION *= *//p' Makefile)
 
 scratch=$(mktemp -d)
 root=$scratch/root
-passed=0 failed=0 nspawn='' leader='' writer='' by_hand=''
+writer='' by_hand=''
+
+. tests/debian.sh
 
 say() {
     echo "package: $*"
-}
-
-# check WHAT COMMAND ...: one test
-check() {
-    what=$1
-    shift
-    if "$@" >"$scratch/output" 2>&1; then
-        passed=$((passed + 1))
-        echo "  passed  $what"
-    else
-        failed=$((failed + 1))
-        echo "  FAILED  $what"
-        tail -n 30 "$scratch/output" | sed 's/^/          /'
-        return 1
-    fi
-}
-
-alive() {
-    [ -n "$1" ] && read -r _ _ state _ 2>/dev/null <"/proc/$1/stat" && [ "$state" != Z ]
-}
-
-# within SECONDS COMMAND ...: repeats the command until it succeeds
-within() {
-    tries=$(($1 * 5))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ $tries -gt 0 ] || return 1
-        sleep 0.2
-    done
-}
-
-dead() {
-    ! alive "$1"
 }
 
 end_processes() {
@@ -63,21 +30,12 @@ end_processes() {
         within 15 dead "$pid" || kill -9 "$pid" 2>/dev/null
     done
     by_hand='' writer=''
-    if alive "$nspawn"; then
-        [ -n "$leader" ] && inside systemctl poweroff >/dev/null 2>&1
-        within 30 dead "$nspawn" || kill "$nspawn" 2>/dev/null
-        within 10 dead "$nspawn" || kill -9 "$nspawn" 2>/dev/null
-    fi
-    nspawn='' leader=''
+    power_off
 }
 
 finish() {
     end_processes
-    for mounted in proc sys dev; do
-        if mountpoint -q "$root/$mounted" 2>/dev/null; then
-            umount -l "$root/$mounted"
-        fi
-    done
+    unmount_root
     rm -rf "$scratch"
 }
 trap finish EXIT
@@ -234,69 +192,6 @@ else
 fi
 
 # --- the life of a package ---
-
-# the Debian 12 mirror of this machine's apt
-mirror() {
-    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-        [ -f "$file" ] || continue
-        sed -n "s/^deb  *\(\[[^]]*\]  *\)\{0,1\}\([^ ]*\)  *$suite  *main.*/\2/p" "$file"
-    done
-    for file in /etc/apt/sources.list.d/*.sources; do
-        [ -f "$file" ] || continue
-        awk -v suite="$suite" 'BEGIN { RS = ""; FS = "\n" } {
-            uri = ""; has = 0
-            for (i = 1; i <= NF; i++) {
-                n = split($i, word, " ")
-                if (word[1] == "URIs:") uri = word[2]
-                if (word[1] == "Suites:") for (j = 2; j <= n; j++) if (word[j] == suite) has = 1
-            }
-            if (has && uri) print uri }' "$file"
-    done
-}
-
-inside() {
-    if [ -n "$leader" ]; then
-        nsenter -t "$leader" -m -u -i -p -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-            LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
-    else
-        chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-            LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
-    fi
-}
-
-# the first process of the container, by its id on this machine
-find_leader() {
-    leader=
-    for status in /proc/[0-9]*/status; do
-        pid=${status#/proc/}
-        pid=${pid%/status}
-        if [ "$(awk '/^NSpid:/ { print NF, $NF }' "$status" 2>/dev/null)" = '3 1' ] &&
-            [ "$(awk '/^PPid:/ { print $2 }' "$status" 2>/dev/null)" = "$nspawn" ]; then
-            leader=$pid
-            return 0
-        fi
-    done
-    return 1
-}
-
-booted() {
-    find_leader && inside systemctl is-active multi-user.target
-}
-
-# the container shares this machine's network: its nginx listens on a free port
-boot() {
-    keep=
-    [ -d /run/systemd/system ] || keep=--keep-unit # without a systemd here, nspawn cannot get a scope of its own
-    # shellcheck disable=SC2086 # one word or none
-    systemd-nspawn -q -b -D "$root" --private-users=no --register=no $keep --console=pipe \
-        </dev/null >"$scratch/console" 2>&1 &
-    nspawn=$!
-    within 60 booted && return
-    tail -n 5 "$scratch/console"
-    find_leader
-    end_processes
-    return 1
-}
 
 free_port() {
     while :; do
@@ -545,22 +440,16 @@ missing=
 for command in debootstrap curl nsenter; do
     command -v $command >/dev/null || missing="$missing $command"
 done
-mirror=$(mirror | head -n 1)
-[ -n "$mirror" ] || missing="$missing an-apt-mirror-for-$suite"
+[ -n "$(mirror)" ] || missing="$missing an-apt-mirror-for-$suite"
 if [ -n "$missing" ]; then
     say "NOT DONE: install, upgrade, removal and purge in a clean Debian (missing:$missing)"
     close
 fi
 
 clean_root() {
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,nginx-light,sqlite3 \
-        "$suite" "$root" "$mirror" || return 1
+    make_root "$root" nginx-light,sqlite3 || return 1
     # the container must not take port 80 of this machine
     rm -f "$root/etc/nginx/sites-enabled/default"
-    cp /etc/resolv.conf "$root/etc/resolv.conf"
-    # use the same proxy for the mirror as this machine
-    grep -hsiE '^ *Acquire::(http|https)::Proxy' /etc/apt/apt.conf /etc/apt/apt.conf.d/* \
-        >"$root/etc/apt/apt.conf.d/90proxy"
     chroot "$root" apt-get update -q
 }
 check 'a clean Debian 12 root' clean_root || close
@@ -575,10 +464,7 @@ else
     say 'NOT DONE: systemd does not start in that root; the service is started by hand'
 fi
 if [ -z "$leader" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
-    chmod 755 "$root/usr/sbin/policy-rc.d"
-    mount -t proc proc "$root/proc"
-    mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev"
+    without_systemd
 fi
 
 first_install() {

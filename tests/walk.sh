@@ -15,40 +15,12 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 PATH=$PATH:/usr/sbin:/sbin
-suite=bookworm
-mirror=${MIRROR-http://deb.debian.org/debian}
 
 scratch=$(mktemp -d)
 root=$scratch/root
-passed=0 failed=0 nspawn='' leader='' background=''
+background=
 
-check() { # WHAT COMMAND ...: one test
-    what=$1
-    shift
-    if "$@" >"$scratch/output" 2>&1; then
-        passed=$((passed + 1))
-        echo "  passed  $what"
-    else
-        failed=$((failed + 1))
-        echo "  FAILED  $what"
-        tail -n 30 "$scratch/output" | sed 's/^/          /'
-        return 1
-    fi
-}
-
-alive() {
-    [ -n "$1" ] && kill -0 "$1" 2>/dev/null
-}
-
-within() { # SECONDS COMMAND ...: repeats the command until it succeeds
-    tries=$(($1 * 2))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ $tries -gt 0 ] || return 1
-        sleep 0.5
-    done
-}
+. tests/debian.sh
 
 # the processes whose root or container is the clean system
 end_system() {
@@ -56,66 +28,19 @@ end_system() {
         kill "$pid" 2>/dev/null
     done
     background=
-    if alive "$nspawn"; then
-        [ -n "$leader" ] && inside systemctl poweroff >/dev/null 2>&1
-        within 30 eval '! alive $nspawn' || kill -9 "$nspawn" 2>/dev/null
-    fi
-    nspawn='' leader=''
+    power_off
     for pid in /proc/[0-9]*; do
         [ "$(readlink "$pid/root" 2>/dev/null)" = "$root" ] && kill -9 "${pid#/proc/}" 2>/dev/null
     done
-    for mounted in proc sys dev; do
-        mountpoint -q "$root/$mounted" 2>/dev/null && umount -l "$root/$mounted"
-    done
+    unmount_root
     rm -rf "$root"
 }
 
 trap 'end_system; rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT QUIT PIPE TERM
 
-inside() {
-    if [ -n "$leader" ]; then
-        nsenter -t "$leader" -m -u -i -p -- env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-            LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
-    else
-        chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
-            DEBIAN_FRONTEND=noninteractive "$@"
-    fi
-}
-
-find_leader() {
-    leader=
-    for status in /proc/[0-9]*/status; do
-        pid=${status#/proc/}
-        pid=${pid%/status}
-        if [ "$(awk '/^NSpid:/ { print NF, $NF }' "$status" 2>/dev/null)" = '3 1' ] &&
-            [ "$(awk '/^PPid:/ { print $2 }' "$status" 2>/dev/null)" = "$nspawn" ]; then
-            leader=$pid
-            return 0
-        fi
-    done
-    return 1
-}
-
-booted() {
-    find_leader && inside systemctl is-active multi-user.target
-}
-
-boot() {
-    keep=
-    [ -d /run/systemd/system ] || keep=--keep-unit
-    # shellcheck disable=SC2086 # one word or none
-    systemd-nspawn -q -b -D "$root" --private-users=no --register=no $keep --console=pipe \
-        </dev/null >"$scratch/console" 2>&1 &
-    nspawn=$!
-    within 60 booted
-}
-
 base_system() {
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates \
-        "$suite" "$scratch/base" "$mirror" || return 1
-    cp /etc/resolv.conf "$scratch/base/etc/resolv.conf"
-    grep -hsiE '^ *Acquire::' /etc/apt/apt.conf.d/* >"$scratch/base/etc/apt/apt.conf.d/90machine"
+    make_root "$scratch/base" ca-certificates || return 1
     git clone -q --bare . "$scratch/base/srv/durable-streams.git"
 }
 
@@ -126,9 +51,7 @@ clean_system() {
     fi
     end_system
     cp -a "$scratch/base" "$root"
-    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
-    chmod 755 "$root/usr/sbin/policy-rc.d"
-    mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev"
+    without_systemd
 }
 
 # blocks NAME: the blocks of a walk, into $scratch/NAME.1, .2, …; their words into NAME.1.who, …
@@ -245,6 +168,10 @@ for command in debootstrap chroot nsenter git; do
 done
 if [ -n "$missing" ]; then
     echo "walk: NOT DONE (missing:$missing)"
+    exit 1
+fi
+if [ -z "$(mirror)" ]; then
+    echo "walk: NOT DONE (no mirror of $suite in this machine's apt)"
     exit 1
 fi
 [ $# -gt 0 ] || set -- first nginx-tls shared-hosting
