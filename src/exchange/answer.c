@@ -53,9 +53,9 @@ static const struct {
     [DS_CLOSED] = {409, "the stream is closed"},
     [DS_FENCED] = {403, "a newer epoch of this producer is writing"},
     [DS_GAP] = {409, "an earlier Producer-Seq is missing"},
-    [DS_FORBIDDEN] = {403, "the registry is written by the server alone"},
+    [DS_FORBIDDEN] = {403, "only the server writes the registry"},
     [DS_TIMEOUT] = {503, "nothing happened in time, try again"},
-    [DS_CANCELLED] = {503, "the server is stopping, try again"}, /* the library's only */
+    [DS_CANCELLED] = {503, "the server is stopping, try again"}, /* only in the library */
 };
 
 int exchange_http_status(enum ds_status status)
