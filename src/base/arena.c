@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_SIZE = 4000 }; /* fits an ordinary request, and a page with malloc's own header */
+enum { BLOCK_SIZE = 4000 }; /* enough for most requests; with malloc's header, one page */
 
 struct block {
     struct block *next;
@@ -42,7 +42,7 @@ static struct block *block_new(size_t size)
 
 struct arena *arena_new(void)
 {
-    /* the struct arena is the first piece of its first block: one malloc() less */
+    /* the struct arena is the first piece of its first block, which saves a malloc() */
     struct block *block = block_new(BLOCK_SIZE);
     struct arena *arena;
 

@@ -1,8 +1,8 @@
 /*
  * An arena: memory that is allocated piece by piece and freed in one call.
  *
- * Whatever is allocated for one exchange lives in the exchange's arena, so no function has to free
- * a single piece. An arena belongs to the owner of its exchange: only one thread may use it at a
+ * Everything that is allocated for an exchange lives in its arena, so no function has to free
+ * single pieces. An arena belongs to the owner of its exchange: only one thread may use it at a
  * time.
  */
 #ifndef ARENA_H

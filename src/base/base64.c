@@ -83,7 +83,8 @@ bool base64_decode(const char *text, size_t len, char *to, size_t *decoded)
         bytes = 3 - padding;
         if ((bits & (0xffffffU >> 8 * bytes)) != 0)
             return false;
-        for (size_t byte = 0; byte < bytes; byte++) /* never overtakes the reading, also in place */
+        /* writing never overtakes reading, even in place */
+        for (size_t byte = 0; byte < bytes; byte++)
             to[n++] = (char)(unsigned char)(bits >> (16 - 8 * byte) & 0xff);
     }
     *decoded = n;

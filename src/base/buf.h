@@ -44,8 +44,8 @@ static inline void buf_adds(struct buf *buf, const char *text)
     buf_add(buf, text, strlen(text));
 }
 
-/* Returns the data, which the caller frees with free(), and its length. The buffer is then empty.
- */
+/* Returns the data, which the caller frees with free(), and its length. The buffer is then
+   empty. */
 char *buf_take(struct buf *buf, size_t *len);
 
 #endif

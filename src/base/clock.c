@@ -30,8 +30,8 @@ int64_t clock_monotonic_us(void)
 
 uint32_t clock_random(void)
 {
-    /* xorshift, seeded by time, process and thread: readers of several processes must not move
-       in step, more is not asked of it */
+    /* xorshift, seeded with time, process and thread: enough to keep the readers of several
+       processes from moving in step */
     static __thread uint32_t state;
     struct timespec now;
 

@@ -1,6 +1,6 @@
 /*
- * The time, and times as text. Two clocks: wall time for expiry and what people see, monotonic time
- * for waits. In milliseconds, but for what says otherwise. Thread-safe.
+ * The time, and times as text. Two clocks: wall time for expiry and for people, monotonic time for
+ * waits. Times are in milliseconds unless noted otherwise. Thread-safe.
  */
 #ifndef CLOCK_H
 #define CLOCK_H
@@ -18,7 +18,7 @@ uint32_t clock_random(void);
 /*
  * Reads an RFC 3339 date-time ("2026-01-02T03:04:05.678Z", "…+02:00", lower-case t and z allowed,
  * leap second 60 read as 59, fractions beyond milliseconds dropped, years 0000 to 9999, real
- * calendar days only) as Unix milliseconds. False when it is anything else. Pure, thread-safe.
+ * calendar days only) as Unix milliseconds. False if the text is anything else. Pure, thread-safe.
  */
 bool clock_parse_time(const char *text, int64_t *ms);
 

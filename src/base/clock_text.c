@@ -1,9 +1,10 @@
 /*
  * Times as text: see clock.h.
  *
- * The calendar is our own two dozen lines: timegm() and gmtime_r() take a lock in the C library,
- * obey TZ where it asks for leap seconds, and timegm() turns February 30 into March silently.
- * Days are counted from 0000-01-01 of the proleptic Gregorian calendar (RFC 3339 section 1).
+ * The calendar is two dozen lines of our own, because timegm() and gmtime_r() take a lock in the C
+ * library and obey a TZ that asks for leap seconds, and timegm() silently turns February 30 into a
+ * day of March. Days are counted from 0000-01-01 of the proleptic Gregorian calendar (RFC 3339
+ * section 1).
  *
  * Must hold: clock_parse_time(clock_format_time(t)) is t for every t of the years 0000 to 9999.
  */
@@ -34,7 +35,8 @@ static int days_before_month(int month, bool leap)
     return days[month - 1] + (leap && month > 2);
 }
 
-/* Reads exactly count digits of at most max; stops at the text's end, for a NUL is no digit. */
+/* Reads exactly `count` digits, whose value is at most `max`. A NUL is not a digit, so this stops
+   at the end of the text. */
 static bool read_number(const char **at, size_t count, int max, int *value)
 {
     int64_t number;
@@ -78,7 +80,7 @@ static bool read_clock(const char **at, int64_t *ms)
     if (!read_number(at, 2, 23, &hour) || !read_char(at, ':') || !read_number(at, 2, 59, &minute) ||
         !read_char(at, ':') || !read_number(at, 2, 60, &second))
         return false;
-    if (second == 60) /* Unix time has no number for it, and its neighbour is near enough */
+    if (second == 60) /* Unix time has no number for a leap second */
         second = 59;
     *ms = (hour * 60 + minute) * MINUTE_MS + second * 1000;
     if (!read_char(at, '.'))
@@ -92,7 +94,7 @@ static bool read_clock(const char **at, int64_t *ms)
     return true;
 }
 
-/* time-offset = "Z" / ( "+" / "-" ) 2DIGIT ":" 2DIGIT; what local time is ahead of UTC */
+/* time-offset = "Z" / ( "+" / "-" ) 2DIGIT ":" 2DIGIT; how far local time is ahead of UTC */
 static bool read_zone(const char **at, int64_t *ms)
 {
     int hour, minute;
@@ -112,7 +114,7 @@ bool clock_parse_time(const char *text, int64_t *ms)
 {
     int64_t days, clock, zone;
 
-    /* RFC 3339 section 5.6 allows "t"; a space in its place is left to applications, not ours */
+    /* RFC 3339 section 5.6 allows "t"; it also lets applications accept a space, which we do not */
     if (!read_date(&text, &days) || (!read_char(&text, 'T') && !read_char(&text, 't')) ||
         !read_clock(&text, &clock) || !read_zone(&text, &zone) || *text != '\0')
         return false;
@@ -120,7 +122,8 @@ bool clock_parse_time(const char *text, int64_t *ms)
     return true;
 }
 
-/* Writes value in exactly count digits and the character behind it; returns what follows. */
+/* Writes value in exactly `count` digits, then the character `behind`; returns the place after
+   both. */
 static char *put_number(char *to, int count, int value, char behind)
 {
     for (int i = count - 1; i >= 0; i--, value /= 10)
@@ -139,7 +142,7 @@ void clock_format_time(int64_t ms, char text[static CLOCK_TIME_SIZE])
     ms = ms < first ? first : ms > last ? last : ms;
     days = (int)((ms - first) / DAY_MS);
     clock = (int)((ms - first) % DAY_MS);
-    /* as if every fourth year were a leap year: that is never too late, and early by one at most */
+    /* as if every fourth year were a leap year: never too late, and at most one year too early */
     year = days * 4 / 1461;
     if (days_before_year(year + 1) <= days)
         year++;

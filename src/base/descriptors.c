@@ -9,7 +9,7 @@ void descriptors_occupy(bool passed_on)
 {
     int flags = passed_on ? 0 : O_CLOEXEC;
 
-    for (int fd = 0; fd <= STDERR_FILENO; fd++) /* open() takes the lowest free one */
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) /* open() takes the lowest free descriptor */
         if (fcntl(fd, F_GETFD) < 0 &&
             open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | flags) < 0)
             (void)open("/", O_PATH | flags); /* for a chroot without /dev */

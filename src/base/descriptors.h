@@ -13,9 +13,10 @@
 /* --- for our own programs, at their start --- */
 
 /*
- * Opens /dev/null on each of the three that is closed, in the direction that the descriptor is not
- * used for. Must be called before anything else is opened. passed_on: the programs that we start
- * inherit the descriptor; otherwise they find it closed, as we did.
+ * Opens /dev/null on each of the three that is closed: descriptor 0 for writing, the others for
+ * reading, so that using them fails as before. Must be called before anything else is opened.
+ * passed_on: the programs that we start inherit the descriptor; otherwise they find it closed, as
+ * we did.
  */
 void descriptors_occupy(bool passed_on);
 

@@ -1,6 +1,6 @@
 /*
  * Numbers as the protocol and URLs write them: decimal digits, hexadecimal digits and %XX. They are
- * parsed here only, so that no two parsers of foreign text treat overflow differently. Pure,
+ * parsed only here, so that every parser of foreign text treats overflow in the same way. Pure,
  * thread-safe.
  */
 #ifndef DIGITS_H

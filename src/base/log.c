@@ -33,7 +33,7 @@ static enum { TO_ERROR, TO_JOURNAL, TO_SYSLOG } destination;
 static pthread_mutex_t function_lock = PTHREAD_MUTEX_INITIALIZER;
 static log_fn *function;
 static void *function_arg;
-static atomic_bool has_function;              /* so that nobody else takes the lock */
+static atomic_bool has_function;              /* without a function, no thread needs the lock */
 static _Thread_local bool is_inside_function; /* this thread has the lock already */
 
 void log_open(enum log_level least)
@@ -88,7 +88,8 @@ void log_set_function(log_fn *fn, void *arg)
     log_let_go();
 }
 
-/* False when the line is to go where lines went before. */
+/* Passes the line to the program's function. False if there is none, or if this thread is inside
+   it. */
 static bool call_function(enum log_level level, const char *message)
 {
     bool called = false;
@@ -121,7 +122,7 @@ static size_t begin_line(char *line, size_t size, enum log_level level)
     switch (destination) {
     case TO_SYSLOG: /* adds time, name and process */
         return 0;
-    case TO_JOURNAL: /* the same, and it reads the priority */
+    case TO_JOURNAL: /* adds the same, and reads the priority */
         return (size_t)snprintf(line, size, "<%d>", levels[level].priority);
     case TO_ERROR:
         break;

@@ -57,7 +57,7 @@ const char *nearest_name(const char *word, const char *const *names, size_t n)
         edits = edits_between(word, len, names[i], name_len);
         if (edits > 1 && len >= PREFIX_LETTERS && strncasecmp(names[i], word, len) == 0)
             edits = 1;
-        /* as near as the limit is near enough; from then on only what is nearer */
+        /* the first name may need as many edits as the limit; each further one must need fewer */
         if (edits < limit + (nearest == NULL)) {
             nearest = names[i];
             limit = edits;

@@ -1,5 +1,5 @@
 /*
- * The name that somebody probably meant: "did you mean …?" for a misspelt command or variable.
+ * The name that the user probably meant: "did you mean …?" for a misspelt command or variable.
  * Pure, thread-safe.
  */
 #ifndef NEAREST_H
@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-/* A longer word resembles no name. */
+/* Longer words are not compared. */
 enum { NEAREST_LONGEST = 64 };
 
 /*

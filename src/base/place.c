@@ -194,7 +194,8 @@ void place_give(int fd, const char *database)
         return;
     user = geteuid() == 0 ? like.st_uid : file.st_uid; /* only root can change it */
     mode = like.st_mode & (S_IWUSR | S_IWGRP | S_IWOTH);
-    /* read rights for the same users: mapping the file takes both, and nobody else needs it */
+    /* those who may write may also read, because mapping the file needs both rights; nobody else
+       needs to read it */
     mode |= mode << 1 | S_IRUSR | S_IWUSR;
     (void)fchmod(fd, mode);
     /* no needless call: a system call filter may forbid fchown() */

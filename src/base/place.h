@@ -1,11 +1,14 @@
 /*
  * Where a database lies, and who owns its files.
  *
- *     streams.db          the database. If root creates it, the owner of its folder becomes its
- * owner streams.db-wal      SQLite's. Mode of the database; owner of the database if root creates
- * them streams.db-shm streams.db-wake     the hints (hints.h). Owner and group of the database;
- * readable and writable for those who may write the database streams.db-reserve  see
- * store_reserve.c. Owner, group and mode of the database
+ *     file                what it is         owner, group and mode
+ *     streams.db          the database       if root creates it, the owner of its folder
+ *     streams.db-wal,     SQLite's           mode of the database; also its owner, if root creates
+ *     streams.db-shm                         them
+ *     streams.db-wake     the hints          owner and group of the database; readable and writable
+ *                         (hints.h)          for those who may write the database
+ *     streams.db-reserve  the reserve        those of the database
+ *                         (store_reserve.c)
  *
  * SQLite and this program derive the other names from the name of the database, so all processes
  * must use the same name for it: place_real(). Thread-safe.
