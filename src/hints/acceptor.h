@@ -1,7 +1,7 @@
 /*
  * The limit on acceptors: how many of the processes that share a listening socket accept
- * connections from it. More processes than the CPUs can run would only wake each other, and share
- * out the writes to smaller batches. The other processes accept only when no acceptor does.
+ * connections from it. More processes than the CPUs can run would only wake each other, and split
+ * the writes into smaller batches. The other processes accept only when no acceptor does.
  *
  * Each socket has ACCEPTOR_LIMIT + 1 bytes (byte_lock.h); a process that holds one of the first
  * `limit` of them is an acceptor.

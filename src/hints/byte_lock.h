@@ -1,7 +1,6 @@
 /*
- * Kernel locks (F_OFD_SETLK) on single bytes of the hints file. A byte is only a number that the
- * kernel knows the holder of; its content does not matter, and a byte may lie beyond the file's
- * end.
+ * Kernel locks (F_OFD_SETLK) on single bytes of the hints file. A byte is only a number whose
+ * holder the kernel knows; its content does not matter, and a byte may lie beyond the file's end.
  *
  *     byte                                  held by
  *     0  BYTE_DUTY                          the process that does the upkeep

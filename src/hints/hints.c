@@ -94,7 +94,7 @@ static void clear_content(struct hints_shared *shared)
 /*
  * Prepares the file for a process that is the only one: there is no interest. TTL renewals are
  * kept, because a CGI process is usually the only one; after a reboot nothing is kept. Memory that
- * is right already is not written, so that its pages stay clean.
+ * already has the right value is not written, so that its pages stay clean.
  */
 static void prepare_alone(struct hints_shared *shared)
 {

@@ -14,8 +14,8 @@ struct hints_shared;
 int hints_file_open(const char *path, const char *database, bool *first);
 
 /*
- * Gives the file its full length if it is shorter, and all its blocks if alone (no other process
- * has it open). False, with errno.
+ * Gives the file its full length if it is shorter, and all its blocks if `alone` is set (no other
+ * process has it open). False, with errno.
  */
 bool hints_file_allocate(int fd, bool alone);
 

@@ -76,7 +76,7 @@ struct hints {
     struct write_lock write_lock;
     atomic_bool checkpoints; /* a thread has the checkpoint lock, or is changing the file */
     int64_t change_at;       /* monotonic ms: hints_mend() may try again to change the file */
-    int save_at;             /* the slot where renewal_collect() goes on; its caller's */
+    int save_at; /* the slot where renewal_collect() continues; only its caller's thread uses it */
     /* this process's own share of interest[], and the sum of it: the file may lose it */
     _Atomic uint32_t interests;
     _Atomic uint32_t counted[HINTS_INTEREST];

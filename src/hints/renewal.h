@@ -36,8 +36,8 @@ int64_t renewal_find(struct hints *hints, int64_t stream_id);
 
 /*
  * Calls save(arg, …) for every note whose end differs from the saved one, until save returns false;
- * the next call goes on from that note. Frees the notes that were saved before. Only one thread of
- * the process may call this, and only in the process with the duty of upkeep (duty.h).
+ * the next call continues with that note. Frees the notes that were saved before. Only one thread
+ * of the process may call this, and only in the process with the duty of upkeep (duty.h).
  */
 void renewal_collect(struct hints *hints,
                      bool (*save)(void *arg, int64_t stream_id, int64_t until_ms), void *arg);

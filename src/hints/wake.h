@@ -42,8 +42,8 @@ enum wake_change {
     WAKE_LOST,   /* changes were overwritten or never finished: any stream may have changed */
 };
 
-/* Reads change number *seen (0 is the first), and increments *seen; after WAKE_LOST it is the head.
- */
+/* Reads change number *seen (0 is the first), and increments *seen; after WAKE_LOST it is the
+   head. */
 enum wake_change wake_next(struct hints *hints, uint64_t *seen, int64_t *stream_id);
 
 /* The bell's value; wake_wait() sleeps while the bell has the noted value, timeout_ms at most. */

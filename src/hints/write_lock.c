@@ -85,8 +85,8 @@ enum ds_status write_lock_acquire(struct write_lock *lock, int64_t timeout_ms)
 
         if (lock_mutex(&lock->mutex, timeout_ms) != 0)
             return DS_BUSY;
-        timeout_ms =
-            until - clock_monotonic_ms(); /* what is left for the byte; 0 or less: one try */
+        /* what is left for the byte; 0 or less: one try */
+        timeout_ms = until - clock_monotonic_ms();
     }
     status = try_byte(lock);
     if (status == DS_BUSY)
