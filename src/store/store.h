@@ -213,8 +213,8 @@ enum ds_status store_load_id(struct store_conn *conn, struct arena *arena, int64
 /* Inserts a new row and sets stream->id. */
 enum ds_status store_insert(struct store_conn *conn, struct stream *stream);
 
-/* Inserts a row with all fields of stream, except for id, registry and kind, and sets stream->id.
- */
+/* Inserts a row with all fields of stream, except for id, registry and kind, and sets
+   stream->id. */
 enum ds_status store_restore(struct store_conn *conn, struct stream *stream);
 
 /* Writes the columns that stream->change names. */
@@ -312,8 +312,8 @@ enum ds_status store_fault_set(struct store_conn *conn, const struct fault *faul
 /* Removes the fault of a path, or all faults (NULL). DS_OK also if there was none. */
 enum ds_status store_fault_clear(struct store_conn *conn, const char *path);
 
-/* Finds the fault of the next path after this one, "" for the first. DS_NOT_FOUND after the last.
- */
+/* Finds the fault of the next path after this one, "" for the first. DS_NOT_FOUND after the
+   last. */
 enum ds_status store_fault_after(struct store_conn *conn, struct arena *arena, const char *path,
                                  struct fault *fault);
 

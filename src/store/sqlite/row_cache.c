@@ -97,8 +97,8 @@ static bool is_same_header(struct row_cache *cache)
     return false;
 }
 
-/* The address of the log's index. Only after SQLite has read something, or this call would open it.
- */
+/* The address of the log's index. Only after SQLite has read something, or this call would open
+   it. */
 static const void *find_index(struct store_conn *conn)
 {
     sqlite3_file *file = NULL;

@@ -48,7 +48,7 @@
  * the log. This makes writers wait, which is why it is the exception.
  *
  * The argument does not cover programs that checkpoint beside us (a sqlite3 prompt that writes,
- * Litestream) on an affected SQLite; deploy/operations.md says which of them are safe.
+ * Litestream) on an affected SQLite; deploy/backup.md says which of them are safe.
  * tests/unit/test_store_checkpoint.c forces the interleaving.
  */
 #include "hints/duty.h"
@@ -159,7 +159,7 @@ enum ds_status store_checkpoint(struct store_conn *conn, bool leaving)
     struct hints *hints = conn->store->hints;
     enum ds_status status;
 
-    if (!duty_try_checkpoint(hints)) /* step 1; another process is at it already */
+    if (!duty_try_checkpoint(hints)) /* step 1; another thread or process runs a checkpoint */
         return DS_BUSY;
     status = run_checkpoint(conn, leaving);
     duty_end_checkpoint(hints);

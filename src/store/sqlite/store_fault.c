@@ -84,8 +84,8 @@ static int64_t column_or(sqlite3_stmt *stmt, int column, int64_t absent)
 /* Rounds up to whole seconds, so that no client comes back too early. */
 static int64_t round_up(double number)
 {
-    int64_t whole =
-        number > -1e15 && number < 1e15 ? (int64_t)number : INT64_MAX; /* not a number */
+    /* NaN becomes INT64_MAX */
+    int64_t whole = number > -1e15 && number < 1e15 ? (int64_t)number : INT64_MAX;
 
     return (double)whole < number ? whole + 1 : whole;
 }
@@ -194,8 +194,8 @@ enum ds_status store_fault_meet(struct store_conn *conn, struct arena *arena, co
         status = store_begin_write(conn);
     if (status != DS_OK)
         return status;
-    status =
-        find_met(conn, arena, path, method, draw, fault); /* another request may have used it up */
+    /* another request may have used it up */
+    status = find_met(conn, arena, path, method, draw, fault);
     if (status == DS_OK) /* before the row is counted, which may delete it */
         status = run_for_path(conn, STMT_FAULT_LAST, path);
     if (status == DS_OK)

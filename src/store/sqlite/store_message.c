@@ -291,8 +291,8 @@ static enum ds_status read_segment(struct store_conn *conn, struct reading *read
     return status;
 }
 
-/* Messages are missing: DS_NOT_FOUND if the stream was deleted with them, since its row was read.
- */
+/* Messages are missing: DS_NOT_FOUND if the stream was deleted with them, since its row was
+   read. */
 static enum ds_status why_missing(struct store_conn *conn, const struct stream *stream)
 {
     int64_t source_id, position;

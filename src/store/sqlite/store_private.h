@@ -69,7 +69,7 @@ struct store_conn {
     struct stream_event *committed_events;                 /* events to be delivered */
     int64_t page_bytes;                                    /* page size; 0: not read yet */
     int64_t secure_delete;          /* its value before store_begin_reclaim() */
-    int64_t reserve_seen, end_seen; /* what store_keep_room() saw last, */
+    int64_t reserve_seen, end_seen; /* the sizes that store_keep_room() saw last, */
     int64_t end_kept;               /*   and up to which end the reserve was enough */
     sqlite3_stmt *stmt[STMT_COUNT]; /* prepared at the first use and kept */
 };

@@ -94,8 +94,8 @@ bool store_is_low(const struct store *store)
     return look.there && look.low;
 }
 
-/* Sets the owner, so that every user of the database may write it; refuses a file of other users.
- */
+/* Sets the owner, so that every user of the database may write it; refuses a file of other
+   users. */
 static int take_reserve(int fd, const char *name, struct store *store)
 {
     fd = descriptor_high(fd);
@@ -360,7 +360,8 @@ bool store_begin_reclaim(struct store_conn *conn)
         (void)store_checkpoint_anyway(conn, false);
     if (store_lock_write(conn) == DS_BUSY)
         return false;
-    keep_growth(conn, 0); /* the lock keeps others from taking it before this deletion commits */
+    /* the lock keeps other writers from taking the room before this deletion commits */
+    keep_growth(conn, 0);
     /* otherwise SQLite writes zeros over everything that is freed, through the log */
     (void)stmt_ask_int(conn, "PRAGMA secure_delete", &conn->secure_delete);
     (void)sqlite3_exec(conn->db, "PRAGMA secure_delete = OFF", NULL, NULL, NULL);

@@ -4,7 +4,7 @@
  *
  * SQLite writes each page to the log with two calls, one for the frame's header and one for the
  * page; after the sync, that is most of the system time of a commit. So this VFS collects what one
- * COMMIT writes to the log, and writes it out
+ * COMMIT writes to the log, and writes it out:
  *
  *   - with the frame that ends the transaction. An error, such as a full disk, is then the result
  *     of that write, as without this VFS, and SQLite publishes no frame that is not in the file;

@@ -157,8 +157,8 @@ static enum ds_status put_stream(struct export *export, const struct stream *str
         add_number(export, DUMP_F_DELETED_AT, stream->deleted_at);
     if (forked)
         add_number(export, DUMP_F_FORKED, 1);
-    if (stream->is_registry &&
-        !export->dump->path) /* a registry that is exported alone is an ordinary stream */
+    /* a registry that is exported by itself is an ordinary stream */
+    if (stream->is_registry && !export->dump->path)
         add_number(export, DUMP_F_REGISTRY, 1);
     return put_line(export);
 }

@@ -134,8 +134,8 @@ static enum ds_status commit_streams(struct import *import)
     import->open_streams = import->open_rows = import->open_producers = 0;
     if (config->checkpoint &&
         (store_wal_bytes(import->conn) > config->wal_bytes || store_is_low(import->conn->store)))
-        (void)store_checkpoint_anyway(
-            import->conn, false); /* a later checkpoint copies the rest if a reader is in the way */
+        /* a later checkpoint copies the rest if a reader is in the way */
+        (void)store_checkpoint_anyway(import->conn, false);
     breathe(import);
     return DS_OK;
 }
