@@ -17,7 +17,7 @@ enum {
 };
 
 #define LINE_LIMIT                                                                                 \
-    ((size_t)1 << 31) /* bytes; JSON takes up to 6 for one, and a row has at most 10^9 */
+    ((size_t)1 << 31) /* in bytes: a row has at most 10^9, each of which JSON writes as up to 6 */
 
 enum ds_status dump_reader_refuse(struct dump_reader *reader, enum ds_status status,
                                   const char *format, ...)

@@ -23,17 +23,17 @@ struct dump_reader {
     FILE *file; /* the caller's, or the copy */
     bool copied;
     char *block;                   /* the bytes read last */
-    size_t block_len, block_at;    /* how many, and the next one */
+    size_t block_len, block_at;    /* how many, and the index of the next one */
     struct buf text;               /* the current line, and a NUL */
     int64_t number;                /* of the current line, from 1 */
     int64_t bytes, size;           /* bytes read so far, and of the file */
     struct dump_line line;         /* the current line; points into text */
-    char reason[DUMP_REASON_SIZE]; /* if a status is not DS_OK; may be empty */
+    char reason[DUMP_REASON_SIZE]; /* why a status is not DS_OK; may be empty */
 };
 
 /*
- * Begins to read file, which the caller closes after dump_reader_close(). A copy of it gets its
- * place in the folder of `beside`. DS_INVALID: the last line is missing. After any status,
+ * Begins to read file, which the caller closes after dump_reader_close(). A copy of it is made in
+ * the folder of `beside`. DS_INVALID: the last line is missing. After any status,
  * dump_reader_close() must be called.
  */
 enum ds_status dump_reader_open(struct dump_reader *reader, FILE *file, const char *beside);

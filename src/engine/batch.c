@@ -24,7 +24,7 @@ struct batch_streams {
     struct stream *slot[SLOTS];
     uint16_t used[BATCH_WRITES]; /* slots in use, in the order in which they were filled */
     size_t uses;
-    int64_t changed[4 * BATCH_WRITES]; /* two for each write at most, and those of one sweep */
+    int64_t changed[4 * BATCH_WRITES]; /* at most two for each write, and those of one sweep */
     size_t changes;
 };
 
@@ -50,7 +50,7 @@ static struct batch_streams *new_streams(void)
 {
     struct batch_streams *streams = malloc(sizeof *streams);
 
-    if (streams) { /* clears only what must be: untouched pages cost no memory */
+    if (streams) { /* the rest is not cleared: untouched pages cost no memory */
         memset((void *)streams->slot, 0, sizeof streams->slot);
         streams->uses = streams->changes = 0;
     }
@@ -72,8 +72,9 @@ enum ds_status batch_find(struct batch *batch, const char *path, struct stream *
     enum ds_status status;
 
     *out = stream;
+    /* it is live, and stays so for the whole batch, which has a single `now` */
     if (stream && stream->id != 0)
-        return DS_OK; /* it is live, and stays so for this batch, which has one `now` */
+        return DS_OK;
     stream = arena_alloc(batch->arena, sizeof *stream);
     if (!stream)
         return DS_NO_MEMORY;
@@ -121,8 +122,9 @@ void batch_forget(struct batch *batch, const char *path)
     struct batch_streams *streams = batch->streams;
     struct stream *stream = streams->slot[find_slot(streams, path)];
 
+    /* keeps its slot, so that streams in the slots after it are still found */
     if (stream)
-        stream->id = 0; /* keeps its slot, so that those behind it are still found */
+        stream->id = 0;
 }
 
 void batch_ended(struct batch *batch, int64_t stream_id)
@@ -160,7 +162,7 @@ static enum ds_status apply_all(struct batch *batch, struct commit_writes *write
     return status;
 }
 
-/* For the test of invariant I3: dies when the commit is durable and no reader has been woken. */
+/* For the test of invariant I3: the process dies after the commit, before it wakes a reader. */
 static void die_before_wake_up(const struct commit_writes *writes)
 {
 #ifdef DS_TEST_HOOKS
@@ -199,8 +201,8 @@ static enum ds_status run_transaction(struct batch_context *context, struct stor
     return status;
 }
 
-/* At most once a second; among CGI processes, which only live for a moment, the mapped file has the
-   time of the last one. */
+/* True at most once a second. CGI processes live only for a moment, so they note the time of their
+   last attempt in the mapped file. */
 static bool may_rescue(struct batch_context *context)
 {
     int64_t now = clock_monotonic_ms();
@@ -213,7 +215,7 @@ static bool may_rescue(struct batch_context *context)
     return true;
 }
 
-/* The log may have the room that the disk lacks. */
+/* A checkpoint lets the next transaction overwrite the log, which needs no room on the disk. */
 static bool restart_log(struct batch_context *context, struct store_conn *conn)
 {
     return context->config->checkpoint && may_rescue(context) &&
@@ -221,8 +223,8 @@ static bool restart_log(struct batch_context *context, struct store_conn *conn)
 }
 
 /*
- * Runs a list of one write. On a full disk, a write that makes room gets the reserve, twice if need
- * be, since another program may take the room first.
+ * Runs a list of one write. On a full disk, a write that makes room gets the reserve; twice if
+ * necessary, since another program may take the room first.
  */
 static enum ds_status run_alone(struct batch_context *context, struct store_conn *conn,
                                 struct commit_writes *alone)

@@ -37,7 +37,7 @@ struct batch {
 
 /*
  * A write in the committer's queue: the first member of an operation's own struct, which must live
- * until finish().
+ * until finish() is called.
  *
  *     queued ──▶ applied ──▶ committed ──▶ finished
  *       │           └─ rolled back ─▶ applied again, alone
@@ -48,7 +48,7 @@ struct batch {
  * having written anything; every other status rolls back.
  *
  * finish() runs once, after the commit; DS_OK means that what apply() did is durable. It must not
- * block, and it ends the write: nobody touches it afterwards.
+ * block, and it ends the write: no other code touches it afterwards.
  *
  * Both run on the committer's thread; in a CGI process, on the only one.
  */
@@ -64,7 +64,7 @@ struct commit_write {
 
 STAILQ_HEAD(commit_writes, commit_write);
 
-/* What stays from one batch of a process to the next. */
+/* What a process keeps from one batch to the next. */
 struct batch_context {
     const struct config *config;
     struct hints *hints;
@@ -88,8 +88,8 @@ void batch_context_close(struct batch_context *context);
 
 /*
  * Finds the stream at `path` as the batch has left it so far; the status is that of store_find().
- * *stream is the batch's own copy. Whoever changes it must call batch_changed(). The texts in it
- * must live as long as the batch.
+ * *stream is the batch's own copy. A function that changes it must call batch_changed(). The texts
+ * in it must live as long as the batch.
  */
 enum ds_status batch_find(struct batch *batch, const char *path, struct stream **stream);
 

@@ -12,7 +12,7 @@ struct commit {
     struct batch_context context;
     struct store *store;
     struct store_conn *conn;
-    struct store_conn *lent; /* the only connection of a CGI process, which its gateway has */
+    struct store_conn *lent; /* in a CGI process: its only connection, which the gateway owns */
     bool threaded;
     pthread_t thread;
     pthread_mutex_t lock; /* guards the rest */
@@ -46,8 +46,8 @@ static void refuse_writes(struct commit_writes *writes)
 }
 
 /*
- * Runs one batch. Waits for other processes before it takes the queue, so that writes that come
- * meanwhile are part of the batch.
+ * Runs one batch. Waits for other processes before it takes the queue, so that writes submitted
+ * during the wait are part of the batch.
  */
 static void commit_queue(struct commit *commit)
 {

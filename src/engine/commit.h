@@ -31,8 +31,8 @@ struct store_conn;
 enum ds_status commit_start(struct commit **commit, struct store *store,
                             const struct config *config, bool thread);
 
-/* Commits what is queued and ends the thread. Writes that are submitted later finish with DS_BUSY.
- */
+/* Commits what is queued and ends the thread. Writes that are submitted later finish with
+   DS_BUSY. */
 void commit_stop(struct commit *commit);
 
 /* After commit_stop(), when no thread can submit any more. NULL is allowed for both. */
@@ -54,7 +54,7 @@ int64_t commit_wal_bytes(struct commit *commit);
 /* A checkpoint has started the log anew. */
 void commit_wal_restarted(struct commit *commit);
 
-/* Another connection of this process has committed, and the log has so many bytes now. */
+/* Another connection of this process has committed, and left the log with this many bytes. */
 void commit_wal_grew(struct commit *commit, int64_t bytes);
 
 #endif

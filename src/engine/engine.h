@@ -1,14 +1,14 @@
 /*
- * The engine: a database that is open, and the two threads that a process keeps for it. A server
- * embeds one, and so does an open store of the library.
+ * The engine: an open database, and the two threads that a process keeps for it. A server embeds
+ * one, and so does an open store of the library.
  *
  *     engine_open ──▶ engine_start ──▶ in use ──▶ engine_stop ──▶ engine_close
  *       the store      committer,                  the threads     the rest
  *                      upkeep
  *
- * The owner may begin to listen to stream events between the first two, and must end everything
- * else that uses the store between the last two. Fields are set by these functions only; between
- * start and stop any thread may read them.
+ * Between engine_open() and engine_start() the owner may begin to listen to stream events. Between
+ * engine_stop() and engine_close() it must end every other user of the store. Fields are set by
+ * these functions only; between start and stop any thread may read them.
  */
 #ifndef ENGINE_H
 #define ENGINE_H
@@ -27,17 +27,18 @@ struct engine {
     struct store *store;
     struct commit *commit;
     struct upkeep *upkeep; /* NULL in a CGI process */
-    bool lasting;          /* has threads and stays; a CGI process does not */
+    bool lasting;          /* the process has threads and stays, unlike a CGI process */
     bool is_restarted;     /* another process is started when this one ends */
 };
 
 /*
- * Opens the store. lasting: see the field. On failure the status is logged, and engine_close() is
- * still to be called.
+ * Opens the store. lasting: see the field. A failure is logged, and the caller must still call
+ * engine_close().
  */
 enum ds_status engine_open(struct engine *engine, const struct config *config, bool lasting);
 
-/* Starts the committer, and upkeep in a process that stays. On failure as engine_open(). */
+/* Starts the committer, and upkeep in a process that stays. A failure is handled as with
+   engine_open(). */
 enum ds_status engine_start(struct engine *engine);
 
 /* Ends both threads. Writes that are submitted later are refused with DS_BUSY. */

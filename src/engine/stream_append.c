@@ -1,8 +1,9 @@
 /*
  * Appending and closing: see stream_write.h.
  *
- * Checks run in this order, so that an append to a closed stream is told so whatever else is wrong,
- * and a retried request is recognised before its Stream-Seq is compared:
+ * Checks run in this order, so that an append to a closed stream is always answered with that
+ * reason, whatever else is wrong with it, and a retried request is recognised before its Stream-Seq
+ * is compared:
  *
  *     missing, deleted → closed (unless this request closed it: done)
  *     → empty body, no type → other type → bad JSON → producer → Stream-Seq

@@ -33,7 +33,7 @@ static enum ds_status keep_texts(struct stream_create *create)
     return stream->content_type ? DS_OK : DS_NO_MEMORY;
 }
 
-/* --- the same again? --- */
+/* --- is it the same request again? --- */
 
 static bool same_expiry(const struct stream_create *create, const struct stream *stream,
                         const struct stream *source)

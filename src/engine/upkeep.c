@@ -56,7 +56,8 @@ struct renew_write {
 static enum ds_status apply_renewals(struct batch *batch, struct commit_write *write)
 {
     struct renew_write *renew = (struct renew_write *)write;
-    enum ds_status status = batch_flush(batch); /* else a row saved later undoes the renewal */
+    /* first, because a row that is saved later would undo the renewal */
+    enum ds_status status = batch_flush(batch);
 
     for (size_t i = 0; status == DS_OK && i < renew->n; i++)
         status = store_renew(batch->conn, renew->renewal[i].stream_id, renew->renewal[i].until_ms,
@@ -68,7 +69,8 @@ static void set_busy(struct upkeep *upkeep, bool busy)
 {
     (void)pthread_mutex_lock(&upkeep->lock);
     upkeep->busy = busy;
-    (void)pthread_cond_signal(&upkeep->moved); /* under the lock: the waiter may free it after */
+    /* under the lock, because the waiter may free the condition afterwards */
+    (void)pthread_cond_signal(&upkeep->moved);
     (void)pthread_mutex_unlock(&upkeep->lock);
 }
 
@@ -116,8 +118,9 @@ static bool collect_renewal(void *arg, int64_t stream_id, int64_t until_ms)
 {
     struct renew_write *renew = arg;
 
+    /* the rest is saved in the next second */
     if (renew->n == RENEWALS)
-        return false; /* next second */
+        return false;
     renew->renewal[renew->n++] = (struct renewal){stream_id, until_ms};
     return true;
 }
@@ -199,7 +202,8 @@ static void save_renewals(struct upkeep *upkeep)
         submit_and_wait(upkeep, &renew->write);
 }
 
-/* Every process whose commits find the log too long tries; a second one then finds it short. */
+/* Every process whose commits find the log too long tries a checkpoint; after the first, the others
+   find the log short again. */
 static void checkpoint_if_long(struct upkeep *upkeep)
 {
     struct engine *engine = upkeep->engine;
@@ -262,8 +266,8 @@ static void round_of(struct upkeep *upkeep)
     store_mend_reserve(upkeep->conn);
 }
 
-/* Checkpoints at a clean end: the next start need not read the log, and the one file is complete.
- */
+/* Checkpoints at a clean end: the next start need not read the log, and the one file is
+   complete. */
 static void leave_clean(struct upkeep *upkeep)
 {
     const struct config *config = upkeep->engine->config;
@@ -272,7 +276,7 @@ static void leave_clean(struct upkeep *upkeep)
     if (!duty_try_upkeep(store_hints(upkeep->engine->store)) ||
         store_find_place(upkeep->engine->store) != STORE_SAME)
         return;
-    save_renewals(upkeep); /* the last second's */
+    save_renewals(upkeep); /* the renewals of the last second */
     if (config->checkpoint && config->durability != DURABILITY_MEMORY)
         (void)store_checkpoint_anyway(upkeep->conn, !store_is_low(upkeep->engine->store));
 }
@@ -368,7 +372,7 @@ void upkeep_once(struct engine *engine, struct store_conn *conn)
     duty = duty_try_upkeep(hints);
     if (due && duty)
         round_once(engine, conn);
-    /* one that stays looks at the log only after commits of its own */
+    /* a process that stays looks at the log only after commits of its own */
     if (duty && most > CGI_WAL_BYTES)
         most = CGI_WAL_BYTES;
     if (bytes < most || !duty_checkpoint_is_due(hints, clock_wall_ms()))

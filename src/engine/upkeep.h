@@ -18,16 +18,16 @@ struct store_conn;
 /* Starts the thread, with a connection of its own. engine is borrowed until upkeep_stop(). */
 enum ds_status upkeep_start(struct upkeep **upkeep, struct engine *engine);
 
-/* Ends the thread, which saves and checkpoints once more before. NULL is allowed. */
+/* Ends the thread, which first saves and checkpoints once more. NULL is allowed. */
 void upkeep_stop(struct upkeep *upkeep);
 
 /* Does a bounded share on this thread, for a CGI process that has sent its answer. */
 void upkeep_once(struct engine *engine, struct store_conn *conn);
 
 /*
- * Renews a stream's TTL because somebody reads it: the stream lives until until_ms (wall clock) at
- * least. Usually only notes this in the mapped file, for upkeep to save within a second. Any
- * thread.
+ * Renews the TTL of a stream that is being read: the stream lives at least until until_ms (wall
+ * clock). Usually only notes this in the mapped file, and upkeep saves the note within a second.
+ * Any thread.
  */
 void upkeep_renew(struct engine *engine, int64_t stream_id, int64_t until_ms);
 
