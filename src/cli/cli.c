@@ -134,9 +134,8 @@ int cli_main(int argc, char **argv)
     enum cli_exit exit;
 
     descriptors_occupy(true);
-    (void)signal(
-        SIGXFSZ,
-        SIG_IGN); /* a write beyond a file size limit is to fail, not to kill this program */
+    /* a write beyond a file size limit must fail, not kill this program */
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (!cli.arena)
         return (int)cli_no_memory(&cli);
     cli.color = shows_colors(STDOUT_FILENO);

@@ -15,7 +15,8 @@
  *     cli_lines.c     input as lines              cli_sse.c       events of an SSE answer
  *
  * A new command is a function, its options, and a row in cli_table.c, from which the help and the
- * shell completions are made. deploy/man/dsctl.1 is written by hand; a test names what it lacks.
+ * shell completions are made. deploy/man/dsctl.1 is written by hand; a test reports what is missing
+ * there.
  *
  * Standard output is only for results; everything else goes to standard error.
  */

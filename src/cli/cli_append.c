@@ -49,8 +49,7 @@ struct append {
     struct ds_append_options options; /* producer_seq is that of the next batch */
     bool is_json;                     /* --json: a batch is an array of messages */
     bool resume;
-    bool is_closed; /* with --resume: perhaps by an earlier run, which the closing request will tell
-                     */
+    bool is_closed; /* with --resume, an earlier run may have closed it */
     int64_t stored; /* with --resume: the number of batches that the server has */
     int64_t most;   /* lines in a batch */
     struct buf batch;

@@ -62,8 +62,7 @@ struct cli_backend {
     enum cli_exit (*fault_list)(struct cli *cli, cli_fault_fn *fn, void *arg);
 };
 
-/* Reports CLI_REPLACED if both times of creation are known and differ; else returns CLI_DONE.
- */
+/* Reports CLI_REPLACED if both times of creation are known and differ; else returns CLI_DONE. */
 enum cli_exit cli_same_stream(const struct cli *cli, const char *path, int64_t created_at,
                               int64_t now_created_at);
 

@@ -301,7 +301,7 @@ static enum outcome judge_answer(const struct cli_http *http, CURLcode code)
     }
 }
 
-/* Describes an error. libcurl describes a refused connection with figures that help nobody. */
+/* Describes an error. libcurl describes a refused connection with figures that do not help. */
 static void name_error(struct cli_http *http, CURLcode code)
 {
     struct cli_answer *answer = http->answer;

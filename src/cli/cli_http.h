@@ -9,7 +9,7 @@
  *     no connection                    always; before the first answer only with --retry
  *     500, 502, 504, a broken answer   if the request may be carried out twice
  *
- * After --retry it is given up; tail -f has no such limit.
+ * dsctl gives up after the time of --retry; tail -f has no such limit.
  */
 #ifndef CLI_HTTP_H
 #define CLI_HTTP_H

@@ -104,8 +104,8 @@ static char *put_utf8(char *to, unsigned c)
     return to;
 }
 
-/* Resolves a \uXXXX at *at, or a pair of surrogates. A lone surrogate becomes U+FFFD, as does NUL.
- */
+/* Resolves a \uXXXX at *at, or a pair of surrogates. A lone surrogate becomes U+FFFD, as does
+   NUL. */
 static char *put_escape(char *to, const char **at, const char *end)
 {
     unsigned c = hex4(*at + 2), low;

@@ -87,8 +87,8 @@ bool cli_login_hide(struct cli *cli)
 
 /* ---------------------------------------------------------------------------------- values -- */
 
-/* The value, or the text of the file if it is "@FILE"; in the arena. NULL after reporting an error.
- */
+/* The value, or the text of the file if it is "@FILE"; in the arena. NULL after reporting an
+   error. */
 static char *read_value(const struct cli *cli, const char *value)
 {
     char *text;

@@ -6,8 +6,8 @@
  *                  └─ broken: the request is repeated from the same offset
  *
  * The ETag of a catch-up or long-poll answer tells which stream it is from. SSE answers have none,
- * so dsctl sends a HEAD request before each further connection. It does so, too, after a long-poll
- * that brought nothing.
+ * so dsctl sends a HEAD request before each further connection. It also does so after a long-poll
+ * that brought no data.
  *
  * The incomplete part of a broken answer is dropped. SSE data is passed on only with the control
  * event that follows it and has the offset. So nothing is lost, and nothing is read twice.

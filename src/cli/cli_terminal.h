@@ -24,8 +24,7 @@ enum cli_terminal_kind {
 
 void cli_terminal_add(struct buf *buf, const char *text, size_t len, enum cli_terminal_kind kind);
 
-/* Adds a valid JSON text with the same value, its control characters as \u009b and the like.
- */
+/* Adds a valid JSON text with the same value, its control characters as \u009b and the like. */
 void cli_terminal_add_json(struct buf *buf, const char *text, size_t len);
 
 #endif
