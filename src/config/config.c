@@ -1,8 +1,8 @@
 /*
  * The settings: see config.h.
  *
- * To add one: a field in struct config and a row below; then `make man-settings`, which writes the
- * rows into deploy/man/durable-streams.fcgi.8.
+ * To add a setting, add a field to struct config and a row below; then run `make man-settings`,
+ * which writes the rows into deploy/man/durable-streams.fcgi.8.
  */
 #include "config/config.h"
 

@@ -32,7 +32,7 @@ int config_passed_sockets(void);
 /* NOTIFY_SOCKET: the address to which sd_notify(3) writes; NULL when it is not set. */
 const char *config_notify_socket(void);
 
-/* Takes these variables away, so that a child process does not think that it was meant. */
+/* Removes these variables, so that a child process does not take them for its own. */
 void config_forget_service_manager(void);
 
 /* JOURNAL_STREAM, for log_detect_journal(); NULL when it is not set. */

@@ -123,7 +123,7 @@ static void describe_range(const struct config_row *row, char *text, size_t size
         config_list_words(row, text, size);
 }
 
-/* " (64 MiB)" for a number of bytes that nobody recognises as such; else nothing. */
+/* " (64 MiB)" for a number of bytes that a reader would not recognise; else nothing. */
 static void describe_size(const struct config_row *row, char *text, size_t size)
 {
     const int64_t kib = 1024, mib = kib * kib;

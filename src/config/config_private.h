@@ -1,4 +1,4 @@
-/* The table of settings as the files of src/config/ see it; everybody else uses config.h. */
+/* The table of settings as the files of src/config/ see it; all other files use config.h. */
 #ifndef CONFIG_PRIVATE_H
 #define CONFIG_PRIVATE_H
 

@@ -1,6 +1,6 @@
 /*
- * Variables that look like settings but are not: a misspelt one would otherwise be ignored in
- * silence, and its default would hold.
+ * Variables that look like settings but are not: a misspelt setting would otherwise be ignored
+ * silently, and keep its default.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,8 @@ enum { PREFIX_LEN = sizeof PREFIX - 1, NAME_SIZE = NEAREST_LONGEST, NAMES_MOST =
 
 extern char **environ;
 
-/* Of dsctl and of the library's test server, which may have started the server, and of tests. */
+/* Variables of dsctl and of the library's test server, either of which may have started this
+   server, and of tests. */
 static bool is_for_others(const char *name)
 {
     static const char *const names[] = {"DS_URL", "DS_DB", "DS_USER", "DS_HEADER", "DS_LIBEXECDIR"};
@@ -65,7 +66,8 @@ void config_warn_unknown(void)
 
         if (strncmp(*entry, PREFIX, PREFIX_LEN) != 0)
             continue;
-        len = len < sizeof name ? len : sizeof name - 1; /* cut, a longer one is no setting */
+        /* cuts long names: no setting has one */
+        len = len < sizeof name ? len : sizeof name - 1;
         memcpy(name, *entry, len);
         name[len] = '\0';
         warn_unless_known(name, names, n);
