@@ -38,7 +38,7 @@ struct ds_store {
     pthread_cond_t given; /* one was released */
     struct store_conn *idle[LIB_CONNECTIONS];
     int idles, connections;    /* in idle; open */
-    LIST_ENTRY(ds_store) link; /* of lib_fork.c, as are these two: which file it is */
+    LIST_ENTRY(ds_store) link; /* for lib_fork.c: the list of stores, and which file this one has */
     dev_t device;
     ino_t inode;
 };
@@ -52,7 +52,7 @@ void lib_release(struct ds_store *store, struct store_conn *conn);
 
 /*
  * Lets the committer call apply(batch, asked) in its transaction (see struct commit_write in
- * commit.h) and waits for the commit. bytes: payload, which counts against the queue's limit.
+ * batch.h) and waits for the commit. bytes: payload, which counts against the queue's limit.
  */
 typedef enum ds_status lib_apply_fn(struct batch *batch, void *asked);
 enum ds_status lib_write(struct ds_store *store, lib_apply_fn *apply, void *asked, size_t bytes,

@@ -2,7 +2,8 @@
  * Appending and closing.
  *
  * A JSON body is checked before the transaction, because no process can write during it. If the
- * caller has not named the content type, a large body is worth a look at the stream's.
+ * caller has not named the content type and the body is large, the stream's type is looked up
+ * first.
  */
 #include <string.h>
 
@@ -59,7 +60,7 @@ static enum ds_status take_body(const struct ds_store *store, const void *data, 
     return DS_OK;
 }
 
-/* At this moment; the transaction decides by what the stream is then. */
+/* The answer is for this moment; the transaction decides by the type that the stream has then. */
 static bool is_json_stream(struct ds_store *store, struct arena *arena, const char *path)
 {
     struct store_conn *conn;

@@ -60,7 +60,7 @@ static struct ds_fault fault_from_row(const struct fault *row)
 {
     return (struct ds_fault){
         .status = (int)row->status,
-        .count = row->count < 1 ? 1 : row->count, /* the prompt can set 0 */
+        .count = row->count < 1 ? 1 : row->count, /* a statement at the sqlite3 prompt can set 0 */
         .has_retry_after = row->retry_after >= 0,
         .retry_after = row->retry_after >= 0 ? row->retry_after : 0,
         .delay_ms = row->delay_ms >= 0 ? row->delay_ms : 0,

@@ -63,7 +63,7 @@ static enum ds_status connect_all(struct ds_store *store)
 /* --- writes --- */
 
 struct waiting {
-    struct commit_write write; /* first: the committer knows it by this */
+    struct commit_write write; /* first: apply() and finish() cast it back */
     lib_apply_fn *apply;
     void *asked;
     pthread_mutex_t lock;

@@ -61,7 +61,7 @@ void ds_stream_free(struct ds_stream *stream)
     free(stream);
 }
 
-/* The path of the stream that this one was forked from, in the arena; NULL if it is no fork. */
+/* The path of the stream that this one was forked from, in the arena; NULL if it is not a fork. */
 static enum ds_status find_source(struct store_conn *conn, struct arena *arena,
                                   const struct stream *stream, const char **path)
 {

@@ -6,10 +6,11 @@
  *            ◀══════════════════ URL ══ pipe
  *
  * The keeper reads its standard input, a socket. The caller stops the server by sending a line;
- * when the caller dies, the keeper reads the end of the file. Closing the socket would not do for a
- * stop, since a child that the caller forked may still have it open. Then the keeper ends the
- * server and deletes the folder. All of them are in a session of their own, so that a signal to the
- * caller's terminal or process group does not end the keeper before it has cleaned up.
+ * when the caller dies, the keeper reads the end of the file. Closing the socket would not be
+ * enough to stop the server, since a child that the caller forked may still have it open. Then the
+ * keeper ends the server and deletes the folder. All of them are in a session of their own, so that
+ * a signal to the caller's terminal or process group does not end the keeper before it has cleaned
+ * up.
  *
  * The handle has neither a thread nor an open database, so a test may inject faults in a child that
  * was forked after the start of the server, as Check does.

@@ -189,7 +189,7 @@ static enum ds_status list_watched(struct ds_watch *watch, struct watched *watch
     return DS_OK;
 }
 
-/* Owns the new one from now on. If its path is listed already, the old one gets its values. */
+/* Takes over the new entry. If its path is listed already, the old entry gets its values. */
 static enum ds_status list_or_renew(struct ds_watch *watch, struct watched *watched)
 {
     struct watched *old = find_by_path(watch, watched->path);
