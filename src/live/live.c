@@ -56,8 +56,8 @@ static void *run_bell(void *arg)
 
 static bool start_bell(struct live *live)
 {
-    live->bell_noted =
-        wake_bell(store_hints(live->engine->store)); /* before the thread exists: no ring is lost */
+    /* before the thread exists: no ring is lost */
+    live->bell_noted = wake_bell(store_hints(live->engine->store));
     live->bell_started = pthread_create(&live->bell, NULL, run_bell, live) == 0;
     return live->bell_started;
 }
@@ -235,7 +235,7 @@ bool live_park(struct live *live, struct ds_exchange *exchange, const struct liv
         outgoing_add(&parked->out, head);
         parked->state = PARKED_SENDING;
     }
-    atomic_fetch_add(&live->exchanges->count, 1); /* it goes on as this struct parked */
+    atomic_fetch_add(&live->exchanges->count, 1); /* the exchange continues as this struct parked */
     exchange_free(exchange);
     hand_over(live, parked);
     return true;

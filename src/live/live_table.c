@@ -2,7 +2,7 @@
  * The live desk's tables: see live_table.h.
  *
  * Must hold: a watch is freed only when it has no reader, is not marked and is not being visited;
- * whoever visits or unmarks one without readers drops it.
+ * the code that ends the visit or the mark of a watch without readers frees it.
  */
 #include "live/live_table.h"
 
@@ -17,7 +17,8 @@ static struct watch_list *bucket_of(const struct live_table *table, int64_t stre
     return &table->bucket[(uint64_t)stream_id & (table->buckets - 1)];
 }
 
-/* Doubles the hash table when it is full; a smaller one works too, so failing is no error. */
+/* Doubles the hash table when it is full; a smaller one works too, so lack of memory is not an
+   error. */
 static bool grow(struct live_table *table)
 {
     size_t buckets = table->buckets ? table->buckets * 2 : FIRST_BUCKETS;

@@ -27,7 +27,7 @@ enum parked_state {
     PARKED_WAITING,  /* a reader that has been sent all there is; `out` is empty */
     PARKED_SENDING,  /* a reader whose socket has not taken all of `out` yet */
     PARKED_DRAINING, /* the rest of an answer in `out`; nobody reads the stream any more */
-    PARKED_DELAYED,  /* an exchange that goes on at ends_at; `out` is empty */
+    PARKED_DELAYED,  /* an exchange that continues at ends_at; `out` is empty */
 };
 
 /* An exchange at the desk. */
@@ -37,7 +37,7 @@ struct parked {
     struct watch *watch;          /* of a reader that was admitted, else NULL */
     LIST_ENTRY(parked) link;      /* of the inbox, the readers of a watch, or those delayed */
     struct ds_exchange *exchange; /* PARKED_DELAYED only, */
-    void (*resume)(struct ds_exchange *exchange); /*   and how it goes on */
+    void (*resume)(struct ds_exchange *exchange); /*   and how it continues */
     struct live_reader reader;
     struct outgoing out;
     int64_t ends_at;  /* monotonic ms: when a long-poll, an SSE connection or a delay ends */

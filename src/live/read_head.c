@@ -16,7 +16,7 @@ enum { ETAG_SIZE = 112, MAX_AGE_S = 60 };
  * stream.
  *
  * Id and time of creation name the stream's incarnation: even a new database does not repeat both.
- * (dsctl reads the time of creation from here: cli_remote_made_at().) The time at which the last
+ * (dsctl reads the time of creation from here: cli_remote_created_at().) The time at which the last
  * message of the range was appended distinguishes two histories of one incarnation, which a
  * restored backup followed by appends of the same length would make.
  */

@@ -31,8 +31,8 @@ struct read_view {
 /* Writes a whole head: 200, or 304 without a body, for which it returns false. */
 bool read_head_write(struct buf *head, const struct config *config, const struct read_view *view);
 
-/* Writes a whole head: the 204 of a long-poll that found nothing, or of the end of a closed stream.
- */
+/* Writes a whole head: the 204 of a long-poll that found nothing, or of the end of a closed
+   stream. */
 void read_head_write_nothing(struct buf *head, const struct config *config, const char *origin,
                              const struct stream *stream, int64_t position, int64_t cursor);
 
