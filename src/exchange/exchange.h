@@ -60,8 +60,8 @@ struct ds_exchange *exchange_new(struct exchanges *all, struct peer *peer, struc
  */
 void exchange_finish(struct ds_exchange *exchange);
 
-/* Call this before long work on a worker's thread: another worker may then take requests meanwhile
-   (worker slots of the FastCGI gateway). */
+/* Call this before long work on a worker's thread: another worker may then take requests (worker
+   slots of the FastCGI gateway). */
 void exchange_yield_slot(struct ds_exchange *exchange);
 
 /*
@@ -77,7 +77,7 @@ void exchange_answer_no_memory(struct ds_exchange *exchange);
 /* Ends the exchange without an answer, and closes its connection. */
 void exchange_drop(struct ds_exchange *exchange);
 
-/* Frees the exchange but not its peer, for which another owner goes on writing. */
+/* Frees the exchange but not its peer, to which another owner continues to write. */
 void exchange_free(struct ds_exchange *exchange);
 
 #endif

@@ -129,7 +129,7 @@ static void set_options(int fd)
 {
     int on = 1;
 
-    /* a short event must not wait until the web server has acknowledged the one before it */
+    /* a short SSE event must not wait until the web server has acknowledged the one before it */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 

@@ -134,7 +134,7 @@ static bool listener_is_acceptor(struct gateway_fcgi *gateway)
     return atomic_load(&gateway->listener.is_acceptor);
 }
 
-/* Waits until no acceptor has been busy accepting for a moment; MOMENTS at most. */
+/* Waits until no acceptor has accepted anything for a moment, or until MOMENTS have passed. */
 static void listener_wait_for_acceptors(struct hints *hints)
 {
     const struct timespec moment = {0, MOMENT_NS};

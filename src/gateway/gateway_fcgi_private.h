@@ -38,8 +38,8 @@ struct fcgi_connection {
     struct spool *spool;               /* an incomplete request; NULL: none */
     /* Monotonic ms by which more of the request must arrive; 0: none is incomplete; or LATE. */
     _Atomic int64_t due;
-    /* How often the connection was armed. epoll orders the accesses of one owner before those of
-       the next in fact, but not by the rules of C; this counter does. */
+    /* How often the connection was armed. In practice epoll orders the accesses of one owner before
+       those of the next; by the rules of C, this counter does. */
     atomic_uint turns;
 };
 

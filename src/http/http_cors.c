@@ -17,8 +17,8 @@
 /*
  * The headers that a page may send: the protocol's, and those that tracing libraries in browsers
  * add to every request (W3C trace context, Sentry, Zipkin, Datadog, New Relic, Application
- * Insights); pages with tracing could not use streams otherwise. The list names each header, since
- * a proxy might trust others that any page could then send.
+ * Insights); pages with tracing could not use streams otherwise. The list names each header instead
+ * of allowing all, since a page could then also send headers that a proxy trusts.
  */
 #define ALLOWED                                                                                    \
     "Content-Type, Authorization, If-None-Match, Cache-Control, Last-Event-ID, "                   \

@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-/* Decodes the byte at *at and moves *at behind it. */
+/* Decodes the byte at *at and moves *at past it. */
 static char next_byte(const char **at, const char *end)
 {
     int byte = **at == '%' ? digits_percent(*at, end) : -1;

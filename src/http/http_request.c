@@ -146,7 +146,7 @@ static const char *find_repeated(const struct http_request *request)
 {
     if (request->repeated)
         return request->repeated;
-    /* only the protocol's headers: others may be lists, and their readers know */
+    /* only the protocol's headers: others may be lists, and are parsed as such */
     for (int i = PARAM_PRODUCER_EPOCH; i <= PARAM_STREAM_TTL; i++)
         if (request->param[i] && strstr(request->param[i], ", "))
             return single[i];

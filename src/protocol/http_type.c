@@ -23,8 +23,8 @@ static bool is_token_char(char c)
            (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-/* Each read_ function returns the end of what it read, or NULL if text at `at` is something else.
- */
+/* Each read_ function returns the end of what it read, or NULL if text at `at` is something
+   else. */
 static const char *read_token(const char *at)
 {
     const char *start = at;

@@ -4,9 +4,9 @@
  * %2F remains %2F and "//" remains "//", so URLs that RFC 3986 calls different are different
  * streams.
  *
- * Refused are: dot segments ("." and "..", also if written with %2E), a malformed %XX, encoded
- * control characters such as %00, raw bytes outside printable ASCII, and the characters that
- * RFC 3986 does not allow in a path: " < > \ ^ ` { | }. Pure, thread-safe.
+ * The following are refused: dot segments ("." and "..", also if written with %2E), a malformed
+ * %XX, encoded control characters such as %00, raw bytes outside printable ASCII, and the
+ * characters that RFC 3986 does not allow in a path: " < > \ ^ ` { | }. Pure, thread-safe.
  */
 #ifndef PATH_H
 #define PATH_H

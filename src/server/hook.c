@@ -36,7 +36,7 @@
 
 enum {
     QUEUE = 4096,       /* the most events that wait for a program */
-    LOOK_MS = 10,       /* between looks at programs, if the kernel has no pidfd_open() */
+    LOOK_MS = 10,       /* between checks of the programs, if the kernel has no pidfd_open() */
     COMPLAIN_MS = 1000, /* between lines about failures in the log */
     KILL_AGAIN_MS = 1000,
 };
@@ -207,8 +207,8 @@ static int open_event(const struct job *job)
     return -1;
 }
 
-/* Starts a program, which inherits neither our signals nor our descriptors. Returns 0 or an errno.
- */
+/* Starts a program, which inherits neither our signals nor our descriptors. Returns 0 or an
+   errno. */
 static int spawn_program(struct hook *hook, int event, pid_t *pid)
 {
     char *argv[] = {hook->config->hook, NULL};

@@ -16,7 +16,7 @@
 enum { LONG_BODY = 64 * 1024 }; /* bytes of JSON whose check is worth yielding the slot for */
 
 struct append {
-    struct commit_write write; /* first: the committer knows it by this */
+    struct commit_write write; /* first: apply() and finish() cast it back to the struct append */
     struct stream_append asked;
     struct ds_exchange *exchange;
 };

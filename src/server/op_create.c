@@ -27,7 +27,7 @@ struct create {
     struct ds_exchange *exchange;
 };
 
-/* --- the request alone --- */
+/* --- the request by itself --- */
 
 static const char *parse_expiry(struct stream_create *asked, const struct http_request *request)
 {
@@ -46,7 +46,7 @@ static const char *parse_expiry(struct stream_create *asked, const struct http_r
     return NULL;
 }
 
-static const char no_memory[] = "out of memory"; /* as path_normalize() says it */
+static const char no_memory[] = "out of memory"; /* in the words of path_normalize() */
 
 static const char *parse_fork(struct stream_create *asked, struct ds_exchange *exchange)
 {

@@ -143,8 +143,8 @@ static void answer_change(struct ds_exchange *exchange, enum ds_status status)
     answer_faults(exchange, status);
 }
 
-/* Normalises the fault's path as that of a request. NULL, or the reason why no request can have it.
- */
+/* Normalises the fault's path as that of a request. NULL, or the reason why no request can have
+   it. */
 static const char *name_path(struct ds_exchange *exchange, struct fault *fault)
 {
     const char *reason = NULL;

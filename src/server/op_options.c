@@ -1,4 +1,4 @@
-/* OPTIONS: the answer to a CORS preflight, and to anybody who asks for the methods of a path. */
+/* OPTIONS: the answer to a CORS preflight, and to a client that asks for the methods of a path. */
 #include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_cors.h"
