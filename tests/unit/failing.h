@@ -1,12 +1,12 @@
 /*
- * Lets the machine fail: the n-th allocation, write, sync, read, lock, mapping, descriptor, message
- * or thread fails, either only that one or it and all later ones. For loops that let the first,
- * second, third … one fail until the tested code runs to its end.
+ * Makes the machine fail: the n-th allocation, write, sync, read, lock, mapping, descriptor,
+ * message or thread fails, either only that call, or also all later ones. For loops that let the
+ * first, second, third … one fail until the tested code runs to its end.
  *
  * Memory: the linker's --wrap (Makefile) leads our own calls here, and sqlite3_config() those of
- * SQLite; calls by libfcgi, libcurl and libc are not affected. All else: these functions replace
- * those of libc for the whole process, libraries included. One file of a test program includes this
- * header, before all others.
+ * SQLite; calls by libfcgi, libcurl and libc are not affected. Everything else: the functions below
+ * replace those of libc for the whole process, libraries included. One file of a test program
+ * includes this header, before all others.
  */
 #ifndef FAILING_H
 #define FAILING_H

@@ -75,7 +75,7 @@ static inline void lib_append(struct ds_store *store, const char *path, const ch
     ck_assert_int_eq(ds_append(store, path, text, strlen(text), NULL, NULL), DS_OK);
 }
 
-/* Expects exactly this text from the offset to the tail. */
+/* Expects this text from the offset to the tail, and nothing else. */
 static inline void lib_expect(struct ds_store *store, const char *path, const char *offset,
                               const char *text)
 {

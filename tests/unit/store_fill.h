@@ -96,8 +96,8 @@ static inline void fill(struct fixture *f)
     (void)grow(f, (struct stream){.path = "/empty"}, "text/plain", 0, 0);
     fork = grow(f, fork_of(&binary, "/a/fork", 450), "image/png", 3, 50);
     (void)grow(f, fork_of(&fork, "/a/fork%2Fdeep", 475), "image/png", 1, 20);
-    deep =
-        grow(f, fork_of(&fork, "/before", 100), "image/png", 2, 30); /* within the inherited part */
+    /* within the inherited part */
+    deep = grow(f, fork_of(&fork, "/before", 100), "image/png", 2, 30);
     (void)grow(f, fork_of(&json, "/json/fork", 0), "application/json", 2, 0);
     produce(f, json.id, "p", 1, 7);
     produce(f, json.id, "\377\"q\\", 4, 9007199254740991);

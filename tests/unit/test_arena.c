@@ -90,7 +90,7 @@ START_TEST(returns_null_for_an_impossible_size)
     ck_assert_ptr_null(arena_alloc(arena, SIZE_MAX));
     ck_assert_ptr_null(arena_alloc(arena, SIZE_MAX - 15));
     ck_assert_ptr_null(arena_zalloc(arena, SIZE_MAX - 40));
-    /* and it still works */
+    /* the arena still works */
     ck_assert_str_eq(arena_strndup(arena, "abc", 3), "abc");
     arena_free(arena);
 }

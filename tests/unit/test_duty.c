@@ -1,4 +1,5 @@
-/* duty.c and acceptor.c: one process has the duty, and so many accept from a socket. */
+/* duty.c and acceptor.c: one process has the duty, and a limited number of processes accept from a
+   socket. */
 #include "hints/acceptor.h"
 #include "hints/duty.h"
 #include "hints_unit.h"

@@ -1,8 +1,8 @@
 /*
- * An import that does not get what it asks of the machine: each stream is there as a whole or not
- * at all, what is left over can be imported afterwards, and then nothing tells the difference.
+ * Imports while the machine fails: each stream is imported as a whole or not at all, a second
+ * import adds the missing ones, and the result is the same as without a failure.
  */
-#define FIXTURE_FOLDER "/dev/shm/ds-unit-XXXXXX" /* thousands of syncs */
+#define FIXTURE_FOLDER "/dev/shm/ds-unit-XXXXXX" /* thousands of syncs, which are fast there */
 
 #include "failing.h"
 
@@ -15,7 +15,7 @@ enum { STREAMS = 6, MOST = 100000 };
 static const char head[] =
     "{\"format\":\"durable-streams-export\",\"version\":1,\"program\":\"0\",\"written_at\":1}\n";
 
-/* Plain ones and forks of the one before, each with two messages and a producer. */
+/* Plain streams and forks of the previous stream, each with two messages and a producer. */
 static char *make_export(void)
 {
     struct buf out = {0};
@@ -60,14 +60,14 @@ static FILE *make_file(const char *text)
     return file;
 }
 
-/* Anew in the same folder: a database without streams. */
+/* Empties the database, in the same folder. */
 static void empty(struct fixture *f)
 {
     struct stream stream;
     char path[8];
 
     ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
-    for (int i = STREAMS - 1; i >= 0; i--) { /* forks before what they read */
+    for (int i = STREAMS - 1; i >= 0; i--) { /* forks before their sources */
         (void)snprintf(path, sizeof path, "/%d", i);
         if (store_find(f->conn, f->arena, path, 1, &stream) == DS_OK)
             ck_assert_int_eq(store_delete(f->conn, &stream, 1), DS_OK);
@@ -75,7 +75,7 @@ static void empty(struct fixture *f)
     ck_assert_int_eq(store_commit(f->conn), DS_OK);
 }
 
-/* How many streams there are; each is whole. */
+/* Returns the number of streams, and checks that each is whole. */
 static int count_whole(struct fixture *f)
 {
     struct stream stream;
@@ -112,7 +112,7 @@ static enum ds_status import(struct fixture *f, const char *text, struct store_d
     return status;
 }
 
-/* Returns whether anything failed. */
+/* Imports while the n-th call of this kind fails. Returns whether one failed. */
 static bool run_import(struct fixture *f, const char *text, enum failing kind, int n)
 {
     struct store_dump dump;
@@ -148,7 +148,8 @@ START_TEST(stream_is_imported_as_a_whole_or_not_at_all)
     failing_spared = true;
     store_own_process();
     open_fixture(&f);
-    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr)); /* hundreds of lines about it */
+    /* the failures cause hundreds of log lines */
+    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
     for (int kind = 0; kind < FAIL_KINDS; kind++)
         for (int n = 0; run_import(&f, text, (enum failing)kind, n); n++)
             ck_assert_int_lt(n, MOST);

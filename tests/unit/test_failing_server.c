@@ -1,10 +1,11 @@
 /*
- * A server that does not get what it asks of the machine: whatever fails, at whichever place, each
- * request gets an answer or its connection is closed, what was acknowledged is there, once and in
- * order, and the next request is answered as if nothing had been.
+ * A server while the machine fails: whichever call fails, each request gets an answer or its
+ * connection is closed, every acknowledged message is stored once and in order, and the next
+ * request is answered as if nothing had failed.
  *
- * All of the server runs here, behind a socket. FULL=1 CK_TIMEOUT_MULTIPLIER=60: every place of
- * its start, and each failure also stays until the request is over; some minutes.
+ * The whole server runs in the test, behind a socket. FULL=1 CK_TIMEOUT_MULTIPLIER=60 tries every
+ * call of its start, and each failure also as one that lasts until the request is over; this takes
+ * some minutes.
  */
 #include "failing.h"
 
@@ -27,7 +28,7 @@ static struct config config;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static char folder[32];
 static bool full;       /* FULL=1 */
-static char where[100]; /* what fails just now, for messages */
+static char where[100]; /* the call that fails now, for messages */
 
 /* --- the server --- */
 
@@ -43,9 +44,10 @@ static void prepare(const char *durability)
 
     full = getenv("FULL") && strcmp(getenv("FULL"), "1") == 0;
     failing_begin();
-    failing_spared = true; /* this thread is the client, mostly */
+    failing_spared = true; /* this thread is usually the client */
     (void)signal(SIGPIPE, SIG_IGN);
-    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr)); /* thousands of lines about it */
+    /* the failures cause thousands of log lines */
+    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
     (void)strcpy(folder, "/dev/shm/ds-unit-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     (void)snprintf(path, sizeof path, "%s/streams.db", folder);
@@ -89,8 +91,8 @@ static void stop(void)
 }
 
 /*
- * False when it does not come to be; then nothing is left of it. Only the server's own calls fail:
- * Check notes each check in a file.
+ * Starts the server. False if it cannot start; it then leaves nothing behind. Only the server's own
+ * calls fail, because Check writes each check to a file.
  */
 static bool start(bool spared)
 {
@@ -124,7 +126,7 @@ static int join(void)
     return fd;
 }
 
-/* method, target and headers "NAME=value", which a NULL ends. */
+/* lines: method, target, headers as "NAME=value", and NULL. */
 static void send_request(int fd, const char *const *lines, const char *body)
 {
     struct buf params = {0}, request = {0};
@@ -140,14 +142,15 @@ static void send_request(int fd, const char *const *lines, const char *body)
         fcgi_add_param(&params, *lines, name, *lines + name + 1, strlen(*lines + name + 1));
     }
     fcgi_add_request(&request, &params, body, strlen(body));
-    (void)send(fd, request.data, request.len, MSG_NOSIGNAL); /* it may have been closed already */
+    /* the server may have closed it already */
+    (void)send(fd, request.data, request.len, MSG_NOSIGNAL);
     buf_close(&params);
     buf_close(&request);
 }
 
 /*
- * What comes until the answer ends, `wanted` is in it, or the connection ends, which is then
- * closed. answer->text is to be closed. False in the last case.
+ * Receives until the answer ends, contains `wanted`, or the connection ends; in the last case
+ * closes it and returns false. The caller closes answer->text.
  */
 static bool hear(int fd, struct fcgi_answer *answer, const char *wanted)
 {
@@ -177,7 +180,7 @@ static bool hear(int fd, struct fcgi_answer *answer, const char *wanted)
     return n > 0;
 }
 
-/* The status; 0 when there was no whole answer. */
+/* Sends a request and returns the status; 0 if the answer is not complete. */
 static int ask(const char *const *lines, const char *body, struct fcgi_answer *answer)
 {
     int fd = join();
@@ -197,11 +200,11 @@ static int ask_for_status(const char *const *lines, const char *body)
     return status;
 }
 
-/* --- what there is --- */
+/* --- the content of the stream --- */
 
-static struct buf expected;    /* the content of /s, as far as it is known */
-static char offset[40] = "-1"; /* behind that */
-static char token[TOKEN + 1];  /* what is appended next */
+static struct buf expected;    /* the known content of /s */
+static char offset[40] = "-1"; /* the offset after it */
+static char token[TOKEN + 1];  /* the next message */
 static unsigned tokens;
 
 static const char *next_token(void)
@@ -210,7 +213,8 @@ static const char *next_token(void)
     return token;
 }
 
-/* Looks at what has come to /s: the token if it was acknowledged, and nothing but the token. */
+/* Reads what was appended to /s: at most the token, and certainly the token if it was
+   acknowledged. */
 static void settle(bool acknowledged)
 {
     char target[80];
@@ -236,7 +240,7 @@ static void settle(bool acknowledged)
     buf_close(&answer.text);
 }
 
-/* All of it, from a server that begins anew; and nothing contradicts itself. */
+/* Starts another server, reads the whole stream from it, and checks the database. */
 static void count_finding(void *arg, enum store_check_kind kind, const char *path, const char *text)
 {
     (void)arg;
@@ -272,7 +276,7 @@ static void begin_stream(void)
 
 /* --- the loops --- */
 
-/* Something, with requests while its n-th asking fails. Returns whether anything did. */
+/* Does something while its n-th call of this kind fails. Returns whether one failed. */
 typedef bool attempt(enum failing kind, int n, bool stays);
 
 enum { NONE = -1, EACH = 1 };
@@ -284,15 +288,18 @@ static void arm(const char *what, enum failing kind, int n, bool stays)
     failing_arm(kind, n, stays);
 }
 
-/* but: a kind that is left out; step: from one allocation or read to the next. */
+/* but: a kind of call that does not fail; step: the distance between two failing allocations or
+   reads. */
 static void loop(attempt *run, const char *name, int but, int step)
 {
     for (int kind = 0; kind < FAIL_KINDS; kind++)
-        /* SQLite itself waits ten seconds for a lock, a client for a descriptor as long as it takes
-         */
+        /* no lasting failures of locks, for which SQLite waits ten seconds, and of descriptors, for
+           which a client waits without limit */
         for (int stays = 0;
              stays <= (full && kind != FAIL_LOCK && kind != FAIL_OPEN) && kind != but; stays++) {
-            int clean = 0; /* rounds in which nothing failed: other threads count along */
+            /* rounds without a failure: more than one is needed, because other threads' calls count
+               too */
+            int clean = 0;
 
             int n;
 
@@ -312,7 +319,7 @@ static bool good(int status)
     return status >= 200 && status < 300;
 }
 
-/* Refused for a reason that is not the client's. */
+/* A success, no answer at all, or a refusal that does not blame the client. */
 static bool decent(int status)
 {
     return status == 0 || good(status) || status == 500 || status == 503 || status == 507;
@@ -348,7 +355,7 @@ START_TEST(append_that_is_acknowledged_is_there)
 }
 END_TEST
 
-/* Made, forked, closed, looked at, deleted. */
+/* Creates, forks, closes, describes and deletes a stream. */
 static bool run_life(enum failing kind, int n, bool stays)
 {
     static const char *const life[][6] = {
@@ -393,7 +400,7 @@ START_TEST(streams_come_and_go)
 }
 END_TEST
 
-/* A server that begins, and its first requests, with statements that are not prepared yet. */
+/* Starts a server and sends its first requests, for which no statement is prepared yet. */
 static bool run_beginning(enum failing kind, int n, bool stays)
 {
     const char *const append[] = {"POST", "/s", "CONTENT_TYPE=text/plain", NULL};
@@ -420,8 +427,8 @@ START_TEST(server_begins_or_says_that_it_does_not)
     prepare("full");
     ck_assert(start(true));
     begin_stream();
-    /* allocations: eight thousand. SQLite reads the log's index only, from then on, when it cannot
-       open that for writing */
+    /* there are eight thousand allocations. Opening files does not fail here: if SQLite cannot open
+       the log's index for writing, it only reads it from then on */
     loop(run_beginning, "beginning", FAIL_OPEN, full ? EACH : 61);
     expect_all();
     stop();
@@ -429,7 +436,7 @@ START_TEST(server_begins_or_says_that_it_does_not)
 }
 END_TEST
 
-/* SQLite opens for reading alone what it cannot open for writing: not so with our VFS. */
+/* SQLite opens a file only for reading if it cannot open it for writing; with our VFS it fails. */
 static bool run_connection(struct store *store, int n)
 {
     struct store_conn *conn;
@@ -462,7 +469,7 @@ START_TEST(connection_without_a_descriptor_for_a_moment_writes_later)
     prepare("normal");
     ck_assert_int_eq(store_open(&store, &config, true), DS_OK);
     ck_assert_int_eq(store_connect(&other, store), DS_OK);
-    ck_assert_int_eq(store_begin_write(other), DS_OK); /* the log and its index are there */
+    ck_assert_int_eq(store_begin_write(other), DS_OK); /* creates the log and its index */
     store_rollback(other);
     ck_assert(run_connection(store, 0));
     for (int n = 1; run_connection(store, n); n++)
@@ -473,7 +480,7 @@ START_TEST(connection_without_a_descriptor_for_a_moment_writes_later)
 }
 END_TEST
 
-/* A reader that waits, and the append that it waits for. It has that, or comes back. */
+/* A live reader and an append: the reader gets the message, or its request ends. */
 static bool wait_and_append(const char *live, enum failing kind, int n, bool stays)
 {
     const char *const append[] = {"POST", "/s", "CONTENT_TYPE=text/plain", NULL};
@@ -487,7 +494,7 @@ static bool wait_and_append(const char *live, enum failing kind, int n, bool sta
     (void)snprintf(target, sizeof target, "/s?offset=%s&live=%s", offset, live);
     arm(live, kind, n, stays);
     send_request(reader, wait, "");
-    (void)nanosleep(&moment, NULL); /* it is at the desk by then, mostly: either is right */
+    (void)nanosleep(&moment, NULL); /* usually the reader is parked by then; both cases are valid */
     status = ask_for_status(append, next_token());
     unit_check(decent(status), "answered %d: %s", status, where);
     if (good(status)) {
@@ -516,7 +523,8 @@ START_TEST(reader_that_waits_is_answered_or_let_go)
     prepare("normal");
     ck_assert(start(true));
     begin_stream();
-    /* without a descriptor for the append, it is not let in before the reader has left */
+    /* without a descriptor for the append's connection, the server accepts it only after the reader
+       has left */
     loop(run_long_poll, "long-poll", FAIL_OPEN, EACH);
     loop(run_sse, "sse", FAIL_OPEN, EACH);
     expect_all();
@@ -525,7 +533,7 @@ START_TEST(reader_that_waits_is_answered_or_let_go)
 }
 END_TEST
 
-/* A body that comes in pieces, and is too large for one row and one answer. */
+/* A body that arrives in pieces, and is too large for one row and one answer. */
 static bool run_large(enum failing kind, int n, bool stays)
 {
     const char *const create[] = {"PUT", "/large", "CONTENT_TYPE=text/plain", NULL};
@@ -563,8 +571,8 @@ START_TEST(large_body_is_there_or_refused)
 }
 END_TEST
 
-/* What of a request does not fit the first block of its arena: a query and a path that were not
-   understood for want of memory would name another place, or another stream. */
+/* Requests that do not fit into the first block of their arena: if lack of memory cut a query or
+   path, it would name another offset or another stream. */
 static bool run_names(int filler, int n)
 {
     static char target[5000];
@@ -608,7 +616,8 @@ START_TEST(names_are_understood_or_refused)
     begin_stream();
     ck_assert_int_eq(ask_for_status(create, "01234"), 201);
     ck_assert_int_eq(ask_for_status(append, "56789"), 204);
-    for (int filler = full ? 1 : 2401; filler < 3700; filler += 16) /* as the arena rounds up */
+    for (int filler = full ? 1 : 2401; filler < 3700;
+         filler += 16) /* the arena rounds sizes up to multiples of 16 */
         for (int n = 0; n < (full ? 100 : 20) && run_names(filler, n); n++)
             ;
     expect_all();
@@ -617,7 +626,7 @@ START_TEST(names_are_understood_or_refused)
 }
 END_TEST
 
-/* A fork repeats a type that is longer than most answers. */
+/* The answer to a fork repeats a content type that is longer than most answers. */
 static bool run_long_answer(int n)
 {
     const char *const fork[] = {"PUT", "/long-fork", "HTTP_STREAM_FORKED_FROM=/long", NULL};

@@ -1,4 +1,4 @@
-/* FNV-1a: the published values, so that a name made from a hash stays the same for ever. */
+/* FNV-1a: the published values, so that names made from hashes never change. */
 #include "base/hash.h"
 #include "unit.h"
 

@@ -85,8 +85,8 @@ static void check_mended(struct hints *hints, int64_t stream_id)
 
     hints_mend(hints);
     renewal_collect(hints, count_one, &saved);
-    ck_assert_int_lt(saved,
-                     100); /* a random renewal is in its own slot with a chance of 1 in 8192 */
+    /* a random renewal is in its own slot with a chance of 1 in 8192 */
+    ck_assert_int_lt(saved, 100);
     ck_assert(renewal_note(hints, stream_id, 1000) || saved > 0);
     now += 1000000;
     ck_assert(duty_round_is_due(hints, now));
@@ -195,8 +195,8 @@ START_TEST(changes_to_the_file_that_has_the_name_now)
     wake_interest(hints, id, 1);
     ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(hints_open(&other, path, NULL, NULL), DS_OK);
-    ck_assert(duty_try_checkpoint(
-        hints)); /* as if by another thread: the file must not change meanwhile */
+    /* as if by another thread: the file must not change meanwhile */
+    ck_assert(duty_try_checkpoint(hints));
     hints_mend(hints);
     ck_assert(!hints_is_current(hints));
     duty_end_checkpoint(hints);

@@ -1,11 +1,11 @@
-/* http_cors.c: who is told that it may see an answer, and which headers a page may send. */
+/* http_cors.c: which origins may read an answer, and which headers a page may send. */
 #include "http/http_cors.h"
 
 #include "base/buf.h"
 #include "config/config.h"
 #include "unit.h"
 
-/* Lists as the settings have them: a NUL behind each word, and one more. */
+/* Lists in the form of the settings: a NUL after each word, and another one at the end. */
 static struct config make_config(const char *origins, const char *headers)
 {
     return (struct config){.cors_origin = (char *)(uintptr_t)origins,
@@ -34,7 +34,7 @@ START_TEST(names_one_of_several_only_when_it_asks)
                         one = make_config("https://a.example\0", "\0"),
                         any = make_config("*\0", "\0"), none = make_config("\0", "\0");
 
-    /* the settings' own text: it outlives the request */
+    /* the result is the text of the settings, which outlives the request */
     ck_assert_ptr_eq(http_cors_origin(&several, "https://a.example"), two);
     ck_assert_ptr_eq(http_cors_origin(&several, "http://b.example:80"), two + 18);
     for (size_t i = 0; i < COUNT(others); i++)

@@ -1,4 +1,5 @@
-/* http_etag.c: our tag is found in whatever shape it comes back, and no other is taken for it. */
+/* http_etag.c: finds our tag in every form in which web servers return it, and matches no other
+   tag. */
 #include "http/http_etag.h"
 
 #include "unit.h"
@@ -25,11 +26,11 @@ START_TEST(finds_the_tag_alone_and_in_lists)
         "\"a\"," OURS ",\"b\"",
         "\"a\" , \t" OURS " ,\"b\"",
         "\"\", " OURS,
-        "\"a,b\", " OURS, /* a comma inside a tag ends no element */
-        "\"x\\\", " OURS, /* a backslash inside a tag escapes nothing */
+        "\"a,b\", " OURS, /* a comma inside a tag does not end the element */
+        "\"x\\\", " OURS, /* a backslash inside a tag does not escape anything */
         ",, ," OURS,      /* empty elements: RFC 9110 section 5.6.1.2 */
         OURS ",",
-        "\"!#~\", " OURS, /* the ends of what a tag may hold */
+        "\"!#~\", " OURS, /* the first and last characters that a tag may contain */
         "\"gr\xC3\xBC\xC3\x9F\", " OURS,
     };
 
@@ -96,7 +97,7 @@ START_TEST(matches_nothing_behind_a_mistake)
         "s1:0:42", /* no quotes */
         "\"s1:0:42",
         "s1:0:42\"",
-        "w/" OURS, /* the W is a capital one */
+        "w/" OURS, /* W is upper-case */
         "W" OURS,
         "W/ " OURS,
         "W/",
@@ -107,7 +108,7 @@ START_TEST(matches_nothing_behind_a_mistake)
         "\"a b\", " OURS, /* no space inside a tag */
         "\"a\tb\", " OURS,
         "\"a\x7F\", " OURS,
-        "\"a, " OURS, /* the quote that is open ends in the middle of ours */
+        "\"a, " OURS, /* the first tag, whose quote is open, ends in the middle of ours */
         "\"a\", *",
         "*, " OURS,
         "**",

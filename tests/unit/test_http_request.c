@@ -77,7 +77,7 @@ START_TEST(parameters_are_found_by_their_names)
     arena = arena_new();
     for (int i = 0; i < HTTP_PARAMS; i++) {
         memset(&request, 0, sizeof request);
-        /* one letter more, fewer or other, at either end, is another name */
+        /* a letter added, removed or changed at either end makes another name */
         (void)snprintf(near, sizeof near, "%sX", names[i]);
         add(&config, near, "other");
         near[strlen(names[i]) - 1] = '\0';
@@ -107,7 +107,7 @@ START_TEST(other_parameters_are_passed_over)
     arena = arena_new();
     memset(&request, 0, sizeof request);
     for (size_t len = 0; len < sizeof name; len++) {
-        memset(name, 'D', len); /* several end so */
+        memset(name, 'D', len); /* several names end like this */
         name[len] = '\0';
         add(&config, name, "other");
     }
@@ -122,7 +122,7 @@ START_TEST(prefix_is_what_stands_before_path_info)
     static const struct {
         const char *uri, *script, *path_info, *prefix, *path;
     } cases[] = {
-        /* no program in a folder */
+        /* the program is not in a folder */
         {"/v1/stream/a", NULL, NULL, "", "/v1/stream/a"},
         {"/v1/stream/a", "", "/v1/stream/a", "", "/v1/stream/a"},
         {"/v1/stream/a%2fb%41//c", "/v1/stream/a%2fbA//c", NULL, "", "/v1/stream/a%2FbA//c"},
@@ -144,7 +144,7 @@ START_TEST(prefix_is_what_stands_before_path_info)
         {"/v1/x/v1/y", "/v1/x", "/v1/y", "/v1/x", "/v1/y"},
         {"/s.cgi/v1/x/v1/y", "/s.cgi", "/v1/x/v1/y", "/s.cgi", "/v1/x/v1/y"},
         {"/s.cgi//v1/x", "/s.cgi", "/v1/x", "/s.cgi/", "/v1/x"},
-        /* a server that walked the document root knows nothing of prefixes */
+        /* a web server that searched its document root passes no prefix */
         {"/v1/stream/a", "/v1", "/stream/a", "", "/v1/stream/a"},
         {"/s.cgi", "/s.cgi", NULL, "", "/s.cgi"},
     };
@@ -172,7 +172,7 @@ START_TEST(base_url_says_the_prefix_itself)
     ck_assert_str_eq(request.path, "/v1/stream/a");
     ck_assert_str_eq(http_request_url(&request, arena, &config),
                      "https://h.example/streams/v1/stream/a");
-    /* a web server that has taken it off already */
+    /* a web server that has already removed the prefix */
     ck_assert_int_eq(parse(&config, "/v1/stream/a", "/x", "/v1/stream/a"), 0);
     ck_assert_str_eq(http_request_url(&request, arena, &config),
                      "https://h.example/streams/v1/stream/a");
@@ -227,7 +227,7 @@ START_TEST(location_is_what_the_first_proxy_saw)
         {", ,https", ",, a.example", "https://a.example/v1/a"},
         {"https", "[2001:db8::1]:80, b", "https://[2001:db8::1]:80/v1/a"},
         {"http", "a_b-c.example", "http://a_b-c.example/v1/a"},
-        /* what cannot be meant is passed over, and the request itself counts */
+        /* invalid values are ignored, and the request itself counts */
         {"", "", "http://h.example/v1/a"},
         {",", " , ", "http://h.example/v1/a"},
         {"javascript, https", "a.example/../x", "http://h.example/v1/a"},
@@ -251,7 +251,7 @@ START_TEST(location_is_what_the_first_proxy_saw)
         ck_assert_int_eq(parse(&config, "/v1/a", NULL, NULL), 0);
         add(&config, "HTTP_X_FORWARDED_PROTO", cases[i].proto);
         add(&config, "HTTP_X_FORWARDED_HOST", cases[i].host);
-        /* a proxy that adds a line of its own to the client's */
+        /* a proxy that adds its own line to the client's */
         add(&config, "HTTP_X_FORWARDED_PROTO", "http");
         add(&config, "HTTP_X_FORWARDED_HOST", "later.example");
         ck_assert_str_eq(http_request_url(&request, arena, &config), cases[i].url);
@@ -260,7 +260,7 @@ START_TEST(location_is_what_the_first_proxy_saw)
 }
 END_TEST
 
-/* What parse says of these two values of a header, handed on as two parameters or as one. */
+/* The result of parse() for two values of a header, passed as two parameters or as one. */
 static int parse_two(const struct config *config, const char *name, const char *one,
                      const char *other, const char **reason)
 {

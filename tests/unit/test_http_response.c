@@ -27,7 +27,7 @@ START_TEST(begins_with_status_and_security)
         {204, "Status: 204 No Content\r\n" SECURITY},
         {304, "Status: 304 Not Modified\r\n" SECURITY},
         {431, "Status: 431 Request Header Fields Too Large\r\n" SECURITY},
-        /* what a fault may ask for */
+        /* a status that a fault may set */
         {299, "Status: 299 Success\r\n" SECURITY},
         {399, "Status: 399 Redirection\r\n" SECURITY},
         {599, "Status: 599 Error\r\n" SECURITY},

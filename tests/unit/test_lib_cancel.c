@@ -72,11 +72,11 @@ START_TEST(waits_under_way_end_and_those_of_another_switch_do_not)
     begin_wait(&other, store, unset);
     for (size_t i = 0; i < COUNT(waiters); i++)
         begin_wait(&waiters[i], store, cancel);
-    (void)usleep(50 * 1000); /* most of them sleep by now; right either way */
+    (void)usleep(50 * 1000); /* most of them sleep by now, but the test does not depend on it */
     ds_cancel_set(cancel);
     for (size_t i = 0; i < COUNT(waiters); i++)
         ck_assert_int_eq(end_wait(&waiters[i]), DS_CANCELLED);
-    for (;;) { /* the other one waits still, from wherever its DS_NOW was */
+    for (;;) { /* the other one still waits, from the tail at the time when its wait began */
         const struct timespec moment = {0, 20 * 1000000};
         struct timespec until;
 
@@ -94,7 +94,7 @@ START_TEST(waits_under_way_end_and_those_of_another_switch_do_not)
 }
 END_TEST
 
-/* The wait and its end at every distance from each other. */
+/* Cancels a wait after every possible delay. */
 START_TEST(no_cancellation_is_lost)
 {
     struct ds_store *store = lib_begin();

@@ -26,7 +26,8 @@ START_TEST(a_client_behind_gets_the_current_cursor)
 {
     ck_assert_int_eq(ds_cursor_handle_collision(100, -1, NULL), 100);
     ck_assert_int_eq(ds_cursor_handle_collision(100, 99, NULL), 100);
-    ck_assert_int_eq(ds_cursor_handle_collision(100, INT64_MAX, NULL), 100); /* never given out */
+    /* never sent to a client */
+    ck_assert_int_eq(ds_cursor_handle_collision(100, INT64_MAX, NULL), 100);
 }
 END_TEST
 

@@ -41,7 +41,7 @@ static void *append_numbers(void *arg)
     return NULL;
 }
 
-/* Each thread makes so many appends; every number is appended once. */
+/* Each thread makes this many appends; every number is appended once. */
 static void append_by_threads(struct ds_store *const *stores, size_t count, int appends)
 {
     struct appender appenders[THREADS];
@@ -77,7 +77,7 @@ START_TEST(appends_of_many_threads_and_two_handles_are_all_there_once)
 
         ck_assert(!seen[number]);
         seen[number] = true;
-        ck_assert_int_gt(number, last[thread]); /* the numbers of one thread in its order */
+        ck_assert_int_gt(number, last[thread]); /* the numbers of each thread are in order */
         last[thread] = number;
     }
     ck_assert_int_eq(count, THREADS * APPENDS);
@@ -151,7 +151,8 @@ static void begin_wait(struct waiter *waiter, struct ds_store *store, const char
 {
     *waiter = (struct waiter){0, store, offset, DS_FAILED};
     ck_assert_int_eq(pthread_create(&waiter->thread, NULL, wait_for_data, waiter), 0);
-    (void)usleep(20 * 1000); /* long enough to fall asleep, but nothing depends on it */
+    /* long enough for the waiters to fall asleep, but the test does not depend on it */
+    (void)usleep(20 * 1000);
 }
 
 static enum ds_status end_wait(struct waiter *waiter)
@@ -415,8 +416,8 @@ static bool note(void *arg, const struct ds_stream *stream)
     return ++listed->count < listed->most;
 }
 
-/* Opens a store, forks, and ends, with the store closed or not; the fork stays until `stay` ends.
- */
+/* Opens a store, forks, and ends, with the store closed or not; the fork stays until `stay`
+   ends. */
 static void end_before_fork(bool closes, int stay[2])
 {
     pid_t opener = fork();
@@ -427,7 +428,7 @@ static void end_before_fork(bool closes, int stay[2])
     if (opener == 0) {
         struct ds_store *store = lib_open();
 
-        (void)usleep(300 * 1000); /* it has the duty of upkeep now */
+        (void)usleep(300 * 1000); /* the process has the duty of upkeep now */
         (void)close(stay[1]);
         if (fork() == 0) {
             (void)!read(stay[0], &byte, 1);

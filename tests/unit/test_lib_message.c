@@ -6,7 +6,7 @@
 struct got {
     struct ds_store *store;
     int most, count; /* calls */
-    size_t bytes;    /* of the message under way */
+    size_t bytes;    /* of the current message */
     char last[DS_OFFSET_SIZE];
     char text[4000]; /* "message|message|…"; a large one as its first byte and its length */
 };
@@ -130,7 +130,7 @@ START_TEST(a_large_message_comes_in_parts_that_say_so)
     expect_messages(store, "/b", NULL, "s|a*786437|b*524288|c*262144|d*262144|e|");
     ck_assert_int_eq(ds_read_messages(store, "/b", NULL, note_message, &got, NULL), DS_OK);
     ck_assert_int_eq(got.count, 1 + 4 + 2 + 1 + 1 + 1);
-    /* a fork has as much of the message as it took */
+    /* a fork has only the part of the message before its fork offset */
     ck_assert_int_eq(ds_create(store, "/f", &inside, NULL, NULL), DS_OK);
     lib_append(store, "/f", "own");
     expect_messages(store, "/f", NULL, "s|a*524288|own|");
@@ -159,7 +159,7 @@ START_TEST(reading_ends_where_the_function_says_and_goes_on_from_there)
 }
 END_TEST
 
-/* More than a page holds. */
+/* More messages than fit on a page. */
 enum { MANY = 3000 };
 
 static bool append_another(void *arg, const struct ds_message *message)
@@ -225,7 +225,7 @@ START_TEST(what_cannot_be_read_says_so)
                                       note_message, &got, &end),
                      DS_INVALID);
     ck_assert_int_eq(got.count, 0);
-    /* the messages of a stream that takes its path are not its own */
+    /* the messages of a later stream at the same path do not belong to this one */
     ck_assert_int_eq(ds_read_messages(store, "/b", NULL, end_stream, &got, &end), DS_NOT_FOUND);
     ck_assert_int_eq(got.count, 1);
     ck_assert_str_eq(end.next_offset, "untouched");

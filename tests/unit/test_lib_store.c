@@ -97,8 +97,8 @@ START_TEST(a_file_that_is_reached_through_links_is_one_store)
 }
 END_TEST
 
-/* Counts the files on descriptors 0 to 2 after a program that has closed them opens these stores.
- */
+/* Counts the files on descriptors 0 to 2 after a program that has closed them opens these
+   stores. */
 static int count_standard_descriptors(const char *const *paths, size_t n)
 {
     struct ds_store *store[2];

@@ -383,8 +383,8 @@ START_TEST(reading_renews_a_ttl)
     ds_stream_free(stream);
     (void)usleep(20 * 1000);
     lib_expect(store, "/a", NULL, "");
-    while (last <=
-           first) { /* upkeep saves renewals once a second; Check's time-out bounds the loop */
+    /* upkeep saves renewals once a second; Check's time-out bounds the loop */
+    while (last <= first) {
         ck_assert_int_eq(ds_get(store, "/a", &stream), DS_OK);
         last = stream->expires_at;
         ds_stream_free(stream);

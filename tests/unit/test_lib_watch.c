@@ -67,12 +67,12 @@ START_TEST(the_descriptor_is_readable_while_there_is_an_event)
     event = await_event(watch);
     ck_assert_str_eq(event.path, "/a");
     ck_assert_ptr_eq(event.tag, &tags[0]);
-    /* of both streams, one event each, however much there is */
+    /* one event for each of the two streams, however many messages there are */
     lib_append(store, "/a", "2");
     lib_append(store, "/b", "2");
     ck_assert_int_eq(ds_append(store, "/a", "3", 1, NULL, &after), DS_OK);
     for (int seen = 0, mask = 0; mask != 3; seen++) {
-        unit_check(seen < 3, "too many events"); /* the appends to /a may be two */
+        unit_check(seen < 3, "too many events"); /* the two appends to /a may cause two events */
         event = await_event(watch);
         if (event.tag == &tags[1])
             mask |= 2;
@@ -117,7 +117,7 @@ START_TEST(closing_and_the_end_of_a_stream_are_events)
     lib_create(store, "/a", "text/plain");
     ck_assert_int_eq(ds_watch_add(watch, "/a", DS_START, NULL), DS_OK);
     expect_no_event(watch);
-    /* in time, too */
+    /* streams that end by time */
     ck_assert_int_eq(ds_create(store, "/e", &soon, NULL, NULL), DS_OK);
     ck_assert_int_eq(ds_watch_add(watch, "/e", DS_START, NULL), DS_OK);
     event = await_event(watch);
@@ -144,7 +144,8 @@ START_TEST(a_stream_is_watched_from_an_offset_until_it_is_removed)
                      DS_INVALID);
     ck_assert_int_eq(ds_watch_add(watch, "/a", "0000000000000000_0000000000000001", NULL), DS_OK);
     expect_no_event(watch);
-    ck_assert_int_eq(ds_watch_add(watch, "/a", DS_START, NULL), DS_OK); /* from further back */
+    /* from an earlier position */
+    ck_assert_int_eq(ds_watch_add(watch, "/a", DS_START, NULL), DS_OK);
     ck_assert(is_readable(watch, 0));
     ck_assert_int_eq(ds_watch_add(watch, "/a", DS_NOW, NULL), DS_OK);
     expect_no_event(watch);
@@ -214,7 +215,7 @@ static const char *name_of(int number)
     return name;
 }
 
-/* Appends to one stream after the other, each after the last one was heard of. */
+/* Appends to the streams in turn, each time after the watcher has reported the previous append. */
 static void write_for_watcher(int go)
 {
     struct ds_store *store;
@@ -265,7 +266,7 @@ START_TEST(a_writer_in_another_process_is_heard_of_each_time)
                 900;
         expect_no_event(watch);
     }
-    ck_assert_int_le(slow, ROUNDS / 10); /* by the bell, not by rechecks */
+    ck_assert_int_le(slow, ROUNDS / 10); /* the bell woke the watcher, not the rechecks */
     (void)close(go[1]);
     ck_assert_int_eq(waitpid(writer, &status, 0), writer);
     ck_assert_int_eq(status, 0);
@@ -284,7 +285,7 @@ struct writer {
     struct ds_watch *watch;
 };
 
-/* Also adds and removes what nobody else uses. */
+/* Also adds and removes a stream that no other thread uses. */
 static void *write_and_change(void *arg)
 {
     struct writer *writer = arg;
@@ -292,7 +293,7 @@ static void *write_and_change(void *arg)
     for (int i = 0; i < WRITES; i++) {
         char own[40];
 
-        lib_append(writer->store, "/s/0", "x"); /* the same for all */
+        lib_append(writer->store, "/s/0", "x"); /* a stream that all threads share */
         (void)snprintf(own, sizeof own, "/own/%p/%d", (void *)writer, i);
         lib_create(writer->store, own, "text/plain");
         ck_assert_int_eq(ds_watch_add(writer->watch, own, DS_START, NULL), DS_OK);

@@ -30,7 +30,7 @@ START_TEST(keeps_times_in_order_under_any_change)
             unit_check(!first, "step %d: nobody is due", step);
         else
             unit_check(first && first->due <= now, "step %d: not due", step);
-        if (now % 10 == 0) /* at the end of time everybody is */
+        if (now % 10 == 0) /* at the largest time all are due */
             unit_check(!live_table_first_due(&table, INT64_MAX) == (earliest == 0), "step %d",
                        step);
     }
@@ -77,7 +77,7 @@ START_TEST(keeps_a_marked_stream_without_readers_until_it_is_looked_at)
     ck_assert(live_table_remove(&table, &parked[0]));
     ck_assert_ptr_eq(live_table_find(&table, 9), watch);
     ck_assert(live_table_add(&table, &parked[1], &fresh));
-    ck_assert(fresh); /* interest was counted out with the last one */
+    ck_assert(fresh); /* the interest ended with the last reader */
     ck_assert_ptr_eq(live_table_take_marked(&table), watch);
     ck_assert_ptr_null(SLIST_NEXT(watch, in_marked));
     ck_assert_ptr_null(live_table_take_marked(&table));

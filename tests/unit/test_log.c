@@ -75,8 +75,8 @@ START_TEST(lines_go_to_standard_error_when_it_is_open)
 }
 END_TEST
 
-/* "device:inode" of a descriptor, as JOURNAL_STREAM names standard error; plus is added to inode.
- */
+/* "device:inode" of a descriptor, as JOURNAL_STREAM names standard error; plus is added to
+   inode. */
 static const char *stream_of(int fd, unsigned plus)
 {
     static char text[64];
@@ -146,7 +146,7 @@ START_TEST(lines_go_to_syslog_when_it_is_closed_and_no_file_gets_its_number)
     log_set_least(LOG_DEBUG_);
     log_debug("but this");
     ck_assert_str_eq(in_syslog, "<3>what a pity<4>and<6>more<7>but this");
-    /* the numbers are taken, useless, and closed again in programs that are started */
+    /* the descriptors are in use but not usable, and are closed in programs that are started */
     ck_assert(!descriptors_has_error());
     ck_assert_int_eq(fcntl(STDERR_FILENO, F_GETFD), FD_CLOEXEC);
     ck_assert_int_lt(write(STDERR_FILENO, "x", 1), 0);

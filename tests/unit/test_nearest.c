@@ -1,4 +1,4 @@
-/* nearest.c: which name somebody meant, and when to say nothing. */
+/* nearest.c: which name the user meant, and when to suggest none. */
 #include "base/nearest.h"
 
 #include "unit.h"

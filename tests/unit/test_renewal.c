@@ -97,8 +97,8 @@ START_TEST(replaces_a_renewal_that_is_too_far_ahead)
         sizeof far);
     ck_assert(renewal_note(hints, 3, 2000));
     ck_assert_int_eq(renewal_find(hints, 3), 2000);
-    ck_assert(
-        renewal_note(hints, 3, 2000 - HINTS_SLACK_MS)); /* from a process whose clock is behind */
+    /* from a process whose clock is behind */
+    ck_assert(renewal_note(hints, 3, 2000 - HINTS_SLACK_MS));
     ck_assert_int_eq(renewal_find(hints, 3), 2000);
     (void)close(fd);
     unit_close_hints(hints);

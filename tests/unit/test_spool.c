@@ -366,7 +366,7 @@ START_TEST(shares_one_limit_with_all_spools_of_the_process)
         spool_open(&second, &config);
         open_pair(fds[0]);
         open_pair(fds[1]);
-        /* while the first request is the only one, it is let in whatever the limit is */
+        /* while the first request is the only one, it is accepted whatever the limit is */
         ck_assert_int_eq(feed(&first, &most, 4096, fds[0]), SPOOL_MORE);
         ck_assert_int_eq(first.trouble, SPOOL_FINE);
         /* the second finds no room, but is read to its end, so that it can be answered */

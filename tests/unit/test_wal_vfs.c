@@ -108,7 +108,8 @@ START_TEST(writes_large_transactions_in_pieces)
         ck_assert_int_le(writes, 1 + messages * 5 / 60);
         ck_assert_uint_lt(longest, 128 * 1024);
     }
-    /* more than the page cache holds: pages go to the log before the commit, and again with it */
+    /* more than fits into the page cache: pages go to the log before the commit, and again with
+       it */
     ck_assert_int_eq(append(&f, &stream, 2000, 4000), DS_OK);
     expect_messages(&f, &stream, 64 * 65 / 2 + 2000);
     close_fixture(&f);

@@ -1,4 +1,4 @@
-/* Worker slots: never more waiting workers than slots, and a released slot is taken up again. */
+/* Worker slots: never more waiting workers than slots, and a released slot is used again. */
 #include "gateway/worker_slots.h"
 #include "unit.h"
 

@@ -47,7 +47,7 @@ START_TEST(reports_busy_while_it_is_held)
 END_TEST
 
 struct tally {
-    _Atomic int inside, most; /* holders now; most at a time */
+    _Atomic int inside, most; /* current number of holders, and its maximum */
     _Atomic int taken, opened;
     _Atomic bool over;
 };
