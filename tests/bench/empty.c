@@ -1,8 +1,9 @@
 /*
- * The empty responder, the most that is possible: the program's gateway with nothing behind it. It
- * reads every request whole and answers 204 with the header lines of an append's answer; it parses,
- * finds and writes nothing. Reads of a stream whose name begins with "catch-up" get as many bytes
- * as the row of workloads.mjs writes to it, in answers as long as ours.
+ * The empty responder, which is the upper bound of the benchmarks: the program's gateway without
+ * its operations. It reads every request to its end and answers 204 with the header lines of an
+ * append's answer; it does not parse, look up or write anything. Reads of a stream whose name
+ * begins with "catch-up" get as many bytes as the row of workloads.mjs writes to it, in answers as
+ * long as ours.
  *
  * Linked with the program's own objects, except for route.o, which this file replaces.
  */

@@ -1,5 +1,5 @@
 /*
- * The empty CGI program, the most that is possible as plain CGI: a process that reads its
+ * The empty CGI program, which is the upper bound for plain CGI: a process that reads its
  * environment and the body, and answers 204 with the header lines of an append's answer. It needs
  * only libc, so it loads no other library, and opens no database.
  */

@@ -4,7 +4,7 @@
  *
  *   load.c            options and output
  *   load_http.c       connections: requests out, answers in
- *   load_message.c    messages that say whose they are, and the ledger of those acknowledged
+ *   load_message.c    messages that name their writer, and the ledger of acknowledged ones
  *   load_histogram.c  latencies
  *   load_requests.c   load requests, load create
  *   load_read.c       load catch-up, load verify
@@ -134,11 +134,11 @@ struct connection {
     bool asked, head_only; /* a request is under way; its method is HEAD */
     int64_t began;         /* when the request was sent, or was due */
     bool in_body, chunked, endless, closing;
-    int64_t left;              /* bytes of the body, or of the chunk; -1: its line end comes */
-    char offset[80];           /* the last Stream-Next-Offset */
-    bool up_to_date;           /* Stream-Up-To-Date of this answer */
-    bool refused;              /* its status was not expected */
-    uint64_t number;           /* writers: of the next message */
+    int64_t left;    /* bytes left of the body or chunk; -1: the chunk's line end is next */
+    char offset[80]; /* the last Stream-Next-Offset */
+    bool up_to_date; /* Stream-Up-To-Date of this answer */
+    bool refused;    /* its status was not expected */
+    uint64_t number; /* writers: of the next message */
     uint64_t expected, passes; /* readers: of the next message; how often all was read */
     uint64_t got;              /* bytes of this pass */
     int64_t own_began, wakes;  /* when this pass began, and when the next one will */

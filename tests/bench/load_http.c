@@ -78,8 +78,9 @@ static void push(struct connection *connection)
             (void)epoll_ctl(epoll, EPOLL_CTL_MOD, connection->fd, &event);
             return;
         }
+        /* the next event reports the end of the connection */
         if (n < 0)
-            return; /* the end of it is received, too */
+            return;
         connection->out_sent += (size_t)n;
     }
 }
@@ -196,7 +197,7 @@ static size_t consume(struct connection *connection, char *data, size_t len)
         }
         if (connection->chunked && connection->left <= 0) {
             end = memmem(at, rest, "\r\n", 2);
-            if (end == at && connection->left < 0) { /* the line end behind a chunk */
+            if (end == at && connection->left < 0) { /* the line end after a chunk */
                 used += 2;
                 connection->left = 0;
                 continue;

@@ -1,7 +1,7 @@
 /*
  * load live: readers that wait at the tails of streams, and a writer for each stream. A reader must
  * get every message of its stream, in order, and nothing else. The time from append to reader
- * counts from the sending of the append.
+ * begins when the append is sent.
  */
 #include <stdio.h>
 #include <stdlib.h>

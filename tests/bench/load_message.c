@@ -15,7 +15,7 @@ bool type_is_json(void)
     return strcmp(want.type, "application/json") == 0;
 }
 
-/* by hand: printf would be a tenth of the work of a request */
+/* without printf(), which would be a tenth of the work of a request */
 static char *put_word(char *at, char name, uint64_t value)
 {
     char digits[20];
@@ -161,7 +161,7 @@ void ledger_load(struct ledger *ledger)
 
 long ledger_find(const struct ledger *ledger, const struct message *message)
 {
-    static struct ledger_entry *last; /* the next message is most often of the same writer */
+    static struct ledger_entry *last; /* the next message is usually of the same writer */
     struct ledger_entry key = {.run = message->run, .writer = message->writer};
 
     if (!last || compare(last, &key) != 0)

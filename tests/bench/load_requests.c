@@ -1,7 +1,8 @@
 /*
  * load requests: a closed loop, or with --pace a fixed rate. At a fixed rate each request is due at
- * a moment of its own, whatever happened to the earlier ones; if every connection is busy it waits,
- * and the wait counts. So a server that pauses pays for all requests that were due meanwhile.
+ * a moment that does not depend on earlier requests; if every connection is busy, the request
+ * waits, and its latency includes the wait. So a pause of the server counts for all requests that
+ * were due during it.
  *
  * load create: creates the streams.
  */
