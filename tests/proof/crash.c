@@ -154,7 +154,7 @@ static void *request(void *arg)
 
     subject->acknowledged = status == 200 || status == 204;
     PROOF(subject->acknowledged || status == 0 || status >= 500, "%d to an append", status);
-    (void)kill(subject->pid, SIGTERM); /* its graceful end is tried as well */
+    (void)kill(subject->pid, SIGTERM); /* kills during its graceful end are tried as well */
     return NULL;
 }
 
@@ -240,7 +240,7 @@ static void begin(struct subject *subject)
           "ptrace: %s", strerror(errno));
 }
 
-/* Writes its orders to its input, if it takes them there. */
+/* Gives the program its work: on its standard input, or by a client. */
 static void tell(struct subject *subject)
 {
     char line[80];
@@ -302,8 +302,8 @@ static bool follow(struct subject *subject, int64_t stop, int *ended)
     }
 }
 
-/* The client of a responder that is gone: it may wait still, in front of a door that is ours, too.
- */
+/* Waits for the client of a responder that has ended. The client may wait for the listening socket,
+   which this process also holds, so this closes its connection. */
 static void join_client(const struct subject *subject)
 {
     struct pollfd door = {.fd = subject->doors->listening, .events = POLLIN};

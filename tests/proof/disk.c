@@ -169,7 +169,7 @@ size_t disk_pending(const struct disk *disk)
 
 /* --- a cut --- */
 
-/* A cut through the row of all changes, of which some are there. */
+/* A cut: decides for one change after the other whether it is there. */
 struct choice {
     enum disk_cut cut;
     struct chance *chance;

@@ -1,5 +1,5 @@
 /*
- * A disk on which the power is cut. By a trace it knows which data the disk surely holds and which
+ * A disk on which the power is cut. From a trace it knows which data the disk must hold and which
  * it may hold, and it makes the files as they may be found after the cut.
  *
  * All synced data is there. Each later write, truncation, creation and unlink is there or not,
@@ -39,7 +39,7 @@ void disk_free(struct disk *disk);
 /* Applies the next record of the trace. lies: ignores syncs. */
 void disk_take(struct disk *disk, const struct trace_record *record, bool lies);
 
-/* The number of changes that are not surely there. */
+/* The number of changes that a cut may lose. */
 size_t disk_pending(const struct disk *disk);
 
 /* Writes a state into the folder, which is empty. Returns how many changes are missing in it. */

@@ -1,6 +1,6 @@
 /*
- * Requests to the program by its doors (FastCGI and CGI), and the processes for them: responders
- * that share a socket, CGI processes, dsctl.
+ * Requests to the program through its doors (FastCGI and CGI), and the processes for them:
+ * responders that share a socket, CGI processes, dsctl.
  */
 #ifndef DOORS_H
 #define DOORS_H
@@ -46,8 +46,8 @@ int request_fcgi(const struct doors *doors, const struct request *request, char 
                  size_t *len);
 int request_cgi(const struct doors *doors, const struct request *request, char **body, size_t *len);
 
-/* Starts a program of the build, "dsctl" say. -1 for descriptors: none. traced: with all settings.
- */
+/* Starts a program of the build, such as "dsctl". -1 for descriptors: none. traced: with all
+   settings. */
 pid_t start(const struct doors *doors, const char *const argv[], const char *const more[], int in,
             int out, bool traced);
 int await(pid_t pid); /* the status of waitpid() */

@@ -145,7 +145,8 @@ static void set_environment(struct work *work, const struct round *round)
     (void)snprintf(texts[4], sizeof texts[4], "PROOF_DATABASE=%s", work->doors.database);
     for (int i = 0; i < 5; i++)
         doors_set(&work->doors, texts[i]);
-    doors_set(&work->doors, "DS_WAL_BYTES=65536"); /* the least: as many checkpoints as possible */
+    /* the smallest value: as many checkpoints as possible */
+    doors_set(&work->doors, "DS_WAL_BYTES=65536");
     doors_set(&work->doors, "DS_BUSY_TIMEOUT_MS=30000");
     doors_set(&work->doors, "DS_LOG_LEVEL=warn");
     if (round->lies)

@@ -51,8 +51,8 @@ static uint64_t number(const char *text)
     return value;
 }
 
-/* Files lie in memory where there is such a folder: power is cut on paper here, and nothing that
-   is proved takes a disk. */
+/* Files are in memory if there is such a folder: power cuts are simulated, so no proof needs a
+   disk. */
 static void make_base(void)
 {
     const char *folder = getenv("TMPDIR");

@@ -5,7 +5,7 @@
  *     PROOF_DATABASE=FILE   database, -wal and -journal are recorded; -shm and -wake are hints
  *     PROOF_NO_SYNC=1       syncs are not recorded: a disk that lies
  *
- * No file is really synced, because the power is cut on paper. A sync takes a moment, in which
+ * No file is really synced, because the power cuts are simulated. A sync takes a moment, in which
  * other processes continue, and makes only the writes before its start durable.
  */
 #include <dlfcn.h>

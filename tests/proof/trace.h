@@ -7,8 +7,8 @@
  *     └────────┴───────────┴──────────────────────────────────────────────┘
  *
  * record.c writes the changes, inside unchanged programs; the writers that send requests to these
- * programs write the marks. A record and its change are made under one lock, so the order is the
- * true one. A process that is killed in the middle of a change has announced it: the next process
+ * programs write the marks. A record and its change are made under one lock, so the trace has the
+ * true order. A process that is killed in the middle of a change has announced it: the next process
  * that takes the lock carries it out, as the kernel would have.
  */
 #ifndef TRACE_H

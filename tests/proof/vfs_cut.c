@@ -3,7 +3,7 @@
  *
  * A child process appends to a database in a few transactions, and ends after 0, 1, 2, … writes,
  * truncations and syncs of the log, until one child reaches its end. In other children all later
- * ones fail instead, and the child continues as well as it can. Its files must open with SQLite's
+ * ones fail instead, and the child continues despite the errors. Its files must open with SQLite's
  * own VFS and with the store, and have every acknowledged transaction, and all or nothing of the
  * next one; and the store must be able to write to them.
  */

@@ -1,7 +1,7 @@
 /*
- * Work for a database: writers that create streams, append to them and delete them by all doors at
- * once. Beside them responders and programs end, gracefully or killed, and start again, and imports
- * and VACUUM run.
+ * Work for a database: writers that create streams, append to them and delete them through all
+ * doors at once. At the same time, responders and programs end, gracefully or killed, and start
+ * again, and imports and VACUUM run.
  *
  * Every writer has streams of its own and repeats unanswered requests, as a client does, with the
  * same producer sequence. It marks each request when it begins and when it is acknowledged.
