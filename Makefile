@@ -215,7 +215,7 @@ $B/proof/obj/%.o: tests/proof/%.c Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) $(CFLAGS) -c -o $@ $<
 
-# the most that is possible: this program with tests/bench/empty.c in place of its routes
+# the upper bound of the benchmarks: this program with tests/bench/empty.c in place of its routes
 $B/bench/empty.fcgi: tests/bench/empty.c $(SERVER)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
@@ -227,7 +227,7 @@ $B/bench/load: $(wildcard tests/bench/load*.c) tests/bench/load.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -MMD -MP,$(DS_CFLAGS)) $(CFLAGS) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^)
 
-# the most that is possible as plain CGI
+# the upper bound for plain CGI
 $B/bench/empty.cgi: tests/bench/empty_cgi.c
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
@@ -360,7 +360,7 @@ deb:
 	@cd $B/deb/$(DIST) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -us -uc -b
 	@ls $B/deb/*.deb
 
-# This program, an empty one behind the same nginx, and the npm reference server, side by side;
+# Compares this program, an empty one behind the same nginx, and the npm reference server;
 # bench-scale shows how the cost grows. BENCH= has arguments of bench.mjs, PLOT=file.svg draws.
 bench bench-quick bench-scale:
 	@sh deploy/packages.sh bench
@@ -384,7 +384,7 @@ test-package:
 	@sh deploy/packages.sh package
 	@sh tests/package.sh
 
-# the pages as a newcomer reads them: their commands, typed in a clean Debian (see the script)
+# types the commands of the pages into a clean Debian, as a newcomer would (see the script)
 test-walk:
 	@sh deploy/packages.sh package
 	@sh tests/walk.sh $(WALK)

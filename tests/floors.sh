@@ -1,10 +1,10 @@
 #!/bin/sh
-# Holds the includes of src/ to the floors of the house, and its drawing in src/README.md to the
+# Compares the includes of src/ with the rows below, and the drawing in src/README.md with the
 # includes. Prints a line for each violation, and exits with 1 if there is one.
 #
-# A folder may include from those of its row, which all stand above it here: so no arrow points
-# upwards, and none closes a circle. main.c and dsctl.c, which stand in src/ itself, may include
-# from every folder.
+# A folder may include from the folders in its row. All of these have rows above its own, so the
+# includes cannot form a circle. main.c and dsctl.c, which are in src/ itself, may include from every
+# folder.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -36,7 +36,7 @@ includes() {
     done | awk '$1 != $2' | sort -u
 }
 
-# check_floors ROOT: a line for each folder that has no row, or includes what its row lacks
+# check_floors ROOT: a line for each folder without a row, or with an include that its row lacks
 check_floors() {
     includes "$1" | awk -v floors="$floors" '
         BEGIN {

@@ -20,10 +20,10 @@ code=$(find src -name '*.[ch]' | sort)
 # Each floor includes from lower ones only.
 sh tests/floors.sh >&2 || bad=1
 
-# The pages name only what is there.
+# The pages name only things that exist.
 sh tests/pages.sh >&2 || bad=1
 
-# Each outside world has one floor that knows it.
+# Only one folder uses each outside interface.
 only_in() { # pattern of a header, files that may include it, its name
     found=$(grep -lE "^ *# *include *[<\"]$1[>\"]" $code | grep -vE "^src/($2)\$")
     [ -z "$found" ] || complain "$3 outside its folder: $(echo "$found" | tr '\n' ' ')"

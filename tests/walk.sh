@@ -1,13 +1,13 @@
 #!/bin/sh
 # Walks through the pages as a newcomer does: types the commands that a page marks for a walk into a
-# clean Debian 12, in their order, and checks what they say. tests/walk.sh NAME... runs some walks.
+# clean Debian 12, in their order, and checks their output. tests/walk.sh NAME... runs some walks.
 #
 # A block of commands belongs to a walk if this line stands before it:
 #
 #     <!-- walk: NAME [user] [background] -->
 #
 # user: an ordinary user types it, else root. background: it blocks, so it gets a terminal of its own.
-# All other blocks of one user are typed into one terminal: its folder and variables last.
+# All other blocks of one user are typed into one terminal, which keeps its folder and variables.
 #
 # Needs root, debootstrap and the Debian mirror of this machine's apt, and free ports 80, 443, 4437.
 # The clean system runs systemd where the machine allows it. The last line is `N passed, N failed`.
