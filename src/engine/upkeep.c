@@ -216,7 +216,7 @@ static void checkpoint_if_long(struct upkeep *upkeep)
     if (store_checkpoint_anyway(upkeep->conn, false) == DS_OK) {
         commit_wal_restarted(engine->commit);
     } else {
-        log_debug("a reader keeps the write-ahead log from starting anew");
+        log_debug("a reader keeps the write-ahead log from restarting");
         upkeep->next_checkpoint = now + SECOND_MS;
     }
 }
@@ -238,7 +238,7 @@ static void sweep_streams(struct upkeep *upkeep)
     for (write.more = needed || write.orphaned; write.more && !is_stopping(upkeep);
          write.orphaned = false) {
         submit_and_wait(upkeep, &write.write);
-        checkpoint_if_long(upkeep); /* deletions make the log grow, too */
+        checkpoint_if_long(upkeep); /* deletions also make the log grow */
     }
 }
 
