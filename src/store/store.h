@@ -103,7 +103,7 @@ void store_end_read(struct store_conn *conn);
 
 /*
  * Takes the write lock of all processes, for the store_begin_write() that must follow. DS_BUSY
- * after DS_BUSY_TIMEOUT_MS. DS_FAILED means that the lock is broken; go on, since SQLite has its
+ * after DS_BUSY_TIMEOUT_MS. DS_FAILED means that the lock is broken; continue, since SQLite has its
  * own.
  */
 enum ds_status store_lock_write(struct store_conn *conn);
@@ -172,7 +172,7 @@ void store_deliver_events(struct store_conn *conn);
  *
  *     function        by     for
  *     batch_find      path   apply() of a write, with what its batch has changed (engine/batch.h)
- *     store_find      path   any other code inside a transaction, and a look at only the row
+ *     store_find      path   any other code inside a transaction, and code that needs only the row
  *     store_hold      path   reads and HEAD; may come from the row cache without any SQL
  *     store_hold_id   id     the live desk, whose readers must notice a new stream at their path
  *     store_load_id   id     rows in any state, even damaged; then store_life(), if it matters
@@ -249,7 +249,7 @@ enum ds_status store_insert_row(struct store_conn *conn, int64_t stream_id, int6
 /* The result of a read. */
 struct store_span {
     int64_t first;       /* where it begins: `from`, unless that was rounded down */
-    int64_t next;        /* the position behind it */
+    int64_t next;        /* the position after it */
     int64_t appended_at; /* when its last message was appended; 0 if it has none */
 };
 
@@ -257,8 +257,8 @@ struct store_span {
  * Appends the payload from position `from` on to out, with the inherited part of a fork: whole
  * rows, at most `limit` bytes, but at least one row. A row is a message, or 256 KiB of a larger
  * message of a byte stream. A JSON stream gives a JSON array. A `from` inside a row is rounded down
- * to the start of its message, because no offset of ours lies there; the exception is a place up to
- * which SSE has sent a text (utf8_incomplete_tail()).
+ * to the start of its message, because none of our offsets points there; the exception is a place
+ * up to which SSE has sent a text (utf8_incomplete_tail()).
  *
  * DS_INVALID: `from` is beyond the tail. DS_PRUNED: rows were deleted there. DS_NOT_FOUND: the
  * stream was deleted since store_hold(). Call it inside the transaction in which stream was read.
@@ -266,7 +266,7 @@ struct store_span {
 enum ds_status store_read_span(struct store_conn *conn, const struct stream *stream, int64_t from,
                                size_t limit, struct buf *out, struct store_span *span);
 
-/* store_read_span() for callers that need only the position behind what was read. */
+/* store_read_span() for callers that need only the position after the data. */
 enum ds_status store_read(struct store_conn *conn, const struct stream *stream, int64_t from,
                           size_t limit, struct buf *out, int64_t *next);
 
@@ -348,10 +348,10 @@ enum ds_status store_sweep_orphaned(struct store_conn *conn, struct arena *arena
 enum ds_status store_sweep_needed(struct store_conn *conn, int64_t now, bool *needed);
 
 /*
- * Copies the write-ahead log into the database and starts the log anew. DS_BUSY, and perhaps a part
- * was copied, if a reader is in the way or another process runs a checkpoint. Not inside a
- * transaction. leaving: this process may be the last one. Only shared memory, which vanishes with
- * the last process, says that the log was started anew, so the file is truncated then.
+ * Copies the write-ahead log into the database and restarts the log. DS_BUSY, perhaps after copying
+ * a part, if a reader is in the way or another process runs a checkpoint. Not inside a transaction.
+ * leaving: this process may be the last one. Only shared memory, which vanishes with the last
+ * process, says that the log was restarted, so the file is truncated then.
  */
 enum ds_status store_checkpoint(struct store_conn *conn, bool leaving);
 

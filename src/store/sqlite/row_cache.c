@@ -18,7 +18,7 @@
  * that it is initialised. Otherwise nothing is kept, and every read asks the database.
  *
  * Must hold: an earlier header never returns, because it counts commits and has the checksum of the
- * last one; and nobody asks the cache inside a write transaction.
+ * last one; and no caller uses the cache inside a write transaction.
  */
 #include "store/sqlite/row_cache.h"
 

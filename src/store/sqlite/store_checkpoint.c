@@ -1,5 +1,5 @@
 /*
- * Checkpoints: copying the write-ahead log into the database and starting the log anew.
+ * Checkpoints: copying the write-ahead log into the database and restarting the log.
  *
  * SQLite from 3.7.0 to 3.51.2 can lose a committed transaction in a checkpoint
  * (sqlite.org/wal.html, "the WAL-reset bug"; also fixed in 3.44.6 and 3.50.7). A checkpoint reads
@@ -48,7 +48,7 @@
  * the log. This makes writers wait, which is why it is the exception.
  *
  * The argument does not cover programs that checkpoint beside us (a sqlite3 prompt that writes,
- * Litestream) on an affected SQLite; deploy/backup.md says which of them are safe.
+ * Litestream) on an affected SQLite; deploy/operations.md says which of them are safe.
  * tests/unit/test_store_checkpoint.c forces the interleaving.
  */
 #include "hints/duty.h"
@@ -120,9 +120,9 @@ static enum ds_status copy_without_writers(struct store_conn *conn)
 }
 
 /*
- * Copies everything and starts the log anew. Writers must wait, because the copy would never reach
- * the end of the log otherwise. Readers in the way, such as a long query at a prompt, are given
- * only a short time.
+ * Copies everything and restarts the log. Writers must wait, because the copy would never reach the
+ * end of the log otherwise. Readers in the way, such as a long query at a prompt, are given only a
+ * short time.
  */
 static enum ds_status restart_wal(struct store_conn *conn, bool leaving)
 {
@@ -146,7 +146,7 @@ static enum ds_status run_checkpoint(struct store_conn *conn, bool leaving)
 
     if (status == DS_NO_SPACE)
         return copy_without_writers(conn);
-    if (status == DS_OK && conn->wal_bytes > MUCH) { /* copy most of it while writers go on */
+    if (status == DS_OK && conn->wal_bytes > MUCH) { /* copy most of it while writers continue */
         status = call_checkpoint(conn, SQLITE_CHECKPOINT_PASSIVE);
         if (status == DS_OK || status == DS_BUSY)
             status = append_to_log(conn); /* so that the next call copies it */

@@ -108,7 +108,7 @@ static enum ds_status split_read(struct store_conn *conn, const struct stream *s
 
     *first = NULL;
     for (;;) {
-        if (start < to) { /* else the fork lies before this source's own part */
+        if (start < to) { /* otherwise the fork begins before this source's own part */
             if (!segment)
                 segment = malloc(sizeof *segment);
             if (!segment)
@@ -163,7 +163,7 @@ struct reading {
     struct store_span span; /* span.next: the position to continue from */
 };
 
-/* Adds a JSON message; a message of the state protocol gets the offset behind it. */
+/* Adds a JSON message; a message of the state protocol gets the offset after it. */
 static void add_message(struct buf *out, const char *payload, size_t len, int64_t next)
 {
     struct json_place place;
@@ -326,7 +326,7 @@ enum ds_status store_read_span(struct store_conn *conn, const struct stream *str
     if (status == DS_OK && buf_failed(out))
         status = DS_NO_MEMORY;
     if (status == DS_OK && from < stream->tail && reading.span.next == from) {
-        /* rows overlap: the reader would read the same range for ever */
+        /* rows overlap: the reader would read the same range forever */
         log_error("stream %s: its rows are damaged at %lld", stream->path, (long long)from);
         status = DS_FAILED;
     }
@@ -397,7 +397,7 @@ static enum ds_status walk_messages(struct store_conn *conn, const struct segmen
     return status;
 }
 
-/* Finds the end of the message that contains the position, behind all its parts, in a segment. */
+/* Finds the end of the message that contains the position, after all its parts, in a segment. */
 static enum ds_status message_end(struct store_conn *conn, const struct segment *segment,
                                   int64_t position, int64_t *end)
 {

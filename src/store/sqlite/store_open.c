@@ -132,7 +132,8 @@ static void delete_all(const char *database)
     delete_file(database, "-shm");
 }
 
-/* The first process of a memory-mode database empties it, whatever a killed one has left. */
+/* The first process of a memory-mode database empties it, because a killed process may have left
+   data. */
 static void begin_alone(void *arg)
 {
     const struct config *config = arg;

@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "store/sqlite/store_private.h"
 
-/* Checks the values, since somebody may have written others at the sqlite3 prompt. */
+/* Checks the values, since a person may have written others at the sqlite3 prompt. */
 static bool is_number(sqlite3_stmt *stmt, int column)
 {
     int64_t value = sqlite3_column_int64(stmt, column);

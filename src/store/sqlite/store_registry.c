@@ -78,7 +78,7 @@ enum ds_status store_appoint_registry(struct store_conn *conn, int64_t id)
 }
 
 /*
- * Is the registry as the settings say? Id 0 means that there is none. Somebody may have removed the
+ * Is the registry as the settings say? Id 0 means that there is none. A person may have removed the
  * stream or the triggers at the sqlite3 prompt.
  */
 static enum ds_status is_registry_settled(struct store_conn *conn, struct arena *arena,

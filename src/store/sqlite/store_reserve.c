@@ -1,10 +1,10 @@
 /*
  * Room for deletions on a full disk.
  *
- * Every transaction writes to the write-ahead log first, deletions too. The log can start anew only
+ * Every transaction writes to the write-ahead log first, even a deletion. The log can restart only
  * after a checkpoint has copied all of it, for which the database file may have to grow. On a disk
  * that appends have filled, neither would work, and nothing could ever make room. So a file beside
- * the database (DATABASE-reserve) keeps blocks that nobody needs yet:
+ * the database (DATABASE-reserve) keeps blocks for later:
  *
  *     database  ═════════════╤ ─ ─ ─ ─ ─ ─ ┐   growth: what a checkpoint would add to the file
  *     log       ═════════════╪═══ … ═══════╡
@@ -14,23 +14,23 @@
  * is not a deletion, it is also DS_RESERVE_BYTES larger. Then room can always be made, because:
  *
  *   1. A transaction calls store_keep_room() before it commits, inside SQLite's write transaction,
- *      so that no other one grows a file meanwhile. The call enlarges a reserve that is too small.
- *      If the disk has no room for that, the transaction is refused (507) and rolled back, so
- *      appends find the disk full earlier than deletions. Only then do its pages go to the log; a
- *      transaction so large that pages go there earlier calls it before that, too. So the log
- *      never takes the reserved blocks.
+ *      so that no other transaction grows a file meanwhile. The call enlarges a reserve that is too
+ *      small. If the disk has no room for that, the transaction is refused (507) and rolled back,
+ *      so appends find the disk full earlier than deletions. The transaction's pages go to the log
+ *      only after the call; a transaction so large that pages go there earlier also calls it before
+ *      its first change. So the log never takes the reserved blocks.
  *   2. A checkpoint that finds the disk full gets the growth, which is exactly what it needs
- *      (store_checkpoint_anyway()). The log then starts anew, in the blocks that it has.
- *   3. A deletion that finds the disk full makes the log start anew. That may not be enough: the
- *      log may have been truncated, by a clean stop for example, or a reader may keep it from
- *      starting anew. So the deletion gets the rest of the reserve except for the growth, and is
+ *      (store_checkpoint_anyway()). The log then restarts, in the blocks that it has.
+ *   3. A deletion that finds the disk full makes the log restart. That may not be enough: the log
+ *      may have been truncated, by a clean stop for example, or a reader may keep it from
+ *      restarting. So the deletion gets the rest of the reserve except for the growth, and is
  *      tried again (batch.c). It needs a few pages; a slice of the sweep needs some 2 MiB.
  *   4. A process that opens the database and has no room for the files beside it takes the room
  *      from the reserve (store_make_way()).
  *   5. The next transaction that is not a deletion fills the reserve again, or is refused. Deleted
  *      rows leave free pages in the database, and appends into them need no growth. Such appends
- *      go on even if other programs have taken the blocks that were given away, as long as the log
- *      has blocks to overwrite. So while the disk is full, the log keeps its blocks, even at a
+ *      succeed even if other programs have taken the blocks that were given away, as long as the
+ *      log has blocks to overwrite. So while the disk is full, the log keeps its blocks, even at a
  *      clean stop (upkeep.c).
  *
  * We never measure free space. The file system decides by granting or refusing blocks, so quotas
@@ -299,7 +299,7 @@ void store_note_full(struct store_conn *conn)
     (void)close(fd);
 }
 
-/* Gives blocks back to the disk, all but so many bytes. */
+/* Gives blocks back to the disk, except for this many bytes. */
 static bool release_reserve(struct store *store, int64_t but)
 {
     struct look before = look_at(store);
@@ -347,7 +347,7 @@ enum ds_status store_checkpoint_anyway(struct store_conn *conn, bool leaving)
         return status;
     status = store_checkpoint(conn, leaving);
     if (status != DS_OK && store_begin_write(conn) == DS_OK) {
-        /* the next try will need it */
+        /* the next try will need this room */
         keep_growth(conn, conn->store->config->reserve_bytes);
         store_rollback(conn);
     }

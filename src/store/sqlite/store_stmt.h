@@ -69,7 +69,7 @@ extern const char *const stmt_sql[STMT_COUNT];
 sqlite3_stmt *stmt_get(struct store_conn *conn, enum stmt which, enum ds_status *status);
 
 /* Prepares a statement that no request runs; the caller finalizes it. sql is a constant. NULL as
- * above. */
+   above. */
 sqlite3_stmt *stmt_prepare(struct store_conn *conn, const char *sql, enum ds_status *status);
 
 /* Runs a statement that returns no rows, and resets it. */

@@ -8,8 +8,8 @@
 void stream_events_note(struct store_conn *conn, enum ds_event_kind kind,
                         const struct stream *stream, int64_t at);
 
-/* After a commit, a rollback, and at the end of the connection. registry_id: 0 without a registry.
- */
+/* Called after a commit, after a rollback, and at the end of the connection. registry_id: 0
+   without a registry. */
 void stream_events_commit(struct store_conn *conn, int64_t registry_id);
 void stream_events_forget(struct store_conn *conn);
 void stream_events_close(struct store_conn *conn);

@@ -9,8 +9,8 @@ struct store_conn;
 /* Registers the VFS, for connections that are opened later. Not thread-safe. */
 void wal_vfs_register(void);
 
-/* The name of the VFS to open connections with; NULL (the default one) before wal_vfs_register().
- */
+/* The name of the VFS to open connections with; NULL (the default VFS) before
+   wal_vfs_register(). */
 const char *wal_vfs_name(void);
 
 /* Around a COMMIT: true begins to collect writes to the log, false drops what is left. */

@@ -149,7 +149,7 @@ struct walk {
     bool json;
 
     int64_t counted, whole; /* numbers of rows and of messages */
-    int64_t next, part;     /* the position behind the last row, and that row's part */
+    int64_t next, part;     /* the position after the last row, and that row's part */
     int64_t first;          /* position of the first row */
     struct mistake gap, overlap, wrong_part, wrong_type, empty, no_json, no_place;
 };

@@ -1,6 +1,7 @@
 /*
  * The check of a database: looks for damage of the file, a schema that is not ours, and rows that
- * contradict each other. It only reads, in one read transaction, while servers may go on writing.
+ * contradict each other. It only reads, in one read transaction, while servers may continue to
+ * write.
  */
 #ifndef STORE_CHECK_H
 #define STORE_CHECK_H

@@ -27,7 +27,7 @@ enum {
     SOON_MS =
         60000, /* a stream that expires sooner might be deleted before its forks are imported */
     BREATH_AFTER_MS = 50, /* ms of writing after which other writers get a turn, */
-    BREATH_MS = 2,        /*   of so many ms */
+    BREATH_MS = 2,        /*   of this many ms */
 };
 
 struct import {
@@ -44,9 +44,9 @@ struct import {
     bool skipping;      /* the stream is skipped */
     bool waits;         /* its commit waits for a fork */
     bool is_registry;   /* according to the file */
-    bool first;         /* it has no row so far */
+    bool first;         /* the stream has no row so far */
     bool has_gap;       /* before its first row */
-    int64_t next, part; /* the position behind the last row, and that row's part */
+    int64_t next, part; /* the position after the last row, and that row's part */
     int64_t stream_rows, stream_producers, messages; /* its counts so far */
 
     /* the transaction */

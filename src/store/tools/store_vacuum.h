@@ -15,7 +15,7 @@ struct store_vacuum {
 };
 
 /*
- * Rewrites the database without its free pages and empties the write-ahead log. Readers go on;
+ * Rewrites the database without its free pages and empties the write-ahead log. Readers continue;
  * writers wait. Needs disk space for two copies, one of them in the folder for temporary files.
  * DS_BUSY after DS_BUSY_TIMEOUT_MS: another program is writing, and nothing was changed.
  */
