@@ -1,6 +1,6 @@
 /*
  * Kernel locks (F_OFD_SETLK) on single bytes of the hints file. A byte is only a number whose
- * holder the kernel knows; its content does not matter, and a byte may lie beyond the file's end.
+ * holder the kernel knows; its content does not matter, and a byte may be beyond the file's end.
  *
  *     byte                                  held by
  *     0  BYTE_DUTY                          the process that does the upkeep
@@ -33,7 +33,7 @@ static inline bool byte_lock_try(int fd, off_t byte)
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-/* Unlocks so many bytes; count 0: all from that byte on. */
+/* Unlocks `count` bytes; 0: all from that byte on. */
 static inline void byte_lock_release(int fd, off_t byte, off_t count)
 {
     struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = count};

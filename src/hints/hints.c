@@ -1,20 +1,22 @@
 /*
  * The hints: see hints.h.
  *
- * Other programs may write to the file's folder, so nothing in the file is believed:
+ * Other programs may write to the file's folder, so this process does not trust the file:
  *
- *     not a regular file, or a stranger's  refused (place.h): root must not write through a link
+ *     not a regular file, or owned by a    refused (place.h): root must not write through a link
+ *       user without write access to the
+ *       database
  *     another magic or version             hints_mend() of a running process resets the content
- *                                          within a second, else the next process that opens the
- *                                          file does. The file of another version of this program
- *                                          is not changed
+ *                                          within a second; otherwise the next process that opens
+ *                                          the file does. The file of another version of this
+ *                                          program is not changed
  *     interest[] below our own share, or   hints_mend() sets it to our own share
  *       impossibly high
  *     ring[], head, bell, accepts          these numbers are only compared; readers read the
  *                                          database every HINTS_RECHECK_MS anyway
- *     wal_synced                           64 mixed bits: a wrong number is the state of no log, so
- *                                          the log is synced then (store_sync.c)
- *     renewal[] in a wrong slot, or        not believed, replaced by the next renewal, and never
+ *     wal_synced                           a hash of 64 bits: a wrong number matches no state of
+ *                                          the log, so the log is synced (store_sync.c)
+ *     renewal[] in a wrong slot, or        ignored, replaced by the next renewal, and never
  *       beyond the stream's TTL            saved (renewal.c, store_renewed(), store_renew())
  *     write_hint                           see write_lock.h
  *     too short                            extended; a process that touches the missing part before
@@ -321,7 +323,7 @@ void hints_close(struct hints *hints, void (*alone)(void *), void *arg)
 
 void hints_abandon(struct hints *hints)
 {
-    (void)munmap(hints->shared, sizeof *hints->shared); /* the mapping keeps the file open, too */
+    (void)munmap(hints->shared, sizeof *hints->shared); /* the mapping also keeps the file open */
     (void)close(hints->fd);
     hints->shared = NULL;
     hints->fd = -1;
