@@ -2,7 +2,7 @@
  * Arenas: see arena.h.
  *
  * An arena is a list of blocks, the newest first. A piece comes from the newest block, or from a
- * new one. The block of a large piece goes behind the newest, which may still have room.
+ * new one. The block of a large piece is put after the newest block, which may still have room.
  *
  * Must hold: pieces never move, so pointers into an arena are valid until arena_free().
  */

@@ -10,8 +10,8 @@
 struct buf;
 
 /*
- * Is the text well-formed? That is: no overlong forms, no surrogates, no code point above U+10FFFF,
- * and no incomplete character at the end.
+ * Is the text well-formed? That means: no overlong forms, no surrogates, no code point above
+ * U+10FFFF, and no incomplete character at the end.
  */
 bool utf8_is_valid(const char *text, size_t len);
 

@@ -28,10 +28,10 @@ struct cli_request {
     bool has_body; /* also when len is 0 */
     bool is_safe;  /* may be carried out twice */
     bool is_live;  /* the answer may wait for new data: --timeout does not apply */
-    bool endless;  /* repeated for ever */
+    bool endless;  /* repeated without limit */
     bool once;     /* never repeated: the caller handles every answer */
     /* takes the body of a 200 as it arrives, and returns false to stop; NULL: the body is
-     * collected. Needs `once`, because a repeated answer would begin anew. */
+       collected. Needs `once`, because a repeated answer would start again from its beginning. */
     bool (*sink)(void *arg, const char *data, size_t len);
     void *arg;
 };

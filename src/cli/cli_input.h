@@ -19,7 +19,7 @@ enum cli_input { CLI_INPUT_DATA, CLI_INPUT_END, CLI_INPUT_IDLE, CLI_INPUT_FAILED
 
 /*
  * Adds the available input to buf. CLI_INPUT_IDLE: none arrived for wait_ms milliseconds; -1 waits
- * for ever.
+ * without limit.
  */
 enum cli_input cli_input_some(const struct cli *cli, struct buf *buf, int wait_ms);
 

@@ -60,7 +60,7 @@ static bool is_intact(const struct reader *reader, const char *data, size_t len)
            (data[0] == '[' && !json_precheck(data, len) && json_is_valid(data, len));
 }
 
-/* Is it still the same stream? Without an answer, or after a refusal, it is taken to be. */
+/* Is it still the same stream? Assumed to be, if there is no answer or a refusal. */
 static enum cli_exit check_still_same(const struct reader *reader)
 {
     struct cli *cli = reader->cli;
@@ -143,7 +143,7 @@ static bool take_answer(struct reader *reader, const struct cli_answer *answer, 
 
     if (!next || !is_intact(reader, answer->body.data, answer->body.len) ||
         (!follow && !is_end &&
-         strcmp(next, reader->offset.data) == 0)) /* this request would be repeated for ever */
+         strcmp(next, reader->offset.data) == 0)) /* this request would be repeated forever */
         return false;
     ok = deliver(reader, answer->body.data, answer->body.len, next);
     if (cursor)

@@ -17,7 +17,7 @@ enum durability {
 
 enum cache_scope { CACHE_PUBLIC, CACHE_PRIVATE, CACHE_OFF };
 
-/* A list is a sequence of words, each with a NUL behind it; another NUL ends the list. */
+/* A list is a sequence of words, each followed by a NUL; another NUL ends the list. */
 struct config {
     char *database; /* real path of its file (place.h), also in memory mode */
     char *base_url; /* scheme://host[:port][/prefix] of absolute URLs; empty: from the request */

@@ -80,7 +80,7 @@ static void add_text(struct page *page, const char *text)
     end_line(page);
 }
 
-/* The default as a person would write it behind the name of the setting. */
+/* The default as a person would write it after the name of the setting. */
 static void describe_default(const struct config_row *row, char *text, size_t size)
 {
     const char *word = row->preset;

@@ -112,9 +112,9 @@ struct dump_line {
 const char *dump_line_parse(struct dump_line *line, char *text, size_t len);
 
 /*
- * Checks the values of a DUMP_STREAM line, as far as the line alone can tell: the path is in normal
- * form, the content type is valid in a header, and so on. Returns NULL, or the reason. The arena is
- * for a copy of the path.
+ * Checks the values of a DUMP_STREAM line, as far as this is possible with only the line: the path
+ * is in normal form, the content type is valid in a header, and so on. Returns NULL, or the reason.
+ * The arena is for a copy of the path.
  */
 const char *dump_stream_judge(const struct dump_line *line, struct arena *arena);
 

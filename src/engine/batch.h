@@ -6,8 +6,8 @@
  *                              └▶ ROLLBACK, then each write in a transaction of its own
  *
  * When a write makes the transaction fail (full disk, out of memory), everything is rolled back and
- * each write is tried alone, so that only the one that cannot be done is refused. On a full disk, a
- * write that makes room is tried again with the reserve (store_reserve.c).
+ * each write is tried by itself, so that only the failing one is refused. On a full disk, a write
+ * that makes room is tried again with the reserve (store_reserve.c).
  *
  * A batch belongs to the thread that runs it.
  */
@@ -40,11 +40,11 @@ struct batch {
  * until finish() is called.
  *
  *     queued ──▶ applied ──▶ committed ──▶ finished
- *       │           └─ rolled back ─▶ applied again, alone
+ *       │           └─ rolled back ─▶ applied again by itself
  *       └─ queue full, or the write lock not free in time ─▶ finished with DS_BUSY
  *
  * apply() runs inside the transaction and may run again after a rollback, so it must set every
- * result anew. It returns DS_OK also if it decides against the request (409, for example) without
+ * result again. It returns DS_OK also if it decides against the request (409, for example) without
  * having written anything; every other status rolls back.
  *
  * finish() runs once, after the commit; DS_OK means that what apply() did is durable. It must not

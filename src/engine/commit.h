@@ -51,7 +51,7 @@ void commit_submit(struct commit *commit, struct commit_write *write);
    also for the two below. */
 int64_t commit_wal_bytes(struct commit *commit);
 
-/* A checkpoint has started the log anew. */
+/* A checkpoint has restarted the log. */
 void commit_wal_restarted(struct commit *commit);
 
 /* Another connection of this process has committed, and left the log with this many bytes. */

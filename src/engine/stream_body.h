@@ -24,7 +24,7 @@ struct stream_body {
 
 /*
  * Checks once whether the body is JSON. This takes time, so callers do it before the transaction if
- * they know the type by then.
+ * they already know the type.
  */
 void stream_body_check_json(struct stream_body *body);
 

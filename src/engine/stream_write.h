@@ -5,7 +5,7 @@
  * verdict.
  *
  * Each function runs inside the transaction, may run again after a rollback, and sets every result
- * anew. If it decides against the request it returns DS_OK, has written nothing, and the verdict
+ * again. If it decides against the request it returns DS_OK, has written nothing, and the verdict
  * says why. Any other status is a failure, which rolls back.
  *
  * Texts and data are borrowed until the write is finished.

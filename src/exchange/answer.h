@@ -35,7 +35,7 @@ void exchange_refuse_status(struct ds_exchange *exchange, enum ds_status status)
 /* The HTTP status that the table has for this status. */
 int exchange_http_status(enum ds_status status);
 
-/* A whole 503 answer, to be kept ready for when there is no memory to make one. */
+/* A whole 503 answer, made in advance, for when there is no memory to make one. */
 void answer_write_no_memory(struct buf *answer, const struct config *config);
 
 #endif

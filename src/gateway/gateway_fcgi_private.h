@@ -79,7 +79,7 @@ void fcgi_timer_start(struct gateway_fcgi *gateway);
 
 /* --- fcgi_listener.c --- */
 
-/* Sets the limit of acceptors for so many CPUs. */
+/* Sets the limit of acceptors for this many CPUs. */
 void fcgi_listener_init(struct gateway_fcgi *gateway, int fd, int64_t cpus);
 
 /* Makes the socket non-blocking and adds it to the epoll set. */

@@ -22,7 +22,7 @@
 enum {
     QUICK_DEATH_MS = 1000,
     PAUSE_MS = 250,
-    QUICK_DEATHS = 3,  /* after so many in a row, restarts pause, and not every death is logged */
+    QUICK_DEATHS = 3,  /* after this many in a row, restarts pause, and not every death is logged */
     FAILURES = 5,      /* failed starts in a row, of every responder: then the supervisor ends */
     SERVES_MS = 60000, /* longer than any start takes: a responder of that age has served */
     KILL_AFTER_MS = 5000, /* added to DS_STOP_TIMEOUT_MS, the time for a graceful end */

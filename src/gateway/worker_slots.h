@@ -29,7 +29,7 @@ struct worker_slots {
     _Atomic int64_t average_us; /* moving average of the time that a request takes */
 };
 
-/* The number of slots for so many CPUs: half of them, and at least one. */
+/* The number of slots for this many CPUs: half of them, and at least one. */
 int64_t worker_slots_for(int64_t cpus);
 
 void worker_slots_open(struct worker_slots *slots, int64_t cpus);

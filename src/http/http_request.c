@@ -227,7 +227,7 @@ static char *decode_path(struct arena *arena, const char *path, size_t len)
 
 /*
  * Sets *skip to the length of the path's prefix. REQUEST_URI is what the client sent, so after a
- * rewrite the prefix in it is not SCRIPT_NAME; but PATH_INFO is always the part behind the prefix.
+ * rewrite the prefix in it is not SCRIPT_NAME; but PATH_INFO is always the part after the prefix.
  * If several places fit, the first one counts, so that repeated slashes belong to the stream's
  * path. False when out of memory: continuing would address another stream.
  */

@@ -26,8 +26,8 @@ void http_add(struct buf *head, const char *name, const char *value);
 void http_add_int(struct buf *head, const char *name, int64_t value);
 void http_add_offset(struct buf *head, int64_t position); /* Stream-Next-Offset */
 
-/* Ends the head, with a Content-Length of so many bytes; length < 0: without one, for an answer
-   that has no body, or whose length is unknown. */
+/* Ends the head, with this Content-Length in bytes; length < 0: without one, for an answer that has
+   no body, or whose length is unknown. */
 void http_end(struct buf *head, int64_t length);
 
 #endif

@@ -2,7 +2,7 @@
  * Shared by the files of the library (lib_*.c). A ds_store has what a responder has, without
  * gateway and live desk: store, committer, upkeep, and a few connections for reading.
  *
- *     ds_append ──▶ lib_write   ──▶ committer's queue ──▶ … ──▶ finish: the caller goes on
+ *     ds_append ──▶ lib_write   ──▶ committer's queue ──▶ … ──▶ finish: the caller continues
  *     ds_read   ──▶ lib_acquire ──▶ read transaction  ──▶ lib_release
  *     ds_wait   ──▶ interest, look, sleep on the bell (wake.h)        lib_wait.c
  *

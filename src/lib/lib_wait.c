@@ -4,7 +4,7 @@
  * ds_wait() is a live reader without a desk: it counts its interest, notes the bell and the number
  * of changes, looks at the database, and only then sleeps (invariant I3). The bell rings for every
  * stream that anybody waits for, so after a wake-up the list of changes says whether this stream is
- * among them. Whatever it says, the database is looked at once a second.
+ * among them. The waiter also looks at the database once a second, whatever the list says.
  *
  * No cancellation is lost, for the same reason: a waiter notes the bell and then reads is_set;
  * ds_cancel_set() writes is_set and then rings the bell. Either the waiter sees is_set, or the bell

@@ -1,6 +1,6 @@
 /*
- * Live reads (protocol sections 5.7, 5.8): what a waiting reader is sent, and when its exchange
- * ends.
+ * Live reads (protocol sections 5.7, 5.8): what the desk sends to a waiting reader, and when its
+ * exchange ends.
  *
  *     long-poll   data → 200 · closed at the tail → 204 · time is up → 204 · stream gone → 404, 410
  *     SSE         data → data and control event, on and on · closed at the tail → last control
@@ -33,7 +33,8 @@
 #include "protocol/cursor.h"
 #include "store/store.h"
 
-enum { SSE_SLICE = 64 * 1024 }; /* payload of one event: what a reader gets before others do */
+/* Bytes of payload in one event: a reader gets this much before others have their turn. */
+enum { SSE_SLICE = 64 * 1024 };
 
 int64_t live_cursor(const struct config *config, int64_t client, int64_t now_ms)
 {

@@ -13,7 +13,7 @@
 struct config;
 
 /*
- * Writes the head of an SSE answer, and behind it the event of an injected fault, into
+ * Writes the head of an SSE answer, followed by the event of an injected fault, into
  * exchange->head; sets the reader's encoding.
  */
 void live_begin_sse(struct ds_exchange *exchange, const struct stream *stream,
@@ -32,7 +32,7 @@ int64_t live_keep_cursor(const struct config *config, int64_t client, bool sse);
 /*
  * Encodes what to send to a reader now; life is the status of store_hold_id(). An empty answer that
  * does not end means that the reader waits on. Within the read transaction of store_hold_id(). On
- * failure the caller drops the connection, and still owns what is in the answer.
+ * failure the caller drops the connection, and still owns the chunks of the answer.
  */
 enum ds_status live_encode(const struct config *config, struct store_conn *conn,
                            const struct stream *stream, enum ds_status life,

@@ -63,7 +63,7 @@ static int64_t age_limit(const struct read_view *view)
 }
 
 /*
- * Data behind which more follows never changes, so caches may keep it. An empty answer must be
+ * Data that is followed by more data never changes, so caches may keep it. An empty answer must be
  * revalidated each time.
  *
  * In between is an answer that ends at the tail of an open stream: it is out of date with the next

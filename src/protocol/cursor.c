@@ -2,9 +2,9 @@
  * Cursors: see cursor.h.
  *
  * A cache identifies a live read by its URL, which includes the cursor. A client that got back the
- * cursor that it sent would request the same URL again, and a cache could answer it for ever. So
- * the answer is ahead of the client's cursor, and by a random length, because clients that reach
- * the same cursor together should not stay together.
+ * cursor that it sent would request the same URL again, and a cache could answer it forever. So the
+ * answer is ahead of the client's cursor, and by a random length, because clients that reach the
+ * same cursor together should not stay together.
  *
  * Must hold: the answer is greater than every valid cursor that the client sent.
  */

@@ -1,7 +1,7 @@
 /*
  * Cursors (protocol section 10.1): the number of the current time interval. Live readers get it
  * with each answer and send it with the next request, so that the URL changes with time and a cache
- * cannot answer one reader with the same response for ever.
+ * cannot answer one reader with the same response forever.
  *
  * Pure: the caller passes the time and the random number. Thread-safe.
  */

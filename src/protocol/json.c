@@ -146,7 +146,7 @@ static const char *read_scalar(const char *at, const char *end)
 
 /*
  * The open brackets, '[' or '{', the innermost last. Not by recursion, which the C stack would
- * limit at a depth that nobody knows.
+ * limit at an unknown depth.
  */
 struct nest {
     char open[JSON_DEPTH_MAX];

@@ -43,7 +43,7 @@ static const char *skip_origin(const char *target)
 
 bool path_split_target(const char *target, const char **path, size_t *path_len, const char **query)
 {
-    /* "//x/y" is a path, too: x is not a host here (section 3.2.1) */
+    /* "//x/y" is also a path: x is not a host here (section 3.2.1) */
     const char *at = target[0] == '/' ? target : skip_origin(target);
     size_t len;
 

@@ -70,7 +70,7 @@ static void add_data_lines(struct buf *buf, enum sse_encoding encoding, const ch
         at = stop + 1;
         if (*stop == '\r' && at < end && *at == '\n') /* CRLF is one line break */
             at++;
-        /* search again only after the last hit: else each LF would search the rest for a CR */
+        /* search again only after the last hit: otherwise each LF would search the rest for a CR */
         if (cr < at)
             cr = find_byte(at, end, '\r');
         if (lf < at)

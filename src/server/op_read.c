@@ -182,7 +182,8 @@ static enum ds_status look_at_stream(struct ds_exchange *exchange, struct read_r
         return status;
     if (read->kind == OFFSET_NOW)
         read->from = stream->tail;
-    if (read->from > stream->tail) /* not an offset of ours, but clients make such: see offset.h */
+    /* not one of our offsets, but clients make such offsets: see offset.h */
+    if (read->from > stream->tail)
         read->from = stream->tail;
     if (read->mode == SSE && read->from < stream->tail) {
         status = try_read(exchange->conn, stream, read->from);
@@ -195,7 +196,7 @@ static enum ds_status look_at_stream(struct ds_exchange *exchange, struct read_r
     *park_it = read->mode == SSE || (read->mode == LONG_POLL && read->from == stream->tail);
     if (!*park_it)
         return answer_read(exchange, stream, read, now);
-    /* an EventSource that has read a closed stream reconnects for ever, unless it gets a 204 */
+    /* an EventSource that has read a closed stream reconnects forever, unless it gets a 204 */
     if (stream->closed_at != 0 && read->from == stream->tail &&
         (read->mode == LONG_POLL || read->resumed)) {
         *park_it = false;

@@ -8,8 +8,8 @@
  *     anything else               GET HEAD POST PUT DELETE OPTIONS   a stream
  *
  * With DS_TEST_ENDPOINTS=1, a request first meets the fault of its path, if there is one
- * (op_fault.h): it is delayed, refused, or its connection is cut, whatever is at the path. OPTIONS
- * requests and those to the faults' own path are exempt.
+ * (op_fault.h): it is delayed, refused, or its connection is cut, whether or not the path has a
+ * stream. OPTIONS requests and those to the faults' own path are exempt.
  *
  * To add an operation, add a row here and in the table, a line in op.h, and a file; CONTRIBUTING.md
  * has the whole checklist.
