@@ -137,7 +137,7 @@ START_TEST(writes_times_as_people_read_them)
         {INT64_C(951825600000), "2000-02-29T12:00:00.000Z"},
         {INT64_C(-62167219200000), "0000-01-01T00:00:00.000Z"},
         {INT64_C(253402300799999), "9999-12-31T23:59:59.999Z"},
-        /* what the format cannot say is moved to its ends */
+        /* times that the format cannot express become the nearest one that it can */
         {INT64_C(-62167219200001), "0000-01-01T00:00:00.000Z"},
         {INT64_C(253402300800000), "9999-12-31T23:59:59.999Z"},
         {INT64_MIN, "0000-01-01T00:00:00.000Z"},

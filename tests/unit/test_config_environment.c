@@ -1,4 +1,5 @@
-/* config_environment.c: what child processes get, and what a service manager has left. */
+/* config_environment.c: the environments of child processes, and the variables of a service
+   manager. */
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -91,7 +92,7 @@ START_TEST(children_do_not_hear_of_the_service_manager)
     ck_assert_ptr_null(getenv("LISTEN_FDS"));
     ck_assert_ptr_null(getenv("LISTEN_PID"));
     ck_assert_ptr_null(getenv("LISTEN_FDNAMES"));
-    ck_assert_str_eq(config_journal_stream(), "1:2"); /* standard error stays what it is */
+    ck_assert_str_eq(config_journal_stream(), "1:2"); /* standard error is unchanged */
 }
 END_TEST
 

@@ -1,4 +1,4 @@
-/* The hook: what a program reads, and how it ends when its time is up. */
+/* The hook: the input of a program, and its end when its time is up. */
 #include "base/clock.h"
 #include "protocol/json.h"
 #include "server/hook.h"

@@ -115,7 +115,7 @@ START_TEST(normalises_what_rfc_3986_calls_equivalent)
         {"/%2e%2e%2e", "/..."},
         {"/a%2f..%2fb", "/a%2F..%2Fb"},
         {"/..%2f", "/..%2F"},
-        /* names relative to the root are paths, too */
+        /* names relative to the root are also paths */
         {"events/abc", "events/abc"},
         {"", ""},
     };

@@ -155,8 +155,7 @@ START_TEST(switches_a_restored_copy_to_wal)
 }
 END_TEST
 
-/* A read of a message stored in parts starts and ends at parts, or at the message's start and end.
- */
+/* A read of a message in parts starts and ends at parts, or at the start and end of the message. */
 static void expect_span(int64_t from, size_t limit, int64_t size, int64_t *begin, int64_t *end)
 {
     enum { PART = 256 * 1024 };
@@ -278,8 +277,9 @@ static void model_append(struct fixture *f, struct model *model, uint32_t *seed)
         return;
     for (size_t i = 0; i < len; i++)
         text[i] = (char)('0' + unit_random(seed) % 10);
+    /* a number, so that it is valid JSON */
     if (model->stream.kind == HTTP_TYPE_JSON)
-        text[0] = '1'; /* a number, so that it is valid JSON */
+        text[0] = '1';
     memcpy(model->bytes + model->stream.tail, text, len);
     model->begins[model->stream.tail] = true;
     ck_assert_int_eq(store_begin_write(f->conn), DS_OK);
@@ -395,8 +395,8 @@ START_TEST(keeps_json_messages_whole)
     ck_assert_str_eq(text, "[{\"a\":1.0}]");
     ck_assert_int_eq(next, 9);
     free(text);
-    text = read_text(&f, &stream, 9, 1,
-                     &next); /* larger than the limit: the only message of the read */
+    /* larger than the limit: the only message of the read */
+    text = read_text(&f, &stream, 9, 1, &next);
     ck_assert_str_eq(text, "[\"a long message\"]");
     free(text);
     text = read_text(&f, &stream, 26, 1, &next);

@@ -214,8 +214,7 @@ START_TEST(finds_each_kind_of_damage)
 }
 END_TEST
 
-/* The first page of a table or index is overwritten: SQLite cannot read it, and the check says so.
- */
+/* Overwrites the first page of a table or index: SQLite cannot read it, and the check says so. */
 static const char *const trees[] = {
     "stream", "message", "producer", "garbage", "message_by_position", "stream_by_source"};
 
@@ -266,7 +265,7 @@ START_TEST(names_files_that_are_not_databases_of_ours)
     run_sql(&f, "PRAGMA application_id = 7");
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_FAILED);
     ck_assert_ptr_nonnull(strstr(check.reason, "database of another program"));
-    f.config.database = f.folder; /* a directory */
+    f.config.database = f.folder; /* a folder */
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_FAILED);
     f.config.database = (char *)(uintptr_t) "/nowhere/at/all";
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_NOT_FOUND);
@@ -289,8 +288,8 @@ START_TEST(works_beside_a_writer)
     fill(&f);
     stream = make_stream(&f, "/new", "a/b");
     ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
-    ck_assert_int_eq(store_append(f.conn, &stream, "abc", 3, 5),
-                     DS_OK); /* the tail is not updated */
+    /* the tail is not updated */
+    ck_assert_int_eq(store_append(f.conn, &stream, "abc", 3, 5), DS_OK);
     ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
     ck_assert_str_eq(heard.text, "");
     store_rollback(f.conn);

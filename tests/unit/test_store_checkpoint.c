@@ -327,8 +327,8 @@ START_TEST(begins_with_a_commit_of_its_own)
     ck_assert_int_eq(store_checkpoint(f.conn, false), DS_OK);
     ck_assert_int_eq(stmt_ask_int(f.conn, "SELECT checkpoints FROM upkeep", &checkpoints), DS_OK);
     ck_assert_int_eq(checkpoints, 1);
-    ck_assert_int_eq(run_as_writer("DELETE FROM upkeep"),
-                     SQLITE_OK); /* as someone may do at the prompt */
+    /* as someone may do at the prompt */
+    ck_assert_int_eq(run_as_writer("DELETE FROM upkeep"), SQLITE_OK);
     ck_assert_int_eq(store_checkpoint(f.conn, true), DS_OK);
     ck_assert_int_eq(stmt_ask_int(f.conn, "SELECT checkpoints FROM upkeep", &checkpoints), DS_OK);
     ck_assert_int_eq(checkpoints, 1);
@@ -348,8 +348,8 @@ START_TEST(is_refused_after_the_hints_file_was_replaced)
     ck_assert_int_eq(unlink(name), 0);
     ck_assert_int_eq(store_checkpoint(f.conn, false), DS_BUSY);
     ck_assert(is_all_there(&f));
-    ck_assert_int_eq(store_checkpoint(f.conn, false),
-                     DS_OK); /* opened again, with a new hints file */
+    /* opened again, with a new hints file */
+    ck_assert_int_eq(store_checkpoint(f.conn, false), DS_OK);
     close_fixture(&f);
 }
 END_TEST
@@ -366,8 +366,8 @@ START_TEST(makes_room_in_a_log_that_cannot_grow)
     ck_assert_int_eq(stat(name, &log), 0);
     log_limit = log.st_size;
     ck_assert_int_eq(run_as_writer("INSERT INTO noted (data) VALUES ('x')"), SQLITE_FULL);
-    before_checkpoint =
-        try_to_write_one; /* the checkpoint has the write lock, so this write must fail */
+    /* the checkpoint has the write lock, so this write must fail */
+    before_checkpoint = try_to_write_one;
     ck_assert_int_eq(store_checkpoint(f.conn, false), DS_OK);
     ck_assert_int_eq(rows, FIRST_ROWS);
     write_rows(1, 3000); /* from the start of the log */

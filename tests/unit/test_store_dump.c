@@ -1,4 +1,4 @@
-/* Export and import: nothing is lost, nothing is imported by half, and no input is trusted. */
+/* Export and import: nothing is lost, no stream is imported in part, and no input is trusted. */
 #include "store/tools/store_dump.h"
 
 #include "hints/renewal.h"
@@ -112,8 +112,8 @@ START_TEST(restores_everything)
     there = describe(&a);
     here = describe(&b);
     ck_assert_str_eq(there, here);
-    ck_assert_ptr_nonnull(
-        strstr(here, "/z/binary|image/png|1500|5|")); /* to be sure that the text is not empty */
+    /* to be sure that the text is not empty */
+    ck_assert_ptr_nonnull(strstr(here, "/z/binary|image/png|1500|5|"));
     second = export_text(&b, NULL);
     ck_assert_str_eq(behind_head(first), behind_head(second));
     free(there);
@@ -394,8 +394,8 @@ START_TEST(commits_a_deleted_source_together_with_its_fork)
     open_fixture(&a);
     open_fixture(&b);
     source = grow(&a, (struct stream){.path = "/source"}, "a/b", 3, 10);
-    (void)grow(&a, (struct stream){.path = "/alone"}, "a/b", 1,
-               10); /* does not come between the two */
+    /* does not come between the two */
+    (void)grow(&a, (struct stream){.path = "/alone"}, "a/b", 1, 10);
     (void)grow(&a, fork_of(&source, "/fork", 20), "a/b", 1, 10);
     ck_assert_int_eq(store_begin_write(a.conn), DS_OK);
     ck_assert_int_eq(store_delete(a.conn, &source, 9), DS_OK);
@@ -655,7 +655,7 @@ START_TEST(refuses_malformed_files)
 }
 END_TEST
 
-/* Changes any one byte of an export, or cuts it there: no crash, and no stream by half. */
+/* Changes any one byte of an export, or cuts it there: no crash, and no part of a stream. */
 START_TEST(survives_a_damaged_file)
 {
     struct fixture a, b;

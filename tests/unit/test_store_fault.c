@@ -1,5 +1,4 @@
-/* Injected faults in the database: written at the prompt, counted, and converted from and to JSON.
- */
+/* Injected faults in the database: set at the prompt, counted, and converted from and to JSON. */
 #include "protocol/fault.h"
 #include "store/sqlite/store_private.h"
 #include "store_unit.h"

@@ -396,8 +396,8 @@ START_TEST(sends_events_of_committed_changes)
     heard.text[0] = '\0';
     store_deliver_events(f.conn);
     ck_assert_str_eq(heard.text, "");
-    (void)make_stream(&f, "/untold",
-                      "text/plain"); /* its event is lost when the connection closes */
+    /* its event is lost when the connection closes */
+    (void)make_stream(&f, "/untold", "text/plain");
     close_fixture(&f);
 }
 END_TEST
@@ -427,8 +427,8 @@ START_TEST(announces_expired_streams)
     ck_assert_uint_eq(n, 2);
     ck_assert_str_eq(said(&f), "+plain +source +fork -plain -source");
     ck_assert_str_eq(heard.text, "-/v1/stream/plain(a/b,1,1000) -/v1/stream/source(a/b,1,1000) ");
-    prompt(&f,
-           "DELETE FROM stream WHERE path LIKE '%fork'"); /* no event, but it is in the registry */
+    /* no event, but it is in the registry */
+    prompt(&f, "DELETE FROM stream WHERE path LIKE '%fork'");
     ck_assert_int_eq(store_begin_write(f.conn), DS_OK);
     ck_assert_int_eq(store_sweep_orphaned(f.conn, f.arena, T), DS_OK);
     ck_assert_int_eq(store_commit(f.conn), DS_OK);

@@ -12,7 +12,7 @@
 
 enum { KIB = 1024, RESERVE = 512 * KIB, LOG = 512 * KIB, DISK = 4 * 1024 * KIB };
 
-/* A simulated disk: the files of one directory, and the space that other programs take. */
+/* A simulated disk: the files of one folder, and the space that other programs take. */
 static const char *folder;
 static int64_t disk = INT64_MAX, others;
 static int error_when_full;
@@ -321,7 +321,7 @@ START_TEST(refused_processes_do_not_all_checkpoint)
 }
 END_TEST
 
-/* A user who may write to the directory could make root truncate or extend any other file. */
+/* A user who may write to the folder could make root truncate or extend any other file. */
 START_TEST(a_file_with_another_name_is_not_a_reserve)
 {
     char name[80], precious[80];
