@@ -265,7 +265,7 @@ static void print_state(const struct cli *cli, const struct ds_stream *stream)
     if (stream->created_at)
         print_time(cli, "created", stream->created_at);
     else
-        print_row(cli, "created", "unknown: this server does not tell");
+        print_row(cli, "created", "unknown: the server does not report it");
     if (stream->ttl_seconds >= 0)
         print_row(cli, "ttl", "%lld s", (long long)stream->ttl_seconds);
     if (stream->expires_at)

@@ -177,7 +177,7 @@ enum ds_status stream_create(struct batch *batch, struct stream_create *create)
         return status;
     if (store_reserves(batch->conn, create->path)) /* the registry was deleted at the prompt */
         return refuse_create(create, DS_FORBIDDEN,
-                             "this is the registry's path: only the server makes it");
+                             "this is the registry's path: only the server creates it");
     status = batch_flush(batch);              /* the batch may have changed the source */
     if (status == DS_OK && stream->id != 0) { /* an expired stream has the path */
         batch_ended(batch, stream->id);

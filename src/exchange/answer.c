@@ -49,7 +49,7 @@ static const struct {
     [DS_NO_MEMORY] = {503, "out of memory, try again"},
     [DS_NO_SPACE] = {507, "the disk is full"},
     [DS_FAILED] = {500, "the server failed; its log says why"},
-    [DS_CONFLICT] = {409, "the request is at odds with the stream"},
+    [DS_CONFLICT] = {409, "the request conflicts with the stream"},
     [DS_CLOSED] = {409, "the stream is closed"},
     [DS_FENCED] = {403, "a newer epoch of this producer is writing"},
     [DS_GAP] = {409, "an earlier Producer-Seq is missing"},

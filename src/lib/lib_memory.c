@@ -33,7 +33,7 @@ enum ds_status lib_memory_folder(char **folder)
         *folder = make_folder(config_temporary_folder());
     if (*folder)
         return DS_OK;
-    log_error("cannot make a temporary folder in /dev/shm or %s", config_temporary_folder());
+    log_error("cannot create a temporary folder in /dev/shm or %s", config_temporary_folder());
     return DS_FAILED;
 }
 

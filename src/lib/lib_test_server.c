@@ -135,7 +135,7 @@ static enum ds_status make_folder(struct ds_test_server *server)
     if (!server->folder)
         return DS_NO_MEMORY;
     if (!mkdtemp(server->folder)) {
-        log_error("cannot make a folder in %s: %s", config_temporary_folder(), strerror(errno));
+        log_error("cannot create a folder in %s: %s", config_temporary_folder(), strerror(errno));
         server->folder = NULL;
         return DS_FAILED;
     }

@@ -286,7 +286,7 @@ static void check_program(struct hook *hook, struct program *program, int64_t no
         hook->running--;
     } else if (now >= program->kill_at) {
         if (!program->killed)
-            log_hook_failure(hook, "is killed after %" PRId64 " ms: its time is up",
+            log_hook_failure(hook, "was killed after %" PRId64 " ms: its time was up",
                              now - program->started_at);
         program->killed = true;
         program->kill_at = now + KILL_AGAIN_MS;

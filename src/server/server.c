@@ -55,7 +55,8 @@ enum ds_status server_start(struct server *server, const struct config *config, 
     if (status != DS_OK)
         server_close(server);
     else if (threads && config->test_endpoints)
-        log_warn("DS_TEST_ENDPOINTS=1: anybody can have requests fail, by /_test/inject-error");
+        log_warn(
+            "DS_TEST_ENDPOINTS=1: any client can make requests fail, through /_test/inject-error");
     return status;
 }
 

@@ -240,7 +240,7 @@ describe("a program", () => {
     })
     await harmless(api, 5)
     await until(
-      () => /the hook \S+ is killed after [3-9]\d\d ms/.test(server.logs()),
+      () => /the hook \S+ was killed after [3-9]\d\d ms/.test(server.logs()),
       server.logs,
     )
     const children = await hook.wait(4)

@@ -45,7 +45,7 @@ static enum ds_status make_table(struct store_conn *conn)
 
     if (status == DS_OK && !there)
         status = store_status(conn, sqlite3_exec(conn->db, schema_faults, NULL, NULL, NULL),
-                              "making the table of faults");
+                              "creating the table of faults");
     return status;
 }
 
@@ -132,8 +132,7 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct f
         return DS_NO_MEMORY;
     if (is_sound(fault))
         return DS_OK;
-    log_error("the row of %s in the table faults makes no sense",
-              fault->path ? fault->path : "NULL");
+    log_error("the row of %s in the table faults is not valid", fault->path ? fault->path : "NULL");
     return DS_FAILED;
 }
 

@@ -46,7 +46,7 @@ static enum ds_status make_schema(struct store_conn *conn)
         return status;
     status = stmt_ask_int(conn, "PRAGMA user_version", &version);
     if (status == DS_OK && version == 0) { /* otherwise another process was faster */
-        status = run_script(conn, schema_schema, "making the database");
+        status = run_script(conn, schema_schema, "creating the database");
         if (status == DS_OK)
             status = run_script(conn, schema_views, "making its views");
     }

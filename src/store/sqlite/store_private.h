@@ -48,7 +48,7 @@ struct store {
     atomic_bool displaced;                        /* place was not STORE_SAME */
     struct hints *hints;
     struct store_conn *first; /* the connection of the opening, for the first store_connect() */
-    atomic_bool no_reserve;   /* it cannot be made, see store_reserve.c */
+    atomic_bool no_reserve;   /* it cannot be created, see store_reserve.c */
     ds_event_fn *listener;    /* of stream events, or NULL */
     void *listener_arg;
 };

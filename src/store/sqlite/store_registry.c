@@ -61,12 +61,12 @@ static enum ds_status place_triggers(struct store_conn *conn)
 {
     int64_t id;
     enum ds_status status =
-        run_registry_sql(conn, take_away_sql, "taking the registry's triggers away");
+        run_registry_sql(conn, take_away_sql, "dropping the registry's triggers");
 
     if (status == DS_OK)
         status = stmt_query_int(conn, STMT_REGISTRY, 0, 0, &id);
     if (status == DS_OK && id != 0)
-        status = run_registry_sql(conn, schema_registry, "making the registry's triggers");
+        status = run_registry_sql(conn, schema_registry, "creating the registry's triggers");
     return status;
 }
 

@@ -134,7 +134,7 @@ static int open_reserve(struct store *store, bool make)
 static void log_disk(const struct store *store, bool low)
 {
     if (low)
-        log_warn("the disk of %s is full: appends may be refused (507), deletions go on",
+        log_warn("the disk of %s is full: appends may be refused (507), deletions still work",
                  store->config->database);
     else
         log_info("the disk of %s has room again", store->config->database);
@@ -214,7 +214,7 @@ static enum ds_status grow_reserve(struct store *store, int64_t least, int64_t a
         return DS_NO_SPACE;
     store->no_reserve = true;
     if (error != EFBIG) /* otherwise the limit of pages refuses the transaction */
-        log_warn("%s-reserve cannot be made (%s): a full disk will refuse deletions too",
+        log_warn("%s-reserve cannot be created (%s): a full disk will refuse deletions too",
                  store->config->database, strerror(error));
     return DS_OK;
 }

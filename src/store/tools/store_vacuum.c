@@ -34,7 +34,7 @@ static enum ds_status rewrite_database(struct store_conn *conn)
     int code = sqlite3_exec(conn->db, "PRAGMA temp_store = FILE; VACUUM;", NULL, NULL, NULL);
 
     (void)sqlite3_exec(conn->db, "PRAGMA temp_store = MEMORY", NULL, NULL, NULL);
-    return store_status(conn, code, "writing the database anew");
+    return store_status(conn, code, "rewriting the database");
 }
 
 enum ds_status store_vacuum(struct store_conn *conn, struct store_vacuum *vacuum)
