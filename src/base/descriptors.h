@@ -1,8 +1,8 @@
 /*
- * Descriptors 0, 1 and 2 are for everybody: hooks, libraries and assert() write to them. But a
- * program may be started without them, as a FastCGI program is, and a program that uses the library
- * may have closed them. The next file to be opened, such as the database, would then get such a
- * number, and messages would be written into it. These functions prevent that. Thread-safe, except
+ * Any code may write to descriptors 0, 1 and 2: hooks, libraries, assert(). But a program may be
+ * started without them, as a FastCGI program is, and a program that uses the library may have
+ * closed them. The next file to be opened, such as the database, would then get such a number, and
+ * messages would be written into it. These functions prevent that. Thread-safe, except
  * descriptors_occupy().
  */
 #ifndef DESCRIPTORS_H

@@ -1,4 +1,4 @@
-/* Where a database lies, and who owns its files: see place.h. */
+/* Where a database is, and who owns its files: see place.h. */
 #include "base/place.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /*
- * Where a database lies, and who owns its files.
+ * Where a database is, and who owns its files.
  *
  *     file                what it is         owner, group and mode
  *     streams.db          the database       if root creates it, the owner of its folder
@@ -28,7 +28,7 @@ char *place_real(const char *path);
 
 /*
  * To be called before a database is opened: creates it, empty, if it is missing. A private database
- * lies in a folder that only this user may enter, which is created too; false, logged, if the
+ * is in a folder that only this user may enter; the folder is also created. False, logged, if the
  * folder belongs to another user or others may enter it.
  */
 bool place_prepare(const char *database, bool private);

@@ -189,7 +189,7 @@ static bool parse_choice(const struct config_row *row, const char *value, int64_
 }
 
 /*
- * In memory mode the file lies on tmpfs, in a folder that only this user may enter (place.h). Its
+ * In memory mode the file is on tmpfs, in a folder that only this user may enter (place.h). Its
  * name is made from the path of the database, so that all processes find the same file.
  */
 static char *memory_path(const char *database)

@@ -12,7 +12,7 @@
 enum durability {
     DURABILITY_FULL,   /* an answer leaves after its commit has reached the disk */
     DURABILITY_NORMAL, /* a power cut may undo the last commits; a crash of the program cannot */
-    DURABILITY_MEMORY, /* the database lies on tmpfs and is deleted at stop */
+    DURABILITY_MEMORY, /* the database is on tmpfs and is deleted at stop */
 };
 
 enum cache_scope { CACHE_PUBLIC, CACHE_PRIVATE, CACHE_OFF };

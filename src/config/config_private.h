@@ -13,7 +13,7 @@ enum config_kind {
     LIST, /* words with spaces or commas between them */
 };
 
-/* The rows of a group stand together in the table; config_help.c has the titles. */
+/* The rows of a group are next to each other in the table; config_help.c has the titles. */
 enum config_group {
     GROUP_STORAGE,
     GROUP_LIMITS,

@@ -47,7 +47,7 @@ struct renewal {
 
 struct renew_write {
     struct commit_write write;
-    struct upkeep *upkeep; /* its thread waits for this write; NULL: nobody does */
+    struct upkeep *upkeep; /* its thread waits for this write; NULL: no thread waits */
     struct hints *hints;
     size_t n;
     struct renewal renewal[];

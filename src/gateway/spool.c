@@ -182,7 +182,7 @@ static bool begin_request(struct spool *spool)
     return (begin[0] << 8 | begin[1]) == FCGI_RESPONDER;
 }
 
-/* Names and values; two lengths stand before each pair (FastCGI 1.0, section 3.4). */
+/* Names and values; two lengths precede each pair (FastCGI 1.0, section 3.4). */
 struct pairs {
     const unsigned char *data;
     size_t len, at; /* at: where the next pair begins */

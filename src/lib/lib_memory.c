@@ -1,7 +1,7 @@
 /*
  * Stores in memory: ds_store_open(":memory:").
  *
- * The database lies in a folder of its own on tmpfs, because SQLite's own ":memory:" belongs to one
+ * The database is in its own folder on tmpfs, because SQLite's own ":memory:" belongs to one
  * connection. Once all connections have opened the files, the names are removed: the kernel frees
  * files without names when the process ends, however it ends. No connection can be opened after
  * that, so a store in memory opens all of them at its start (DURABILITY_MEMORY in store_connect()).

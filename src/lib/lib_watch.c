@@ -215,8 +215,8 @@ static enum ds_status list_or_renew(struct ds_watch *watch, struct watched *watc
 
 /* --- looking --- */
 
-/* Notes what a look has found. Looks may end in another order than they began, so no value may go
-   back. */
+/* Notes what a look has found. Looks may end in a different order from that in which they began, so
+   no value may go back. */
 static void take_look(struct ds_watch *watch, struct watched *watched, enum ds_status status,
                       const struct stream *stream)
 {

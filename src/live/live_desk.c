@@ -162,7 +162,7 @@ static void handle_timers(struct live *live)
         handle_due(live, parked, live->now);
 }
 
-/* Finds the changes of one stream for which nobody rings the bell. */
+/* Finds the changes of one stream for which no writer rings the bell. */
 static void check_stream(struct live *live, struct watch *watch, int64_t now)
 {
     if (watch->ttl_seconds >= 0)

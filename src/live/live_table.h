@@ -26,7 +26,7 @@
 enum parked_state {
     PARKED_WAITING,  /* a reader that has been sent all there is; `out` is empty */
     PARKED_SENDING,  /* a reader whose socket has not taken all of `out` yet */
-    PARKED_DRAINING, /* the rest of an answer in `out`; nobody reads the stream any more */
+    PARKED_DRAINING, /* sends the rest of an answer in `out`; reads no more of the stream */
     PARKED_DELAYED,  /* an exchange that continues at ends_at; `out` is empty */
 };
 

@@ -8,7 +8,7 @@
  * be sound, and have everything that was acknowledged, once, in order and whole. With
  * DS_DURABILITY=normal the last messages may be missing, but none before them.
  *
- * The hints beside the database vary, too: the -shm file is missing, older or random bytes, and the
+ * The hints beside the database also vary: the -shm file is missing, older or random bytes, and the
  * wake file older or missing.
  *
  * Half of the rounds start from a state of the round before: the programs themselves open it, and
@@ -281,7 +281,7 @@ static const char *judge_state(const struct disk *disk, const struct round *roun
     return wrong ? wrong : look_by_library(name, found);
 }
 
-/* --- a round that goes on after a cut --- */
+/* --- a round that continues after a cut --- */
 
 static struct found base[LEDGER_STREAMS];
 

@@ -180,7 +180,7 @@ static inline void failing_begin(void)
 
 /* --- the machine --- */
 
-/* Visible to the libraries, too; SQLite is compiled to call the names with 64. */
+/* Also visible to the libraries; SQLite is compiled to call the names with 64. */
 #define IN_FRONT __attribute__((visibility("default")))
 
 static inline int failing_error(int error)

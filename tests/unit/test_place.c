@@ -1,4 +1,4 @@
-/* Where a database lies, and who owns its files. */
+/* Where a database is, and who owns its files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>

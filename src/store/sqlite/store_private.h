@@ -1,7 +1,7 @@
 /*
  * What the files of the store share. Only they, store/tools and the store's tests include it.
  *
- * A file calls only functions of files that stand below it here:
+ * A file calls only functions of files that are listed below it:
  *
  *     store_open           opening a store, making the schema
  *     store_reserve        room for deletions on a full disk
