@@ -13,6 +13,8 @@
  *     cli_login.c     passwords and headers       cli_prompt.c    asks for a password
  *     cli_json.c      fields of small JSON texts  cli_value.c     is the input still valid JSON?
  *     cli_lines.c     input as lines              cli_sse.c       events of an SSE answer
+ *     cli_input.c     standard input              cli_file.c      files that dsctl writes
+ *     cli_database.c  opens a database file       cli_duration.c  durations with units
  *
  * A new command is a function, its options, and a row in cli_table.c, from which the help and the
  * shell completions are made. deploy/man/dsctl.1 is written by hand; a test reports what is missing
