@@ -4,7 +4,7 @@
  * separates the requests, each of which consists of NAME=value lines, an empty line, and the body.
  *
  * The gateway does not close its connection to the store, because its process ends. Here the
- * process goes on: so store_connect() is wrapped by the linker to find that connection, and serve()
+ * process continues, so the linker wraps store_connect() to find that connection, and serve()
  * closes it.
  */
 #include <fcntl.h>
@@ -92,7 +92,7 @@ static void check(int fd, bool head_only)
     buf_close(&answer.text);
 }
 
-/* Serves one request as a process of its own would. */
+/* Serves one request as a new process would. */
 static void serve(char *const *lines, const char *body, size_t len)
 {
     static struct server server;

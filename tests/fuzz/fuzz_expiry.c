@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (expiry_parse_ttl(text, &seconds)) {
         (void)snprintf(back, sizeof back, "%" PRId64, seconds);
         fuzz_require(strcmp(back, text) == 0);
-        fuzz_require(!clock_parse_time(text, &ms)); /* no text is both */
+        fuzz_require(!clock_parse_time(text, &ms)); /* no text is valid as both */
     }
     if (clock_parse_time(text, &ms)) {
         clock_format_time(ms, back);

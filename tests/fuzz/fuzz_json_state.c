@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     out = put_in(text, size, &place, &len);
     fuzz_require(json_is_valid(out, len));
-    /* the inserted offset is the one that counts */
+    /* readers use the inserted offset */
     fuzz_require(json_state_place(out, len, &again));
     fuzz_require(!again.member && again.cut == strlen(OFFSET));
     fuzz_require(memcmp(out + again.at, OFFSET, again.cut) == 0);

@@ -1,5 +1,6 @@
 /*
- * What the files of the store share. Only they, store/tools and the store's tests include it.
+ * What the files of the store share. Only they, store/tools, and tests and proofs of the store
+ * include it.
  *
  * A file calls only functions of files that are listed below it:
  *

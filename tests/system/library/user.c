@@ -153,7 +153,8 @@ static int serve(const char *database)
     (void)fflush(stdout);
     while (read(STDIN_FILENO, &byte, 1) > 0)
         ;
-    child = fork(); /* has what the server was told by, and is still there when it is to end */
+    /* the child keeps the server's socket open; ds_test_server_stop() must work even so */
+    child = fork();
     if (child == 0)
         (void)pause();
     ds_test_server_stop(server);
