@@ -133,12 +133,24 @@ static char *next_line(char **text)
     return line;
 }
 
+/*
+ * "Name: value", or "Name;" for an empty value, as libcurl has it. libcurl would leave out any
+ * other line without a colon, and send one that begins with white space as a part of the header
+ * before it.
+ */
+static bool is_header(const char *line)
+{
+    size_t len = strcspn(line, ":; \t");
+
+    return len > 0 && (line[len] == ':' || strcmp(line + len, ";") == 0);
+}
+
 static bool add_header(struct cli *cli, const char *line, const char *where)
 {
     struct cli_login *login = &cli->login;
     const char **longer;
 
-    if (!strpbrk(line, ":;")) { /* libcurl would leave it out */
+    if (!is_header(line)) {
         (void)cli_fail(cli, CLI_USAGE, "%s takes 'Name: value'", where);
         return false;
     }

@@ -105,6 +105,21 @@ START_TEST(reads_headers_of_the_environment_one_a_line)
 }
 END_TEST
 
+START_TEST(refuses_a_line_that_is_no_header)
+{
+    /* the second one would continue the header before it */
+    static const char *const lines[] = {"A",     "A: 1\n B: 2", "\tA: 1", ": 1",
+                                        "A : 1", " ",           ";",      "A; 1"};
+
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        struct cli cli = {.arena = arena_new()};
+
+        unit_check(!cli_login_read(&cli, "", lines[i]), "line %zu is taken", i);
+        arena_free(cli.arena);
+    }
+}
+END_TEST
+
 UNIT_MAIN(cli_login, takes_name_and_password_out_of_a_url,
           leaves_no_secret_in_the_words_of_the_command_line, decodes_the_name_and_password_of_a_url,
-          reads_headers_of_the_environment_one_a_line)
+          reads_headers_of_the_environment_one_a_line, refuses_a_line_that_is_no_header)
