@@ -55,26 +55,27 @@ const struct config_row config_table[] = {
      BYTES, "Largest request body. A larger one is answered with 413."},
     {"DS_MAX_MESSAGES", NUMBER, GROUP_LIMITS, FIELD(max_messages), NULL, 65536, 1, 100000000,
      "messages",
-     "Most messages in one JSON body. A body with more is answered with 413, because other writes"
-     " wait while it is stored."},
+     "Largest number of messages in one JSON body. A body with more is answered with 413, because "
+     "other writes wait while it is stored."},
     {"DS_MAX_PATH_BYTES", NUMBER, GROUP_LIMITS, FIELD(max_path_bytes), NULL, 2048, 16, 65536, BYTES,
      "Longest path of a stream. A longer one is answered with 414."},
     {"DS_MAX_HEADER_BYTES", NUMBER, GROUP_LIMITS, FIELD(max_header_bytes), NULL, 8192, 256, 65536,
      BYTES, "Longest value of one request header. A longer one is answered with 431."},
     {"DS_MAX_PARKED", NUMBER, GROUP_LIMITS, FIELD(max_parked), NULL, 50000, 1, 10000000, "readers",
-     "Most readers that wait in one process, by long-poll or SSE. Another one is answered with "
-     "503."},
+     "Largest number of readers that wait in one process, by long-poll or SSE. A further one is "
+     "answered with 503."},
     {"DS_MAX_QUEUED", NUMBER, GROUP_LIMITS, FIELD(max_queued), NULL, 16384, 1, 10000000, "writes",
-     "Most writes that wait for their commit in one process. Another one is answered with 503."},
+     "Largest number of writes that wait for their commit in one process. A further one is "
+     "answered with 503."},
     {"DS_MAX_QUEUED_BYTES", NUMBER, GROUP_LIMITS, FIELD(max_queued_bytes), NULL, 256 * MIB, 1 * MIB,
      64 * GIB, BYTES,
-     "Most bytes that waiting writes and incoming requests hold in one process. A request that "
-     "needs more is answered with 503."},
+     "Largest number of bytes that waiting writes and incoming requests hold in one process. A "
+     "request that needs more is answered with 503."},
 
     {"DS_IO_TIMEOUT_MS", NUMBER, GROUP_TIMEOUTS, FIELD(io_timeout_ms), NULL, 30000, 100, 3600000,
      MS,
-     "How long the web server may accept no bytes in the middle of an answer. Then the connection"
-     " is closed."},
+     "How long the web server may stop accepting bytes in the middle of an answer. Then the "
+     "connection is closed."},
     {"DS_UPLOAD_TIMEOUT_MS", NUMBER, GROUP_TIMEOUTS, FIELD(upload_timeout_ms), NULL, 60000, 100,
      3600000, MS, "How long an incoming request may pause. Then it is answered with 408."},
     {"DS_STOP_TIMEOUT_MS", NUMBER, GROUP_TIMEOUTS, FIELD(stop_timeout_ms), NULL, 10000, 0, 600000,
@@ -82,19 +83,18 @@ const struct config_row config_table[] = {
 
     {"DS_READ_CHUNK_BYTES", NUMBER, GROUP_READS, FIELD(read_chunk_bytes), NULL, 1 * MIB, 1024,
      1 * GIB, BYTES,
-     "Most payload bytes in one answer. A larger message is sent in an answer of its own; in a "
-     "byte stream, a message of more than 256 KiB is sent in parts of 256 KiB."},
+     "Largest number of payload bytes in one answer. A larger message is sent in an answer of its "
+     "own; in a byte stream, a message of more than 256 KiB is sent in parts of 256 KiB."},
     {"DS_LONG_POLL_TIMEOUT_MS", NUMBER, GROUP_READS, FIELD(long_poll_timeout_ms), NULL, 30000, 100,
      3600000, MS, "How long a long-poll waits for data."},
     {"DS_SSE_LIFETIME_MS", NUMBER, GROUP_READS, FIELD(sse_lifetime_ms), NULL, 60000, 100, 86400000,
      MS,
-     "How long an SSE connection stays open, give or take a tenth. Then the client connects "
-     "again."},
+     "How long an SSE connection stays open, plus or minus 10 %. Then the client connects again."},
     {"DS_SSE_KEEPALIVE_MS", NUMBER, GROUP_READS, FIELD(sse_keepalive_ms), NULL, 15000, 100, 3600000,
      MS, "How long an SSE connection stays silent before the server sends a comment line."},
     {"DS_CURSOR_INTERVAL_SECONDS", NUMBER, GROUP_READS, FIELD(cursor_interval_s), NULL,
      DS_CURSOR_DEFAULT_INTERVAL_SECONDS, 1, 86400, "seconds",
-     "Length of the intervals that the cursors of live reads count."},
+     "Length of the time intervals that the cursors of live reads count."},
     {"DS_CURSOR_EPOCH", NUMBER, GROUP_READS, FIELD(cursor_epoch_s), NULL, DS_CURSOR_DEFAULT_EPOCH,
      0, INT64_C(253402300799), "seconds since 1970", "Start of the first cursor interval."},
 
@@ -104,36 +104,37 @@ const struct config_row config_table[] = {
      "caches. private: browsers only. off: nobody."},
     {"DS_CORS_ORIGIN", LIST, GROUP_CACHING, FIELD(cors_origin), "*", 0, 0, 0, NULL,
      "Origins whose pages may read answers (Access-Control-Allow-Origin): * for all, or a list "
-     "such as https://app.example,https://admin.example with spaces or commas between them. Of a "
-     "list, an answer names only the origin that asks. Empty: no CORS headers are sent."},
+     "such as https://app.example,https://admin.example with spaces or commas between them. With "
+     "a list, an answer names only the origin of the request. Empty: no CORS headers are sent."},
     {"DS_CORS_CREDENTIALS", NUMBER, GROUP_CACHING, FIELD(cors_credentials), NULL, 0, 0, 1, NULL,
      "1: pages of those origins may send cookies and passwords. Not allowed with "
      "DS_CORS_ORIGIN=*."},
     {"DS_CORS_HEADERS", LIST, GROUP_CACHING, FIELD(cors_headers), "", 0, 0, 0, NULL,
-     "Further request headers that those pages may send, with spaces or commas between them, or *"
-     " for any. The headers of the protocol and of browser tracing, Authorization and X-API-Key "
+     "Further request headers that those pages may send, with spaces or commas between them, or * "
+     "for any. The headers of the protocol and of browser tracing, Authorization and X-API-Key "
      "are always allowed."},
 
     {"DS_BASE_URL", TEXT, GROUP_WEB_SERVER, FIELD(base_url), "", 0, 0, 0, NULL,
-     "scheme://host[:port][/prefix] of absolute URLs, as in Location. The prefix is taken off the"
-     " path of each request. Empty: scheme and host are those of the request."},
+     "scheme://host[:port][/prefix] as clients see it, for absolute URLs such as Location. The "
+     "server removes the prefix from the path of each request. Empty: scheme and host are those "
+     "of the request."},
     {"DS_TRUST_FORWARDED", NUMBER, GROUP_WEB_SERVER, FIELD(trust_forwarded), NULL, 0, 0, 1, NULL,
      "1: scheme and host of the request are taken from X-Forwarded-Proto and X-Forwarded-Host, "
      "the first element of a list. Only for a server behind a proxy that sets both headers."},
     {"DS_WORKERS", NUMBER, GROUP_WEB_SERVER, FIELD(workers), NULL, 4, 1, 256, "threads",
      "Threads of one process that read requests. Waiting readers need none."},
     {"DS_PROCESSES", NUMBER, GROUP_WEB_SERVER, FIELD(processes), NULL, 1, 1, 64, "processes",
-     "Responder processes that --listen starts. At most half as many as there are CPUs take "
-     "connections at once; the others take those that still wait ten milliseconds later."},
+     "Responder processes that --listen starts. At most half as many as there are CPUs accept "
+     "connections at once; the others accept those that have waited for ten milliseconds."},
 
     {"DS_REGISTRY", TEXT, GROUP_REGISTRY, FIELD(registry), "", 0, 0, 0, NULL,
      "Path of a stream that lists all streams, /v1/stream/__registry__ for example. off: that "
      "stream becomes an ordinary one. Empty: the database keeps the registry that it has; a new "
      "database has none."},
     {"DS_HOOK", TEXT, GROUP_REGISTRY, FIELD(hook), "", 0, 0, 0, NULL,
-     "Absolute path of a program that is run after a stream was created or deleted, with the "
-     "event as a line of JSON on its standard input. No request waits for it; its output and its "
-     "failures are logged. Empty: none."},
+     "Absolute path of a program that the server runs after a stream was created or deleted, with "
+     "the event as a line of JSON on its standard input. No request waits for it; its output and "
+     "its failures are logged. Empty: none."},
     {"DS_HOOK_PROCESSES", NUMBER, GROUP_REGISTRY, FIELD(hook_processes), NULL, 4, 1, 64,
      "processes",
      "How many hooks one process runs at once. With 1, the hook gets the events in order."},
@@ -141,10 +142,11 @@ const struct config_row config_table[] = {
      MS, "How long one run of the hook may take. Then it is killed."},
 
     {"DS_LOG_LEVEL", CHOICE, GROUP_OPERATION, FIELD(log_level), "error|warn|info|debug", LOG_INFO_,
-     0, 0, NULL, "Least severe level that is logged."},
+     0, 0, NULL, "Lowest level that is logged; info includes warn and error."},
     {"DS_TEST_ENDPOINTS", NUMBER, GROUP_OPERATION, FIELD(test_endpoints), NULL, 0, 0, 1, NULL,
-     "1: for tests of clients, the faults in the table named faults are injected into requests, "
-     "and anybody can set them at /_test/inject-error. Never for a server that people use."},
+     "1: the server injects the faults in the table named faults into requests, for tests of "
+     "clients, and anybody can set faults at /_test/inject-error. Never use it on a server that "
+     "people use."},
 };
 
 const size_t config_table_rows = sizeof config_table / sizeof config_table[0];
