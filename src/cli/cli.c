@@ -102,8 +102,12 @@ static enum cli_exit parse_and_run(struct cli *cli, int argc, char **argv)
         return CLI_DONE;
     }
     cli->command = take_command(cli);
-    if (!cli->command)
-        return cli_command_unknown(cli, cli_operand(cli, 0), cli_operand(cli, 1));
+    if (!cli->command) { /* an option, as in "fault --help", is not part of a command's name */
+        const char *second = cli_operand(cli, 1);
+
+        return cli_command_unknown(cli, cli_operand(cli, 0),
+                                   second && second[0] == '-' ? NULL : second);
+    }
     if (!cli_args_parse(&cli->args, cli_globals, cli->command->options, false, cli->args.n_operands,
                         cli->args.operand, error, sizeof error))
         return cli_fail(cli, CLI_USAGE, "%s: see dsctl help %s", error, cli->command->name);

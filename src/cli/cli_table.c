@@ -55,8 +55,8 @@ const struct cli_command cli_commands[] = {
     {"show", "STREAM", "describe a stream",
      "Prints its content type, its next offset (where the next message will begin), whether it is\n"
      "closed, when it was created and when it expires. With --db it also prints the number of\n"
-     "messages and bytes, which the protocol does not tell. A fork's bytes include those that it\n"
-     "inherited; its messages do not.\n",
+     "messages and bytes, which the protocol does not report. A fork's bytes include those that\n"
+     "it inherited; its messages do not.\n",
      "  dsctl show events\n"
      "  offset=$(dsctl show events --json | jq -r .nextOffset)\n",
      cli_show_options, CLI_EITHER, 1, 1, cli_show},
@@ -128,10 +128,10 @@ const size_t cli_n_commands = sizeof cli_commands / sizeof cli_commands[0];
 const struct cli_option cli_globals[] = {
     {"url", 'u', "URL", "use this server; default: DS_URL, or " CLI_DEFAULT_URL},
     {"db", 'D', "FILE", "use this database file, without a server; default: DS_DB"},
-    {"user", 0, "NAME[:PASSWORD]", "log in with these or those in @FILE; default: DS_USER"},
+    {"user", 0, "NAME[:PASSWORD]", "log in; @FILE: take both from a file; default: DS_USER"},
     {"header", 'H', "TEXT", "send 'Name: value', or the lines of @FILE; repeatable"},
     {"cacert", 0, "FILE", "trust these certificates instead of the system's"},
-    {"insecure", 'k', NULL, "accept any certificate; others can then read and change all data"},
+    {"insecure", 'k', NULL, "accept any certificate; anybody in between can read and change data"},
     {"retry", 0, "DURATION", "how long to repeat a failed request (default 10s; 0: never)"},
     {"timeout", 0, "DURATION", "give up when the server sends nothing for this long (default 60s)"},
     {"quiet", 'q', NULL, "print only results and errors"},

@@ -251,6 +251,7 @@ test.each([
   [["nope-nope"], /no command nope-nope; see dsctl help$/m],
   [["tial", "x"], /no command tial; did you mean tail\?/],
   [["fault"], /which one: fault add, fault ls, fault clear\?/],
+  [["fault", "--help"], /which one: fault add, fault ls, fault clear\?/],
   [["fault", "celar"], /no command fault celar; did you mean fault clear\?/],
   [["help", "crate"], /no command crate; did you mean create\?/],
   [["version", "x"], /usage: dsctl version;/],
