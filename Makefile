@@ -396,6 +396,7 @@ clean:
 man:
 	@if [ -t 1 ]; then exec man -l deploy/man/$(or $(PAGE),*).[1-9]; fi; \
 	for page in deploy/man/$(or $(PAGE),*).[1-9]; do \
+		[ -f "$$page" ] || { echo "there is no page $(PAGE) in deploy/man" >&2; exit 1; }; \
 		printf '%-40s %s\n' "$$page" "$$(sed -n 's/^\.Nd //p' $$page | head -n 1)"; \
 	done
 
@@ -411,10 +412,10 @@ Use it
   make install          DESTDIR= and prefix= as usual; make uninstall removes it
   make deb              Debian packages into build/deb/
   make dist             a tarball of the sources into build/
-  make dist-hosting     an archive for shared hosting, with STATIC=1 (a static program, CGI)
+  make dist-hosting     an archive for shared hosting: a static CGI program and its installer
 
 Read about it
-  make help             this
+  make help             this list
   make man              the manual pages; PAGE=dsctl for one of them
   make html             the same as HTML into build/html/
 
@@ -422,7 +423,7 @@ Test it
   make test             install missing packages, build, run every test (a quarter of an hour)
   make check            only the unit tests and the corpora of the fuzzers
   make test-programs    build everything that tests/run.sh needs; then sh tests/run.sh SUITE...
-  make test-doors       only the web servers: the conformance suite and a matrix at each of them
+  make test-doors       the conformance suite and the gateway cases behind every web server
   make test-package     the Debian packages in a clean Debian, as root
   make test-walk        the commands of the pages in a clean Debian, as root (ten minutes)
   make prove            power cuts, kills and faults for hours: PROVE_MINUTES=20 for each part,
@@ -430,20 +431,22 @@ Test it
   make fuzz             search for inputs that break a parser: FUZZ_SECONDS=30 for each,
                         FUZZ_NAMES='json fcgi' for some
   make check-threads    threaded code under ThreadSanitizer
-  make check-sqlite     the tests of the store with the newest SQLite
-  make coverage         lines that the unit tests execute, or COVERAGE_SUITES='unit wire:nginx'
+  make check-sqlite     the tests of the store, with the newest SQLite
+  make coverage         the lines that the unit tests execute, or those of some suites:
+                        COVERAGE_SUITES='unit wire:nginx'
 
 Check the sources
   make lint             clang-format, clang-tidy, cppcheck, shellcheck, mandoc
   make clang            build with clang, and run its unit tests
-  make man-settings     update durable-streams.fcgi(8) after a change of src/config/config.c
+  make man-settings     copy the settings of src/config/config.c to durable-streams.fcgi(8)
 
 Measure it
   make bench            side by side with the npm reference server (a quarter of an hour);
-                        BENCH='--rounds 5 HEAD' chooses, PLOT=file.svg draws
+                        BENCH='--rounds 5 HEAD' passes options, PLOT=file.svg draws a plot
   make bench-quick      the same in three minutes
   make bench-scale      how the cost grows with the data (half an hour)
-  make callgrind        instructions for each request; UPDATE='why they changed' writes the table
+  make callgrind        count the instructions of each request; UPDATE='why they changed'
+                        writes them to tests/bench/instructions.tsv
 
   make clean            delete build/
 
