@@ -188,7 +188,7 @@ describe("supervisor", () => {
       .map(([pid, count]) => ({ pid, count }))
       .sort((a, b) => b.count - a.count)
       .slice(0, places)
-    expect(busy.reduce((sum, { count }) => sum + count, 0)).toBeGreaterThan(900)
+    expect(busy.reduce((sum, { count }) => sum + count, 0)).toBeGreaterThan(750)
 
     // these are stopped: the others accept
     for (const { pid } of busy) process.kill(pid, "SIGSTOP")
@@ -247,7 +247,13 @@ describe("supervisor", () => {
       env: cleanEnv({ DS_DATABASE: path.join(dir, "streams.db"), ...env }),
     })
     undo.push(() => end(manager, "SIGKILL"))
-    await until(() => fs.existsSync(socket), "the manager listens")
+    // not when the file exists: between bind() and listen(), connections are refused
+    const accepts = () =>
+      new Promise((resolve) => {
+        const connection = net.connect(socket, () => resolve(Boolean(connection.destroy())))
+        connection.on("error", () => resolve(false))
+      })
+    await until(accepts, "the manager listens")
     for (let i = 0; i < 3; i++) {
       const connection = net.connect(socket)
       connection.on("error", () => {})

@@ -133,7 +133,7 @@ START_TEST(a_large_message_comes_in_parts_that_say_so)
     /* from an offset inside a message, the whole message is read, with all its parts */
     expect_messages(store, "/b", "0000000000000000_0000000000300000",
                     "a*786437|b*524288|c*262144|d*262144|e|");
-    /* a fork has as much of the message as it took */
+    /* a fork has only the part of the message before its fork offset */
     ck_assert_int_eq(ds_create(store, "/f", &inside, NULL, NULL), DS_OK);
     lib_append(store, "/f", "own");
     expect_messages(store, "/f", NULL, "s|a*524288|own|");
