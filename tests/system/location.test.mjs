@@ -1,6 +1,7 @@
 // Streams below /streams/ of a site that exists already: deploy/*/location.conf, through each web server.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { execFileSync } from "node:child_process"
 import fs from "node:fs"
 import os from "node:os"
 import path from "node:path"
@@ -14,55 +15,85 @@ import { startNginx } from "./web/nginx.mjs"
 const TEXT = { "content-type": "text/plain" }
 const SOCKET = "/run/durable-streams/app.sock"
 
-const snippet = (server, socket) =>
-  fill(fs.readFileSync(path.join(root, "deploy", server, "location.conf"), "utf8"), {
-    [SOCKET]: socket,
-  })
+const USERS = "/etc/durable-streams/users"
+
+const read = (name) => fs.readFileSync(path.join(root, "deploy", name), "utf8")
+// Commented lines inside a block; `# Text` is prose.
+const uncomment = (text) => text.replace(/^( {4})#(?! \S)/gm, "$1")
+
+// Each server's way to ask for a password, as the comments of its snippet say.
+const protect = {
+  nginx: (text) =>
+    fill(text, { "#include /etc/durable-streams/nginx/password.conf;": read("nginx/options/password.conf") }),
+  apache: (text) => uncomment(fill(text, { "    Require all granted\n": "" })),
+  lighttpd: (text) => uncomment(fill(text, { "#server.modules": "server.modules" })),
+}
+
+/** The snippet of a server; with a file of users, it asks for a password. */
+function snippet(server, { socket, users }) {
+  const text = fill(read(`${server}/location.conf`), { [SOCKET]: socket })
+  return users ? fill(protect[server](text), { [USERS]: users }) : text
+}
+
+const AUTH_MODULES = ["authn_core", "authn_file", "authz_user", "auth_basic"]
+  .map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so\n`)
+  .join("")
 
 // A site with pages of its own, in place of the one that the test's server would have.
 const sites = {
   nginx: {
     start: startNginx,
-    site: (old, { own, socket }) => `server {
+    site: (old, given) => `server {
     ${/listen 127\.0\.0\.1:\d+;/.exec(old)[0]}
-    root "${own}";
+    root "${given.own}";
     location ~ \\.php$ { return 200 "php"; }
-    ${snippet("nginx", socket)}
+    ${snippet("nginx", given)}
 }
 `,
   },
   apache: {
     start: (given) => startApache({ ...given, kind: "proxy" }),
-    site: (old, { own, socket }) => `${/<VirtualHost .*>/.exec(old)[0]}
-    DocumentRoot "${own}"
-    <Directory "${own}">
+    site: (old, given) => `${given.users ? AUTH_MODULES : ""}${/<VirtualHost .*>/.exec(old)[0]}
+    DocumentRoot "${given.own}"
+    <Directory "${given.own}">
         Require all granted
     </Directory>
-    ${snippet("apache", socket)}
+    ${snippet("apache", given)}
 </VirtualHost>
 `,
   },
   lighttpd: {
     start: (given) => startLighttpd({ ...given, kind: "service" }),
-    site: (_, { own, socket }) => `server.document-root := "${own}"
-${snippet("lighttpd", socket)}
+    site: (_, given) => `server.document-root := "${given.own}"
+${snippet("lighttpd", given)}
 `,
   },
 }
 
-describe.each(Object.entries(sites))("%s", (_, { start, site }) => {
-  let folder, log, web, responder, api
-
-  beforeAll(async () => {
-    folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
-    fs.chmodSync(folder, 0o755)
-    const own = path.join(folder, "pages")
-    const socket = path.join(folder, "app.sock")
-    log = path.join(folder, "log")
-    fs.mkdirSync(own)
-    fs.writeFileSync(path.join(own, "page.txt"), "a page of the site")
-    fs.writeFileSync(log, "")
-    const edit = (name, text) => (name === "site.conf" ? site(text, { own, socket }) : text)
+/** The site and a responder, once that answers; with `password`, a user alice has one. */
+async function startSite({ start, site }, { password } = {}) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-test-"))
+  fs.chmodSync(folder, 0o755)
+  const own = path.join(folder, "pages")
+  const socket = path.join(folder, "app.sock")
+  const log = path.join(folder, "log")
+  fs.mkdirSync(own)
+  fs.writeFileSync(path.join(own, "page.txt"), "a page of the site")
+  fs.writeFileSync(log, "")
+  let users
+  if (password) {
+    users = path.join(folder, "users")
+    const hash = execFileSync("openssl", ["passwd", "-apr1", password])
+    fs.writeFileSync(users, `alice:${hash}`)
+  }
+  let web, responder
+  const stop = async () => {
+    if (web) await end(web.child, "SIGTERM", 20_000)
+    if (responder) await end(responder)
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    const edit = (name, text) => (name === "site.conf" ? site(text, { own, socket, users }) : text)
     web = await start({ folder, sockets: [socket], log, edit })
     responder = launch(program, ["--listen", `unix:${socket}`], {
       log,
@@ -72,23 +103,36 @@ describe.each(Object.entries(sites))("%s", (_, { start, site }) => {
         DS_LOG_LEVEL: "warn",
       }),
     })
-    api = client(`${web.url}/streams`)
+    const api = client(`${web.url}/streams`)
+    const headers = password ? basic("alice", password) : {}
     await until(
       () =>
-        api.get("/health").then(
+        api.get("/health", headers).then(
           ({ status }) => status === 200,
           () => false
         ),
       () => fs.readFileSync(log, "utf8").slice(-3000),
       { timeout: 15_000 }
     )
+    return { web, api, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+const basic = (user, password) => ({
+  authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`,
+})
+
+describe.each(Object.entries(sites))("%s", (_, server) => {
+  let web, api, stop
+
+  beforeAll(async () => {
+    ;({ web, api, stop } = await startSite(server))
   })
 
-  afterAll(async () => {
-    if (web) await end(web.child, "SIGTERM", 20_000)
-    if (responder) await end(responder)
-    fs.rmSync(folder, { recursive: true, force: true })
-  })
+  afterAll(() => stop?.())
 
   test("create, append, read; Location has the port and the path, and leads back", async () => {
     const name = fresh()
@@ -133,4 +177,20 @@ describe.each(Object.entries(sites))("%s", (_, { start, site }) => {
     expect((await outside.get(fresh())).status).toBe(404)
     expect((await outside.get("/health")).status).toBe(404)
   })
+})
+
+test.each(Object.entries(sites))("%s: the commented lines ask for a password", async (_, server) => {
+  const { web, api, stop } = await startSite(server, { password: "secret" })
+  try {
+    const name = fresh()
+    expect((await api.put(name, TEXT, "one")).status).toBe(401)
+    expect((await api.put(name, { ...TEXT, ...basic("alice", "wrong") }, "one")).status).toBe(401)
+    expect((await api.put(name, { ...TEXT, ...basic("alice", "secret") }, "one")).status).toBe(201)
+    expect((await api.get(name)).status).toBe(401)
+    expect((await api.get(name, basic("alice", "secret"))).text).toBe("one")
+    expect((await api.any("OPTIONS", name)).status).toBeLessThan(300)
+    expect((await client(web.url).get("/page.txt")).text).toBe("a page of the site")
+  } finally {
+    await stop()
+  }
 })
