@@ -1,12 +1,14 @@
 /*
  * A password from the terminal: see cli_prompt.h.
  *
- * Echo is switched on again even if a signal ends the question: the signal only interrupts the
- * read, and is raised again afterwards.
+ * Echo is switched on again even if a signal ends the question: the signal only ends the wait for
+ * the line, and is raised again afterwards. The signals are blocked except during that wait, so
+ * that none of them is handled just before it and then waits for the line, too.
  */
 #include "cli/cli_prompt.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,10 +28,11 @@ static void note_signal(int number)
     caught = number;
 }
 
-/* A read from a terminal returns one line. */
-static bool read_line(int tty, char *to, size_t size)
+/* Waits for a line, under the mask of signals, and reads it. A read from a terminal returns one. */
+static bool read_line(int tty, const sigset_t *mask, char *to, size_t size)
 {
-    ssize_t len = read(tty, to, size - 1);
+    struct pollfd input = {.fd = tty, .events = POLLIN};
+    ssize_t len = ppoll(&input, 1, NULL, mask) == 1 ? read(tty, to, size - 1) : -1;
     char *end;
 
     if (len <= 0)
@@ -41,26 +44,41 @@ static bool read_line(int tty, char *to, size_t size)
     return end != NULL;
 }
 
-static bool ask_silently(int tty, const char *question, char *to, size_t size)
+/* Asks without echo. `mask` is that of the wait. */
+static bool ask_silently(int tty, const sigset_t *mask, const char *question, char *to, size_t size)
 {
-    struct sigaction note = {.sa_handler = note_signal}, old[SIGNALS];
     struct termios before, silent;
     bool ok;
 
     if (tcgetattr(tty, &before) != 0)
         return false;
-    caught = 0;
-    for (int i = 0; i < SIGNALS; i++)
-        (void)sigaction(signals[i], &note, &old[i]);
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     /* ask only when echo is off: from then on, typed characters are neither echoed nor discarded */
     ok = tcsetattr(tty, TCSAFLUSH, &silent) == 0 && dprintf(tty, "%s", question) > 0 &&
-         read_line(tty, to, size);
+         read_line(tty, mask, to, size);
     (void)tcsetattr(tty, TCSAFLUSH, &before);
     (void)dprintf(tty, "\n"); /* the one that was typed was not echoed */
+    return ok;
+}
+
+static bool ask_between_signals(int tty, const char *question, char *to, size_t size)
+{
+    struct sigaction note = {.sa_handler = note_signal}, old[SIGNALS];
+    sigset_t blocked, mask;
+    bool ok;
+
+    caught = 0;
+    (void)sigemptyset(&blocked);
+    for (int i = 0; i < SIGNALS; i++)
+        (void)sigaddset(&blocked, signals[i]);
+    (void)sigprocmask(SIG_BLOCK, &blocked, &mask);
+    for (int i = 0; i < SIGNALS; i++)
+        (void)sigaction(signals[i], &note, &old[i]);
+    ok = ask_silently(tty, &mask, question, to, size);
     for (int i = 0; i < SIGNALS; i++)
         (void)sigaction(signals[i], &old[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
     if (caught)
         (void)raise(caught);
     return ok && !caught;
@@ -75,7 +93,7 @@ bool cli_prompt_password(const struct cli *cli, const char *user, char *to, size
 
     if (tty < 0)
         return false;
-    ok = ask_silently(tty, question, to, size);
+    ok = ask_between_signals(tty, question, to, size);
     (void)close(tty);
     return ok;
 }
