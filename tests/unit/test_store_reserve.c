@@ -2,10 +2,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "store_fill.h"
 #include "store_request.h"
@@ -49,7 +52,17 @@ static ssize_t limited_write(int fd, const void *data, size_t bytes, off_t start
     return -1;
 }
 
+/* What the replacements below call after the reserve has grown, and before a file is cut. */
+static void (*after_growth)(void), (*before_cut)(void);
+
 /* Replacements for functions of the C library. */
+int ftruncate(int fd, off_t length)
+{
+    if (before_cut)
+        before_cut();
+    return (int)syscall(SYS_ftruncate, fd, length);
+}
+
 int posix_fallocate(int fd, off_t start, off_t bytes)
 {
     struct stat info;
@@ -57,8 +70,10 @@ int posix_fallocate(int fd, off_t start, off_t bytes)
     if (!fits(fd, start + bytes))
         return error_when_full;
     if (fstat(fd, &info) != 0 ||
-        (info.st_size < start + bytes && ftruncate(fd, start + bytes) != 0))
+        (info.st_size < start + bytes && syscall(SYS_ftruncate, fd, start + bytes) != 0))
         return errno;
+    if (after_growth)
+        after_growth();
     return 0;
 }
 
@@ -350,6 +365,61 @@ START_TEST(a_file_with_another_name_is_not_a_reserve)
 }
 END_TEST
 
+static struct store_conn *noting;
+static pthread_t noting_thread;
+static _Thread_local bool is_noting;
+static atomic_bool is_cutting, was_mended;
+
+static void *note_full(void *arg)
+{
+    is_noting = true;
+    store_note_full(noting);
+    return arg;
+}
+
+/* Upkeep has grown the reserve for a moment: now another thread meets the full disk. */
+static void note_during_mend(void)
+{
+    after_growth = NULL;
+    ck_assert_int_eq(pthread_create(&noting_thread, NULL, note_full, NULL), 0);
+    for (int i = 0; i < 100 && !atomic_load(&is_cutting); i++)
+        (void)usleep(3000);
+}
+
+/* The other thread cuts the file by what it has read, after upkeep has cut it. */
+static void cut_after_mend(void)
+{
+    if (!is_noting)
+        return;
+    atomic_store(&is_cutting, true);
+    while (!atomic_load(&was_mended))
+        (void)usleep(1000);
+}
+
+START_TEST(the_reserve_never_becomes_a_hole)
+{
+    struct fixture f;
+    struct stat mended, noted;
+    char name[64];
+
+    open_disk(&f, RESERVE);
+    (void)snprintf(name, sizeof name, "%s-reserve", f.config.database);
+    ck_assert_int_eq(store_connect(&noting, f.store), DS_OK);
+    store_note_full(f.conn);
+    after_growth = note_during_mend;
+    before_cut = cut_after_mend;
+    store_mend_reserve(f.conn);
+    ck_assert_int_eq(stat(name, &mended), 0);
+    atomic_store(&was_mended, true);
+    ck_assert_int_eq(pthread_join(noting_thread, NULL), 0);
+    before_cut = NULL;
+    ck_assert_int_eq(stat(name, &noted), 0);
+    ck_assert_int_eq(noted.st_size, mended.st_size - 1); /* marked as full, and nothing else */
+    store_disconnect(noting);
+    close_disk(&f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("store_reserve");
@@ -363,6 +433,7 @@ int main(void)
     tcase_add_test(tcase, a_database_can_be_opened_on_a_full_disk);
     tcase_add_test(tcase, a_limit_on_file_sizes_acts_like_a_full_disk);
     tcase_add_test(tcase, refused_processes_do_not_all_checkpoint);
+    tcase_add_test(tcase, the_reserve_never_becomes_a_hole);
     tcase_add_test(tcase, a_file_with_another_name_is_not_a_reserve);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

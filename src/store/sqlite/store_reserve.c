@@ -38,6 +38,10 @@
  * between our giving them away and our using them. A limit on file sizes (RLIMIT_FSIZE) is another
  * matter: no transaction makes the database larger than that (store_connection.c).
  *
+ * Every change of the file happens under the write lock of all processes. A process that cut it to
+ * a size that it had read before another one cut it further would make a hole, which has no blocks
+ * to give.
+ *
  * The state is the size of the file, which all processes see. A size that is not a whole number of
  * blocks says that the disk had no room when the reserve last had to grow (struct look, low).
  * Upkeep tries again each second.
@@ -53,6 +57,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/place.h"
+#include "hints/hints.h"
 #include "store/sqlite/store_private.h"
 
 enum {
@@ -290,13 +295,19 @@ enum ds_status store_keep_room(struct store_conn *conn, bool deletes)
 
 void store_note_full(struct store_conn *conn)
 {
-    struct look before = look_at(conn->store);
-    int fd = store_has_reserve(conn->store) && !before.low ? open_reserve(conn->store, true) : -1;
+    struct store *store = conn->store;
+    struct look before = look_at(store);
+    int fd;
 
-    if (fd < 0)
+    if (!store_has_reserve(store) || before.low || store_lock_write(conn) == DS_BUSY)
         return;
-    mark_reserve(conn->store, fd, before, before.bytes, true);
-    (void)close(fd);
+    before = look_at(store);
+    fd = before.low ? -1 : open_reserve(store, true);
+    if (fd >= 0) {
+        mark_reserve(store, fd, before, before.bytes, true);
+        (void)close(fd);
+    }
+    store_rollback(conn); /* releases the lock */
 }
 
 /* Gives blocks back to the disk, except for this many bytes. */
@@ -316,11 +327,14 @@ static bool release_reserve(struct store *store, int64_t but)
 static bool give_growth(struct store_conn *conn)
 {
     int64_t end, kept;
+    bool given;
 
-    if (find_end(conn, &end) != DS_OK)
+    if (find_end(conn, &end) != DS_OK || store_lock_write(conn) == DS_BUSY)
         return false;
     kept = look_at(conn->store).bytes - round_up(growth_to(conn->store, end)) - MARGIN_BYTES;
-    return release_reserve(conn->store, kept > 0 ? kept : 0);
+    given = release_reserve(conn->store, kept > 0 ? kept : 0);
+    store_rollback(conn); /* releases the lock */
+    return given;
 }
 
 /* Resizes the reserve to the growth, plus `spare` bytes if there is room. Under the write lock. */
@@ -407,10 +421,11 @@ void store_mend_reserve(struct store_conn *conn)
     store_rollback(conn);
 }
 
-bool store_make_way(struct store *store)
+/* Releases START_BYTES if the disk has no room for as many more. */
+static bool release_start(struct store *store)
 {
     struct look look = look_at(store);
-    int fd = store_has_reserve(store) && look.bytes > 0 ? open_reserve(store, false) : -1, error;
+    int fd = look.bytes > 0 ? open_reserve(store, false) : -1, error;
 
     if (fd < 0)
         return false;
@@ -419,4 +434,20 @@ bool store_make_way(struct store *store)
     (void)close(fd);
     return is_no_room(error) &&
            release_reserve(store, look.bytes > START_BYTES ? look.bytes - START_BYTES : 0);
+}
+
+bool store_make_way(struct store *store)
+{
+    enum ds_status locked = DS_FAILED; /* without the mapped file, there is no such lock */
+    bool made = false;
+
+    if (!store_has_reserve(store))
+        return false;
+    if (store->hints)
+        locked = hints_lock_writers(store->hints, store->config->busy_timeout_ms);
+    if (locked != DS_BUSY)
+        made = release_start(store);
+    if (locked == DS_OK)
+        hints_unlock_writers(store->hints);
+    return made;
 }
