@@ -7,7 +7,7 @@
 # (that of this machine's apt). If one of them is missing, the script says so and leaves that part out.
 # The clean system runs a real systemd where the machine allows it. Elsewhere, or with BOOT=no, the
 # script starts the service by hand, with the settings of the installed unit.
-# shellcheck disable=SC2317,SC2016 # check and within call the functions; $ in quotes is awk's or dpkg's
+# shellcheck disable=SC2154,SC2317,SC2016 # check and within call the functions; $ in quotes is awk's or dpkg's
 set -u
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD

@@ -11,7 +11,7 @@
 #
 # Needs root, debootstrap and the Debian mirror of this machine's apt, and free ports 80, 443, 4437.
 # The clean system runs systemd where the machine allows it. The last line is `N passed, N failed`.
-# shellcheck disable=SC2317 # check calls the functions
+# shellcheck disable=SC2154,SC2317 # check calls the functions
 set -u
 cd "$(dirname "$0")/.." || exit 1
 PATH=$PATH:/usr/sbin:/sbin
