@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "durable_streams.h"
 #include "engine/engine.h"
+#include "hints/hints.h"
 #include "protocol/offset.h"
 
 struct arena;
@@ -79,6 +80,16 @@ enum ds_status lib_place_parse(const struct ds_store *store, struct arena *arena
  */
 enum ds_status lib_place_find(struct ds_store *store, struct store_conn *conn, struct arena *arena,
                               struct lib_place *place, struct stream *stream);
+
+/*
+ * Is this TTL, in seconds, so short that a waiting reader must renew it more often than it checks
+ * the stream anyway? Then it does so every LIB_BRIEF_RECHECK_MS. -1: there is no TTL.
+ */
+enum { LIB_BRIEF_RECHECK_MS = HINTS_RECHECK_MS / 5 };
+static inline bool lib_is_brief(int64_t ttl_seconds)
+{
+    return ttl_seconds >= 0 && ttl_seconds <= 2;
+}
 
 /* The open stores, for children of fork(): see lib_fork.c. Prepare once, before any is opened. */
 void lib_fork_prepare(void);

@@ -57,9 +57,7 @@ static enum ds_status look_for_data(struct wait *wait)
     if (wait->stream_id != 0 && wait->stream_id != stream.id)
         return DS_NOT_FOUND; /* another stream has taken its path */
     wait->stream_id = stream.id;
-    /* a short TTL must not run out between two looks */
-    wait->recheck_ms = stream.ttl_seconds >= 0 && stream.ttl_seconds <= 2 ? HINTS_RECHECK_MS / 5
-                                                                          : HINTS_RECHECK_MS;
+    wait->recheck_ms = lib_is_brief(stream.ttl_seconds) ? LIB_BRIEF_RECHECK_MS : HINTS_RECHECK_MS;
     return stream.tail > wait->place.from || stream.closed_at != 0 ? DS_OK : DS_TIMEOUT;
 }
 

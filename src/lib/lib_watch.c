@@ -34,10 +34,9 @@
 #include "hints/hints.h"
 #include "hints/wake.h"
 #include "lib/lib.h"
+#include "protocol/expiry.h"
 #include "protocol/offset.h"
 #include "store/store.h"
-
-enum { BRIEF_TTL = 2 }; /* seconds; the thread renews such a TTL five times a second */
 
 struct watched {
     const char *path; /* normalised; in the same block of memory */
@@ -79,7 +78,7 @@ struct ds_watch {
     struct watched_list looks; /* those that the thread must look at */
     struct watched_list ready; /* for ds_watch_next() */
     struct watched *ended;     /* unlisted; the program may read its path until its next call */
-    int briefs;                /* streams with a TTL of at most BRIEF_TTL */
+    int briefs;                /* streams with a brief TTL, see lib_is_brief() */
 };
 
 /* --- tables, under the lock --- */
@@ -111,11 +110,6 @@ static struct watched *find_by_id(const struct ds_watch *watch, int64_t stream_i
     void *const *node = tfind(&key, &watch->by_id, compare_ids);
 
     return node ? *node : NULL;
-}
-
-static bool is_brief(const struct watched *watched)
-{
-    return watched->ttl_seconds >= 0 && watched->ttl_seconds <= BRIEF_TTL;
 }
 
 static void want_look(struct ds_watch *watch, struct watched *watched)
@@ -164,7 +158,7 @@ static void unlist_watched(struct ds_watch *watch, struct watched *watched)
     leave_ready(watch, watched);
     if (watched->wants_look)
         TAILQ_REMOVE(&watch->looks, watched, looks);
-    watch->briefs -= is_brief(watched);
+    watch->briefs -= lib_is_brief(watched->ttl_seconds);
     TAILQ_REMOVE(&watch->all, watched, all);
     (void)tdelete(watched, &watch->by_path, compare_paths);
     (void)tdelete(watched, &watch->by_id, compare_ids);
@@ -180,7 +174,8 @@ static enum ds_status list_watched(struct ds_watch *watch, struct watched *watch
         return DS_NO_MEMORY;
     }
     wake_interest(watch->hints, watched->stream_id, 1);
-    if (is_brief(watched)) { /* the thread may be asleep for longer than this TTL */
+    if (lib_is_brief(
+            watched->ttl_seconds)) { /* the thread may be asleep for longer than this TTL */
         watch->briefs++;
         atomic_store(&watch->hurries, true);
         wake_ring(watch->hints);
@@ -251,7 +246,7 @@ static void look_at_stream(struct ds_watch *watch, int64_t stream_id)
         lib_release(watch->store, conn);
     }
     if (status == DS_OK && stream.ttl_seconds >= 0)
-        upkeep_renew(&watch->store->engine, stream_id, now + stream.ttl_seconds * 1000);
+        upkeep_renew(&watch->store->engine, stream_id, expiry_after_ttl(now, stream.ttl_seconds));
     (void)pthread_mutex_lock(&watch->lock);
     watched = find_by_id(watch, stream_id);
     if (watched)
@@ -314,7 +309,7 @@ static void tick_watch(struct ds_watch *watch)
             (watched->expires_at != 0 && watched->expires_at <= now))
             want_look(watch, watched);
     watch->tick_at =
-        clock_monotonic_ms() + (watch->briefs > 0 ? HINTS_RECHECK_MS / 5 : HINTS_RECHECK_MS);
+        clock_monotonic_ms() + (watch->briefs > 0 ? LIB_BRIEF_RECHECK_MS : HINTS_RECHECK_MS);
     (void)pthread_mutex_unlock(&watch->lock);
 }
 
