@@ -28,6 +28,20 @@ int64_t clock_monotonic_us(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
+struct timespec clock_deadline(clockid_t clock, int64_t ms)
+{
+    struct timespec until;
+
+    (void)clock_gettime(clock, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    return until;
+}
+
 uint32_t clock_random(void)
 {
     /* xorshift, seeded with time, process and thread: enough to keep the readers of several

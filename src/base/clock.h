@@ -7,10 +7,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 int64_t clock_wall_ms(void);      /* Unix time */
 int64_t clock_monotonic_ms(void); /* never goes back; from an arbitrary start */
 int64_t clock_monotonic_us(void); /* the same in microseconds */
+
+/* `ms` milliseconds from now by this clock, for waits that end at a time. ms: 0 or more. */
+struct timespec clock_deadline(clockid_t clock, int64_t ms);
 
 /* A random number for jitter; not for secrets. Thread-safe. */
 uint32_t clock_random(void);

@@ -288,12 +288,7 @@ static void *run_upkeep(void *arg)
 
     while (!is_stopping(upkeep)) {
         round_of(upkeep);
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += ROUND_MS * 1000000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000;
-        }
+        until = clock_deadline(CLOCK_MONOTONIC, ROUND_MS);
         (void)pthread_mutex_lock(&upkeep->lock);
         if (!upkeep->stopping)
             (void)pthread_cond_clockwait(&upkeep->moved, &upkeep->lock, CLOCK_MONOTONIC, &until);

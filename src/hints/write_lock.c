@@ -24,20 +24,13 @@ void write_lock_close(struct write_lock *lock)
 
 static int lock_mutex(pthread_mutex_t *mutex, int64_t timeout_ms)
 {
-    struct timespec until;
 #ifdef __SANITIZE_THREAD__ /* ThreadSanitizer does not know pthread_mutex_clocklock() */
     const clockid_t clock = CLOCK_REALTIME;
 #else
     const clockid_t clock = CLOCK_MONOTONIC;
 #endif
+    const struct timespec until = clock_deadline(clock, timeout_ms);
 
-    (void)clock_gettime(clock, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
 #ifdef __SANITIZE_THREAD__
     return pthread_mutex_timedlock(mutex, &until);
 #else
