@@ -13,7 +13,6 @@ struct commit {
     struct store *store;
     struct store_conn *conn;
     struct store_conn *lent; /* in a CGI process: its only connection, which the gateway owns */
-    bool threaded;
     pthread_t thread;
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t filled;
@@ -113,7 +112,7 @@ void commit_submit(struct commit *commit, struct commit_write *write)
 {
     bool full;
 
-    if (!commit->threaded) {
+    if (!commit->context.threaded) {
         submit_in_place(commit, write);
         return;
     }
@@ -156,7 +155,6 @@ enum ds_status commit_start(struct commit **out, struct store *store, const stru
     status = DS_NO_MEMORY;
     if (thread && pthread_create(&commit->thread, NULL, run_committer, commit) != 0)
         goto fail;
-    commit->threaded = thread;
     *out = commit;
     return DS_OK;
 fail:
@@ -173,7 +171,7 @@ void commit_stop(struct commit *commit)
     commit->stopping = true;
     (void)pthread_cond_signal(&commit->filled);
     (void)pthread_mutex_unlock(&commit->lock);
-    if (commit->threaded)
+    if (commit->context.threaded)
         (void)pthread_join(commit->thread, NULL);
 }
 
