@@ -7,6 +7,20 @@
 
 #include "store/sqlite/store_private.h"
 
+/* Reads the ids that a statement selects, SWEEP_STREAMS at most by its own limit. */
+static enum ds_status read_ids(struct store_conn *conn, sqlite3_stmt *stmt,
+                               int64_t ids[static SWEEP_STREAMS], size_t *n)
+{
+    enum ds_status status;
+    bool row = true;
+
+    *n = 0;
+    while ((status = stmt_step(conn, stmt, &row)) == DS_OK && row)
+        ids[(*n)++] = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
 /* Deletes expired streams as if by a request. */
 static enum ds_status end_expired(struct store_conn *conn, struct arena *arena, int64_t now,
                                   int64_t ended[static SWEEP_STREAMS], size_t *n)
@@ -14,16 +28,13 @@ static enum ds_status end_expired(struct store_conn *conn, struct arena *arena, 
     int64_t ids[SWEEP_STREAMS];
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_EXPIRED, &status);
-    size_t found = 0;
-    bool row = true;
+    size_t found;
 
     if (!stmt)
         return status;
     (void)sqlite3_bind_int64(stmt, 1, now);
     (void)sqlite3_bind_int64(stmt, 2, SWEEP_STREAMS);
-    while ((status = stmt_step(conn, stmt, &row)) == DS_OK && row)
-        ids[found++] = sqlite3_column_int64(stmt, 0);
-    (void)sqlite3_reset(stmt);
+    status = read_ids(conn, stmt, ids, &found);
     for (size_t i = 0; status == DS_OK && i < found; i++) {
         struct stream stream;
         int64_t renewed;
@@ -46,15 +57,12 @@ enum ds_status store_sweep_orphaned(struct store_conn *conn, struct arena *arena
     int64_t ids[SWEEP_STREAMS];
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = stmt_get(conn, STMT_STREAM_ORPHANED, &status);
-    size_t found = 0;
-    bool row = true;
+    size_t found;
 
     if (!stmt)
         return status;
     (void)sqlite3_bind_int64(stmt, 1, SWEEP_STREAMS);
-    while ((status = stmt_step(conn, stmt, &row)) == DS_OK && row)
-        ids[found++] = sqlite3_column_int64(stmt, 0);
-    (void)sqlite3_reset(stmt);
+    status = read_ids(conn, stmt, ids, &found);
     for (size_t i = 0; status == DS_OK && i < found; i++) {
         struct stream stream;
 
