@@ -14,7 +14,7 @@
 static int64_t stop_by(struct server *server)
 {
     if (server->stop_by == 0)
-        server->stop_by = clock_monotonic_ms() + server->engine.config->stop_timeout_ms;
+        server->stop_by = clock_monotonic_ms() + server->exchanges.config->stop_timeout_ms;
     return server->stop_by;
 }
 
@@ -40,7 +40,6 @@ enum ds_status server_start(struct server *server, const struct config *config, 
     enum ds_status status = DS_NO_MEMORY;
 
     memset((void *)server, 0, sizeof *server);
-    engine->config = config;
     engine->is_restarted = threads;
     if (exchanges_open(&server->exchanges, config, server))
         status = engine_open(engine, config, threads);
