@@ -8,7 +8,7 @@ import fs from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { end, program, root, until } from "./harness.mjs"
-import { client, fresh } from "./http.mjs"
+import { client, fresh, isHealthy } from "./http.mjs"
 import { asUser, startApache } from "./web/apache.mjs"
 
 const NOBODY = 65534
@@ -53,12 +53,7 @@ beforeAll(async () => {
   await until(
     () => {
       if (apache.child.exitCode !== null) throw new Error(`Apache did not start:\n${logs()}`)
-      return client(apache.url)
-        .get("/health")
-        .then(
-          (answer) => answer.status === 200,
-          () => false
-        )
+      return isHealthy(client(apache.url))
     },
     logs,
     { timeout: 15_000 }
@@ -234,17 +229,7 @@ describe("the archive", () => {
       access: "method GET POST OPTIONS",
     })
     web.url = web.url.replace("~alice", "~bob")
-    await until(
-      () =>
-        client(web.url)
-          .get("/health")
-          .then(
-            (answer) => answer.status === 200,
-            () => false
-          ),
-      logs,
-      { timeout: 15_000 }
-    )
+    await until(() => isHealthy(client(web.url)), logs, { timeout: 15_000 })
   })
 
   afterAll(async () => {

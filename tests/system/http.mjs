@@ -75,6 +75,13 @@ export function request(
   })
 }
 
+/** Whether a server answers its health check with 200, for until(); api is a client(). */
+export const isHealthy = (api, headers = {}, options = {}) =>
+  api.get("/health", headers, options).then(
+    ({ status }) => status === 200,
+    () => false
+  )
+
 /** The operations of the protocol on one server. */
 export function client(url) {
   const call = (method) => (path, headers, body, options) =>

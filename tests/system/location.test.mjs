@@ -6,7 +6,7 @@ import fs from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { cleanEnv, end, launch, program, root, until } from "./harness.mjs"
-import { client, fresh } from "./http.mjs"
+import { client, fresh, isHealthy } from "./http.mjs"
 import { startApache } from "./web/apache.mjs"
 import { fill } from "./web/fill.mjs"
 import { startLighttpd } from "./web/lighttpd.mjs"
@@ -106,11 +106,7 @@ async function startSite({ start, site }, { password } = {}) {
     const api = client(`${web.url}/streams`)
     const headers = password ? basic("alice", password) : {}
     await until(
-      () =>
-        api.get("/health", headers).then(
-          ({ status }) => status === 200,
-          () => false
-        ),
+      () => isHealthy(api, headers),
       () => fs.readFileSync(log, "utf8").slice(-3000),
       { timeout: 15_000 }
     )

@@ -24,7 +24,7 @@ import {
   startServer,
   until,
 } from "./harness.mjs"
-import { client, fresh } from "./http.mjs"
+import { client, fresh, isHealthy } from "./http.mjs"
 
 const { undo, folder } = cleanUp(afterEach)
 
@@ -329,11 +329,7 @@ async function inherited(command, args, env) {
   undo.push(() => end(web.child))
   const api = client(web.url)
   await until(
-    () =>
-      api.get("/health", {}, { timeout: 20_000 }).then(
-        (answer) => answer.status === 200,
-        () => false
-      ),
+    () => isHealthy(api, {}, { timeout: 20_000 }),
     () => fs.readFileSync(log, "utf8").slice(-3000),
     { timeout: 30_000, every: 100 }
   )
