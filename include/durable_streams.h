@@ -78,11 +78,15 @@ enum ds_status {
     DS_FAILED,    /* anything else; the log has the cause (500) */
     DS_CONFLICT,  /* another configuration or content type, or too low a Stream-Seq (409) */
     DS_CLOSED,    /* the stream is closed (409) */
-    DS_FENCED,    /* a newer epoch of this producer is writing (403) */
+    DS_FENCED,    /* a newer epoch of this producer is writing (403); or a newer wake of this
+                     subscription was made, or its lease is over (409) */
     DS_GAP,       /* an earlier sequence number of this producer is missing (409) */
     DS_FORBIDDEN, /* only the store itself writes the registry (403) */
     DS_TIMEOUT,   /* nothing happened in time; not an error */
     DS_CANCELLED, /* ds_cancel_set() ended the wait; not an error */
+    DS_CLAIMED,   /* another worker holds the lease of this subscription (409) */
+    DS_IDLE,      /* nothing is pending in this subscription; not an error (409) */
+    DS_DENIED,    /* the token is not one of this subscription (401) */
 };
 
 /* One line in English, without a newline; static. */

@@ -56,6 +56,9 @@ static const struct {
     [DS_FORBIDDEN] = {403, "only the server writes the registry"},
     [DS_TIMEOUT] = {503, "nothing happened in time, try again"},
     [DS_CANCELLED] = {503, "the server is stopping, try again"}, /* only in the library */
+    [DS_CLAIMED] = {409, "another worker holds the lease"},
+    [DS_IDLE] = {409, "nothing is pending"},
+    [DS_DENIED] = {401, "the token is not one of this subscription"},
 };
 
 int exchange_http_status(enum ds_status status)

@@ -43,6 +43,12 @@ const char *ds_status_text(enum ds_status status)
         return "nothing happened in time";
     case DS_CANCELLED:
         return "the wait was cancelled";
+    case DS_CLAIMED:
+        return "another worker holds the lease of this subscription";
+    case DS_IDLE:
+        return "nothing is pending in this subscription";
+    case DS_DENIED:
+        return "the token is not one of this subscription";
     }
     return "unknown status";
 }

@@ -14,4 +14,10 @@ extern const char schema_registry[];
 /* The table of faults: created when faults are wanted. */
 extern const char schema_faults[];
 
+/* The tables of subscriptions: created by the first one. */
+extern const char schema_subscriptions[];
+
+/* The table of keys that sign webhooks: created by the first process that delivers them. */
+extern const char schema_webhook_keys[];
+
 #endif
