@@ -11,7 +11,7 @@
  *     cli_remote*.c   operations over HTTP, with cli_http.c (libcurl)
  *     cli_local.c     the same operations on a database file, with the public library
  *     cli_login.c     passwords and headers       cli_prompt.c    asks for a password
- *     cli_json.c      fields of small JSON texts  cli_value.c     is the input still valid JSON?
+ *     cli_value.c     is the input still valid JSON?
  *     cli_lines.c     input as lines              cli_sse.c       events of an SSE answer
  *     cli_input.c     standard input              cli_file.c      files that dsctl writes
  *     cli_database.c  opens a database file       cli_duration.c  durations with units

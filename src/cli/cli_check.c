@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "cli/cli_commands.h"
 #include "cli/cli_database.h"
-#include "cli/cli_json.h"
 #include "cli/cli_terminal.h"
+#include "protocol/json_string.h"
 #include "store/store.h"
 #include "store/tools/store_check.h"
 #include "store/tools/store_vacuum.h"
@@ -27,7 +27,7 @@ struct report {
 static void add_member(struct buf *line, const char *name, const char *text)
 {
     buf_printf(line, "%c\"%s\":", line->len == 0 ? '{' : ',', name);
-    cli_json_add(line, text);
+    json_add_text(line, text);
 }
 
 /* A damaged text may have any bytes; none of them may control the terminal. */

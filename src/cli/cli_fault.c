@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "cli/cli_backend.h"
 #include "cli/cli_commands.h"
-#include "cli/cli_json.h"
+#include "protocol/json_string.h"
 
 #define NUMBER_MAX INT64_C(1000000000000)
 
@@ -34,7 +34,7 @@ const struct cli_option cli_fault_ls_options[] = {
 void cli_fault_add_json(struct buf *buf, const char *path, const struct ds_fault *fault)
 {
     buf_adds(buf, "{\"path\":");
-    cli_json_add(buf, path);
+    json_add_text(buf, path);
     if (fault->status)
         buf_printf(buf, ",\"status\":%d", fault->status);
     buf_printf(buf, ",\"count\":%lld", (long long)(fault->count ? fault->count : 1));
@@ -52,16 +52,16 @@ void cli_fault_add_json(struct buf *buf, const char *path, const struct ds_fault
         buf_adds(buf, ",\"corruptBody\":true");
     if (fault->sse_event_type) {
         buf_adds(buf, ",\"injectSseEvent\":{\"eventType\":");
-        cli_json_add(buf, fault->sse_event_type);
+        json_add_text(buf, fault->sse_event_type);
         buf_adds(buf, ",\"data\":");
-        cli_json_add(buf, fault->sse_event_data ? fault->sse_event_data : "");
+        json_add_text(buf, fault->sse_event_data ? fault->sse_event_data : "");
         buf_addc(buf, '}');
     }
     if (fault->has_probability)
         buf_printf(buf, ",\"probability\":%.17g", fault->probability);
     if (fault->method) {
         buf_adds(buf, ",\"method\":");
-        cli_json_add(buf, fault->method);
+        json_add_text(buf, fault->method);
     }
     buf_addc(buf, '}');
 }

@@ -6,8 +6,8 @@
 
 #include "base/arena.h"
 #include "cli/cli_commands.h"
-#include "cli/cli_json.h"
 #include "protocol/json.h"
+#include "protocol/json_value.h"
 
 #define ENDPOINT "/_test/inject-error"
 
@@ -64,15 +64,15 @@ enum cli_exit cli_remote_fault_clear(struct cli *cli, const char *path)
 }
 
 /* Reads a member that is a number. False: there is none. */
-static bool read_number(struct cli_json object, const char *name, int64_t *value)
+static bool read_number(struct json_value object, const char *name, int64_t *value)
 {
-    return cli_json_integer(cli_json_get(object, name), value);
+    return json_integer(json_get(object, name), value);
 }
 
-static void read_fault(struct arena *arena, struct cli_json object, struct ds_fault *fault)
+static void read_fault(struct arena *arena, struct json_value object, struct ds_fault *fault)
 {
-    struct cli_json event = cli_json_get(object, "injectSseEvent");
-    struct cli_json probability = cli_json_get(object, "probability");
+    struct json_value event = json_get(object, "injectSseEvent");
+    struct json_value probability = json_get(object, "probability");
     int64_t status = 0;
 
     *fault = (struct ds_fault){0};
@@ -82,20 +82,20 @@ static void read_fault(struct arena *arena, struct cli_json object, struct ds_fa
     fault->has_retry_after = read_number(object, "retryAfter", &fault->retry_after);
     (void)read_number(object, "delayMs", &fault->delay_ms);
     (void)read_number(object, "jitterMs", &fault->jitter_ms);
-    fault->drop_connection = cli_json_is_true(cli_json_get(object, "dropConnection"));
+    fault->drop_connection = json_is_true(json_get(object, "dropConnection"));
     fault->has_truncate = read_number(object, "truncateBodyBytes", &fault->truncate_body_bytes);
-    fault->has_probability = cli_json_number(probability, &fault->probability);
-    fault->method = cli_json_text(arena, cli_json_get(object, "method"));
-    fault->corrupt_body = cli_json_is_true(cli_json_get(object, "corruptBody"));
-    fault->sse_event_type = cli_json_text(arena, cli_json_get(event, "eventType"));
-    fault->sse_event_data = cli_json_text(arena, cli_json_get(event, "data"));
+    fault->has_probability = json_number(probability, &fault->probability);
+    fault->method = json_text(arena, json_get(object, "method"));
+    fault->corrupt_body = json_is_true(json_get(object, "corruptBody"));
+    fault->sse_event_type = json_text(arena, json_get(event, "eventType"));
+    fault->sse_event_data = json_text(arena, json_get(event, "data"));
 }
 
 enum cli_exit cli_remote_fault_list(struct cli *cli, cli_fault_fn *fn, void *arg)
 {
     struct cli_answer answer = {0};
     struct json_split split;
-    struct cli_json fault;
+    struct json_value fault;
     enum cli_exit exit = call_endpoint(cli, "GET", NULL, &answer);
     const char *text = answer.body.data;
     bool go_on = true;
@@ -106,7 +106,7 @@ enum cli_exit cli_remote_fault_list(struct cli *cli, cli_fault_fn *fn, void *arg
     if (exit == CLI_DONE) {
         json_split_init(&split, text, answer.body.len);
         while (go_on && json_split_next(&split, &fault.at, &fault.len)) {
-            const char *path = cli_json_text(cli->arena, cli_json_get(fault, "path"));
+            const char *path = json_text(cli->arena, json_get(fault, "path"));
             struct ds_fault read;
 
             read_fault(cli->arena, fault, &read);

@@ -9,8 +9,8 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
-#include "cli/cli_json.h"
 #include "protocol/json.h"
+#include "protocol/json_value.h"
 
 #define REGISTRY "/v1/stream/__registry__"
 
@@ -35,26 +35,25 @@ static const char *whole_path(const struct cli *cli, const char *path)
     return path[0] == '/' ? path : arena_printf(cli->arena, "/v1/stream/%s", path);
 }
 
-static int64_t read_time(struct arena *arena, struct cli_json value)
+static int64_t read_time(struct arena *arena, struct json_value value)
 {
-    const char *text = cli_json_text(arena, value);
+    const char *text = json_text(arena, value);
     int64_t ms = 0;
 
     if (text)
         (void)clock_parse_time(text, &ms);
     else
-        (void)cli_json_integer(value, &ms);
+        (void)json_integer(value, &ms);
     return ms;
 }
 
-static bool add_event(struct registry *registry, struct cli_json message)
+static bool add_event(struct registry *registry, struct json_value message)
 {
     struct arena *arena = registry->cli->arena;
-    struct cli_json value = cli_json_get(message, "value");
-    const char *kind = cli_json_text(arena, cli_json_get(message, "type"));
-    const char *operation =
-        cli_json_text(arena, cli_json_get(cli_json_get(message, "headers"), "operation"));
-    const char *type = cli_json_text(arena, cli_json_get(value, "contentType"));
+    struct json_value value = json_get(message, "value");
+    const char *kind = json_text(arena, json_get(message, "type"));
+    const char *operation = json_text(arena, json_get(json_get(message, "headers"), "operation"));
+    const char *type = json_text(arena, json_get(value, "contentType"));
     struct event *event;
 
     if (!kind || strcmp(kind, "stream") != 0 || !operation)
@@ -69,12 +68,12 @@ static bool add_event(struct registry *registry, struct cli_json message)
         registry->size = size;
     }
     event = &registry->events[registry->n];
-    *event = (struct event){.key = cli_json_text(arena, cli_json_get(message, "key")),
+    *event = (struct event){.key = json_text(arena, json_get(message, "key")),
                             .number = registry->n,
                             .is_deleted = strcmp(operation, "delete") == 0,
-                            .path = cli_json_text(arena, cli_json_get(value, "path")),
+                            .path = json_text(arena, json_get(value, "path")),
                             .type = type ? type : "",
-                            .created_at = read_time(arena, cli_json_get(value, "createdAt"))};
+                            .created_at = read_time(arena, json_get(value, "createdAt"))};
     if (!event->key)
         return true;
     event->path = whole_path(registry->cli, event->path ? event->path : event->key);
@@ -92,7 +91,7 @@ static bool take_events(void *arg, const char *data, size_t len, const char *nex
     (void)next;
     json_split_init(&split, data, len);
     while (json_split_next(&split, &message, &message_len))
-        if (!add_event(registry, (struct cli_json){message, message_len})) {
+        if (!add_event(registry, (struct json_value){message, message_len})) {
             (void)cli_no_memory(registry->cli);
             return false;
         }

@@ -21,10 +21,10 @@
 #include "base/arena.h"
 #include "base/base64.h"
 #include "base/clock.h"
-#include "cli/cli_json.h"
 #include "cli/cli_sse.h"
 #include "protocol/http_type.h"
 #include "protocol/json.h"
+#include "protocol/json_value.h"
 
 enum { QUICK_MS = 500 };
 
@@ -226,19 +226,19 @@ static bool take_data(struct reader *reader, const char *data, size_t len)
 
 static bool take_control(struct reader *reader, const char *data, size_t len)
 {
-    struct cli_json control = {data, len};
+    struct json_value control = {data, len};
     struct arena *arena = arena_new();
     const char *next, *cursor;
     bool ok = false;
 
     if (arena && json_is_valid(data, len)) {
-        next = cli_json_text(arena, cli_json_get(control, "streamNextOffset"));
-        cursor = cli_json_text(arena, cli_json_get(control, "streamCursor"));
+        next = json_text(arena, json_get(control, "streamNextOffset"));
+        cursor = json_text(arena, json_get(control, "streamCursor"));
         ok = next && is_intact(reader, reader->held.data, reader->held.len) &&
              deliver(reader, reader->held.data, reader->held.len, next);
         if (cursor)
             set_text(&reader->cursor, cursor);
-        reader->is_done = ok && cli_json_is_true(cli_json_get(control, "streamClosed"));
+        reader->is_done = ok && json_is_true(json_get(control, "streamClosed"));
     }
     arena_free(arena);
     buf_clear(&reader->held);

@@ -9,7 +9,7 @@
 #include "cli/cli_backend.h"
 #include "cli/cli_commands.h"
 #include "cli/cli_input.h"
-#include "cli/cli_json.h"
+#include "protocol/json_string.h"
 #include "protocol/producer.h"
 
 #define LIFETIME                                                                                   \
@@ -175,7 +175,7 @@ static void add_member(struct buf *buf, const char *name, const char *text)
 {
     buf_printf(buf, "%s\"%s\":", buf->len > 1 ? "," : "", name);
     if (text)
-        cli_json_add(buf, text);
+        json_add_text(buf, text);
     else
         buf_adds(buf, "null");
 }

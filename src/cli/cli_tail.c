@@ -23,7 +23,6 @@
 #include "cli/cli_backend.h"
 #include "cli/cli_commands.h"
 #include "cli/cli_file.h"
-#include "cli/cli_json.h"
 #include "cli/cli_terminal.h"
 #include "protocol/http_type.h"
 #include "protocol/json.h"
@@ -163,7 +162,7 @@ static bool print_messages(const struct tail *tail, const char *data, size_t len
         else
             buf_add(&line, message, message_len);
         if (!buf_failed(&line))
-            cli_json_unbreak(line.data, line.len);
+            cli_terminal_unbreak_json(line.data, line.len);
         buf_addc(&line, '\n');
         ok = print_gathered(tail, &line);
     }

@@ -77,3 +77,10 @@ void cli_terminal_add_json(struct buf *buf, const char *text, size_t len)
             buf_add(buf, text + i, size > 0 ? size : (size = 1));
     }
 }
+
+void cli_terminal_unbreak_json(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '\n' || text[i] == '\r') /* strings contain none */
+            text[i] = ' ';
+}

@@ -27,4 +27,7 @@ void cli_terminal_add(struct buf *buf, const char *text, size_t len, enum cli_te
 /* Adds a valid JSON text with the same value, its control characters as \u009b and the like. */
 void cli_terminal_add_json(struct buf *buf, const char *text, size_t len);
 
+/* Replaces the line breaks between the tokens of a JSON text by spaces, so that it is one line. */
+void cli_terminal_unbreak_json(char *text, size_t len);
+
 #endif

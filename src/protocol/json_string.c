@@ -1,7 +1,10 @@
 /* Writing JSON strings: see json_string.h. */
 #include "protocol/json_string.h"
 
+#include <string.h>
+
 #include "base/buf.h"
+#include "base/utf8.h"
 
 /* The character after the backslash; 0 if c needs no escape, or \u00XX. */
 static char short_escape(char c)
@@ -45,4 +48,16 @@ void json_add_escaped(struct buf *buf, const char *text, size_t len)
             buf_printf(buf, "u%04x", c == 0xC2 ? low : c);
     }
     buf_add(buf, text + start, len - start);
+}
+
+void json_add_text(struct buf *buf, const char *text)
+{
+    struct buf clean = {0};
+
+    utf8_add_lossy(&clean, text, strlen(text));
+    buf_addc(buf, '"');
+    json_add_escaped(buf, clean.data ? clean.data : "", clean.len);
+    buf_addc(buf, '"');
+    buf->failed = buf->failed || buf_failed(&clean);
+    buf_close(&clean);
 }

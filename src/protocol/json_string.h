@@ -12,4 +12,8 @@ struct buf;
  */
 void json_add_escaped(struct buf *buf, const char *text, size_t len);
 
+/* Appends a text as a whole JSON string, with its quotes. Bytes that are not UTF-8 become U+FFFD.
+ */
+void json_add_text(struct buf *buf, const char *text);
+
 #endif

@@ -82,5 +82,14 @@ START_TEST(escapes_in_json_the_controls_that_json_allows)
 }
 END_TEST
 
+START_TEST(puts_values_on_one_line)
+{
+    char text[] = "{\n \"a\\n\":\r\n1}";
+
+    cli_terminal_unbreak_json(text, strlen(text));
+    ck_assert_str_eq(text, "{  \"a\\n\":  1}");
+}
+END_TEST
+
 UNIT_MAIN(cli_terminal, shows_control_characters, leaves_no_control_character_in_any_bytes,
-          escapes_in_json_the_controls_that_json_allows)
+          escapes_in_json_the_controls_that_json_allows, puts_values_on_one_line)
