@@ -6,7 +6,8 @@
 --
 -- Every process that opens the database parses its whole schema, and a CGI process does so for one
 -- request. So the triggers of the registry (registry.sql) exist only while it is on, and the table
--- of faults (faults.sql) is made only when it is needed.
+-- of faults (faults.sql), those of subscriptions (subscriptions.sql) and the keys of webhooks
+-- (webhook_keys.sql) are made only when they are needed.
 --
 -- `dsctl check` compares these statements with those of a database, but not their comments.
 --
@@ -37,7 +38,8 @@ CREATE TABLE stream (
     fork_offset      INTEGER,                           -- Stream-Fork-Offset as a position; the tail of the source if not sent
     fork_sub_offset  INTEGER,                           -- Stream-Fork-Sub-Offset; 0 if not sent
     deleted_at       INTEGER,                           -- deleted, but kept because forks read it; answered with 410
-    registry         INTEGER CHECK (registry = 1)       -- 1: this stream is the registry
+    registry         INTEGER CHECK (registry = 1),      -- 1: this stream is the registry
+    subscribed       INTEGER CHECK (subscribed = 1)     -- 1: a subscription has a link to it (subscriptions.sql)
 );
 
 CREATE INDEX stream_by_source ON stream (source_id) WHERE source_id IS NOT NULL;

@@ -56,6 +56,7 @@ struct stream {
     int64_t deleted_at;        /* 0: not deleted */
     const char *damage;        /* the first column with an invalid value, or NULL */
     bool is_registry;          /* only the store itself writes it */
+    bool is_subscribed;        /* a subscription has a link to it: store_subscription.h */
     enum stream_change change; /* for the committer, which writes it back before the commit */
 };
 

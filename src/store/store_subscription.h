@@ -127,23 +127,17 @@ enum ds_status store_link_put(struct store_conn *conn, int64_t subscription_id,
 enum ds_status store_link_delete(struct store_conn *conn, int64_t subscription_id,
                                  const char *path);
 
-/*
- * Reads links by path: with pending, only those that are pending, else only the others. Reads
- * `most` at most. The array is in the arena.
- */
+enum store_links_which { STORE_LINKS_ALL, STORE_LINKS_PENDING, STORE_LINKS_OTHERS };
+
+/* Reads links by path, `most` at most. The array is in the arena. */
 enum ds_status store_links(struct store_conn *conn, struct arena *arena, int64_t subscription_id,
-                           bool pending, size_t most, struct subscription_link **links, size_t *n);
+                           enum store_links_which which, size_t most,
+                           struct subscription_link **links, size_t *n);
 
 enum ds_status store_link_count(struct store_conn *conn, int64_t subscription_id, int64_t *count);
 
 /* Is one of its links pending? */
 enum ds_status store_has_pending(struct store_conn *conn, int64_t subscription_id, bool *has);
-
-/* A subscription to which a stream is linked. */
-struct subscription_look {
-    int64_t subscription_id;
-    bool idle; /* no wake is in flight */
-};
 
 /*
  * For a stream that has grown: marks its links as pending, and returns the subscriptions that are
@@ -161,6 +155,9 @@ enum ds_status store_patterns(struct store_conn *conn, store_pattern_fn *fn, voi
 /* Is this the wake stream of a subscription? */
 enum ds_status store_is_wake_stream(struct store_conn *conn, const char *path, bool *is);
 
+/* Takes the links of patterns to this path away, since it is a wake stream now. */
+enum ds_status store_links_unglob(struct store_conn *conn, const char *path);
+
 /*
  * Called for each live stream whose path begins with prefix, except for the registry, by path.
  * Texts are valid during the call, which must not write. DS_CANCELLED ends the walk, which then
@@ -168,17 +165,18 @@ enum ds_status store_is_wake_stream(struct store_conn *conn, const char *path, b
  */
 typedef enum ds_status store_candidate_fn(void *arg, int64_t stream_id, const char *path,
                                           int64_t tail);
-enum ds_status store_candidates(struct store_conn *conn, const char *prefix, int64_t now,
-                                store_candidate_fn *fn, void *arg);
+enum ds_status store_candidates(struct store_conn *conn, struct arena *arena, const char *prefix,
+                                int64_t now, store_candidate_fn *fn, void *arg);
 
 /* The next stream that is to be compared with the patterns, with its row. DS_NOT_FOUND: there is
    none; the arrival of a stream that has ended is dropped. */
 enum ds_status store_arrival_take(struct store_conn *conn, struct arena *arena,
                                   struct stream *stream);
 
-/* Gives explicit links to this path the stream, from its start. */
-enum ds_status store_links_arrive(struct store_conn *conn, const char *path, int64_t stream_id,
-                                  bool pending);
+/* Gives explicit links to this path the stream, from its start. If it is not empty, pending is
+   true, and the subscriptions that are idle are returned as by store_links_grow(). */
+enum ds_status store_links_arrive(struct store_conn *conn, struct arena *arena, const char *path,
+                                  int64_t stream_id, bool pending, int64_t **idle, size_t *n);
 
 /* --- webhook keys --- */
 

@@ -6,6 +6,7 @@
 #include "failing_memory.h"
 #include "hints/hints.h"
 #include "hints/renewal.h"
+#include "store/sqlite/schema.h"
 #include "store/sqlite/store_private.h"
 #include "store_unit.h"
 
@@ -17,6 +18,8 @@ START_TEST(prepares_every_statement_and_scans_no_table)
 
     (void)setenv("DS_TEST_ENDPOINTS", "1", 1);
     open_fixture(&f);
+    ck_assert_int_eq(sqlite3_exec(f.conn->db, schema_subscriptions, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(f.conn->db, schema_webhook_keys, NULL, NULL, NULL), SQLITE_OK);
     for (int i = 0; i < STMT_COUNT; i++) {
         sqlite3_stmt *plan = NULL;
         char *sql = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", stmt_sql[i]);

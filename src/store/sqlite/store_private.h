@@ -10,6 +10,7 @@
  *     store_connection     opening and closing a connection
  *     store_registry       the stream that lists the streams
  *     store_list  store_sweep
+ *     store_subscription  store_subscription_link  store_webhook_key
  *     store_stream         rows of streams          store_message  store_producer  store_fault
  *     store_transaction    begin, commit, rollback
  *     store_stmt           statements, and SQLite's errors
@@ -63,6 +64,8 @@ struct store_conn {
     int64_t wal_bytes;      /* size of the log after the last commit */
     bool writing;           /* has the write lock of all processes */
     bool has_events;        /* this transaction creates or deletes streams */
+    bool has_subscriptions; /* the database has their tables; false: unknown */
+    int64_t schema_seen;    /* the schema's version that had none; 0: none was seen */
     sqlite3_stmt *held;     /* not reset, so that store_hold()'s transaction lasts; or NULL */
     struct row_cache *rows; /* see row_cache.c; NULL before the first row */
     const void *log_index;  /* where SQLite maps the header of the log's index, or NULL */

@@ -15,7 +15,7 @@ enum { MINUTE_MS = 60000 };
 #define STREAM_COLUMNS                                                                             \
     "SELECT id, path, content_type, tail, messages, created_at, closed_at, closed_producer, "      \
     "closed_epoch, closed_seq, ttl_seconds, expires_at, last_seq, source_id, fork_position, "      \
-    "fork_offset, fork_sub_offset, deleted_at, registry FROM stream "
+    "fork_offset, fork_sub_offset, deleted_at, registry, subscribed FROM stream "
 
 /* from the row that contains position ?2 up to position ?3 */
 #define MESSAGES_FROM                                                                              \
@@ -27,6 +27,17 @@ enum { MINUTE_MS = 60000 };
 #define FAULT_COLUMNS                                                                              \
     "SELECT path, method, count, probability, delay_ms, jitter_ms, drop_connection, status, "      \
     "retry_after, truncate_body_bytes, corrupt_body, sse_event_type, sse_event_data FROM faults "
+
+/* the columns of read_row() in store_subscription.c */
+#define SUBSCRIPTION_COLUMNS                                                                       \
+    "SELECT id, name, type, pattern, url, wake_stream, lease_ttl_ms, description, config, "        \
+    "base_url, created_at, generation, wake_id, token, woken_at, event_due, holder, lease_until, " \
+    "attempts, next_attempt_at, failed_at, failure, unsettled FROM subscription "
+
+/* the columns of read_link() in store_subscription_link.c */
+#define LINK_COLUMNS                                                                               \
+    "SELECT l.path, l.stream_id, l.is_explicit, l.is_glob, l.pending, l.acked, s.tail "            \
+    "FROM subscription_link AS l LEFT JOIN stream AS s ON s.id = l.stream_id "
 
 #define JSON_FIELD(name) ", json_type(?1, '$." name "'), json_extract(?1, '$." name "')"
 
@@ -129,6 +140,88 @@ const char *const stmt_sql[STMT_COUNT] = {
                 JSON_FIELD("truncateBodyBytes") JSON_FIELD("corruptBody")
                     JSON_FIELD("injectSseEvent") JSON_FIELD("injectSseEvent.eventType")
                         JSON_FIELD("injectSseEvent.data"),
+    [STMT_SUBSCRIPTION_BY_NAME] = SUBSCRIPTION_COLUMNS "WHERE name = ?1",
+    [STMT_SUBSCRIPTION_BY_ID] = SUBSCRIPTION_COLUMNS "WHERE id = ?1",
+    [STMT_SUBSCRIPTION_AFTER] = SUBSCRIPTION_COLUMNS "WHERE name > ?1 ORDER BY name LIMIT 1",
+    [STMT_SUBSCRIPTION_INSERT] =
+        "INSERT INTO subscription (id, generation, name, type, pattern, url, wake_stream, "
+        "lease_ttl_ms, description, config, base_url, created_at) "
+        "VALUES ((SELECT id FROM subscription_tombstone WHERE name = ?1), "
+        "ifnull((SELECT generation FROM subscription_tombstone WHERE name = ?1), 0), "
+        "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [STMT_SUBSCRIPTION_LIFE] = "SELECT id, generation FROM subscription WHERE name = ?1",
+    [STMT_SUBSCRIPTION_UPDATE] =
+        "UPDATE subscription SET generation = ?2, wake_id = ?3, token = ?4, woken_at = ?5, "
+        "event_due = ?6, holder = ?7, lease_until = ?8, attempts = ?9, next_attempt_at = ?10, "
+        "failed_at = ?11, failure = ?12, unsettled = ?13 WHERE id = ?1",
+    [STMT_SUBSCRIPTION_DELETE] = "DELETE FROM subscription WHERE id = ?1",
+    [STMT_SUBSCRIPTION_UNBURY] = "DELETE FROM subscription_tombstone WHERE name = ?1",
+    [STMT_SUBSCRIPTION_COUNT] = "SELECT count(*) FROM subscription WHERE name >= ''",
+    /* A webhook whose next attempt is planned is looked at by that attempt. No time is so far away
+       (72 s to an attempt, 600 s of a lease) unless the clock was set back. */
+    [STMT_SUBSCRIPTION_DUE] =
+        "SELECT id FROM subscription WHERE unsettled = 1 UNION "
+        "SELECT id FROM subscription WHERE lease_until <= ?1 AND next_attempt_at IS NULL UNION "
+        "SELECT id FROM subscription WHERE lease_until > ?1 + 672000 UNION "
+        "SELECT id FROM subscription WHERE next_attempt_at > ?1 + 72000 LIMIT ?2",
+    [STMT_SUBSCRIPTION_TO_ATTEMPT] = "SELECT id FROM subscription WHERE next_attempt_at <= ?1 "
+                                     "ORDER BY next_attempt_at LIMIT ?2",
+    [STMT_SUBSCRIPTION_WITH_EVENT] =
+        "SELECT id FROM subscription WHERE wake_stream = ?1 AND event_due = 1 LIMIT ?2",
+    [STMT_SUBSCRIPTION_NEXT_ATTEMPT] =
+        "SELECT min(next_attempt_at) FROM subscription WHERE next_attempt_at > 0",
+    [STMT_SUBSCRIPTION_NEXT_LEASE_END] =
+        "SELECT lease_until FROM subscription WHERE lease_until > 0 "
+        "AND next_attempt_at IS NULL ORDER BY lease_until LIMIT 1",
+    [STMT_SUBSCRIPTION_NEED] =
+        "SELECT EXISTS (SELECT 1 FROM subscription_arrival WHERE stream_id > 0) "
+        "OR EXISTS (SELECT 1 FROM subscription WHERE unsettled = 1) "
+        "OR EXISTS (SELECT 1 FROM subscription WHERE lease_until <= ?1 AND next_attempt_at IS "
+        "NULL) OR EXISTS (SELECT 1 FROM subscription WHERE lease_until > ?1 + 672000) "
+        "OR EXISTS (SELECT 1 FROM subscription WHERE next_attempt_at > ?1 + 72000)",
+    [STMT_SUBSCRIPTION_PATTERNS] = "SELECT id, pattern FROM subscription WHERE pattern > ''",
+    [STMT_SUBSCRIPTION_IS_WAKE_STREAM] =
+        "SELECT EXISTS (SELECT 1 FROM subscription WHERE wake_stream = ?1)",
+    [STMT_SUBSCRIPTION_CANDIDATES] =
+        "SELECT id, path, tail FROM stream WHERE path >= ?1 AND path < ?2 "
+        "AND deleted_at IS NULL AND registry IS NULL "
+        "AND (expires_at IS NULL OR expires_at > ?3) ORDER BY path",
+    [STMT_ARRIVAL_NEXT] = "SELECT min(stream_id) FROM subscription_arrival WHERE stream_id > 0",
+    [STMT_ARRIVAL_DONE] = "DELETE FROM subscription_arrival WHERE stream_id = ?1",
+    [STMT_LINK_GET] = LINK_COLUMNS "WHERE subscription_id = ?1 AND l.path = ?2",
+    [STMT_LINK_PUT] = "INSERT INTO subscription_link (subscription_id, path, stream_id, "
+                      "is_explicit, is_glob, acked, pending) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                      "ON CONFLICT (subscription_id, path) DO UPDATE SET "
+                      "stream_id = excluded.stream_id, is_explicit = excluded.is_explicit, "
+                      "is_glob = excluded.is_glob, acked = excluded.acked, "
+                      "pending = excluded.pending",
+    [STMT_LINK_DELETE] = "DELETE FROM subscription_link WHERE subscription_id = ?1 AND path = ?2",
+    [STMT_LINK_PENDING] =
+        LINK_COLUMNS "WHERE subscription_id = ?1 AND pending = 1 ORDER BY l.path LIMIT ?2",
+    [STMT_LINK_OTHERS] =
+        LINK_COLUMNS "WHERE subscription_id = ?1 AND pending = 0 ORDER BY l.path LIMIT ?2",
+    [STMT_LINK_ALL] = LINK_COLUMNS "WHERE subscription_id = ?1 ORDER BY l.path LIMIT ?2",
+    [STMT_LINK_COUNT] = "SELECT count(*) FROM subscription_link WHERE subscription_id = ?1",
+    [STMT_LINK_HAS_PENDING] = "SELECT EXISTS (SELECT 1 FROM subscription_link "
+                              "WHERE subscription_id = ?1 AND pending = 1)",
+    [STMT_LINK_LOOK] = "SELECT l.subscription_id, l.pending, s.wake_id IS NULL "
+                       "FROM subscription_link AS l "
+                       "CROSS JOIN subscription AS s ON s.id = l.subscription_id "
+                       "WHERE l.stream_id = ?1",
+    [STMT_LINK_GROW] = "UPDATE subscription_link SET pending = 1 "
+                       "WHERE stream_id = ?1 AND pending = 0",
+    [STMT_LINK_UNGLOB] = "DELETE FROM subscription_link WHERE is_explicit = 0 "
+                         "AND stream_id = (SELECT id FROM stream WHERE path = ?1)",
+    [STMT_LINK_ONLY_EXPLICIT] = "UPDATE subscription_link SET is_glob = 0 "
+                                "WHERE stream_id = (SELECT id FROM stream WHERE path = ?1)",
+    [STMT_LINK_ARRIVE] = "UPDATE subscription_link SET stream_id = ?2 "
+                         "WHERE path = ?1 AND stream_id IS NULL",
+    [STMT_WEBHOOK_KEYS] = "SELECT kid, x, seed, created_at, signs_from, signs_until "
+                          "FROM webhook_key WHERE kid >= '' ORDER BY signs_from LIMIT ?1",
+    [STMT_WEBHOOK_KEY_PUT] = "INSERT OR REPLACE INTO webhook_key (kid, x, seed, created_at, "
+                             "signs_from, signs_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [STMT_WEBHOOK_KEY_DELETE] = "DELETE FROM webhook_key WHERE kid = ?1",
+    [STMT_SCHEMA_VERSION] = "PRAGMA schema_version",
     [STMT_UPKEEP_CHECKPOINT] = "INSERT INTO upkeep (id, checkpoints) VALUES (1, 1) "
                                "ON CONFLICT (id) DO UPDATE SET checkpoints = checkpoints + 1",
     [STMT_DATA_VERSION] = "PRAGMA data_version",

@@ -146,6 +146,7 @@ static enum ds_status read_row(struct arena *arena, sqlite3_stmt *stmt, struct s
     read_fork(&reading, stream);
     stream->deleted_at = read_optional_time(&reading, 17);
     stream->is_registry = sqlite3_column_int(stmt, 18) == 1;
+    stream->is_subscribed = sqlite3_column_int(stmt, 19) == 1;
     if (reading.failed) {
         stream->id = 0;
         return DS_NO_MEMORY;

@@ -87,6 +87,8 @@ void store_rollback(struct store_conn *conn)
         (void)stmt_run_ids(conn, STMT_ROLLBACK, 0, 0);
     end_write(conn);
     stream_events_forget(conn);
+    conn->has_subscriptions = false; /* it may have made their tables */
+    conn->schema_seen = 0;
 }
 
 bool store_is_idle(const struct store_conn *conn)
