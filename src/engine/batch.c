@@ -10,12 +10,20 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "engine/subscription.h"
 #include "hints/duty.h"
 #include "hints/wake.h"
 
 enum {
     SLOTS = 1024,     /* of the table of streams; a power of two, at least 2 × BATCH_WRITES */
     RESCUE_MS = 1000, /* between checkpoints that make room on a full disk */
+    FIRST_IDS = 64,   /* room in an array */
+};
+
+/* Ids in an array that grows. */
+struct batch_ids {
+    int64_t *id;
+    size_t n, room;
 };
 
 /* The streams that a batch has touched, in an open hash table by path, and the ids of those whose
@@ -24,12 +32,18 @@ struct batch_streams {
     struct stream *slot[SLOTS];
     uint16_t used[BATCH_WRITES]; /* slots in use, in the order in which they were filled */
     size_t uses;
-    int64_t changed[4 * BATCH_WRITES]; /* at most two for each write, and those of one sweep */
-    size_t changes;
+    struct batch_ids changed;
+    struct batch_ids grown; /* have subscriptions, which are still to be told */
+    bool lives;             /* streams were created or ended */
+    bool failed;            /* out of memory: the transaction must not commit */
 };
 
 void batch_context_close(struct batch_context *context)
 {
+    if (context->streams) {
+        free(context->streams->changed.id);
+        free(context->streams->grown.id);
+    }
     free(context->streams);
     context->streams = NULL;
 }
@@ -50,18 +64,42 @@ static struct batch_streams *new_streams(void)
 {
     struct batch_streams *streams = malloc(sizeof *streams);
 
-    if (streams) { /* the rest is not cleared: untouched pages cost no memory */
+    if (streams) { /* `used` is not cleared: untouched pages cost no memory */
         memset((void *)streams->slot, 0, sizeof streams->slot);
-        streams->uses = streams->changes = 0;
+        streams->uses = 0;
+        streams->changed = streams->grown = (struct batch_ids){NULL, 0, 0};
+        streams->lives = streams->failed = false;
     }
     return streams;
 }
 
-static void forget_all(struct batch_streams *streams)
+static void drop_copies(struct batch_streams *streams)
 {
     for (size_t i = 0; i < streams->uses; i++)
         streams->slot[streams->used[i]] = NULL;
-    streams->uses = streams->changes = 0;
+    streams->uses = 0;
+}
+
+static void forget_all(struct batch_streams *streams)
+{
+    drop_copies(streams);
+    streams->changed.n = streams->grown.n = 0;
+    streams->lives = streams->failed = false;
+}
+
+static void add_id(struct batch_streams *streams, struct batch_ids *ids, int64_t id)
+{
+    size_t room = ids->room == 0 ? FIRST_IDS : 2 * ids->room;
+    int64_t *more = ids->n < ids->room ? ids->id : realloc(ids->id, room * sizeof *more);
+
+    if (!more) {
+        streams->failed = true;
+        return;
+    }
+    if (ids->n == ids->room)
+        ids->room = room;
+    ids->id = more;
+    ids->id[ids->n++] = id;
 }
 
 enum ds_status batch_find(struct batch *batch, const char *path, struct stream **out)
@@ -90,7 +128,7 @@ enum ds_status batch_find(struct batch *batch, const char *path, struct stream *
 
 static void note_change(struct batch *batch, int64_t stream_id)
 {
-    batch->streams->changed[batch->streams->changes++] = stream_id;
+    add_id(batch->streams, &batch->streams->changed, stream_id);
 }
 
 void batch_changed(struct batch *batch, struct stream *stream, enum stream_change change)
@@ -113,8 +151,23 @@ enum ds_status batch_flush(struct batch *batch)
             continue;
         status = store_update(batch->conn, stream);
         stream->change = STREAM_SAME;
+        if (stream->is_subscribed)
+            add_id(streams, &streams->grown, stream->id);
     }
+    return status == DS_OK && streams->failed ? DS_NO_MEMORY : status;
+}
+
+enum ds_status batch_reread(struct batch *batch)
+{
+    enum ds_status status = batch_flush(batch);
+
+    drop_copies(batch->streams);
     return status;
+}
+
+enum ds_status batch_make_room(struct batch *batch)
+{
+    return batch->streams->uses < BATCH_WRITES ? DS_OK : batch_reread(batch);
 }
 
 void batch_forget(struct batch *batch, const char *path)
@@ -130,6 +183,35 @@ void batch_forget(struct batch *batch, const char *path)
 void batch_ended(struct batch *batch, int64_t stream_id)
 {
     note_change(batch, stream_id);
+    batch->streams->lives = true;
+}
+
+void batch_made(struct batch *batch)
+{
+    batch->streams->lives = true;
+}
+
+void batch_wake(struct batch *batch, int64_t id)
+{
+    note_change(batch, id);
+}
+
+bool batch_take_lives(struct batch *batch)
+{
+    bool lives = batch->streams->lives;
+
+    batch->streams->lives = false;
+    return lives;
+}
+
+bool batch_take_grown(struct batch *batch, int64_t *stream_id)
+{
+    struct batch_ids *grown = &batch->streams->grown;
+
+    if (grown->n == 0)
+        return false;
+    *stream_id = grown->id[--grown->n];
+    return true;
 }
 
 /* --- one transaction --- */
@@ -154,6 +236,8 @@ static enum ds_status apply_all(struct batch *batch, struct commit_writes *write
         status = write->apply(batch, write);
     if (status == DS_OK)
         status = batch_flush(batch);
+    if (status == DS_OK)
+        status = subscription_settle(batch);
     if (status == DS_OK)
         status = store_keep_room(batch->conn, deletes);
     if (status == DS_OK)
@@ -193,7 +277,7 @@ static enum ds_status run_transaction(struct batch_context *context, struct stor
         store_rollback(conn); /* releases the write lock, which the caller may have taken */
     if (status == DS_OK) {
         die_before_wake_up(writes);
-        wake_publish(context->hints, batch.streams->changed, batch.streams->changes);
+        wake_publish(context->hints, batch.streams->changed.id, batch.streams->changed.n);
     }
     if (batch.streams)
         forget_all(batch.streams);

@@ -100,10 +100,31 @@ void batch_changed(struct batch *batch, struct stream *stream, enum stream_chang
    forks and deletions do. */
 enum ds_status batch_flush(struct batch *batch);
 
+/* batch_flush(), and drops the batch's copies of all streams: for SQL that changes their rows. */
+enum ds_status batch_reread(struct batch *batch);
+
+/* Makes sure that there is room for another batch_find(): for writes that need many. The caller has
+   no pointer to a copy. */
+enum ds_status batch_make_room(struct batch *batch);
+
 /* Drops the batch's copy of a stream whose row is about to be deleted, or was just inserted. */
 void batch_forget(struct batch *batch, const char *path);
 
 /* Notes a stream that has ended, whose readers must be woken. */
 void batch_ended(struct batch *batch, int64_t stream_id);
+
+/* Notes that a stream was created. */
+void batch_made(struct batch *batch);
+
+/* Wakes whoever has interest in this id (wake.h) after the commit. */
+void batch_wake(struct batch *batch, int64_t id);
+
+/* --- for subscription_settle() --- */
+
+/* Has the batch created or ended a stream since the last call? */
+bool batch_take_lives(struct batch *batch);
+
+/* The next stream with subscriptions that batch_flush() has written; false after the last. */
+bool batch_take_grown(struct batch *batch, int64_t *stream_id);
 
 #endif

@@ -157,6 +157,7 @@ static enum ds_status insert_stream(struct batch *batch, struct stream_create *c
             return refuse_create(create, body->verdict, body->reason);
     }
     create->created = true;
+    batch_made(batch);
     status = keep_texts(create);
     return status == DS_OK ? write_rows(batch, create, stream) : status;
 }

@@ -128,8 +128,10 @@ struct subscription_claim {
 enum ds_status subscription_claim(struct batch *batch, struct subscription_claim *claim);
 
 /* Would a claim be refused for a reason that needs no write? For callers that want to spare a
-   transaction: verdict as above, DS_OK means that it must be tried. */
-enum ds_status subscription_claim_glance(struct store_conn *conn, struct subscription_claim *claim);
+   transaction: verdict as above, DS_OK means that it must be tried. Reads in a transaction of its
+   own. */
+enum ds_status subscription_claim_glance(struct store_conn *conn, struct subscription_claim *claim,
+                                         int64_t now);
 
 enum subscription_reply {
     SUBSCRIPTION_CALLBACK, /* of a webhook: heartbeat, ack, done */
@@ -216,8 +218,11 @@ struct subscription_end {
 
 enum ds_status subscription_end(struct batch *batch, struct subscription_end *end);
 
-/* Milliseconds until the attempt after this many: 1 s, doubled up to 60 s, ±20 % by `draw`, which
-   is in [0, 1). */
+/*
+ * Milliseconds from one attempt to the next, after this many: none after 0, then 1 s, doubled up to
+ * 60 s, ±20 % by `draw`, which is in [0, 1).
+ */
+enum { SUBSCRIPTION_PAUSE_MOST_MS = 72000 };
 int64_t subscription_backoff(int64_t attempts, double draw);
 
 /*

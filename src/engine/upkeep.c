@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "engine/commit.h"
 #include "engine/engine.h"
+#include "engine/subscription.h"
 #include "hints/duty.h"
 #include "hints/hints.h"
 #include "hints/renewal.h"
@@ -35,6 +36,7 @@ struct upkeep {
     pthread_cond_t moved; /* stopping was set, or busy was cleared */
     bool stopping, busy;  /* busy: a write of upkeep is under way */
     int64_t next_second;
+    int64_t next_lease_end; /* wall clock ms: when a lease ends within this second; INT64_MAX */
     int64_t next_checkpoint;
     int64_t next_orphaned;
 };
@@ -160,6 +162,12 @@ static void finish_sweep(struct commit_write *write, enum ds_status status)
         set_busy(sweep->upkeep, false);
 }
 
+/* Also serves subscriptions, in the same way: one slice in each write. */
+static enum ds_status apply_subscriptions(struct batch *batch, struct commit_write *write)
+{
+    return subscription_upkeep(batch, &((struct sweep_write *)write)->more);
+}
+
 static void submit_and_wait(struct upkeep *upkeep, struct commit_write *write)
 {
     set_busy(upkeep, true);
@@ -242,6 +250,22 @@ static void sweep_streams(struct upkeep *upkeep)
     }
 }
 
+/* Ends leases, and settles what a statement at the sqlite3 prompt has changed. */
+static void serve_subscriptions(struct upkeep *upkeep)
+{
+    struct sweep_write write = {.write = {.apply = apply_subscriptions, .finish = finish_sweep},
+                                .upkeep = upkeep};
+    bool has = false;
+
+    upkeep->next_lease_end = INT64_MAX;
+    if (store_has_subscriptions(upkeep->conn, &has) != DS_OK || !has ||
+        store_subscriptions_need(upkeep->conn, clock_wall_ms(), &write.more) != DS_OK)
+        return;
+    while (write.more && !is_stopping(upkeep))
+        submit_and_wait(upkeep, &write.write);
+    (void)store_next_lease_end(upkeep->conn, &upkeep->next_lease_end);
+}
+
 /* Every process checks this for itself, since each may have another file open. */
 static void check_place(const struct engine *engine)
 {
@@ -254,6 +278,8 @@ static void round_of(struct upkeep *upkeep)
     int64_t now = clock_monotonic_ms();
 
     checkpoint_if_long(upkeep);
+    if (upkeep->next_lease_end <= clock_wall_ms())
+        serve_subscriptions(upkeep);
     if (now < upkeep->next_second)
         return;
     upkeep->next_second = now + SECOND_MS;
@@ -263,6 +289,7 @@ static void round_of(struct upkeep *upkeep)
         return;
     save_renewals(upkeep);
     sweep_streams(upkeep);
+    serve_subscriptions(upkeep);
     store_mend_reserve(upkeep->conn);
 }
 
@@ -306,6 +333,7 @@ enum ds_status upkeep_start(struct upkeep **out, struct engine *engine)
     if (!upkeep)
         return DS_NO_MEMORY;
     upkeep->engine = engine;
+    upkeep->next_lease_end = INT64_MAX;
     status = store_connect(&upkeep->conn, engine->store);
     if (status != DS_OK)
         goto fail;
@@ -342,14 +370,18 @@ static void round_once(struct engine *engine, struct store_conn *conn)
 {
     struct sweep_write write = {
         .write = {.apply = apply_sweep, .finish = finish_sweep, .makes_room = true}};
+    struct sweep_write settle = {.write = {.apply = apply_subscriptions, .finish = finish_sweep}};
     struct renew_write *renew = collect_renewals(engine, NULL);
-    bool needed = false;
+    bool needed = false, has = false;
 
     if (renew)
         commit_submit(engine->commit, &renew->write);
     if (store_sweep_needed(conn, clock_wall_ms(), &needed) == DS_OK && needed)
         commit_submit(engine->commit, &write.write);
-    if (write.more)
+    if (store_has_subscriptions(conn, &has) == DS_OK && has &&
+        store_subscriptions_need(conn, clock_wall_ms(), &needed) == DS_OK && needed)
+        commit_submit(engine->commit, &settle.write);
+    if (write.more || settle.more)
         duty_round_soon(store_hints(engine->store)); /* the next request does the next slice */
     store_mend_reserve(conn);
 }
