@@ -78,6 +78,13 @@ const char *config_notify_socket(void)
     return getenv("NOTIFY_SOCKET");
 }
 
+int64_t config_test_kill_steps(void)
+{
+    const char *steps = getenv("DS_TEST_KILL_STEPS");
+
+    return steps ? strtoll(steps, NULL, 10) : 0;
+}
+
 const char *config_journal_stream(void)
 {
     return getenv("JOURNAL_STREAM");

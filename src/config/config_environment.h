@@ -6,6 +6,7 @@
 #define CONFIG_ENVIRONMENT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct arena;
 
@@ -34,6 +35,9 @@ const char *config_notify_socket(void);
 
 /* Removes these variables, so that a child process does not take them for its own. */
 void config_forget_service_manager(void);
+
+/* DS_TEST_KILL_STEPS, which only builds with test hooks obey (store_stmt.c); 0 if it is not set. */
+int64_t config_test_kill_steps(void);
 
 /* JOURNAL_STREAM, for log_detect_journal(); NULL when it is not set. */
 const char *config_journal_stream(void);

@@ -5,9 +5,11 @@
  * prepares all of them, and fails if one scans a table.
  */
 #include <errno.h>
+#include <signal.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/config_environment.h"
 #include "store/sqlite/store_private.h"
 
 enum { MINUTE_MS = 60000 };
@@ -303,10 +305,29 @@ sqlite3_stmt *stmt_prepare(struct store_conn *conn, const char *sql, enum ds_sta
     return stmt;
 }
 
+/* For proofs: the process dies between two statements of write transactions, at one chosen by
+   chance among the first DS_TEST_KILL_STEPS. */
+static void die_at_step(const struct store_conn *conn)
+{
+#ifdef DS_TEST_HOOKS
+    static _Atomic int64_t left;
+    int64_t none = 0, steps = conn->writing ? config_test_kill_steps() : 0;
+
+    if (steps <= 0)
+        return;
+    (void)atomic_compare_exchange_strong(&left, &none, 1 + (int64_t)clock_random() % steps);
+    if (atomic_fetch_sub(&left, 1) == 1)
+        (void)raise(SIGKILL);
+#else
+    (void)conn;
+#endif
+}
+
 enum ds_status stmt_step(struct store_conn *conn, sqlite3_stmt *stmt, bool *row)
 {
     int code;
 
+    die_at_step(conn);
     errno = 0;
     code = sqlite3_step(stmt);
     *row = code == SQLITE_ROW;
