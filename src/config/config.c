@@ -19,6 +19,7 @@
 #include "config/config_private.h"
 #include "protocol/cursor.h"
 #include "protocol/path.h"
+#include "protocol/webhook_url.h"
 
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
@@ -140,6 +141,25 @@ const struct config_row config_table[] = {
      "How many hooks one process runs at once. With 1, the hook gets the events in order."},
     {"DS_HOOK_TIMEOUT_MS", NUMBER, GROUP_REGISTRY, FIELD(hook_timeout_ms), NULL, 10000, 10, 3600000,
      MS, "How long one run of the hook may take. Then it is killed."},
+
+    {"DS_WEBHOOKS", CHOICE, GROUP_SUBSCRIPTIONS, FIELD(webhooks), "off|on", 1, 0, 0, NULL,
+     "off: no webhooks are delivered, and new webhook subscriptions are refused. Pull-wake "
+     "subscriptions do not need them."},
+    {"DS_WEBHOOK_LOCAL", NUMBER, GROUP_SUBSCRIPTIONS, FIELD(webhook_local), NULL, 0, 0, 1, NULL,
+     "1: webhooks may also be sent to this machine, without https: localhost, names below it, "
+     "127.0.0.0/8 and ::1. For development, because any client can then reach all local services. "
+     "\"make run\" and \"dsctl serve\" set it."},
+    {"DS_WEBHOOK_ALLOW", LIST, GROUP_SUBSCRIPTIONS, FIELD(webhook_allow), "", 0, 0, 0, NULL,
+     "Targets of webhooks that are allowed although they are not public or not https, with spaces "
+     "or commas between them: networks such as 10.1.0.0/16 or fd00::/8, addresses, host names such "
+     "as worker, and *.internal.example for all names below. A host that is listed by its name may "
+     "have any address."},
+    {"DS_WEBHOOK_DENY", LIST, GROUP_SUBSCRIPTIONS, FIELD(webhook_deny), "", 0, 0, 0, NULL,
+     "Targets of webhooks that are refused, in the same form, also if DS_WEBHOOK_ALLOW or "
+     "DS_WEBHOOK_LOCAL allows them."},
+    {"DS_MAX_SUBSCRIPTIONS", NUMBER, GROUP_SUBSCRIPTIONS, FIELD(max_subscriptions), NULL, 10000, 0,
+     10000000, "subscriptions",
+     "Largest number of subscriptions in the database. A further one is refused."},
 
     {"DS_LOG_LEVEL", CHOICE, GROUP_OPERATION, FIELD(log_level), "error|warn|info|debug", LOG_INFO_,
      0, 0, NULL, "Lowest level that is logged; info includes warn and error."},
@@ -356,6 +376,19 @@ static const char *check_texts(struct config *config)
     return check_cors(config);
 }
 
+static bool check_webhook_list(const char *name, const char *list, char *error, size_t size)
+{
+    for (; *list; list += strlen(list) + 1) {
+        const char *wrong = webhook_rule_check(list);
+
+        if (wrong) {
+            (void)snprintf(error, size, "%s: %.40s: %s", name, list, wrong);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool config_load(struct config *config, char *error, size_t size)
 {
     const char *wrong;
@@ -365,6 +398,9 @@ bool config_load(struct config *config, char *error, size_t size)
     for (size_t i = 0; i < config_table_rows; i++)
         if (!load_row(config, &config_table[i], getenv(config_table[i].name), error, size))
             goto fail;
+    if (!check_webhook_list("DS_WEBHOOK_ALLOW", config->webhook_allow, error, size) ||
+        !check_webhook_list("DS_WEBHOOK_DENY", config->webhook_deny, error, size))
+        goto fail;
     wrong = check_texts(config);
     if (wrong) {
         (void)snprintf(error, size, "%s", wrong);
@@ -380,14 +416,14 @@ fail:
 
 void config_close(struct config *config)
 {
-    free(config->database);
-    free(config->base_url);
-    free(config->cors_origin);
-    free(config->cors_headers);
-    free(config->registry);
-    free(config->hook);
-    config->database = config->base_url = config->cors_origin = config->cors_headers = NULL;
-    config->registry = config->hook = NULL;
+    for (size_t i = 0; i < config_table_rows; i++) {
+        const struct config_row *row = &config_table[i];
+
+        if (row->kind == TEXT || row->kind == LIST) {
+            free(*text_field(config, row));
+            *text_field(config, row) = NULL;
+        }
+    }
 }
 
 bool config_init(struct config *config, const char *database)

@@ -26,6 +26,8 @@ struct config {
     char *hook;            /* program that is run when a stream was created or deleted; or empty */
     char *cors_origin;     /* list: "*", or origins; empty: no CORS headers are sent */
     char *cors_headers;    /* list: further request headers that pages may send, or "*" */
+    char *webhook_allow;   /* list: hosts and networks that webhooks may reach (webhook_url.h) */
+    char *webhook_deny;    /* list: those that they may not reach; counts before webhook_allow */
     int64_t durability;
     int64_t cache;
     int64_t busy_timeout_ms;
@@ -55,6 +57,9 @@ struct config {
     int64_t test_endpoints;   /* 1: faults are injected and can be set over HTTP */
     int64_t hook_processes;
     int64_t hook_timeout_ms;
+    int64_t webhooks;      /* 1: subscriptions of that type can be created, and are delivered */
+    int64_t webhook_local; /* 1: webhooks may be sent to this machine */
+    int64_t max_subscriptions;
     int64_t log_level;
 };
 

@@ -19,6 +19,7 @@ static const char *const titles[] = {
     [GROUP_CACHING] = "Caching and CORS",
     [GROUP_WEB_SERVER] = "Web server and processes",
     [GROUP_REGISTRY] = "Registry and hook",
+    [GROUP_SUBSCRIPTIONS] = "Subscriptions",
     [GROUP_OPERATION] = "Logging and testing",
 };
 

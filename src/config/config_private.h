@@ -22,6 +22,7 @@ enum config_group {
     GROUP_CACHING,
     GROUP_WEB_SERVER,
     GROUP_REGISTRY,
+    GROUP_SUBSCRIPTIONS,
     GROUP_OPERATION,
 };
 

@@ -244,8 +244,7 @@ const char *webhook_rule_check(const char *word)
         len -= 2;
     }
     if (!parse_host(word, len, &host) || host.is_address)
-        return "must be a network such as 10.0.0.0/8, an address, or a host name such as worker or "
-               "*.internal.example";
+        return "must be a network such as 10.0.0.0/8, an address, or a host name";
     return NULL;
 }
 

@@ -138,6 +138,11 @@ START_TEST(texts_that_make_no_sense_are_refused)
         {"DS_CORS_CREDENTIALS", "1", "DS_CORS_CREDENTIALS=1 "},
         {"DS_CORS_HEADERS", "x-a: b", "DS_CORS_HEADERS must be "},
         {"DS_CORS_HEADERS", "x-a, x-b", NULL},
+        {"DS_WEBHOOK_ALLOW", "10.0.0.0/8,fd00::/8 worker, *.internal.example 10.0.0.1", NULL},
+        {"DS_WEBHOOK_ALLOW", "worker, *", "DS_WEBHOOK_ALLOW: *: must be "},
+        {"DS_WEBHOOK_ALLOW", "http://worker", "DS_WEBHOOK_ALLOW: http://worker: must be "},
+        {"DS_WEBHOOK_DENY", "metadata.internal 169.254.0.0/16", NULL},
+        {"DS_WEBHOOK_DENY", "10.0.0.1/8", "DS_WEBHOOK_DENY: 10.0.0.1/8: the address "},
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
