@@ -6,6 +6,7 @@
  *     0  BYTE_DUTY                          the process that does the upkeep
  *     1  BYTE_CHECKPOINT                    the process that takes a checkpoint
  *     2  BYTE_WRITE                         the process that writes
+ *     3  BYTE_DELIVER                       the process that delivers webhooks
  *     from BYTE_ACCEPTORS, 64 a socket      the processes that accept connections from that socket
  *
  * A lock belongs to the open file, hence to the process and not to a thread: a process that already
@@ -22,6 +23,7 @@ enum {
     BYTE_DUTY = 0,
     BYTE_CHECKPOINT = 1,
     BYTE_WRITE = 2,
+    BYTE_DELIVER = 3,
     BYTE_ACCEPTORS = 1 << 24,
 };
 
@@ -31,6 +33,14 @@ static inline bool byte_lock_try(int fd, off_t byte)
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+/* Has another open file locked the byte, in whichever process? */
+static inline bool byte_lock_is_taken(int fd, off_t byte)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 /* Unlocks `count` bytes; 0: all from that byte on. */

@@ -1,9 +1,11 @@
-/* Upkeep and checkpoints: see duty.h. */
+/* Upkeep, checkpoints and webhooks: see duty.h. */
 #include "hints/duty.h"
 
 #include "hints/byte_lock.h"
 #include "hints/hints.h"
 #include "hints/hints_layout.h"
+
+enum { DELIVERY_COUNTS_MS = 15 * 60 * 1000 };
 
 bool duty_try_upkeep(struct hints *hints)
 {
@@ -56,4 +58,32 @@ bool duty_checkpoint_is_due(struct hints *hints, int64_t now_ms)
 void duty_checkpoint_soon(struct hints *hints)
 {
     atomic_store(&hints->shared->tried_at, 0);
+}
+
+bool duty_try_delivery(struct hints *hints)
+{
+    bool delivers = byte_lock_try(hints->fd, BYTE_DELIVER);
+
+    atomic_store(&hints->delivers, delivers);
+    return delivers;
+}
+
+bool duty_has_delivery(struct hints *hints)
+{
+    /* the kernel does not name our own lock */
+    return atomic_load(&hints->delivers) || byte_lock_is_taken(hints->fd, BYTE_DELIVER);
+}
+
+void duty_note_delivery(struct hints *hints, int64_t now_ms)
+{
+    atomic_store(&hints->shared->delivered_at, now_ms);
+}
+
+bool duty_delivers(struct hints *hints, int64_t now_ms)
+{
+    int64_t at = atomic_load(&hints->shared->delivered_at);
+
+    if (duty_has_delivery(hints))
+        return true;
+    return at != 0 && at >= now_ms - DELIVERY_COUNTS_MS && at <= now_ms + DELIVERY_COUNTS_MS;
 }

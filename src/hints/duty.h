@@ -1,6 +1,7 @@
 /*
- * Upkeep and checkpoints: which process does them, and when a CGI process should. All processes are
- * equal; a kernel lock (byte_lock.h) chooses one, and chooses another if that one dies.
+ * Upkeep, checkpoints and webhooks: which process does them, and when a CGI process should. All
+ * processes are equal; a kernel lock (byte_lock.h) chooses one, and chooses another if that one
+ * dies.
  *
  * Times are Unix milliseconds.
  */
@@ -37,5 +38,23 @@ void duty_round_soon(struct hints *hints);
  */
 bool duty_checkpoint_is_due(struct hints *hints, int64_t now_ms);
 void duty_checkpoint_soon(struct hints *hints);
+
+/*
+ * True if this process has, or now gets, the duty of delivering webhooks. It keeps the duty until
+ * it ends, or until hints_mend() changes to another file; so it asks again once a second.
+ */
+bool duty_try_delivery(struct hints *hints);
+
+/* Has a process that duty, this one included? */
+bool duty_has_delivery(struct hints *hints);
+
+/* Notes that a process, started by cron for example, delivers webhooks and then ends. */
+void duty_note_delivery(struct hints *hints, int64_t now_ms);
+
+/*
+ * Can clients rely on delivery? True if a process has the duty, or if a delivery was noted within
+ * 15 minutes. The note may lie in the future by as much, because the clock was set back.
+ */
+bool duty_delivers(struct hints *hints, int64_t now_ms);
 
 #endif

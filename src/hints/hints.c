@@ -18,6 +18,8 @@
  *                                          the log, so the log is synced (store_sync.c)
  *     renewal[] in a wrong slot, or        ignored, replaced by the next renewal, and never
  *       beyond the stream's TTL            saved (renewal.c, store_renewed(), store_renew())
+ *     delivered_at                         within 15 minutes by chance: a webhook is accepted
+ *                                          although nothing delivers it yet
  *     write_hint                           see write_lock.h
  *     too short                            extended; a process that touches the missing part before
  *                                          that dies, as with SQLite's -shm
@@ -43,7 +45,7 @@
 #define HINTS_SUFFIX "-wake"
 
 enum {
-    HINTS_VERSION = 3,
+    HINTS_VERSION = 4,
     HINTS_MAGIC = 0x44735761,
     MOST_INTEREST = 1 << 24, /* processes in one slot; a higher count is damage */
     MOST_VERSIONS = 1000,    /* a higher version number is damage */
@@ -88,6 +90,7 @@ static void clear_content(struct hints_shared *shared)
     atomic_store(&shared->round_at, 0);
     atomic_store(&shared->wal_synced, 0);
     atomic_store(&shared->tried_at, 0);
+    atomic_store(&shared->delivered_at, 0);
     atomic_store(&shared->head, 0);
     atomic_store(&shared->version, HINTS_VERSION);
     atomic_store(&shared->magic, HINTS_MAGIC);
@@ -165,6 +168,7 @@ static bool change_file(struct hints *hints)
                 hints->shared) != MAP_FAILED;
     if (ok) {
         (void)dup3(fd, hints->fd, O_CLOEXEC); /* releases our locks on the old file */
+        atomic_store(&hints->delivers, false);
         (void)flock(hints->fd, LOCK_SH);
     } else if (shared) {
         (void)munmap(shared, sizeof *shared);

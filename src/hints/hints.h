@@ -7,7 +7,7 @@
  *     hints_layout.h      the layout, and who may write which part
  *     wake.[ch]           changes of streams: ring, interest and bell
  *     renewal.[ch]        TTL renewals by reads
- *     duty.[ch]           who does upkeep and checkpoints, and when
+ *     duty.[ch]           who does upkeep, checkpoints and webhooks, and when
  *     acceptor.[ch]       how many processes accept connections from one socket
  *     write_lock.[ch]     the queue of writers
  *     byte_lock.h         the kernel locks on bytes of the file, and what each byte stands for

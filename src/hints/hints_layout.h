@@ -7,6 +7,7 @@
  *     │ 0     │ magic …boot │ the process that creates or repairs the file      │ hints.h     │
  *     │       │ round_at,   │ a CGI process that begins a round of upkeep       │ duty.h      │
  *     │       │ tried_at    │ or a checkpoint                                   │             │
+ *     │       │ delivered_at│ a process that delivers webhooks and then ends    │ duty.h      │
  *     │       │ wal_synced  │ a writer that has synced the write-ahead log      │ hints.h     │
  *     │       │ bell        │ a committer, where there is interest              │ wake.h      │
  *     │       │ accepts     │ an acceptor that is about to accept               │ acceptor.h  │
@@ -54,14 +55,16 @@ struct renewal_slot {
 /* The file. */
 struct hints_shared {
     _Atomic uint32_t magic, version;
-    char boot[HINTS_BOOT_ID];    /* the kernel's boot_id when the content was created */
-    _Atomic int64_t round_at;    /* Unix ms: when a CGI process last began a round of upkeep */
-    _Atomic uint64_t wal_synced; /* the state of the log that was last synced; 0: unknown */
-    _Atomic int64_t tried_at;    /* Unix ms: when a CGI process last tried a checkpoint; 0 after
-                                    one that succeeded */
-    _Atomic uint32_t bell;       /* futex word */
-    _Atomic uint32_t accepts;    /* how often an acceptor has announced itself */
-    _Atomic uint64_t head;       /* changes published so far */
+    char boot[HINTS_BOOT_ID];     /* the kernel's boot_id when the content was created */
+    _Atomic int64_t round_at;     /* Unix ms: when a CGI process last began a round of upkeep */
+    _Atomic uint64_t wal_synced;  /* the state of the log that was last synced; 0: unknown */
+    _Atomic int64_t tried_at;     /* Unix ms: when a CGI process last tried a checkpoint; 0 after
+                                     one that succeeded */
+    _Atomic int64_t delivered_at; /* Unix ms: when a process last delivered webhooks before it
+                                     ended; 0: never */
+    _Atomic uint32_t bell;        /* futex word */
+    _Atomic uint32_t accepts;     /* how often an acceptor has announced itself */
+    _Atomic uint64_t head;        /* changes published so far */
     struct write_hint write_hint;
     _Atomic uint32_t interest[HINTS_INTEREST];
     struct change ring[HINTS_RING];
@@ -75,6 +78,7 @@ struct hints {
     struct hints_shared *shared;
     struct write_lock write_lock;
     atomic_bool checkpoints; /* a thread has the checkpoint lock, or is changing the file */
+    atomic_bool delivers;    /* this process has the duty of delivery */
     int64_t change_at;       /* monotonic ms: hints_mend() may try again to change the file */
     int save_at; /* the slot where renewal_collect() continues; only its caller's thread uses it */
     /* this process's own share of interest[], and the sum of it: the file may lose it */

@@ -90,6 +90,8 @@ static void check_mended(struct hints *hints, int64_t stream_id)
     ck_assert(renewal_note(hints, stream_id, 1000) || saved > 0);
     now += 1000000;
     ck_assert(duty_round_is_due(hints, now));
+    duty_note_delivery(hints, now);
+    ck_assert(duty_delivers(hints, now));
     ck_assert_int_eq(hints_lock_writers(hints, 1000), DS_OK);
     hints_unlock_writers(hints);
     seen = wake_head(hints);
