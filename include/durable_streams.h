@@ -68,7 +68,7 @@ extern "C" {
 enum ds_status {
     DS_OK = 0,
     DS_INVALID,   /* an argument breaks a rule (400) */
-    DS_NOT_FOUND, /* there is no such stream (404) */
+    DS_NOT_FOUND, /* there is no such stream, or no such subscription (404) */
     DS_GONE,      /* the stream was deleted, but forks still read it (410) */
     DS_PRUNED,    /* the data at this offset has been removed (410) */
     DS_TOO_LARGE, /* a size is over its limit (413) */
@@ -425,6 +425,181 @@ DS_API enum ds_status ds_watch_remove(struct ds_watch *watch, const char *path);
  * beside it.
  */
 DS_API enum ds_status ds_watch_next(struct ds_watch *watch, struct ds_watch_event *event);
+
+/* --------------------------------------------------------------------------- subscriptions -- */
+
+/*
+ * A subscription (sections 6 and 7) is a group of workers that share one cursor for each of its
+ * streams. Streams are linked to it by a pattern, or explicitly by their paths. Data after a cursor
+ * is pending; the subscription then makes a wake, which one worker at a time works on:
+ *
+ *     data is pending ──▶ a wake: an event on ──▶ ds_subscription_claim ──▶ ds_subscription_ack,
+ *                         the wake stream         by one worker: a lease    done ──▶ the next wake
+ *
+ * Every wake has a number, its generation, which only grows. When the lease ends before the worker
+ * is done, another worker may claim, and calls with the older generation are refused (DS_FENCED).
+ * With the name of the subscription as producer_id, and the generation as producer_epoch, the
+ * appends of a worker that has lost its lease are refused too.
+ *
+ * Pull-wake: events are appended to a wake stream, which the application creates and workers wait
+ * for, as for any stream. Webhook: a server of the database sends a POST to a URL instead; the
+ * receiver claims and acks over HTTP, not by these functions.
+ *
+ * reason, where a function has it: may be NULL. *reason becomes NULL with DS_OK, otherwise a static
+ * line that says why not.
+ */
+enum ds_subscription_type { DS_PULL_WAKE, DS_WEBHOOK };
+
+struct ds_subscription_link {
+    const char *path;
+    bool is_explicit;                  /* linked by its path */
+    bool is_glob;                      /* linked by the pattern; it may be both */
+    bool pending;                      /* there is data after acked_offset */
+    char acked_offset[DS_OFFSET_SIZE]; /* read on from here: DS_START or an offset */
+    char tail_offset[DS_OFFSET_SIZE];  /* the stream ends here; "": there is no such stream */
+};
+
+/* A subscription at one moment: one block of memory that ds_subscription_free() frees. */
+struct ds_subscription {
+    const char *name;
+    enum ds_subscription_type type;
+    const char *pattern;     /* NULL: none */
+    const char *wake_stream; /* NULL: a webhook */
+    const char *url;         /* NULL: a pull-wake */
+    int64_t lease_ttl_ms;
+    const char *description; /* NULL: none */
+    int64_t created_at;
+    int64_t generation;                      /* of the last wake; 0: never woken */
+    const char *wake_id;                     /* NULL: no wake is in flight */
+    int64_t woken_at;                        /* 0: never */
+    const char *holder;                      /* the worker that has the lease; NULL: none */
+    int64_t lease_until;                     /* 0: no lease */
+    int64_t attempts;                        /* webhook: POSTs of this wake so far */
+    int64_t next_attempt_at;                 /* 0: none is planned */
+    int64_t failed_at;                       /* the last attempt failed then; 0: it did not */
+    const char *failure;                     /* why; NULL with failed_at 0 */
+    int64_t link_count;                      /* all links */
+    bool pending;                            /* one of its links is pending */
+    const struct ds_subscription_link *link; /* by path, at most 10000; NULL in a list */
+    size_t links;                            /* in link */
+};
+
+DS_API void ds_subscription_free(struct ds_subscription *subscription); /* NULL is allowed */
+
+struct ds_subscription_options {
+    enum ds_subscription_type type; /* 0: pull-wake */
+    const char *pattern;            /* of paths relative to /v1/stream/: segments between slashes,
+                                       of which * is any one, ** any number; NULL: none */
+    const char *const *streams;     /* paths below /v1/stream/, which need not exist, at most 1000,
+                                       and a NULL at the end; or NULL, if there is a pattern */
+    const char *wake_stream;        /* pull-wake: a path below /v1/stream/; need not exist */
+    const char *url;                /* webhook: where to send the POST */
+    const char *base_url;           /* webhook: scheme, host and prefix by which the receiver
+                                       reaches the server, for example "https://streams.example" */
+    int64_t lease_ttl_ms;           /* 1000..600000; 0: 30000 */
+    const char *description;        /* at most 1024 bytes; NULL: none */
+};
+
+/*
+ * Creates a subscription (section 6.2). Data that exists is not pending: cursors of existing
+ * streams begin at their tails. If a subscription with this name and this configuration exists,
+ * DS_OK with *created false; with another configuration, DS_CONFLICT. To change one, delete it and
+ * create it again. created and subscription may be NULL; the caller frees *subscription.
+ *
+ * name: at most 256 bytes of UTF-8 without control characters. url: https, and a host that may be
+ * public; a server judges its addresses by its own settings when it sends.
+ */
+DS_API enum ds_status ds_subscription_put(struct ds_store *store, const char *name,
+                                          const struct ds_subscription_options *options,
+                                          bool *created, struct ds_subscription **subscription,
+                                          const char **reason);
+
+/* Describes a subscription with its links. The caller frees *subscription. */
+DS_API enum ds_status ds_subscription_get(struct ds_store *store, const char *name,
+                                          struct ds_subscription **subscription);
+
+/*
+ * Calls fn for each subscription, in bytewise order of their names, until fn returns false. Their
+ * links are counted, but not listed. fn may call any function with the store; a subscription that
+ * is created or deleted meanwhile may be missing.
+ */
+typedef bool ds_subscription_fn(void *arg, const struct ds_subscription *subscription);
+DS_API enum ds_status ds_subscription_list(struct ds_store *store, ds_subscription_fn *fn,
+                                           void *arg);
+
+/* Deletes a subscription with its cursors. If it is created again, its generation goes on from the
+   last one. */
+DS_API enum ds_status ds_subscription_delete(struct ds_store *store, const char *name);
+
+/*
+ * Links streams by their paths, of which a NULL follows the last (section 6.4); all of them or
+ * none. A cursor begins at the tail of its stream, or at the start of one that does not exist yet.
+ * DS_OK also for streams that are linked already.
+ */
+DS_API enum ds_status ds_subscription_add_streams(struct ds_store *store, const char *name,
+                                                  const char *const *streams, const char **reason);
+
+/* Removes an explicit link. The link and its cursor remain if the pattern matches the path too.
+   DS_OK also if there was no such link. */
+DS_API enum ds_status ds_subscription_remove_stream(struct ds_store *store, const char *name,
+                                                    const char *path);
+
+/*
+ * Wakes the workers again, if they have missed the event: appends another event for the wake that
+ * nobody has claimed, or has the webhook sent now. DS_IDLE: nothing is pending. DS_CLAIMED: a
+ * worker has the lease.
+ */
+DS_API enum ds_status ds_subscription_nudge(struct ds_store *store, const char *name);
+
+/* --- for workers --- */
+
+/* A wake that a worker has claimed: one block of memory that ds_claim_free() frees. */
+struct ds_claim {
+    int64_t generation;
+    const char *wake_id;
+    const char *token;
+    int64_t lease_ttl_ms; /* how long the lease lasts from the claim, and from each ack */
+    const struct ds_subscription_link *link; /* pending ones first, at most 1000 */
+    size_t links;                            /* in link */
+    bool more_links; /* there are others; pending ones among them make another wake */
+};
+
+DS_API void ds_claim_free(struct ds_claim *claim); /* NULL is allowed */
+
+/*
+ * Takes the lease of a pull-wake subscription for a worker, whose name (at most 256 bytes) is for
+ * people (section 7). Of any number of workers, exactly one gets it; the others get DS_CLAIMED.
+ * DS_IDLE: nothing is pending. DS_INVALID also for a webhook. The caller frees *claim.
+ */
+DS_API enum ds_status ds_subscription_claim(struct ds_store *store, const char *name,
+                                            const char *worker, struct ds_claim **claim,
+                                            const char **reason);
+
+/* Everything in a stream before this offset has been dealt with. */
+struct ds_ack {
+    const char *path;
+    const char *offset; /* from acked_offset to the tail */
+};
+
+/*
+ * Moves cursors, n of them (at most 1000), all or none; and lets the lease last for lease_ttl_ms
+ * from now. n may be 0: a heartbeat. done: ends the wake and the lease; *next_wake, which may be
+ * NULL, then says whether more is pending and the next wake was made. Of claim, only generation,
+ * wake_id and token are read.
+ *
+ * DS_FENCED: this wake is over, and nothing was moved. DS_DENIED: the token is not one of this
+ * subscription. DS_CONFLICT: a stream is not linked, or an offset is before its cursor or beyond
+ * its tail.
+ */
+DS_API enum ds_status ds_subscription_ack(struct ds_store *store, const char *name,
+                                          const struct ds_claim *claim, const struct ds_ack *acks,
+                                          size_t n, bool done, bool *next_wake,
+                                          const char **reason);
+
+/* Gives the lease back and moves no cursor: what is pending makes the next wake at once. Statuses
+   as with ds_subscription_ack(). */
+DS_API enum ds_status ds_subscription_release(struct ds_store *store, const char *name,
+                                              const struct ds_claim *claim);
 
 /* ---------------------------------------------------------------------------------- faults -- */
 

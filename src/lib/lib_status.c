@@ -14,7 +14,7 @@ const char *ds_status_text(enum ds_status status)
     case DS_INVALID:
         return "an argument breaks a rule";
     case DS_NOT_FOUND:
-        return "there is no such stream";
+        return "there is no such stream or subscription";
     case DS_GONE:
         return "this stream was deleted; forks still read it";
     case DS_PRUNED:
@@ -34,7 +34,7 @@ const char *ds_status_text(enum ds_status status)
     case DS_CLOSED:
         return "the stream is closed";
     case DS_FENCED:
-        return "a newer epoch of this producer is writing";
+        return "a newer epoch of this producer, or a newer wake, has taken over";
     case DS_GAP:
         return "an earlier sequence number of this producer is missing";
     case DS_FORBIDDEN:
