@@ -38,6 +38,14 @@ START_TEST(finds_members_of_objects)
         {"{\"a\":null ,\"b\":1}", "a", "null"},
         {"{\"b\":[[],[[]],{}],\"a\":{}}", "a", "{}"},
         {"{\"value\":{\"path\":\"a\"},\"key\":\"a\"}", "key", "\"a\""},
+        {"{\"\\u0061b\":1}", "ab", "1"}, /* names with escapes */
+        {"{\"a\\/b\":1}", "a/b", "1"},
+        {"{\"a\":1,\"\\u0061\":2}", "a", "2"},
+        {"{\"\\ud83d\\ude00\":1}", "\xF0\x9F\x98\x80", "1"},
+        {"{\"a\\u0000b\":1}", "a", NULL},
+        {"{\"\\u0000\":1}", "", NULL},
+        {"{\"a\\u0062c\":1}", "ab", NULL},
+        {"{\"a\\u0062\":1}", "abc", NULL},
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -94,6 +102,174 @@ START_TEST(reads_texts)
 }
 END_TEST
 
+START_TEST(tells_what_a_text_contains)
+{
+    static const struct {
+        const char *text;
+        enum json_kind kind;
+    } cases[] = {
+        {"null", JSON_NULL}, {" true\n", JSON_TRUE}, {"\tfalse", JSON_FALSE}, {"-1e5", JSON_NUMBER},
+        {"0", JSON_NUMBER},  {"\"\"", JSON_STRING},  {"[]", JSON_ARRAY},      {" {} ", JSON_OBJECT},
+        {"", JSON_NONE},     {" \r\n\t", JSON_NONE}, {"nul", JSON_NONE},      {"truer", JSON_NONE},
+        {"\"", JSON_NONE},   {"\"a", JSON_NONE},     {"x", JSON_NONE},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t len = strlen(cases[i].text);
+        char *copy = unit_copy(cases[i].text, len);
+
+        ck_assert_msg(json_kind(json_value_of(copy, len)) == cases[i].kind, "%s", cases[i].text);
+        free(copy);
+    }
+    ck_assert_int_eq(json_kind(json_value_of(NULL, 0)), JSON_NONE);
+    ck_assert_int_eq(json_kind(json_get(whole("{}"), "a")), JSON_NONE);
+}
+END_TEST
+
+/* A text that C cannot represent is different from a value that is no text. */
+START_TEST(tells_texts_from_other_values)
+{
+    ck_assert(json_is_text(whole("\"\"")));
+    ck_assert(json_is_text(whole("\"\\\\u0000\"")));
+    ck_assert(!json_is_text(whole("\"\\u0000\"")));
+    ck_assert_int_eq(json_kind(whole("\"\\u0000\"")), JSON_STRING);
+    ck_assert(!json_is_text(whole("1")));
+    ck_assert(!json_is_text((struct json_value){NULL, 0}));
+}
+END_TEST
+
+START_TEST(walks_over_arrays)
+{
+    static const struct {
+        const char *array, *elements; /* with a bar after each */
+    } cases[] = {
+        {"[]", ""},
+        {"[ ]", ""},
+        {"[1]", "1|"},
+        {"[ \"a,]\" , [2,3],{\"b\":[4]} , null ]", "\"a,]\"|[2,3]|{\"b\":[4]}|null|"},
+        {"[[]]", "[]|"},
+        {"{}", ""}, /* no arrays */
+        {"1", ""},
+        {"\"[1]\"", ""},
+        {"", ""},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t len = strlen(cases[i].array);
+        char *copy = unit_copy(cases[i].array, len), found[100] = "";
+        struct json_value value;
+        struct json_each each;
+
+        json_each_init(&each, (struct json_value){copy, len});
+        while (json_each_next(&each, &value)) {
+            (void)strncat(found, value.at, value.len);
+            (void)strcat(found, "|");
+        }
+        ck_assert_str_eq(found, cases[i].elements);
+        ck_assert(!json_each_next(&each, &value));
+        free(copy);
+    }
+}
+END_TEST
+
+START_TEST(reads_integers_in_every_spelling)
+{
+    static const struct {
+        const char *json;
+        int64_t number;
+    } cases[] = {
+        {"0", 0},
+        {"-0", 0},
+        {"-0.0e7", 0},
+        {"0e99999999999999999999", 0},
+        {"1.0", 1},
+        {"1e3", 1000},
+        {"1.0e3", 1000},
+        {"1.5E+1", 15},
+        {"10e-1", 1},
+        {"1200e-2", 12},
+        {"-0.0025e4", -25},
+        {"0.000000000000000000001e21", 1},
+        {"1000000000000000000000000e-24", 1},
+        {"9007199254740992", INT64_C(9007199254740992)},
+        {"-9007199254740992", -INT64_C(9007199254740992)},
+        {"9007199254740.992e3", INT64_C(9007199254740992)},
+        {"9007199254740991.000000000000000000000000000000000000000", INT64_C(9007199254740991)},
+        {"1e15", INT64_C(1000000000000000)},
+        {"1e0000000000000000000000000000000001", 10},
+    };
+    static const char *const others[] = {
+        "0.5",
+        "1e-1",
+        "1000.5",
+        "-0.1",
+        "9007199254740993",
+        "-9007199254740993",
+        "9007199254740992.5",
+        "9007199254740992.0000000000000000000000000000000000001",
+        "9007199254740990.99999999999999999999999999999999999",
+        "1e16",
+        "1e17",
+        "9e99",
+        "1e400",
+        "1e9999999999999999999999999999",
+        "1e-9999999999999999999999999999",
+        "123456789012345678901234567890",
+        "18446744073709551616", /* 2^64 */
+        "null",
+        "true",
+        "\"1\"",
+        "[1]",
+        "{}",
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t len = strlen(cases[i].json);
+        char *copy = unit_copy(cases[i].json, len);
+        int64_t number = 7;
+
+        ck_assert_msg(json_is_valid(copy, len), "%s", cases[i].json);
+        ck_assert_msg(json_integer((struct json_value){copy, len}, &number), "%s", cases[i].json);
+        ck_assert_msg(number == cases[i].number, "%s: %lld", cases[i].json, (long long)number);
+        free(copy);
+    }
+    for (size_t i = 0; i < COUNT(others); i++) {
+        int64_t number = 7;
+
+        ck_assert_msg(!json_integer(whole(others[i]), &number), "%s: %lld", others[i],
+                      (long long)number);
+    }
+}
+END_TEST
+
+/* Against arithmetic with whole numbers: digits × 10^(exponent - places). */
+START_TEST(agrees_with_exact_arithmetic)
+{
+    uint32_t state = 314159265;
+    int integers = 0;
+
+    for (int i = 0; i < 200000; i++) {
+        uint32_t before = unit_random(&state) % 2000, after = unit_random(&state) % 1000;
+        int exponent = (int)(unit_random(&state) % 13) - 6, scale = exponent - 3;
+        int64_t digits = before * INT64_C(1000) + after, number = 0;
+        bool expected = true, found;
+        char json[40];
+
+        (void)snprintf(json, sizeof json, "-%u.%03ue%d", before, after, exponent);
+        for (; scale > 0; scale--)
+            digits *= 10;
+        for (; scale < 0 && expected; scale++) {
+            expected = digits % 10 == 0;
+            digits /= 10;
+        }
+        found = json_integer(whole(json), &number);
+        unit_check(found == expected && (!found || number == -digits), "%s", json);
+        integers += expected;
+    }
+    ck_assert_int_gt(integers, 10000);
+}
+END_TEST
+
 START_TEST(reads_numbers_and_truth)
 {
     int64_t number = 7;
@@ -136,5 +312,41 @@ START_TEST(writes_texts_that_read_back)
 }
 END_TEST
 
-UNIT_MAIN(json_value, finds_members_of_objects, reads_texts, reads_numbers_and_truth,
-          writes_texts_that_read_back)
+/* The sanitizers see a read beyond the end of any prefix of any text. */
+START_TEST(reads_no_byte_outside_the_value)
+{
+    static const char text[] =
+        "{\"a\\u0062\": [1, \"\\ud83d\\ude00\", {\"b\\\\\": null}], \"a\": -1.50e+3}";
+    static const char noise[] = "\"\\u0d{}[],: 1e.-an";
+    struct arena *arena = arena_new();
+    uint32_t state = 12345;
+
+    for (size_t len = 0; len < sizeof text; len++)
+        for (int i = 0; i < 300; i++) {
+            char *copy = unit_copy(text, len);
+            struct json_value value = {copy, len}, found;
+            struct json_each each;
+            int64_t number;
+
+            for (int n = i % 4; len > 0 && n > 0; n--)
+                copy[unit_random(&state) % len] = noise[unit_random(&state) % (sizeof noise - 1)];
+            found = json_get(value, "ab");
+            unit_check(found.len == 0 || (found.at >= copy && found.at + found.len <= copy + len),
+                       "%s", unit_show(copy, len));
+            (void)json_text(arena, found);
+            (void)json_integer(value, &number);
+            (void)json_text(arena, value);
+            json_each_init(&each, json_get(value, "a"));
+            while (json_each_next(&each, &found))
+                unit_check(found.at >= copy && found.at + found.len <= copy + len, "%s",
+                           unit_show(copy, len));
+            free(copy);
+        }
+    arena_free(arena);
+}
+END_TEST
+
+UNIT_MAIN(json_value, finds_members_of_objects, reads_texts, tells_what_a_text_contains,
+          tells_texts_from_other_values, walks_over_arrays, reads_integers_in_every_spelling,
+          agrees_with_exact_arithmetic, reads_numbers_and_truth, writes_texts_that_read_back,
+          reads_no_byte_outside_the_value)
