@@ -229,8 +229,8 @@ describe.each(both)("%s", (name, start) => {
     const put = (pair) => secure(web.url, "PUT", target, { headers: TEXT, pair })
     for (const pair of [undefined, keys.stranger]) {
       const refused = await put(pair)
-      expect(refused.error ? "handshake" : refused.status).toBe(name === "nginx" ? 400 : "handshake")
-      if (!refused.error) expect(refused.headers["access-control-allow-origin"]).toBe("*")
+      expect(refused.status, refused.error?.message).toBe(name === "nginx" ? 400 : 401)
+      expect(refused.headers["access-control-allow-origin"]).toBe("*")
     }
     expect(await put(keys.client)).toMatchObject({ status: 201 }) // and was not made before
   })
