@@ -449,6 +449,21 @@ describe("shards", () => {
     expect((await api.get(`/shards/${place}${stream}`)).status).toBe(404)
   })
 
+  test("there are no subscriptions: nobody is told half of what matches", async () => {
+    const { api } = await sharded()
+    const ask = async (method, target) => {
+      const answer = await api.any(method, target, {}, method === "GET" ? undefined : "{}")
+      expect([answer.status, answer.headers["content-type"]], target).toEqual([501, "application/json"])
+      expect(JSON.parse(answer.text).error.code).toBe("NOT_IMPLEMENTED")
+      expect(answer.headers["access-control-allow-origin"]).toBe("*")
+    }
+    await ask("PUT", "/v1/stream/__ds/subscriptions/s")
+    await ask("POST", "/v1/stream/__ds/subscriptions/a%2Fb/callback")
+    await ask("GET", "/v1/stream/%5F_ds/jwks.json")
+    // a stream beside it
+    await api.create(`/v1/stream/__dsx/${fresh().slice(11)}`, "text/plain", "x")
+  })
+
   test("when one shard is down the others serve, and no request goes to a wrong shard", async () => {
     const { api } = await sharded()
     const streams = []
