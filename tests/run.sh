@@ -33,8 +33,8 @@ export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
 # Suites that mostly wait, the longest first: several run at a time. Suites that measure, or need the
 # whole machine, run alone.
-waiting='faults crash conformance:three dsctl hook front front-apache wire:lighttpd-cgi registry
-    wire:nginx export program run gateway library space replaced damage hosting location client browser'
+waiting='faults crash conformance:three dsctl hook front front-apache front-subscriptions wire:lighttpd-cgi
+    registry wire:nginx export program run gateway library space replaced damage hosting location client browser'
 measuring='contention parked upkeep scaling instructions'
 # the rows of doors/list.mjs
 doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid

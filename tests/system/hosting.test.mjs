@@ -9,6 +9,7 @@ import os from "node:os"
 import path from "node:path"
 import { end, program, root, until } from "./harness.mjs"
 import { client, fresh, isHealthy } from "./http.mjs"
+import { isOurs } from "./seen.mjs"
 import { asUser, startApache } from "./web/apache.mjs"
 
 const NOBODY = 65534
@@ -255,6 +256,28 @@ describe("the archive", () => {
     expect((await client(web.url).options(name)).status).toBe(204)
     expect((await client(web.url).put(name, { ...TEXT, ...ALICE }, "x")).status).toBe(201)
     expect((await client(web.url).get(name, ALICE)).text).toBe("x")
+  })
+
+  test("workers of subscriptions need no password, and everything else does", async () => {
+    const token = { authorization: "Bearer s.1.AAAAAAAAAAAAAAAAAAAAAA" }
+    const places = [web.url, `${web.url}/streams.cgi`, web.atRoot, `${web.atRoot}/streams.cgi`]
+    for (const api of places.map(client)) {
+      for (const verb of ["callback", "ack", "release"])
+        for (const id of ["nobody", "webhook%3Atype%3Aname", "a%2Fb"]) {
+          const target = `/v1/stream/__ds/subscriptions/${id}/${verb}`
+          const answer = await api.post(target, token, "{}")
+          expect([answer.status, isOurs(answer)], `${api.url}${target} ${answer.text}`).toEqual([404, true])
+        }
+      expect(isOurs(await api.get("/v1/stream/__ds/jwks.json"))).toBe(true)
+      for (const target of [
+        "/v1/stream/__ds/subscriptions/nobody",
+        "/v1/stream/x/v1/stream/__ds/subscriptions/s/callback",
+        "/v1/stream/x%2F..%2F__ds%2Fsubscriptions%2Fs%2Fcallback",
+        "/v1/stream/~x/v1/stream/__ds/jwks.json",
+        "/v1/stream/streams.cgi/v1/stream/__ds/jwks.json",
+      ])
+        expect((await api.put(target, token, "{}")).status, `${api.url}${target}`).toBe(401)
+    }
   })
 
   test("--remove leaves the database and the user's own rules", async () => {

@@ -7,6 +7,7 @@ import os from "node:os"
 import path from "node:path"
 import { cleanEnv, end, launch, program, root, until } from "./harness.mjs"
 import { client, fresh, isHealthy } from "./http.mjs"
+import { isOurs } from "./seen.mjs"
 import { startApache } from "./web/apache.mjs"
 import { fill } from "./web/fill.mjs"
 import { startLighttpd } from "./web/lighttpd.mjs"
@@ -24,7 +25,9 @@ const uncomment = (text) => text.replace(/^( {4})#(?! \S)/gm, "$1")
 // Each server's way to ask for a password, as the comments of its snippet say.
 const protect = {
   nginx: (text) =>
-    fill(text, { "#include /etc/durable-streams/nginx/password.conf;": read("nginx/options/password.conf") }),
+    fill(text.replace(/^#(?=set |if |}$| {4}set )/gm, ""), {
+      "#include /etc/durable-streams/nginx/password.conf;": read("nginx/options/password.conf"),
+    }),
   apache: (text) => uncomment(fill(text, { "    Require all granted\n": "" })),
   lighttpd: (text) => uncomment(fill(text, { "#server.modules": "server.modules" })),
 }
@@ -175,17 +178,39 @@ describe.each(Object.entries(sites))("%s", (_, server) => {
   })
 })
 
-test.each(Object.entries(sites))("%s: the commented lines ask for a password", async (_, server) => {
+test.each(Object.entries(sites))("%s: the commented lines ask for a password", async (name, server) => {
   const { web, api, stop } = await startSite(server, { password: "secret" })
   try {
-    const name = fresh()
-    expect((await api.put(name, TEXT, "one")).status).toBe(401)
-    expect((await api.put(name, { ...TEXT, ...basic("alice", "wrong") }, "one")).status).toBe(401)
-    expect((await api.put(name, { ...TEXT, ...basic("alice", "secret") }, "one")).status).toBe(201)
-    expect((await api.get(name)).status).toBe(401)
-    expect((await api.get(name, basic("alice", "secret"))).text).toBe("one")
-    expect((await api.any("OPTIONS", name)).status).toBeLessThan(300)
+    const stream = fresh()
+    expect((await api.put(stream, TEXT, "one")).status).toBe(401)
+    expect((await api.put(stream, { ...TEXT, ...basic("alice", "wrong") }, "one")).status).toBe(401)
+    expect((await api.put(stream, { ...TEXT, ...basic("alice", "secret") }, "one")).status).toBe(201)
+    expect((await api.get(stream)).status).toBe(401)
+    expect((await api.get(stream, basic("alice", "secret"))).text).toBe("one")
+    expect((await api.any("OPTIONS", stream)).status).toBeLessThan(300)
     expect((await client(web.url).get("/page.txt")).text).toBe("a page of the site")
+
+    // workers of subscriptions have no password, and a token of the responder
+    const token = { authorization: "Bearer s.1.AAAAAAAAAAAAAAAAAAAAAA" }
+    const passes = name !== "lighttpd"
+    for (const verb of ["callback", "ack", "release"]) {
+      const answer = await api.post(`/v1/stream/__ds/subscriptions/a%3Ab/${verb}`, token, "{}")
+      const shown = `${verb} ${answer.text}`
+      expect([answer.status, isOurs(answer)], shown).toEqual(passes ? [404, true] : [401, false])
+    }
+    expect(isOurs(await api.get("/v1/stream/__ds/jwks.json", token))).toBe(passes)
+    for (const [method, target] of [
+      ["PUT", "/v1/stream/__ds/subscriptions/a"],
+      ["POST", "/v1/stream/__ds/subscriptions/a/claim"],
+      ["DELETE", "/v1/stream/__ds/subscriptions/a/streams/callback"],
+      ["PUT", "/v1/stream/x%2F..%2F__ds%2Fsubscriptions%2Fs%2Fcallback"],
+      ["PUT", "/v1/stream/x%2F..%2F..%2F..%2Fopen"],
+      ["PUT", "/open"],
+      ["PUT", "/x/streams/v1/stream/__ds/subscriptions/s/callback"],
+    ]) {
+      const { status } = await api.any(method, target, token, method === "DELETE" ? undefined : "{}")
+      expect(status, `${method} ${target}`).toBe(401)
+    }
   } finally {
     await stop()
   }
