@@ -104,7 +104,7 @@ if [ -n "$dsctl" ] || [ "$action" = uninstall ]; then
     one 644 deploy/completion/dsctl.fish "$fishdir/dsctl.fish"
     one 644 deploy/completion/_dsctl "$zshdir/_dsctl"
 fi
-for unit in durable-streams.service durable-streams.socket; do
+for unit in durable-streams.service durable-streams.socket durable-streams-deliver.service; do
     one 644 "deploy/systemd/$unit" "$unitdir/$unit"
 done
 edited deploy/systemd/durable-streams.default "$sysconfdir/default/durable-streams"
