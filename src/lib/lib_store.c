@@ -126,7 +126,9 @@ enum ds_status lib_path(const struct ds_store *store, struct arena *arena, const
     if (len > (size_t)store->config.max_path_bytes)
         return DS_TOO_LARGE;
     *normal = path_normalize(arena, path, len, reason);
-    return *normal ? DS_OK : DS_INVALID;
+    if (*normal)
+        return DS_OK;
+    return *reason == path_no_memory ? DS_NO_MEMORY : DS_INVALID;
 }
 
 /* --- opening and closing --- */

@@ -140,12 +140,14 @@ static const char *write_normal_form(char *to, const char *at, const char *end)
     return has_dot_segment(start) ? "the path contains a dot segment" : NULL;
 }
 
+const char path_no_memory[] = "out of memory";
+
 char *path_normalize(struct arena *arena, const char *path, size_t len, const char **reason)
 {
     char *normal = arena_alloc(arena, len + 1); /* it is never longer than the path */
 
     if (!normal) {
-        *reason = "out of memory";
+        *reason = path_no_memory;
         return NULL;
     }
     *reason = write_normal_form(normal, path, path + len);

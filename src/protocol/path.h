@@ -25,8 +25,10 @@ bool path_split_target(const char *target, const char **path, size_t *path_len, 
 
 /*
  * The normal form of a path of len bytes, in the arena. NULL if it is refused or memory ran out;
- * *reason is then a static string of one line, for the client.
+ * *reason is then a static string of one line, for the client. When memory ran out it is
+ * path_no_memory, to which callers compare the pointer.
  */
+extern const char path_no_memory[];
 char *path_normalize(struct arena *arena, const char *path, size_t len, const char **reason);
 
 #endif
