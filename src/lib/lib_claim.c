@@ -35,9 +35,22 @@ void ds_claim_free(struct ds_claim *claim)
     free(claim);
 }
 
+struct claiming {
+    struct subscription_claim claim;
+    struct ds_claim *result;
+};
+
+/* Also makes the result: a lease without a claim to show would keep every worker waiting. */
 static enum ds_status apply_claim(struct batch *batch, void *asked)
 {
-    return subscription_claim(batch, asked);
+    struct claiming *claiming = asked;
+    enum ds_status status = subscription_claim(batch, &claiming->claim);
+
+    ds_claim_free(claiming->result); /* of an attempt that was rolled back */
+    claiming->result = NULL;
+    if (status == DS_OK && claiming->claim.verdict == DS_OK)
+        status = describe_claim(&claiming->claim, &claiming->result);
+    return status;
 }
 
 /* Most claims of a crowd of workers are refused, which needs no transaction that writes. */
@@ -53,8 +66,9 @@ static enum ds_status glance(struct ds_store *store, struct subscription_claim *
     return status;
 }
 
-static enum ds_status ask_claim(struct ds_store *store, struct subscription_claim *claim)
+static enum ds_status ask_claim(struct ds_store *store, struct claiming *claiming)
 {
+    struct subscription_claim *claim = &claiming->claim;
     enum ds_status status = DS_INVALID;
 
     if (!claim->arena)
@@ -64,20 +78,22 @@ static enum ds_status ask_claim(struct ds_store *store, struct subscription_clai
     else
         status = glance(store, claim);
     if (status == DS_OK && claim->verdict == DS_OK)
-        status = lib_write(store, apply_claim, claim, 0, false);
+        status = lib_write(store, apply_claim, claiming, 0, false);
     return status == DS_OK ? claim->verdict : status;
 }
 
 enum ds_status ds_subscription_claim(struct ds_store *store, const char *name, const char *worker,
                                      struct ds_claim **out, const char **reason)
 {
-    struct subscription_claim claim = {.name = name, .worker = worker, .arena = arena_new()};
-    enum ds_status status = ask_claim(store, &claim);
+    struct claiming claiming = {.claim = {.name = name, .worker = worker, .arena = arena_new()}};
+    enum ds_status status = ask_claim(store, &claiming);
 
     if (status == DS_OK)
-        status = describe_claim(&claim, out);
-    arena_free(claim.arena);
-    return lib_explain(status, claim.reason, reason);
+        *out = claiming.result;
+    else
+        ds_claim_free(claiming.result);
+    arena_free(claiming.claim.arena);
+    return lib_explain(status, claiming.claim.reason, reason);
 }
 
 /* --- ack and release --- */

@@ -23,6 +23,12 @@ static bool count_fault(void *arg, const char *path, const struct ds_fault *faul
     return true;
 }
 
+static bool count_subscription(void *arg, const struct ds_subscription *subscription)
+{
+    *(int64_t *)arg += subscription->link_count;
+    return true;
+}
+
 /* --- calls, each of which frees its results --- */
 
 static enum ds_status call_open(void)
@@ -163,6 +169,101 @@ static enum ds_status call_fault_clear(void)
     return ds_fault_clear(store, "/a");
 }
 
+#define WAKES "/v1/stream/wakes"
+
+static enum ds_status call_subscribe(void)
+{
+    const char *const streams[] = {"/v1/stream/job", "/v1/stream/other", NULL};
+    const struct ds_subscription_options options = {
+        .pattern = "*", .streams = streams, .wake_stream = WAKES, .description = "all"};
+    struct ds_subscription *pool = NULL;
+    const char *reason = NULL;
+    enum ds_status status = ds_subscription_put(store, "pool", &options, NULL, &pool, &reason);
+
+    (void)failing_disarm(); /* before Check allocates and writes */
+    ck_assert((status == DS_OK) == (pool != NULL));
+    ck_assert((status == DS_OK) == (reason == NULL));
+    ds_subscription_free(pool);
+    return status;
+}
+
+static enum ds_status call_describe(void)
+{
+    struct ds_subscription *pool = NULL;
+    enum ds_status status = ds_subscription_get(store, "pool", &pool);
+
+    (void)failing_disarm();
+    ck_assert((status == DS_OK) == (pool != NULL));
+    ds_subscription_free(pool);
+    return status;
+}
+
+static enum ds_status call_subscriptions(void)
+{
+    int64_t links = 0;
+    enum ds_status status = ds_subscription_list(store, count_subscription, &links);
+
+    (void)failing_disarm();
+    ck_assert_int_eq(links, status == DS_OK ? 2 : links);
+    return status;
+}
+
+/* Paths in number, which need several blocks of an arena. */
+static enum ds_status call_link(void)
+{
+    static char path[100][120];
+    const char *streams[COUNT(path) + 1] = {NULL};
+    const char *reason = NULL;
+    enum ds_status status;
+
+    for (size_t i = 0; i < COUNT(path); i++) {
+        (void)snprintf(path[i], sizeof path[i], "/v1/stream/%0100zu", i);
+        streams[i] = path[i];
+    }
+    status = ds_subscription_add_streams(store, "pool", streams, &reason);
+    (void)failing_disarm();
+    ck_assert((status == DS_OK) == (reason == NULL));
+    return status;
+}
+
+static enum ds_status call_unlink(void)
+{
+    return ds_subscription_remove_stream(store, "pool", "/v1/stream/other");
+}
+
+static enum ds_status call_nudge(void)
+{
+    return ds_subscription_nudge(store, "pool");
+}
+
+static struct ds_claim *claimed;
+
+static enum ds_status call_claim(void)
+{
+    enum ds_status status = ds_subscription_claim(store, "pool", "w", &claimed, NULL);
+
+    (void)failing_disarm();
+    ck_assert((status == DS_OK) == (claimed != NULL));
+    return status;
+}
+
+static enum ds_status call_ack(void)
+{
+    const struct ds_ack ack = {"/v1/stream/job", claimed->link[0].acked_offset};
+
+    return ds_subscription_ack(store, "pool", claimed, &ack, 1, false, NULL, NULL);
+}
+
+static enum ds_status call_release(void)
+{
+    return ds_subscription_release(store, "pool", claimed);
+}
+
+static enum ds_status call_unsubscribe(void)
+{
+    return ds_subscription_delete(store, "pool");
+}
+
 static enum ds_status call_delete(void)
 {
     return ds_delete(store, "/new");
@@ -242,6 +343,35 @@ START_TEST(every_call_survives_every_allocation_that_fails)
 }
 END_TEST
 
+START_TEST(calls_of_subscriptions_survive_every_allocation_that_fails)
+{
+    struct ds_stream *wakes = NULL;
+
+    failing_begin();
+    lib_silence();
+    store = lib_begin();
+    lib_create(store, WAKES, "application/json");
+    lib_create(store, "/v1/stream/job", "text/plain");
+    EXHAUST(call_subscribe);
+    EXHAUST(call_describe);
+    EXHAUST(call_subscriptions);
+    EXHAUST(call_link);
+    EXHAUST(call_unlink);
+    lib_append(store, "/v1/stream/job", "text");
+    EXHAUST(call_nudge);
+    EXHAUST(call_claim);
+    EXHAUST(call_ack);
+    EXHAUST(call_release);
+    ds_claim_free(claimed);
+    ck_assert_int_eq(ds_get(store, WAKES, &wakes), DS_OK);
+    ck_assert_int_eq(wakes->messages,
+                     3); /* append, nudge and release: once, whatever failed before */
+    ds_stream_free(wakes);
+    EXHAUST(call_unsubscribe);
+    lib_end(store);
+}
+END_TEST
+
 START_TEST(opening_survives_every_allocation_that_fails)
 {
     failing_begin();
@@ -255,4 +385,5 @@ START_TEST(opening_survives_every_allocation_that_fails)
 END_TEST
 
 UNIT_MAIN(lib_memory, every_call_survives_every_allocation_that_fails,
+          calls_of_subscriptions_survive_every_allocation_that_fails,
           opening_survives_every_allocation_that_fails)
