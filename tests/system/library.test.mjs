@@ -233,8 +233,12 @@ describe("the manual pages", () => {
   const folder = path.join(root, "deploy/man")
   const pages = fs.readdirSync(folder).filter((name) => name.endsWith(".3"))
   const text = (page) => fs.readFileSync(path.join(folder, page), "utf8")
-  // comments and spaces apart, as one line
-  const plain = (code) => code.replace(/\/\*[^]*?\*\//g, "").replace(/\s+/g, " ").trim()
+  // comments and spaces apart, as one line; a text may contain what begins a comment
+  const plain = (code) =>
+    code
+      .replace(/"(?:[^"\\\n]|\\.)*"|\/\*[^]*?\*\//g, (part) => (part[0] === '"' ? part : ""))
+      .replace(/\s+/g, " ")
+      .trim()
   const header = fs.readFileSync(path.join(root, "include/durable_streams.h"), "utf8")
   // the lines of every literal display, as a reader sees them
   const displays = (page) =>
