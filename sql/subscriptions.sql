@@ -34,7 +34,7 @@ CREATE TABLE subscription (
     next_attempt_at INTEGER,                            -- time of the next POST; NULL: none is due
     failed_at       INTEGER,                            -- time of the last failed POST; NULL: it did not fail
     failure         TEXT,                               --   and what was wrong
-    unsettled       INTEGER,                            -- 1: a stream of it has ended, so the wake may have become needless
+    unsettled       INTEGER,                            -- 1: upkeep must look whether it needs a wake: a stream of it has ended, or it was imported
 
     CONSTRAINT "type is webhook or pull-wake" CHECK (type IN ('webhook', 'pull-wake')),
     CONSTRAINT "a webhook has a url" CHECK (type <> 'webhook' OR typeof(url) = 'text'),

@@ -24,8 +24,9 @@ enum ds_status subscription_add_event(struct batch *batch, struct subscription *
 /* Is the lease over, or does it end later than any lease could, because the clock was set back? */
 bool subscription_is_over(const struct subscription *row, int64_t now);
 
-/* Ends a lease that is over, or a wake that nobody has claimed and that has become needless. Writes
-   the row if it has changed. */
+/* Ends a lease that is over, or a wake that nobody has claimed and that has become needless; makes
+   a wake if something is pending although none is in flight, as after an import. Writes the row if
+   it has changed. */
 enum ds_status subscription_recheck(struct batch *batch, struct subscription *row);
 
 /* Finds a subscription by name. DS_NOT_FOUND also in a database without the tables. */

@@ -150,16 +150,17 @@ static bool shorten(struct subscription *row, int64_t now)
 
 enum ds_status subscription_recheck(struct batch *batch, struct subscription *row)
 {
-    bool changed = shorten(row, batch->now) || row->unsettled, pending = true;
+    bool changed = shorten(row, batch->now) || row->unsettled, woken = row->wake_id != NULL;
+    bool pending = woken;
     enum ds_status status = DS_OK;
 
     /* a webhook that is tried again is looked at then */
     if (subscription_is_over(row, batch->now) && row->next_attempt_at == 0)
         return subscription_rest(batch, row, &pending);
     row->unsettled = false;
-    if (row->wake_id && row->lease_until == 0)
+    if (!woken || row->lease_until == 0)
         status = store_has_pending(batch->conn, row->id, &pending);
-    if (status == DS_OK && !pending)
+    if (status == DS_OK && pending != woken)
         return subscription_rest(batch, row, &pending);
     return status == DS_OK && changed ? store_subscription_update(batch->conn, row) : status;
 }

@@ -1,173 +1,5 @@
 /* Subscriptions: wakes, claims, cursors and attempts, by writes to a committer without a thread. */
-#include <sqlite3.h>
-
-#include "engine/subscription_json.h"
-#include "store/sqlite/store_private.h"
-#include "store_request.h"
-#include "store_unit.h"
-
-#define WAKES "/v1/stream/wakes"
-
-static struct fixture f;
-static struct commit *committer;
-
-/* Any request of a subscription; its function is in `apply`. */
-struct any {
-    struct commit_write write;
-    enum ds_status (*run)(struct batch *batch, void *request);
-    void *request;
-    enum ds_status status;
-};
-
-static enum ds_status apply_any(struct batch *batch, struct commit_write *write)
-{
-    struct any *any = (struct any *)write;
-
-    return any->run(batch, any->request);
-}
-
-static void finish_any(struct commit_write *write, enum ds_status status)
-{
-    ((struct any *)write)->status = status;
-}
-
-static void submit_any(enum ds_status (*run)(struct batch *batch, void *request), void *request)
-{
-    struct any any = {
-        .write = {.apply = apply_any, .finish = finish_any}, .run = run, .request = request};
-
-    commit_submit(committer, &any.write);
-    ck_assert_int_eq(any.status, DS_OK);
-}
-
-#define RUN(name)                                                                                  \
-    static enum ds_status run_##name(struct batch *batch, void *request)                           \
-    {                                                                                              \
-        return subscription_##name(batch, request);                                                \
-    }
-RUN(put)
-RUN(delete)
-RUN(streams)
-RUN(claim)
-RUN(answer)
-RUN(nudge)
-RUN(begin)
-RUN(end)
-RUN(upkeep)
-
-static void open_all(void)
-{
-    open_fixture(&f);
-    ck_assert_int_eq(commit_start(&committer, f.store, &f.config, false), DS_OK);
-}
-
-static void close_all(void)
-{
-    commit_stop(committer);
-    commit_free(committer);
-    close_fixture(&f);
-}
-
-static void make(const char *path, const char *body)
-{
-    struct request request = {
-        .create = {.path = path,
-                   .content_type = "application/json",
-                   .ttl_seconds = -1,
-                   .expires_at = -1,
-                   .fork_offset = -1,
-                   .arena = f.arena,
-                   .body = {.data = body, .len = strlen(body), .max_messages = 100}}};
-
-    ck_assert_int_eq(submit_request(committer, &request, apply_create), DS_OK);
-    ck_assert_int_eq(request.create.verdict, DS_OK);
-}
-
-static void append(const char *path, const char *body)
-{
-    struct request request = {
-        .append = {.path = path, .body = {.data = body, .len = strlen(body), .max_messages = 100}}};
-
-    ck_assert_int_eq(submit_request(committer, &request, apply_append), DS_OK);
-    ck_assert_int_eq(request.append.verdict, DS_OK);
-}
-
-static void end_stream(const char *path)
-{
-    struct request request = {.deletion = {.path = path}};
-
-    ck_assert_int_eq(submit_request(committer, &request, apply_delete), DS_OK);
-    ck_assert_int_eq(request.deletion.verdict, DS_OK);
-}
-
-static int64_t ask(const char *sql)
-{
-    int64_t value;
-
-    ck_assert_int_eq(stmt_ask_int(f.conn, sql, &value), DS_OK);
-    return value;
-}
-
-static void type(const char *sql)
-{
-    ck_assert_int_eq(sqlite3_exec(f.conn->db, sql, NULL, NULL, NULL), SQLITE_OK);
-}
-
-static struct subscription_put put_pool(const char *name, const char *pattern)
-{
-    struct subscription_put put = {.name = name,
-                                   .pattern = pattern,
-                                   .wake_stream = WAKES,
-                                   .lease_ttl_ms = 30000,
-                                   .base_url = "http://h",
-                                   .most = 10,
-                                   .arena = f.arena};
-
-    submit_any(run_put, &put);
-    return put;
-}
-
-static struct subscription_put put_hook(const char *name, const char *pattern)
-{
-    struct subscription_put put = {.name = name,
-                                   .is_webhook = true,
-                                   .pattern = pattern,
-                                   .url = "http://127.0.0.1:9/",
-                                   .lease_ttl_ms = 30000,
-                                   .base_url = "http://h",
-                                   .most = 10,
-                                   .arena = f.arena};
-
-    submit_any(run_put, &put);
-    ck_assert_int_eq(put.verdict, DS_OK);
-    return put;
-}
-
-static struct subscription_claim claim_by(const char *name, const char *worker)
-{
-    struct subscription_claim claim = {.name = name, .worker = worker, .arena = f.arena};
-
-    submit_any(run_claim, &claim);
-    return claim;
-}
-
-static struct subscription_answer answer_to(const struct subscription_claim *claim,
-                                            enum subscription_reply reply, const char *path,
-                                            int64_t position, bool done)
-{
-    struct subscription_offset ack = {.path = path, .position = position};
-    struct subscription_answer answer = {.name = claim->name,
-                                         .reply = reply,
-                                         .token = claim->token,
-                                         .wake_id = claim->view.row.wake_id,
-                                         .generation = claim->generation,
-                                         .ack = &ack,
-                                         .acks = path ? 1 : 0,
-                                         .done = done};
-
-    submit_any(run_answer, &answer);
-    return answer;
-}
+#include "subscription_unit.h"
 
 START_TEST(wakes_once_and_again_after_done)
 {
@@ -481,8 +313,32 @@ START_TEST(wakes_again_for_a_person)
 }
 END_TEST
 
+/* As an import leaves it: pending, but idle. */
+START_TEST(wakes_what_was_left_pending)
+{
+    bool more;
+
+    open_all();
+    make(WAKES, "[]");
+    make("/v1/stream/e/a", "[1]");
+    (void)put_pool("s", "e/*");
+    (void)put_pool("quiet", "e/*");
+    type("UPDATE subscription_link SET acked = -1, pending = 1 WHERE subscription_id = 1;"
+         "UPDATE subscription SET generation = 7, unsettled = 1");
+    submit_any(run_upkeep, &more);
+    ck_assert_int_eq(ask("SELECT generation FROM subscription WHERE name = 's' "
+                         "AND wake_id IS NOT NULL AND unsettled IS NULL"),
+                     8);
+    ck_assert_int_eq(ask("SELECT generation FROM subscription WHERE name = 'quiet' "
+                         "AND wake_id IS NULL AND unsettled IS NULL"),
+                     7);
+    ck_assert_int_eq(ask("SELECT messages FROM stream WHERE path = '" WAKES "'"), 1);
+    close_all();
+}
+END_TEST
+
 UNIT_MAIN(subscription, wakes_once_and_again_after_done, tells_tokens_apart,
           goes_on_counting_after_a_deletion, follows_the_lives_of_streams,
           keeps_an_event_for_a_missing_wake_stream, ends_leases,
           attempts_a_webhook_until_it_is_done, renews_a_wake_whose_lease_ended_between_attempts,
-          pauses_longer_after_each_attempt, wakes_again_for_a_person)
+          pauses_longer_after_each_attempt, wakes_again_for_a_person, wakes_what_was_left_pending)
