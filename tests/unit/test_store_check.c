@@ -1,7 +1,7 @@
 /* The check of a database: it accepts a sound one, and finds and names each kind of damage. */
 #include "store/tools/store_check.h"
 
-#include "store_fill.h"
+#include "subscription_fill.h"
 
 /* The findings of a check, one on each line: "damage PATH: TEXT" or "note PATH: TEXT". */
 struct heard {
@@ -214,6 +214,122 @@ START_TEST(finds_each_kind_of_damage)
 }
 END_TEST
 
+/* The same for subscriptions. */
+static const struct {
+    const char *sql, *said;
+} unsound[] = {
+    {"DROP TRIGGER subscription_stream_made; DROP VIEW subscription_overview; "
+     "ALTER TABLE webhook_key ADD COLUMN more",
+     "damage -: the trigger subscription_stream_made is missing\n"
+     "damage -: the view subscription_overview is missing\n"
+     "damage -: the table webhook_key was changed\n"},
+    {"UPDATE subscription SET attempts = 'x' WHERE name = 'pool'",
+     "damage -: the subscription 'pool': its attempts is not valid: 'x'\n"},
+    {"UPDATE subscription SET pattern = x'00', lease_until = -1 WHERE name = 'pool'",
+     "damage -: the subscription 'pool': its pattern is not valid: X'00'\n"
+     "damage -: the subscription 'pool': its lease_until is not valid: -1\n"},
+    {"UPDATE subscription SET holder = NULL, wake_id = NULL, next_attempt_at = 5 "
+     "WHERE name = 'quiet'",
+     "damage -: the subscription 'quiet': it has no wake, but the holder NULL, a lease until NULL, "
+     "the next attempt at 5\n"},
+    {"UPDATE subscription SET lease_until = NULL WHERE name = 'pool'",
+     "damage -: the subscription 'pool': 'worker' holds it without a lease\n"},
+    {"UPDATE subscription SET token = NULL WHERE name = 'pool'",
+     "damage -: the subscription 'pool': its wake has the generation 3 and the token NULL\n"},
+    {"UPDATE subscription SET lease_until = NULL, next_attempt_at = NULL WHERE type = 'webhook'",
+     "damage -: the subscription 'h\303\266ok /1': its wake has neither a lease nor a next "
+     "attempt: "
+     "nobody will be told\n"},
+    {"UPDATE subscription SET wake_id = NULL, holder = NULL, lease_until = NULL "
+     "WHERE name = 'pool'",
+     "damage -: the subscription 'pool': 1 of its streams are pending, but it has no wake\n"},
+    {"UPDATE subscription_tombstone SET name = 'pool'",
+     "damage -: the subscription 'pool': deleted ones have the same name or id ('pool')\n"},
+    {"UPDATE subscription_tombstone SET generation = -1",
+     "damage -: the deleted subscription 'gone': id 4, generation -1, deleted at 5\n"},
+    {"INSERT INTO subscription_tombstone SELECT 'too', id, 1, 5 FROM subscription_tombstone",
+     "damage -: deleted subscriptions share the id 4\n"},
+    {"INSERT INTO subscription_link VALUES (99, '/nowhere', NULL, 1, 0, 0, 0)",
+     "damage /nowhere: its link to the subscription NULL (id 99): there is no such subscription\n"},
+    {"UPDATE subscription_link SET is_glob = 2 WHERE path = '/v1/stream/e/a'",
+     "damage /v1/stream/e/a: its link to the subscription 'pool' (id 1): its columns are not "
+     "valid: stream 10, explicit 0, glob 2, cursor 7, pending 1\n"},
+    {"UPDATE subscription_link SET is_explicit = 0 WHERE path = '/text'",
+     "damage /text: its link to the subscription 'h\303\266ok /1' (id 2): neither a client nor a "
+     "pattern has made it\n"},
+    {"UPDATE subscription_link SET is_glob = 1 WHERE path = '/v1/stream/e/none'",
+     "damage /v1/stream/e/none: its link to the subscription 'pool' (id 1): its stream does not "
+     "exist, but a pattern has matched it\n"},
+    {"UPDATE subscription_link SET path = '/v1/stream/e/x' WHERE path = '/v1/stream/e/a'",
+     "damage /v1/stream/e/x: its link to the subscription 'pool' (id 1): it means the stream "
+     "'/v1/stream/e/a' (id 10)\n"},
+    {"UPDATE subscription_link SET stream_id = NULL, acked = -1, pending = 0 WHERE path = '/text'",
+     "damage /text: its link to the subscription 'h\303\266ok /1' (id 2): it does not know that "
+     "the stream exists (id 3)\n"},
+    {"UPDATE subscription_link SET acked = 1000, pending = 0 WHERE path = '/v1/stream/e/a'",
+     "damage /v1/stream/e/a: its link to the subscription 'pool' (id 1): its cursor, 1000, is "
+     "beyond the tail, 87\n"},
+    {"UPDATE subscription_link SET pending = 0 WHERE path = '/text'",
+     "damage /text: its link to the subscription 'h\303\266ok /1' (id 2): it is not pending, but "
+     "its cursor is -1 and the tail 96\n"},
+    {"UPDATE subscription_link SET acked = 87 WHERE path = '/v1/stream/e/a'",
+     "damage /v1/stream/e/a: its link to the subscription 'pool' (id 1): it is pending, but its "
+     "cursor is 87 and the tail 87\n"},
+    {"UPDATE stream SET subscribed = NULL WHERE path = '/text'",
+     "damage /text: its link to the subscription 'h\303\266ok /1' (id 2): its stream is not marked "
+     "as subscribed: an append makes no wake\n"},
+    {"UPDATE subscription SET wake_stream = '/v1/stream/e/a' WHERE name = 'quiet'",
+     "damage /v1/stream/e/a: its link to the subscription 'pool' (id 1): a pattern must not match "
+     "a registry or a wake stream\n"},
+    {"UPDATE webhook_key SET seed = x'01'", "damage -: the webhook key 'ds_test' is not valid\n"},
+    {"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 16) "
+     "INSERT INTO webhook_key SELECT 'k' || i, x, seed, 1, 1, NULL FROM n, webhook_key",
+     "damage -: there are 17 webhook keys: only the first 16 are used\n"},
+};
+
+START_TEST(finds_each_kind_of_damage_of_subscriptions)
+{
+    struct fixture f;
+    struct store_check check;
+    struct heard heard;
+
+    open_fixture(&f);
+    fill(&f);
+    fill_subscriptions(&f);
+    run_sql(&f, "UPDATE subscription_tombstone SET deleted_at = 5");
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_str_eq(heard.text, "");
+    run_sql(&f, "PRAGMA ignore_check_constraints = ON");
+    run_sql(&f, unsound[_i].sql);
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    /* the check of the file names constraints besides */
+    ck_assert_msg(strstr(heard.text, unsound[_i].said) != NULL, "%s", heard.text);
+    close_fixture(&f);
+}
+END_TEST
+
+/* What a person or an import leaves to upkeep is no damage. */
+START_TEST(accepts_work_that_is_left_to_upkeep)
+{
+    struct fixture f;
+    struct store_check check;
+    struct heard heard;
+
+    open_fixture(&f);
+    fill(&f);
+    fill_subscriptions(&f);
+    (void)grow(&f, (struct stream){.path = "/v1/stream/e/none"}, "application/json", 1, 0);
+    (void)grow(&f, (struct stream){.path = "/v1/stream/e/new"}, "application/json", 1, 0);
+    run_sql(&f, "UPDATE subscription SET wake_id = NULL, holder = NULL, lease_until = NULL, "
+                "unsettled = 1 WHERE name = 'pool';"
+                "DELETE FROM stream WHERE path = '/text';"
+                "DELETE FROM subscription WHERE name = 'quiet'");
+    ck_assert_int_eq(run_check(&f, &heard, &check), DS_OK);
+    ck_assert_int_eq(check.damages, 0);
+    close_fixture(&f);
+}
+END_TEST
+
 /* Overwrites the first page of a table or index: SQLite cannot read it, and the check says so. */
 static const char *const trees[] = {
     "stream", "message", "producer", "garbage", "message_by_position", "stream_by_source"};
@@ -309,6 +425,8 @@ int main(void)
     tcase_add_test(tcase, compares_the_schema_without_its_comments);
     tcase_add_test(tcase, only_notes_changes_that_people_may_make);
     tcase_add_loop_test(tcase, finds_each_kind_of_damage, 0, (int)COUNT(damages));
+    tcase_add_loop_test(tcase, finds_each_kind_of_damage_of_subscriptions, 0, (int)COUNT(unsound));
+    tcase_add_test(tcase, accepts_work_that_is_left_to_upkeep);
     tcase_add_loop_test(tcase, finds_damage_of_the_file, 0, (int)COUNT(trees));
     tcase_add_test(tcase, names_files_that_are_not_databases_of_ours);
     tcase_add_test(tcase, works_beside_a_writer);

@@ -1,9 +1,9 @@
 /*
  * The check of a database: see store_check.h.
  *
- * It has three parts: rules in SQL, statements whose result rows are findings; the rows of each
- * stream, in order, against the counters of the stream; and the schema against that of a new
- * database.
+ * It has three parts: rules in SQL, statements whose result rows are findings (those of
+ * subscriptions are in store_check_subscription.c); the rows of each stream, in order, against the
+ * counters of the stream; and the schema against that of a new database.
  *
  * Changes that a person may make at the sqlite3 prompt are not damage: deleting the first rows of a
  * stream to keep only the newest, and deleting streams or marking them deleted.
@@ -29,11 +29,7 @@
 
 enum { LONGEST_NAME = 65536 }; /* as in store_stream.c */
 
-/* Each selects the path (or NULL) and the text of its findings. ?1 is the time. */
-static const struct rule {
-    enum store_check_kind kind;
-    const char *sql;
-} rules[] = {
+static const struct check_rule rules[] = {
     {STORE_CHECK_DAMAGE, "SELECT NULL, 'the file: ' || integrity_check "
                          "FROM pragma_integrity_check WHERE integrity_check <> 'ok'"},
     {STORE_CHECK_DAMAGE,
@@ -206,7 +202,7 @@ enum ds_status check_stumble(struct store_check *check, sqlite3 *db)
 
 /* --- rules --- */
 
-static enum ds_status apply_rule(struct store_check *check, sqlite3 *db, const struct rule *rule)
+enum ds_status check_apply(struct store_check *check, sqlite3 *db, const struct check_rule *rule)
 {
     sqlite3_stmt *stmt = NULL;
     int code = sqlite3_prepare_v2(db, rule->sql, -1, &stmt, NULL);
@@ -438,7 +434,9 @@ static enum ds_status check_all(struct store_check *check, sqlite3 *db)
     if (status == DS_OK)
         status = check_schema(check, db);
     for (size_t i = 0; status == DS_OK && i < sizeof rules / sizeof rules[0]; i++)
-        status = apply_rule(check, db, &rules[i]);
+        status = check_apply(check, db, &rules[i]);
+    if (status == DS_OK)
+        status = check_subscriptions(check, db);
     return status == DS_OK ? check_streams(check, db) : status;
 }
 

@@ -87,19 +87,38 @@ static void compare_object(struct store_check *check, sqlite3_stmt *here, sqlite
     (void)sqlite3_reset(here);
 }
 
-/* Makes a new schema in memory, with the optional parts that this database has. */
-static int make_fresh(sqlite3 **fresh, bool registry, bool faults)
+bool check_has_table(sqlite3 *db, const char *name)
 {
+    sqlite3_stmt *stmt = NULL;
+    bool has;
+
+    (void)sqlite3_prepare_v2(db, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1",
+                             -1, &stmt, NULL);
+    (void)sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    has = sqlite3_step(stmt) == SQLITE_ROW;
+    (void)sqlite3_finalize(stmt);
+    return has;
+}
+
+/* Makes a new schema in memory, with the optional parts that this database has. */
+static int make_fresh(sqlite3 **fresh, sqlite3 *db)
+{
+    const struct {
+        bool has;
+        const char *sql;
+    } parts[] = {
+        {true, schema_schema},
+        {true, schema_views},
+        {check_has_table(db, "faults"), schema_faults},
+        {check_has_table(db, "subscription"), schema_subscriptions},
+        {check_has_table(db, "webhook_key"), schema_webhook_keys},
+        {check_pragma(db, "SELECT 1 FROM stream WHERE registry = 1") == 1, schema_registry},
+    };
     int code = sqlite3_open_v2(":memory:", fresh, SQLITE_OPEN_READWRITE, NULL);
 
-    if (code == SQLITE_OK)
-        code = sqlite3_exec(*fresh, schema_schema, NULL, NULL, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_exec(*fresh, schema_views, NULL, NULL, NULL);
-    if (code == SQLITE_OK && faults)
-        code = sqlite3_exec(*fresh, schema_faults, NULL, NULL, NULL);
-    if (code == SQLITE_OK && registry)
-        code = sqlite3_exec(*fresh, schema_registry, NULL, NULL, NULL);
+    for (size_t i = 0; code == SQLITE_OK && i < sizeof parts / sizeof parts[0]; i++)
+        if (parts[i].has)
+            code = sqlite3_exec(*fresh, parts[i].sql, NULL, NULL, NULL);
     return code;
 }
 
@@ -107,10 +126,7 @@ enum ds_status check_schema(struct store_check *check, sqlite3 *db)
 {
     sqlite3 *fresh = NULL;
     sqlite3_stmt *expected = NULL, *here = NULL;
-    int code = make_fresh(
-        &fresh, check_pragma(db, "SELECT 1 FROM stream WHERE registry = 1") == 1,
-        check_pragma(db, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'faults'") ==
-            1);
+    int code = make_fresh(&fresh, db);
 
     if (code == SQLITE_OK)
         code = sqlite3_prepare_v2(fresh,
