@@ -119,6 +119,7 @@ has_files() {
     for file in ./usr/lib/durable-streams/durable-streams.fcgi ./usr/lib/durable-streams/serve \
         ./usr/lib/durable-streams/nginx/main.conf ./usr/lib/durable-streams/nginx/site.conf \
         ./lib/systemd/system/durable-streams.service ./lib/systemd/system/durable-streams.socket \
+        ./lib/systemd/system/durable-streams-deliver.service \
         ./usr/share/man/man8/durable-streams.fcgi.8.gz \
         ./usr/share/man/man7/durable-streams-protocol.7.gz ./etc/default/durable-streams \
         ./usr/share/doc/durable-streams/copyright ./usr/lib/sysusers.d/durable-streams.conf \
@@ -352,6 +353,45 @@ without_socket() {
     within 20 answers && is_enabled
 }
 
+subscribe() { # PORT: at least the sender of webhooks must be there
+    stream /v1/stream/__ds/subscriptions/package -X PUT -H 'Content-Type: application/json' \
+        -d '{"type":"webhook","streams":["hooked"],"webhook":{"url":"http://127.0.0.1:'"$1"'/"}}'
+}
+
+acknowledged() { # OFFSET
+    stream /v1/stream/__ds/subscriptions/package >"$scratch/subscription" &&
+        grep -q "\"acked_offset\":\"0*_0*$1\"" "$scratch/subscription"
+}
+
+# nginx is the receiver, which says at once that the work is done
+sends_webhooks() {
+    [ "$(inside systemctl show -P PrivateNetwork durable-streams.service)" = yes ] || return 1
+    served=$port
+    free_port
+    receiver=$port
+    port=$served
+    cat >"$root/etc/nginx/conf.d/receiver.conf" <<END
+server {
+    listen 127.0.0.1:$receiver;
+    location / { default_type application/json; return 200 '{"done":true}'; }
+}
+END
+    echo DS_WEBHOOK_LOCAL=1 >>"$root/etc/default/durable-streams"
+    inside systemctl reload nginx && inside systemctl restart durable-streams && within 20 answers || return 1
+    within 20 subscribe "$receiver" && make_stream /v1/stream/hooked hello && within 20 acknowledged 5 || {
+        cat "$scratch/subscription"
+        inside journalctl -q -n 30 -u 'durable-streams*'
+        return 1
+    }
+    # both stop together, and after a crash it goes on
+    inside sh -c 'kill -9 $(systemctl show -P MainPID durable-streams-deliver.service)'
+    stream /v1/stream/hooked -H 'Content-Type: text/plain' -d ' again' && within 20 acknowledged 11 || return 1
+    inside systemctl stop durable-streams.socket durable-streams.service
+    ! inside systemctl is-active durable-streams-deliver.service || return 1
+    sed -i '/^DS_WEBHOOK_LOCAL=1$/d' "$root/etc/default/durable-streams"
+    inside systemctl start durable-streams.socket durable-streams.service && within 20 answers && is_enabled
+}
+
 # runs the commands of the page as they are printed there
 page() {
     awk -v heading="## $1" '$0 == heading { here = 1; next } here && /^```sh/ { code = 1; next }
@@ -486,6 +526,7 @@ if [ -n "$leader" ]; then
     check 'it runs as its user and can become nobody else' runs_as_user
     check 'it restarts with its data after kill -9' survives_kill
     check 'it runs in memory mode' in_memory
+    check 'webhooks are sent by the service that has a network' sends_webhooks
     check 'it runs without socket activation' without_socket
     check 'backup and restore work as the page describes' backup_and_restore
 fi

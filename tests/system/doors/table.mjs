@@ -21,5 +21,14 @@ import { hostile } from "./hostile.mjs"
 import { live } from "./live.mjs"
 import { pages } from "./pages.mjs"
 import { requests } from "./requests.mjs"
+import { subscriptions } from "./subscriptions.mjs"
 
-export const table = [...requests, ...hostile, ...caching, ...pages, ...live, ...crash]
+export const table = [
+  ...requests,
+  ...subscriptions,
+  ...hostile,
+  ...caching,
+  ...pages,
+  ...live,
+  ...crash,
+]
