@@ -313,6 +313,21 @@ describe.each(both)("%s", (name, start) => {
 
 // --------------------------------------------------------------------------------- lighttpd alone
 
+test("lighttpd: plain HTTP is redirected to the same path, whatever rewrites it", async () => {
+  const expectSame = async ({ plain }) => {
+    for (const target of [`${fresh()}?a=%2F`, "/v1/stream/__ds/subscriptions/a%2Fb/callback"]) {
+      const { status, headers } = await client(plain).post(target, TEXT, "x")
+      expect([status, headers.location.replace(/^https:\/\/[^/]+/, "")]).toEqual([308, target])
+    }
+  }
+  const values = { ...keys.tls, ...keys.users }
+  for (const option of ["password", "group-writes"])
+    await expectSame(await lighttpd({ options: ["tls", option], values }))
+  const certified = { ...keys.tls, ...keys.clients }
+  await expectSame(await lighttpd({ options: ["tls", "client-certificate"], values: certified }))
+  await expectSame(await lighttpd({ kind: "cgi", program, database, options: ["tls"], values: keys.tls }))
+})
+
 test("lighttpd, rate-limit: a connection's bytes a second are limited", async () => {
   const edit = (file, text) =>
     file === "rate-limit.conf" ? text.replace("= 4096", "= 100") : text
