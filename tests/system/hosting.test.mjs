@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process"
 import fs from "node:fs"
 import os from "node:os"
 import path from "node:path"
+import { lifeOf, NAMES } from "./doors/subscriptions.mjs"
 import { end, program, root, until } from "./harness.mjs"
 import { client, fresh, isHealthy } from "./http.mjs"
 import { isOurs } from "./seen.mjs"
@@ -128,6 +129,10 @@ describe.each([
       expect((await there.get(target)).text).toBe(odd)
       expect((await api().get(name)).text).toBe(odd)
     }
+  )
+
+  test.each(NAMES)("a subscription called %s, whose worker has a token", (name) =>
+    lifeOf({ api: api() }, name)
   )
 
   test("a second PUT is 200, not a redirect", async () => {

@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process"
 import fs from "node:fs"
 import os from "node:os"
 import path from "node:path"
+import { lifeOf, NAMES } from "./doors/subscriptions.mjs"
 import { cleanEnv, end, launch, program, root, until } from "./harness.mjs"
 import { client, fresh, isHealthy } from "./http.mjs"
 import { isOurs } from "./seen.mjs"
@@ -169,6 +170,8 @@ describe.each(Object.entries(sites))("%s", (_, server) => {
     expect((await api.put(name, TEXT, "no script")).status).toBe(201)
     expect((await api.get(name)).text).toBe("no script")
   })
+
+  test.each(NAMES)("a subscription called %s, whose worker has a token", (name) => lifeOf({ api }, name))
 
   test("the site keeps its pages, and streams have no other path", async () => {
     const outside = client(web.url)
