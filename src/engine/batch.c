@@ -216,6 +216,12 @@ bool batch_take_grown(struct batch *batch, int64_t *stream_id)
 
 /* --- one transaction --- */
 
+/* Has the batch done anything that subscription_settle() must hear of? */
+static bool owes_subscriptions(const struct batch_streams *streams)
+{
+    return streams->lives || streams->grown.n > 0;
+}
+
 static enum ds_status apply_all(struct batch *batch, struct commit_writes *writes)
 {
     enum ds_status status = store_begin_write(batch->conn);
@@ -236,7 +242,7 @@ static enum ds_status apply_all(struct batch *batch, struct commit_writes *write
         status = write->apply(batch, write);
     if (status == DS_OK)
         status = batch_flush(batch);
-    if (status == DS_OK)
+    if (status == DS_OK && owes_subscriptions(batch->streams))
         status = subscription_settle(batch);
     if (status == DS_OK)
         status = store_keep_room(batch->conn, deletes);
