@@ -66,6 +66,11 @@ int exchange_http_status(enum ds_status status)
     return answers[status].http;
 }
 
+const char *exchange_reason(enum ds_status status)
+{
+    return answers[status].reason;
+}
+
 void answer_write_no_memory(struct buf *answer, const struct config *config)
 {
     const char *reason = answers[DS_NO_MEMORY].reason;

@@ -32,8 +32,9 @@ void exchange_refuse_end(struct ds_exchange *exchange, const char *reason);
 /* exchange_refuse() with the HTTP status and the reason that the table has for this status. */
 void exchange_refuse_status(struct ds_exchange *exchange, enum ds_status status);
 
-/* The HTTP status that the table has for this status. */
+/* The HTTP status that the table has for this status, and the reason. */
 int exchange_http_status(enum ds_status status);
+const char *exchange_reason(enum ds_status status);
 
 /* A whole 503 answer, made in advance, for when there is no memory to make one. */
 void answer_write_no_memory(struct buf *answer, const struct config *config);

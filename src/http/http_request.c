@@ -34,7 +34,8 @@ static const struct name {
             {"SERVER_SOFTWARE", PARAM_SERVER_SOFTWARE}},
     [16] = {{"HTTP_PRODUCER_ID", PARAM_PRODUCER_ID}, {"HTTP_X_TEST_KILL", PARAM_TEST_KILL}},
     [17] = {{"HTTP_CONTENT_TYPE", PARAM_SENT_TYPE}, {"HTTP_PRODUCER_SEQ", PARAM_PRODUCER_SEQ}},
-    [18] = {{"HTTP_IF_NONE_MATCH", PARAM_IF_NONE_MATCH},
+    [18] = {{"HTTP_AUTHORIZATION", PARAM_AUTHORIZATION},
+            {"HTTP_IF_NONE_MATCH", PARAM_IF_NONE_MATCH},
             {"HTTP_LAST_EVENT_ID", PARAM_LAST_EVENT_ID},
             {"HTTP_STREAM_CLOSED", PARAM_STREAM_CLOSED}},
     [19] = {{"HTTP_PRODUCER_EPOCH", PARAM_PRODUCER_EPOCH}},
@@ -57,6 +58,7 @@ static const struct name {
 static const char *const single[HTTP_PARAMS] = {
     [PARAM_SENT_TYPE] = "Content-Type",
     [PARAM_CONTENT_ENCODING] = "Content-Encoding",
+    [PARAM_AUTHORIZATION] = "Authorization",
     [PARAM_PRODUCER_EPOCH] = "Producer-Epoch",
     [PARAM_PRODUCER_ID] = "Producer-Id",
     [PARAM_PRODUCER_SEQ] = "Producer-Seq",
@@ -104,7 +106,8 @@ bool http_request_add(struct http_request *request, struct arena *arena,
     if (len == 0 && (which == PARAM_CONTENT_TYPE || which == PARAM_CONTENT_LENGTH))
         return true; /* web servers pass these two empty when the client sent none */
     if (len > (size_t)config->max_header_bytes && !is_about_path(which)) {
-        request->too_long = true;
+        /* credentials for the web server or the application are none of our business */
+        request->too_long |= which != PARAM_AUTHORIZATION;
         return true;
     }
     if (which == PARAM_ORIGIN) /* now: a refusal may be sent before the request is parsed */
@@ -443,16 +446,23 @@ static const char *find_origin(const struct http_request *request, struct arena 
                         (int)host.len, host.at, port ? ":" : "", port ? port : "");
 }
 
-const char *http_request_url(const struct http_request *request, struct arena *arena,
-                             const struct config *config)
+const char *http_request_base(const struct http_request *request, struct arena *arena,
+                              const struct config *config)
 {
     const char *origin =
         config->base_url[0] ? config->base_url : find_origin(request, arena, config);
 
     if (!origin)
         return NULL;
-    return arena_printf(arena, "%s%s%s", origin, config->base_path[0] ? "" : request->prefix,
-                        request->path);
+    return arena_printf(arena, "%s%s", origin, config->base_path[0] ? "" : request->prefix);
+}
+
+const char *http_request_url(const struct http_request *request, struct arena *arena,
+                             const struct config *config)
+{
+    const char *base = http_request_base(request, arena, config);
+
+    return base ? arena_printf(arena, "%s%s", base, request->path) : NULL;
 }
 
 bool http_request_is_coded(const struct http_request *request)

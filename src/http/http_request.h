@@ -39,6 +39,7 @@ enum http_param {
     PARAM_CONTENT_LENGTH,
     PARAM_CONTENT_ENCODING,
     PARAM_HOST,
+    PARAM_AUTHORIZATION, /* absent if longer than DS_MAX_HEADER_BYTES: tokens of ours are short */
     PARAM_IF_NONE_MATCH,
     PARAM_ORIGIN,
     PARAM_REQUEST_HEADERS, /* Access-Control-Request-Headers */
@@ -108,6 +109,13 @@ const char *http_request_sibling(const struct http_request *request, struct aren
  */
 const char *http_request_url(const struct http_request *request, struct arena *arena,
                              const struct config *config);
+
+/*
+ * Scheme, host and prefix of the server's URLs, as the client would write them; only the prefix if
+ * no host is known. A path follows it. NULL when out of memory.
+ */
+const char *http_request_base(const struct http_request *request, struct arena *arena,
+                              const struct config *config);
 
 /* Has the body a Content-Encoding other than identity? Readers would get it without that header. */
 bool http_request_is_coded(const struct http_request *request);
