@@ -21,7 +21,7 @@ engine        base protocol config hints store
 http          base protocol config
 exchange      base protocol config http
 live          base protocol config hints store engine http exchange
-server        base protocol config store engine http exchange live
+server        base protocol config hints store engine http exchange live
 gateway       base protocol config hints store engine http exchange live server
 lib           base protocol config hints store engine
 cli           base protocol config store store/tools

@@ -61,11 +61,9 @@ static bool is_unreserved(char c)
     return is_alpha(c) || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-/*
- * May a path contain c unencoded? '[' and ']' are allowed, although RFC 3986 reserves them for
- * addresses, because browsers send them unencoded.
- */
-static bool is_path_char(char c)
+/* '[' and ']' are allowed, although RFC 3986 reserves them for addresses, because browsers send
+   them unencoded. */
+bool path_allows(char c)
 {
     switch (c) {
     case '"':
@@ -123,7 +121,7 @@ static const char *write_normal_form(char *to, const char *at, const char *end)
         int byte;
 
         if (*at != '%') {
-            if (!is_path_char(*at))
+            if (!path_allows(*at))
                 return "the path contains a character that must be percent-encoded";
             *to++ = *at++;
             continue;

@@ -31,4 +31,7 @@ bool path_split_target(const char *target, const char **path, size_t *path_len, 
 extern const char path_no_memory[];
 char *path_normalize(struct arena *arena, const char *path, size_t len, const char **reason);
 
+/* May a path contain c unencoded? */
+bool path_allows(char c);
+
 #endif

@@ -2,10 +2,20 @@
  * Which operation serves which path and method.
  *
  *     /health                     GET, HEAD           can the database be read?
- *     /v1/stream/__ds and below   none yet            reserved for subscriptions (section 6)
+ *     /v1/stream/__ds and below   its own table       subscriptions (section 6), never a stream
  *     /_test/inject-error         GET HEAD POST DELETE   injected faults, with DS_TEST_ENDPOINTS=1
  *     /_test and below            none                reserved for tests
  *     anything else               GET HEAD POST PUT DELETE OPTIONS   a stream
+ *
+ * Below /v1/stream/__ds, where every refusal is JSON (op_control.h):
+ *
+ *     /subscriptions/ID                GET HEAD PUT DELETE   a subscription
+ *     /subscriptions/ID/streams        POST                  its explicit streams
+ *     /subscriptions/ID/streams/PATH   DELETE
+ *     /subscriptions/ID/callback       POST                  of a webhook: ack, done
+ *     /subscriptions/ID/claim, …/ack, …/release   POST       of a pull-wake
+ *     /jwks.json                       GET HEAD              the keys that sign webhooks
+ *     anything else                    404
  *
  * With DS_TEST_ENDPOINTS=1, a request first meets the fault of its path, if there is one
  * (op_fault.h): it is delayed, refused, or its connection is cut, whether or not the path has a
@@ -25,14 +35,16 @@
 #include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_response.h"
+#include "server/control_path.h"
 #include "server/op.h"
+#include "server/op_control.h"
 #include "server/op_fault.h"
 #include "server/server.h"
 
 typedef void operation(struct ds_exchange *exchange);
 
 struct route {
-    const char *path;
+    const char *path;            /* in `controls`, below CONTROL_ROOT, and a pattern: see fits() */
     bool prefix;                 /* also every path below it */
     bool testing;                /* only with DS_TEST_ENDPOINTS=1 */
     const char *allow;           /* its methods, for Allow; NULL: every request is answered 404 */
@@ -45,7 +57,6 @@ static const struct route routes[] = {
      false,
      "GET, HEAD, OPTIONS",
      {[HTTP_GET] = op_health, [HTTP_HEAD] = op_health, [HTTP_OPTIONS] = op_options}},
-    {"/v1/stream/__ds", true, false, NULL, {NULL}},
     {OP_FAULT_PATH,
      false,
      true,
@@ -68,6 +79,41 @@ static const struct route routes[] = {
       [HTTP_OPTIONS] = op_options}},
 };
 
+#define POST_ONLY(op)                                                                              \
+    "POST, OPTIONS",                                                                               \
+    {                                                                                              \
+        [HTTP_POST] = (op), [HTTP_OPTIONS] = op_options                                            \
+    }
+
+static const struct route controls[] = {
+    {"/subscriptions/*",
+     false,
+     false,
+     "GET, HEAD, PUT, DELETE, OPTIONS",
+     {[HTTP_GET] = op_subscription_get,
+      [HTTP_HEAD] = op_subscription_get,
+      [HTTP_PUT] = op_subscription_put,
+      [HTTP_DELETE] = op_subscription_delete,
+      [HTTP_OPTIONS] = op_options}},
+    {"/subscriptions/*/streams", false, false, POST_ONLY(op_subscription_streams_add)},
+    {"/subscriptions/*/streams/**",
+     false,
+     false,
+     "DELETE, OPTIONS",
+     {[HTTP_DELETE] = op_subscription_streams_remove, [HTTP_OPTIONS] = op_options}},
+    {"/subscriptions/*/callback", false, false, POST_ONLY(op_subscription_callback)},
+    {"/subscriptions/*/claim", false, false, POST_ONLY(op_subscription_claim)},
+    {"/subscriptions/*/ack", false, false, POST_ONLY(op_subscription_ack)},
+    {"/subscriptions/*/release", false, false, POST_ONLY(op_subscription_release)},
+    {"/jwks.json",
+     false,
+     false,
+     "GET, HEAD, OPTIONS",
+     {[HTTP_GET] = op_subscription_keys,
+      [HTTP_HEAD] = op_subscription_keys,
+      [HTTP_OPTIONS] = op_options}},
+};
+
 static const struct route *find_route(const struct config *config, const char *path)
 {
     for (size_t i = 0;; i++) { /* the last row matches every path */
@@ -78,6 +124,38 @@ static const struct route *find_route(const struct config *config, const char *p
             (path[len] == '\0' || (routes[i].prefix && (path[len] == '/' || len == 0))))
             return &routes[i];
     }
+}
+
+/* A `*` in the pattern stands for a segment, and `**` for one or several; none of them is empty. */
+static bool fits(const char *pattern, const char *path)
+{
+    while (*pattern) {
+        size_t stars = strspn(pattern, "*"), len;
+
+        if (stars == 0 && *pattern++ != *path++)
+            return false;
+        if (stars == 0)
+            continue;
+        len = stars == 1 ? strcspn(path, "/") : strlen(path);
+        if (len == 0)
+            return false;
+        pattern += stars;
+        path += len;
+    }
+    return *path == '\0';
+}
+
+/* The row of a path that control_path_is_reserved(); NULL: there is nothing. */
+static const struct route *find_control(const char *path)
+{
+    size_t root = strlen(CONTROL_ROOT);
+
+    if (strncmp(path, CONTROL_ROOT, root) != 0) /* it has further slashes before `__ds` */
+        return NULL;
+    for (size_t i = 0; i < sizeof controls / sizeof *controls; i++)
+        if (fits(controls[i].path, path + root))
+            return &controls[i];
+    return NULL;
 }
 
 static void refuse_method(struct ds_exchange *exchange, const struct route *row)
@@ -103,11 +181,41 @@ static bool is_write(const struct http_request *request)
     return request->method == HTTP_PUT || request->method == HTTP_POST;
 }
 
+static void run_control(struct ds_exchange *exchange)
+{
+    struct http_request *request = &exchange->request;
+    const struct route *row = find_control(request->path);
+
+    if (!row) {
+        control_refuse(exchange, 404, "SUBSCRIPTION_NOT_FOUND", "there is nothing at this path");
+    } else if (request->method == HTTP_METHODS || !row->op[request->method]) {
+        control_refuse_begin(exchange, 405, "METHOD_NOT_ALLOWED",
+                             "this method is not allowed here");
+        http_add(&exchange->head, "Allow", row->allow);
+        control_refuse_end(exchange);
+    } else if (is_write(request) && http_request_is_coded(request)) {
+        control_refuse_begin(exchange, 415, "INVALID_REQUEST",
+                             "send the body without Content-Encoding");
+        http_add(&exchange->head, "Accept-Encoding", "identity");
+        control_refuse_end(exchange);
+    } else if (request->body_too_large) {
+        control_refuse_status(exchange, DS_TOO_LARGE, NULL);
+    } else {
+        exchange->allow = row->allow;
+        row->op[request->method](exchange);
+    }
+}
+
 static void run_operation(struct ds_exchange *exchange)
 {
     struct http_request *request = &exchange->request;
-    const struct route *row = find_route(exchange->config, request->path);
+    const struct route *row;
 
+    if (control_path_is_reserved(request->path)) {
+        run_control(exchange);
+        return;
+    }
+    row = find_route(exchange->config, request->path);
     exchange->allow = row->allow;
     if (!row->allow) {
         exchange_refuse(exchange, 404, "this path is reserved");
