@@ -5,13 +5,14 @@
 #   WERROR=1         make warnings errors
 #   CC=clang, SANITIZE=address,undefined or thread: each has a folder of its own below build/
 #   STATIC=1         link every library into the server, so that it starts much faster as plain CGI;
-#                    dsctl is left out
+#                    dsctl and the program that delivers webhooks are left out
 #   SQLITE=folder    take the SQLite of that folder, an unpacked amalgamation (sqlite3.c, sqlite3.h),
 #                    instead of the system's
 
 # the same as in include/durable_streams.h
 VERSION = 0.1.0
 PROGRAM = durable-streams.fcgi
+DELIVERER = durable-streams-deliver
 # the C library: the name with the version of its binary interface, and the name of the file
 SONAME  = libdurablestreams.so.0
 SOFILE  = $(SONAME).1.0
@@ -32,7 +33,7 @@ sysconfdir ?= $(if $(filter /usr,$(prefix)),/etc,$(prefix)/etc)
 # systemd reads units below /usr/local as well
 unitdir    ?= $(prefix)/lib/systemd/system
 
-INSTALLATION = program='$B/$(PROGRAM)' dsctl='$(if $(STATIC),,$B/dsctl)' library='$B/libdurablestreams' soname='$(SONAME)' \
+INSTALLATION = program='$B/$(PROGRAM)' deliverer='$(if $(STATIC),,$B/$(DELIVERER))' dsctl='$(if $(STATIC),,$B/dsctl)' library='$B/libdurablestreams' soname='$(SONAME)' \
                sofile='$(SOFILE)' version='$(VERSION)' DESTDIR='$(DESTDIR)' prefix='$(prefix)' \
                bindir='$(bindir)' completiondir='$(completiondir)' fishdir='$(fishdir)' zshdir='$(zshdir)' \
                includedir='$(includedir)' libdir='$(libdir)' pkgconfigdir='$(pkgconfigdir)' \
@@ -66,6 +67,8 @@ DS_LDLIBS = -lfcgi $(SQLITE_LIB) -lm
 LIB_LDLIBS = $(SQLITE_LIB) -lmd
 # for dsctl only: the server needs no HTTP client
 CLI_LDLIBS = -lcurl $(LIB_LDLIBS) -lm
+# for the program that delivers webhooks; libcrypto signs
+DELIVER_LDLIBS = -lcurl -lcrypto $(SQLITE_LIB) -lm
 
 # a build with other flags has a folder of its own, so that objects never mix
 B := build$(if $(FUZZER),/fuzzer,$(if $(COVERAGE),/coverage,$(if $(findstring clang,$(CC)),/clang)$(if \
@@ -82,22 +85,26 @@ GENERATED := $B/schema.o $B/paths.o
 EMBEDDED := $(if $(SQLITE),$B/sqlite3.o)
 SCHEMA  := $B/schema.o $(EMBEDDED)
 objects = $(patsubst src/%.c,$B/%.o,$(sort $(wildcard $(patsubst %,src/%/*.c,$(1)))))
-SERVER  := $(call objects,$(FLOORS) $(OUTSIDE)) $B/main.o $(SCHEMA)
+SERVER  := $(call objects,$(FLOORS) $(OUTSIDE)) $B/main.o $B/paths.o $(SCHEMA)
 LIB     := $(call objects,$(FLOORS) lib) $B/paths.o $(SCHEMA)
 CLIENT  := $(call objects,cli)
+DELIVER := $(call objects,deliver)
+DELIVERY := $(call objects,$(FLOORS)) $(DELIVER) $B/deliver.o $(SCHEMA)
 DSCTL   := $(LIB) $(call objects,$(TOOLS)) $(CLIENT) $B/dsctl.o
-# what tests are linked with: all but main() of both programs; those of dsctl with CLIENT as well
+# what tests are linked with: all but main() of the programs; those of dsctl with CLIENT as well, and
+# those of webhooks with DELIVER
 LIBRARY := $(call objects,$(FLOORS) $(OUTSIDE) $(TOOLS) lib) $B/paths.o $(SCHEMA)
-OBJECTS := $(sort $(SERVER) $(DSCTL))
-# the same program with the hooks that let a test kill it at a chosen moment
-HOOKED  := $(patsubst $B/%,$B/hooked/%,$(call objects,$(FLOORS) $(OUTSIDE)) $B/main.o) $(SCHEMA)
+OBJECTS := $(sort $(SERVER) $(DSCTL) $(DELIVERY))
+# the same programs with the hooks that let a test kill them at a chosen moment
+HOOKED  := $(patsubst $B/%,$B/hooked/%,$(call objects,$(FLOORS) $(OUTSIDE)) $B/main.o) $B/paths.o $(SCHEMA)
+HOOKED_DELIVERY := $(patsubst $B/%,$B/hooked/%,$(call objects,$(FLOORS)) $(DELIVER) $B/deliver.o) $(SCHEMA)
 UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 # entry points of the fuzzers, which also replay the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # see tests/proof/README.md: programs, and a library that is preloaded into others to watch them
 PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut power crash library record.so)
 
-all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE) $(if $(STATIC),,$B/dsctl)
+all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE) $(if $(STATIC),,$B/dsctl $B/$(DELIVERER))
 
 $B/$(PROGRAM): $(SERVER)
 	$(Q)echo "  LD    $@"
@@ -107,9 +114,17 @@ $B/dsctl: $(DSCTL)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LDLIBS)
 
+$B/$(DELIVERER): $(DELIVERY)
+	$(Q)echo "  LD    $@"
+	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DELIVER_LDLIBS)
+
 $B/hooked/$(PROGRAM): $(HOOKED)
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DS_LDLIBS)
+
+$B/hooked/$(DELIVERER): $(HOOKED_DELIVERY)
+	$(Q)echo "  LD    $@"
+	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^ $(DELIVER_LDLIBS)
 
 # one object, in which only ds_* are visible
 $B/libdurablestreams.a: $(LIB)
@@ -141,7 +156,7 @@ $B/schema.c: sql/embed.sh $(wildcard sql/*.sql)
 $B/paths.c: always
 	$(Q)mkdir -p $(@D)
 	$(Q)tmp=$@.$$$$; \
-	printf '#include "lib/paths.h"\nconst char paths_libexec[] = "%s";\n' '$(libexecdir)' >$$tmp; \
+	printf '#include "config/paths.h"\nconst char paths_libexec[] = "%s";\n' '$(libexecdir)' >$$tmp; \
 	if cmp -s $$tmp $@; then rm $$tmp; else mv $$tmp $@; fi
 
 $(GENERATED): %.o: %.c
@@ -172,6 +187,14 @@ $B/unit/test_cli_%: tests/unit/test_cli_%.c $(CLIENT) $(LIBRARY)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
 		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(CLIENT) $(LIBRARY) -lcheck -lsubunit -lrt -lfcgi $(CLI_LDLIBS)
+
+# with what delivers webhooks
+$B/unit/test_deliver_%: tests/unit/test_deliver_%.c $(DELIVER) $(LIBRARY)
+	$(Q)echo "  CC    $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
+		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(DELIVER) $(LIBRARY) -lcheck -lsubunit -lrt -lfcgi \
+		-lmd $(DELIVER_LDLIBS)
 
 $B/unit/%: tests/unit/%.c $(LIBRARY)
 	$(Q)echo "  CC    $<"
@@ -242,7 +265,7 @@ $B/bench/fill: tests/bench/fill.c $B/libdurablestreams.a
 
 # all programs of the tests; and those of the benchmarks, so that they keep compiling
 BENCH_PROGRAMS := $(addprefix $B/bench/,empty.fcgi empty.cgi load fill)
-test-programs: all $B/hooked/$(PROGRAM) $(UNIT) $(FUZZ) $(PROOF) $(BENCH_PROGRAMS)
+test-programs: all $B/hooked/$(PROGRAM) $(if $(STATIC),,$B/hooked/$(DELIVERER)) $(UNIT) $(FUZZ) $(PROOF) $(BENCH_PROGRAMS)
 
 run:
 	@sh deploy/packages.sh run
@@ -463,4 +486,4 @@ help:
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(OBJECTS:.o=.d) $(HOOKED:.o=.d) $(UNIT:=.d) $(FUZZ:=.d) $(wildcard $B/proof/obj/*.d)
+-include $(OBJECTS:.o=.d) $(HOOKED:.o=.d) $(HOOKED_DELIVERY:.o=.d) $(UNIT:=.d) $(FUZZ:=.d) $(wildcard $B/proof/obj/*.d)

@@ -3,7 +3,7 @@
 # includes. Prints a line for each violation, and exits with 1 if there is one.
 #
 # A folder may include from the folders in its row. All of these have rows above its own, so the
-# includes cannot form a circle. main.c and dsctl.c, which are in src/ itself, may include from every
+# includes cannot form a circle. main.c, deliver.c and dsctl.c, which are in src/ itself, may include from every
 # folder.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -24,6 +24,7 @@ live          base protocol config hints store engine http exchange
 server        base protocol config hints store engine http exchange live
 gateway       base protocol config hints store engine http exchange live server
 lib           base protocol config hints store engine
+deliver       base protocol config hints store engine
 cli           base protocol config store store/tools
 '
 

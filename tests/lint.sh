@@ -30,7 +30,8 @@ only_in() { # pattern of a header, files that may include it, its name
 }
 only_in '(fcgiapp|fcgi_stdio|fastcgi|fcgi_config)\.h' 'gateway/gateway_fcgi\.c' 'libfcgi'
 only_in 'sqlite3\.h' 'store/(sqlite|tools)/[a-z_]*\.[ch]' 'SQLite'
-only_in 'curl/curl\.h' 'cli/cli_http\.c' 'libcurl'
+only_in 'curl/curl\.h' '(cli/cli_http\.c|deliver/[a-z_]*\.[ch])' 'libcurl'
+only_in 'openssl/[a-z0-9]*\.h' 'deliver/deliver_sign\.c' 'libcrypto'
 
 found=$(grep -lwE 'environ|getenv|secure_getenv' $code | grep -vE '^src/(gateway/gateway_[a-z_]*|config/[a-z_]*|cli/cli)\.[ch]$')
 [ -z "$found" ] || complain "only gateways, configuration and cli.c read the environment: $(echo "$found" | tr '\n' ' ')"

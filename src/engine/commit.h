@@ -10,8 +10,8 @@
  *     worker 2 ─ commit_submit ─┼─▶ queue ─▶ committer: apply × 3, COMMIT, wake readers, finish × 3
  *     worker 3 ─ commit_submit ─┘              (one thread in each process)
  *
- * While a batch is being committed, the next one gathers in the queue. A CGI process has no such
- * thread: commit_submit() does everything in its caller.
+ * While a batch is being committed, the next one gathers in the queue. A process of one thread has
+ * no committer: commit_submit() does everything in its caller.
  */
 #ifndef COMMIT_H
 #define COMMIT_H
@@ -27,7 +27,7 @@ struct config;
 struct store;
 struct store_conn;
 
-/* thread: false in a CGI process. store and config are borrowed until commit_free(). */
+/* thread: false in a CGI process and in one that delivers webhooks. store and config are borrowed until commit_free(). */
 enum ds_status commit_start(struct commit **commit, struct store *store,
                             const struct config *config, bool thread);
 

@@ -22,6 +22,11 @@ enum ds_status engine_start(struct engine *engine)
     return status;
 }
 
+enum ds_status engine_start_in_place(struct engine *engine)
+{
+    return commit_start(&engine->commit, engine->store, engine->config, false);
+}
+
 void engine_stop(struct engine *engine)
 {
     upkeep_stop(engine->upkeep);

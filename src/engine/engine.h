@@ -26,7 +26,7 @@ struct engine {
     const struct config *config; /* the owner's, unchanged until engine_close() */
     struct store *store;
     struct commit *commit;
-    struct upkeep *upkeep; /* NULL in a CGI process */
+    struct upkeep *upkeep; /* NULL in a CGI process, and after engine_start_in_place() */
     bool lasting;          /* the process has threads and stays, unlike a CGI process */
     bool is_restarted;     /* another process is started when this one ends */
 };
@@ -40,6 +40,13 @@ enum ds_status engine_open(struct engine *engine, const struct config *config, b
 /* Starts the committer, and upkeep in a process that stays. A failure is handled as with
    engine_open(). */
 enum ds_status engine_start(struct engine *engine);
+
+/*
+ * Instead of engine_start(), for a process of one task: starts no thread. Writes run in the thread
+ * that submits them, and only one thread may. The process has no part in upkeep, but must call
+ * upkeep_trim() once a second if it stays.
+ */
+enum ds_status engine_start_in_place(struct engine *engine);
 
 /* Ends both threads. Writes that are submitted later are refused with DS_BUSY. */
 void engine_stop(struct engine *engine);

@@ -211,22 +211,31 @@ static void save_renewals(struct upkeep *upkeep)
 }
 
 /* Every process whose commits find the log too long tries a checkpoint; after the first, the others
-   find the log short again. */
-static void checkpoint_if_long(struct upkeep *upkeep)
+   find the log short again. False if a reader prevents it. */
+static bool checkpoint_if_long(struct engine *engine, struct store_conn *conn)
 {
-    struct engine *engine = upkeep->engine;
+    if (!engine->config->checkpoint || store_is_displaced(engine->store) ||
+        commit_wal_bytes(engine->commit) < engine->config->wal_bytes)
+        return true;
+    if (store_checkpoint_anyway(conn, false) != DS_OK) {
+        log_debug("a reader keeps the write-ahead log from restarting");
+        return false;
+    }
+    commit_wal_restarted(engine->commit);
+    return true;
+}
+
+void upkeep_trim(struct engine *engine, struct store_conn *conn)
+{
+    (void)checkpoint_if_long(engine, conn);
+}
+
+static void trim_log(struct upkeep *upkeep)
+{
     int64_t now = clock_monotonic_ms();
 
-    if (!engine->config->checkpoint || store_is_displaced(engine->store) ||
-        commit_wal_bytes(engine->commit) < engine->config->wal_bytes ||
-        now < upkeep->next_checkpoint)
-        return;
-    if (store_checkpoint_anyway(upkeep->conn, false) == DS_OK) {
-        commit_wal_restarted(engine->commit);
-    } else {
-        log_debug("a reader keeps the write-ahead log from restarting");
+    if (now >= upkeep->next_checkpoint && !checkpoint_if_long(upkeep->engine, upkeep->conn))
         upkeep->next_checkpoint = now + SECOND_MS;
-    }
 }
 
 /* Sweeps in slices, each a write of its own: other writes wait for one slice at most. */
@@ -246,7 +255,7 @@ static void sweep_streams(struct upkeep *upkeep)
     for (write.more = needed || write.orphaned; write.more && !is_stopping(upkeep);
          write.orphaned = false) {
         submit_and_wait(upkeep, &write.write);
-        checkpoint_if_long(upkeep); /* deletions also make the log grow */
+        trim_log(upkeep); /* deletions also make the log grow */
     }
 }
 
@@ -277,7 +286,7 @@ static void round_of(struct upkeep *upkeep)
 {
     int64_t now = clock_monotonic_ms();
 
-    checkpoint_if_long(upkeep);
+    trim_log(upkeep);
     if (upkeep->next_lease_end <= clock_wall_ms())
         serve_subscriptions(upkeep);
     if (now < upkeep->next_second)

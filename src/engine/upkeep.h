@@ -24,6 +24,10 @@ void upkeep_stop(struct upkeep *upkeep);
 /* Does a bounded share on this thread, for a CGI process that has sent its answer. */
 void upkeep_once(struct engine *engine, struct store_conn *conn);
 
+/* For a process that stays and has no upkeep: takes a checkpoint if its own commits have made the
+   write-ahead log too long. */
+void upkeep_trim(struct engine *engine, struct store_conn *conn);
+
 /*
  * Renews the TTL of a stream that is being read: the stream lives at least until until_ms (wall
  * clock). Usually only notes this in the mapped file, and upkeep saves the note within a second.

@@ -33,8 +33,8 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "config/config_environment.h"
+#include "config/paths.h"
 #include "durable_streams.h"
-#include "lib/paths.h"
 
 enum { START_MS = 30000, STOP_MS = 30000, MOST_SETTINGS = 64, URL_SIZE = 300 };
 
