@@ -19,7 +19,8 @@ void op_subscription_keys(struct ds_exchange *exchange)
     }
     subscription_add_keys(&exchange->body, keys, n);
     exchange_answer(exchange, 200);
-    http_add(head, "Cache-Control", "public, max-age=300");
+    /* an empty set must not outlast the first key, which signs at once */
+    http_add(head, "Cache-Control", n > 0 ? "public, max-age=300" : "no-store");
     http_add(head, "Content-Type", "application/jwk-set+json");
     http_end(head, (int64_t)exchange->body.len);
     exchange_finish(exchange);
