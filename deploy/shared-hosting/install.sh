@@ -36,7 +36,7 @@ remove_all() {
             rm -f "$web/.htaccess.new" "$web/.htaccess"
         fi
     fi
-    rm -f "$web/streams.cgi" "$base/durable-streams.fcgi"
+    rm -f "$web/streams.cgi" "$base/durable-streams.fcgi" "$base/durable-streams-deliver"
     echo "removed; $base still holds the database and its settings"
 }
 
@@ -72,6 +72,18 @@ put() {
 put 700 "$program" "$base/durable-streams.fcgi"
 "$base/durable-streams.fcgi" --version >/dev/null ||
     die 'the program does not run on this machine: build it here, or with make STATIC=1'
+
+# Sends webhooks, by a line of cron. It needs libcurl and OpenSSL of this machine.
+for built in "${program%/*}" "${program%/*}/.."; do
+    if [ -x "$built/durable-streams-deliver" ]; then
+        put 700 "$built/durable-streams-deliver" "$base/durable-streams-deliver"
+        "$base/durable-streams-deliver" --version >/dev/null 2>&1 || {
+            rm -f "$base/durable-streams-deliver"
+            echo 'durable-streams-deliver does not run on this machine: without it there are no webhooks'
+        }
+        break
+    fi
+done
 
 sed "s|^base=.*|base='$base'|" "$here/streams.cgi" >"$base/streams.cgi"
 put 755 "$base/streams.cgi" "$web/streams.cgi"

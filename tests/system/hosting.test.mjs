@@ -3,10 +3,12 @@
 // work, and Location must have the form that the client used.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { execFileSync } from "node:child_process"
+import { execFile, execFileSync } from "node:child_process"
 import fs from "node:fs"
+import http from "node:http"
 import os from "node:os"
 import path from "node:path"
+import { promisify } from "node:util"
 import { lifeOf, NAMES } from "./doors/subscriptions.mjs"
 import { end, program, root, until } from "./harness.mjs"
 import { client, fresh, isHealthy } from "./http.mjs"
@@ -282,6 +284,45 @@ describe("the archive", () => {
         "/v1/stream/streams.cgi/v1/stream/__ds/jwks.json",
       ])
         expect((await api.put(target, token, "{}")).status, `${api.url}${target}`).toBe(401)
+    }
+  })
+
+  test("a line of cron sends webhooks", async () => {
+    const page = fs.readFileSync(path.join(root, "deploy/operations.md"), "utf8")
+    const [, line] = /^(?:\* ){5}(.*--deliver --once)$/m.exec(page)
+    const [command, ...args] = [...asUser(NOBODY), "sh", "-c", line]
+    // not synchronously: the receiver is in this process
+    const cron = () => promisify(execFile)(command, args, { cwd: house, env: { HOME: house } })
+    const got = []
+    const receiver = http.createServer((question, answer) => {
+      let text = ""
+      question.on("data", (data) => (text += data))
+      question.on("end", () => {
+        got.push(JSON.parse(text))
+        answer.end('{"done":true}')
+      })
+    })
+    await new Promise((resolve) => receiver.listen(0, "127.0.0.1", resolve))
+    try {
+      fs.appendFileSync(inHome("durable-streams/settings"), "DS_WEBHOOK_LOCAL=1\n")
+      const name = fresh()
+      const subscription = "/v1/stream/__ds/subscriptions/by-cron"
+      const url = `http://127.0.0.1:${receiver.address().port}/`
+      const body = { type: "webhook", streams: [name.slice(11)], webhook: { url } }
+      const put = () => client(web.url).put(subscription, ALICE, JSON.stringify(body))
+      expect((await put()).status, "nothing sends webhooks yet").toBe(400)
+      await cron()
+      expect((await put()).status).toBe(201)
+      await client(web.url).create(name, "text/plain", "x", ALICE)
+      await cron()
+      expect(got).toMatchObject([{ subscription_id: "by-cron", generation: 1 }])
+      expect(got[0].callback_url).toBe(`${web.url}${subscription}/callback`)
+      const { streams } = JSON.parse((await client(web.url).get(subscription, ALICE)).text)
+      expect(streams[0].acked_offset).toBe(got[0].streams[0].tail_offset)
+      await cron()
+      expect(got.length).toBe(1)
+    } finally {
+      receiver.close()
     }
   })
 
