@@ -400,6 +400,110 @@ START_TEST(streams_come_and_go)
 }
 END_TEST
 
+#define CONTROL "/v1/stream/__ds/subscriptions/s"
+
+/* Copies a member of the answer, which is a text or a number; false if there is none. */
+static bool copy_member(const struct fcgi_answer *answer, const char *name, char to[static 80])
+{
+    const char *at = memmem(answer->text.data, answer->text.len, name, strlen(name));
+    size_t len;
+
+    if (!at)
+        return false;
+    at += strlen(name);
+    at += *at == '"';
+    len = strcspn(at, "\",}");
+    ck_assert_uint_lt(len, 80);
+    memcpy(to, at, len);
+    to[len] = '\0';
+    return true;
+}
+
+/* A claim that was answered holds the lease: its token counts, once. */
+static void work_on_claim(const struct fcgi_answer *answer, enum failing kind, int n, bool stays)
+{
+    char wake[80], token_text[80], generation[80], authorization[120], body[300];
+    const char *const ack[] = {"POST", CONTROL "/ack", authorization, NULL};
+    int status, again;
+
+    ck_assert(copy_member(answer, "\"wake_id\":", wake) &&
+              copy_member(answer, "\"token\":", token_text) &&
+              copy_member(answer, "\"generation\":", generation));
+    (void)snprintf(authorization, sizeof authorization, "HTTP_AUTHORIZATION=Bearer %s", token_text);
+    (void)snprintf(body, sizeof body, "{\"wake_id\":\"%s\",\"generation\":%s,\"done\":true}", wake,
+                   generation);
+    arm("ack", kind, n, stays);
+    status = ask_for_status(ack, body);
+    (void)failing_disarm();
+    unit_check(decent(status), "ack answered %d: %s", status, where);
+    again = ask_for_status(ack, body);
+    unit_check(again == 409 || (again == 200 && status != 200), "ack then answered %d: %s", again,
+               where);
+}
+
+/* Creates a subscription, wakes it, claims and acks, shows and deletes it. */
+static bool run_subscription(enum failing kind, int n, bool stays)
+{
+    static const char *const life[][4] = {
+        {"PUT", CONTROL, NULL},
+        {"PUT", "/v1/stream/q/a", "CONTENT_TYPE=text/plain", NULL},
+        {"POST", CONTROL "/streams", NULL},
+        {"POST", CONTROL "/claim", NULL},
+        {"GET", CONTROL, NULL},
+        {"DELETE", CONTROL "/streams/q%2Fb", NULL},
+        {"DELETE", "/v1/stream/q/a", NULL},
+        {"DELETE", CONTROL, NULL},
+    };
+    static const char *const bodies[] = {
+        "{\"type\":\"pull-wake\",\"pattern\":\"q/*\",\"wake_stream\":\"wake\"}",
+        "data",
+        "{\"streams\":[\"q/b\"]}",
+        "{\"worker\":\"w\"}",
+        "",
+        "",
+        "",
+        ""};
+    bool failed = false;
+
+    for (size_t i = 0; i < COUNT(life); i++) {
+        struct fcgi_answer answer;
+        bool claims = i == 3;
+        int status, again = 0;
+
+        arm(life[i][1], kind, n, stays);
+        status = ask(life[i], bodies[i], &answer);
+        failed |= failing_disarm();
+        unit_check(decent(status), "%s %s answered %d: %s", life[i][0], life[i][1], status, where);
+        if (!good(status) || !claims) {
+            buf_close(&answer.text);
+            again = ask(life[i], bodies[i], &answer);
+        }
+        /* a claim, or the deletion of the stream, whose answer was lost */
+        unit_check(!again || good(again) || (status == 0 && again == (claims ? 409 : 404)) ||
+                       (again == 404 && i == 6),
+                   "%s %s then answered %d: %s", life[i][0], life[i][1], again, where);
+        if (claims && (good(status) || good(again)))
+            work_on_claim(&answer, kind, n, stays);
+        buf_close(&answer.text);
+    }
+    return failed;
+}
+
+START_TEST(subscription_wakes_and_its_claim_counts)
+{
+    const char *const wake[] = {"PUT", "/v1/stream/wake", "CONTENT_TYPE=application/json", NULL};
+
+    prepare("normal");
+    ck_assert(start(true));
+    begin_stream();
+    ck_assert_int_eq(ask_for_status(wake, "[]"), 201);
+    loop(run_subscription, "subscription", NONE, EACH);
+    expect_all();
+    stop();
+    end();
+}
+END_TEST
+
 /* Starts a server and sends its first requests, for which no statement is prepared yet. */
 static bool run_beginning(enum failing kind, int n, bool stays)
 {
@@ -662,7 +766,7 @@ START_TEST(what_was_done_has_its_answer_however_long)
 END_TEST
 
 UNIT_MAIN(failing_server, append_that_is_acknowledged_is_there, streams_come_and_go,
-          server_begins_or_says_that_it_does_not,
+          subscription_wakes_and_its_claim_counts, server_begins_or_says_that_it_does_not,
           connection_without_a_descriptor_for_a_moment_writes_later,
           reader_that_waits_is_answered_or_let_go, large_body_is_there_or_refused,
           names_are_understood_or_refused, what_was_done_has_its_answer_however_long)

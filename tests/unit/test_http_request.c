@@ -201,6 +201,7 @@ START_TEST(location_and_fork_sources_are_urls_of_the_client)
     arena = arena_new();
     ck_assert_int_eq(parse(&config, "/~ann/v1/a", "/~ann/s.cgi", "/v1/a"), 0);
     ck_assert_str_eq(http_request_url(&request, arena, &config), "http://h.example/~ann/v1/a");
+    ck_assert_str_eq(http_request_base(&request, arena, &config), "http://h.example/~ann");
     ck_assert_str_eq(http_request_sibling(&request, arena, &config, "/~ann/v1/b", &reason),
                      "/v1/b");
     ck_assert_str_eq(http_request_sibling(&request, arena, &config, "/~ann/s.cgi/v1/b", &reason),
@@ -297,13 +298,33 @@ START_TEST(a_header_of_the_protocol_comes_once)
         ck_assert_int_eq(parse_two(&config, names[i], "1,2", NULL, &reason), 0);
         ck_assert_int_eq(parse_two(&config, names[i], "1", NULL, &reason), 0);
     }
-    for (size_t i = 0; i < 2; i++) {
-        const char *name = i ? "HTTP_CONTENT_ENCODING" : "HTTP_CONTENT_TYPE";
+    for (size_t i = 0; i < 3; i++) {
+        const char *name = i == 0   ? "HTTP_CONTENT_ENCODING"
+                           : i == 1 ? "HTTP_CONTENT_TYPE"
+                                    : "HTTP_AUTHORIZATION";
 
         ck_assert_int_eq(parse_two(&config, name, "a/b", "c/d", &reason), 400);
         ck_assert_int_eq(parse_two(&config, name, "a/b; c=\"d, e\"", NULL, &reason), 0);
     }
     ck_assert_int_eq(parse_two(&config, "HTTP_IF_NONE_MATCH", "\"a\"", "\"b\"", &reason), 0);
+    arena_free(arena);
+}
+END_TEST
+
+START_TEST(long_credentials_are_for_somebody_else)
+{
+    struct config config = make_config("", "");
+    static char ticket[300];
+
+    config.max_header_bytes = 256;
+    memset(ticket, 'x', sizeof ticket - 1);
+    arena = arena_new();
+    ck_assert_int_eq(parse(&config, "/v1/stream/a", NULL, NULL), 0);
+    add(&config, "HTTP_AUTHORIZATION", ticket);
+    ck_assert(!request.too_long);
+    ck_assert_ptr_null(request.param[PARAM_AUTHORIZATION]);
+    add(&config, "HTTP_IF_NONE_MATCH", ticket);
+    ck_assert(request.too_long);
     arena_free(arena);
 }
 END_TEST
@@ -353,5 +374,5 @@ UNIT_MAIN(http_request, parameters_are_found_by_their_names, other_parameters_ar
           prefix_is_what_stands_before_path_info, base_url_says_the_prefix_itself,
           base_url_without_a_prefix_changes_no_names,
           location_and_fork_sources_are_urls_of_the_client, location_is_what_the_first_proxy_saw,
-          a_header_of_the_protocol_comes_once, knows_a_body_that_is_coded,
-          many_places_for_a_prefix_cost_little)
+          a_header_of_the_protocol_comes_once, long_credentials_are_for_somebody_else,
+          knows_a_body_that_is_coded, many_places_for_a_prefix_cost_little)
