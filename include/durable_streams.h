@@ -81,7 +81,7 @@ enum ds_status {
     DS_FENCED,    /* a newer epoch of this producer is writing (403); or a newer wake of this
                      subscription was made, or its lease is over (409) */
     DS_GAP,       /* an earlier sequence number of this producer is missing (409) */
-    DS_FORBIDDEN, /* only the store itself writes the registry (403) */
+    DS_FORBIDDEN, /* only the store itself writes the registry, and below /v1/stream/__ds (403) */
     DS_TIMEOUT,   /* nothing happened in time; not an error */
     DS_CANCELLED, /* ds_cancel_set() ended the wait; not an error */
     DS_CLAIMED,   /* another worker holds the lease of this subscription (409) */

@@ -27,7 +27,8 @@ struct config;
 struct store;
 struct store_conn;
 
-/* thread: false in a CGI process and in one that delivers webhooks. store and config are borrowed until commit_free(). */
+/* thread: false in a CGI process and in one that delivers webhooks. store and config are borrowed
+ * until commit_free(). */
 enum ds_status commit_start(struct commit **commit, struct store *store,
                             const struct config *config, bool thread);
 

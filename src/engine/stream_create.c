@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "engine/stream_write.h"
+#include "engine/subscription.h"
 #include "protocol/expiry.h"
 
 #define DEFAULT_TYPE "application/octet-stream"
@@ -176,6 +177,8 @@ enum ds_status stream_create(struct batch *batch, struct stream_create *create)
                              "a stream of this path was deleted, but forks still read it");
     if (status != DS_NOT_FOUND)
         return status;
+    if (subscription_reserves(create->path))
+        return refuse_create(create, DS_FORBIDDEN, "this path is reserved for subscriptions");
     if (store_reserves(batch->conn, create->path)) /* the registry was deleted at the prompt */
         return refuse_create(create, DS_FORBIDDEN,
                              "this is the registry's path: only the server creates it");

@@ -48,6 +48,13 @@ enum {
     SUBSCRIPTION_LEASE_MS = 30000, /* default */
 };
 
+/* Can it name a subscription or a worker: UTF-8 without control characters? */
+bool subscription_is_name(const char *text);
+
+/* Is the path below the prefix that belongs to subscriptions (6)? Slashes count once, however often
+   they are repeated, so that no web server or client that merges them can make a stream there. */
+bool subscription_reserves(const char *path);
+
 /* A subscription with its links, as it was read in one transaction. */
 struct subscription_view {
     struct subscription row;
@@ -164,8 +171,8 @@ struct subscription_answer {
 
 enum ds_status subscription_answer(struct batch *batch, struct subscription_answer *answer);
 
-/* Makes a wake although nothing is pending, or writes the event of an unclaimed wake again: for a
-   person whose worker missed it. */
+/* Writes the event of an unclaimed wake again, or has the webhook sent at once: for a person whose
+   worker missed it. */
 struct subscription_nudge {
     const char *name;
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/utf8.h"
 #include "store/store.h"
 
 /* --- arguments --- */
@@ -20,26 +19,9 @@ enum ds_status lib_explain(enum ds_status status, const char *why, const char **
     return status;
 }
 
-static bool has_control(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            return true;
-    return false;
-}
-
 bool lib_is_name(const char *text)
 {
-    size_t len = text ? strlen(text) : 0;
-
-    return len > 0 && len <= SUBSCRIPTION_NAME_MOST && utf8_is_valid(text, len) &&
-           !has_control(text);
-}
-
-/* The first segment below the root names no stream (protocol section 6.1). */
-static bool is_reserved(const char *path)
-{
-    return strncmp(path, "__ds", 4) == 0 && (path[4] == '\0' || path[4] == '/');
+    return text && subscription_is_name(text);
 }
 
 enum ds_status lib_linkable(const struct ds_store *store, struct arena *arena, const char *path,
@@ -54,7 +36,7 @@ enum ds_status lib_linkable(const struct ds_store *store, struct arena *arena, c
     if (strncmp(*normal, SUBSCRIPTION_ROOT, root) != 0 || !(*normal)[root])
         return DS_INVALID;
     *reason = "the path is reserved";
-    if (is_reserved(*normal + root))
+    if (subscription_reserves(*normal))
         return DS_INVALID;
     *reason = NULL;
     return DS_OK;

@@ -6,38 +6,11 @@
 
 #include "base/arena.h"
 #include "base/digits.h"
-#include "base/utf8.h"
 #include "config/config.h"
 #include "engine/subscription.h"
 #include "protocol/path.h"
 
-/* --- the reserved prefix --- */
-
-/* Is the first segment `__ds`? */
-static bool begins_reserved(const char *below_root)
-{
-    return strncmp(below_root, "__ds", 4) == 0 && (below_root[4] == '\0' || below_root[4] == '/');
-}
-
-bool control_path_is_reserved(const char *path)
-{
-    size_t root = strlen(SUBSCRIPTION_ROOT);
-
-    return strncmp(path, SUBSCRIPTION_ROOT, root) == 0 &&
-           begins_reserved(path + root + strspn(path + root, "/"));
-}
-
 /* --- the ID --- */
-
-bool control_path_is_name(const char *text)
-{
-    size_t len = strlen(text);
-
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
-            return false;
-    return len > 0 && len <= SUBSCRIPTION_NAME_MOST && utf8_is_valid(text, len);
-}
 
 const char *control_path_name(struct arena *arena, const char *path)
 {
@@ -110,5 +83,5 @@ const char *control_path_stream(struct arena *arena, const struct config *config
     if (!path)
         return NULL;
     *reason = "paths below __ds are reserved";
-    return control_path_is_reserved(path) ? NULL : path;
+    return subscription_reserves(path) ? NULL : path;
 }

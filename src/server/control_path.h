@@ -16,13 +16,6 @@ struct config;
 #define CONTROL_ROOT          "/v1/stream/__ds"
 #define CONTROL_SUBSCRIPTIONS CONTROL_ROOT "/subscriptions/"
 
-/* Does the reserved prefix cover this path? Slashes count once, however often they are repeated, so
-   that no web server or client that merges them can make a stream there. */
-bool control_path_is_reserved(const char *path);
-
-/* Can it name a subscription or a worker? */
-bool control_path_is_name(const char *text);
-
 /* The ID in a path below CONTROL_SUBSCRIPTIONS: one segment, percent-decoded once. In the arena;
    NULL when out of memory. */
 const char *control_path_name(struct arena *arena, const char *path);

@@ -115,7 +115,7 @@ void *control_begin(struct ds_exchange *exchange, size_t size)
         control_refuse_status(exchange, DS_NO_MEMORY, NULL);
         return NULL;
     }
-    if (!control_path_is_name(control->name)) {
+    if (!subscription_is_name(control->name)) {
         control_refuse_status(exchange, DS_INVALID,
                               "an ID has at most 256 bytes of UTF-8, and no control characters");
         return NULL;

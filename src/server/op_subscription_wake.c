@@ -77,7 +77,7 @@ static bool parse_claim(struct claim *claim)
     claim->asked.name = control->name;
     claim->asked.arena = control->exchange->arena;
     claim->asked.worker = control_text(control, json_get(control->body, "worker"));
-    if (!claim->asked.worker || !control_path_is_name(claim->asked.worker))
+    if (!claim->asked.worker || !subscription_is_name(claim->asked.worker))
         control_object(control,
                        "worker must be a name: at most 256 bytes, without control characters");
     return !control_refuse_body(control);

@@ -32,6 +32,7 @@
 
 #include "base/arena.h"
 #include "config/config.h"
+#include "engine/subscription.h"
 #include "exchange/answer.h"
 #include "exchange/exchange.h"
 #include "http/http_response.h"
@@ -145,7 +146,7 @@ static bool fits(const char *pattern, const char *path)
     return *path == '\0';
 }
 
-/* The row of a path that control_path_is_reserved(); NULL: there is nothing. */
+/* The row of a path that subscription_reserves(); NULL: there is nothing. */
 static const struct route *find_control(const char *path)
 {
     size_t root = strlen(CONTROL_ROOT);
@@ -211,7 +212,7 @@ static void run_operation(struct ds_exchange *exchange)
     struct http_request *request = &exchange->request;
     const struct route *row;
 
-    if (control_path_is_reserved(request->path)) {
+    if (subscription_reserves(request->path)) {
         run_control(exchange);
         return;
     }

@@ -1,4 +1,5 @@
 /* control_path.c: IDs and paths of streams in requests about subscriptions. */
+#include "engine/subscription.h"
 #include "server/control_path.h"
 
 #include "base/arena.h"
@@ -19,9 +20,9 @@ START_TEST(the_first_segment_is_reserved_however_many_slashes_precede_it)
         "/v1//stream/__ds/x", "/v1/stream/_ds",    "/v1/stream/__DS",     "/v1/stream"};
 
     for (size_t i = 0; i < COUNT(reserved); i++)
-        ck_assert_msg(control_path_is_reserved(reserved[i]), "%s", reserved[i]);
+        ck_assert_msg(subscription_reserves(reserved[i]), "%s", reserved[i]);
     for (size_t i = 0; i < COUNT(streams); i++)
-        ck_assert_msg(!control_path_is_reserved(streams[i]), "%s", streams[i]);
+        ck_assert_msg(!subscription_reserves(streams[i]), "%s", streams[i]);
 }
 END_TEST
 
@@ -53,16 +54,16 @@ START_TEST(names_are_short_texts_without_control_characters)
 
     memset(name, 'x', sizeof name);
     name[256] = '\0';
-    ck_assert(control_path_is_name(name));
+    ck_assert(subscription_is_name(name));
     name[256] = 'x';
     name[257] = '\0';
-    ck_assert(!control_path_is_name(name));
-    ck_assert(control_path_is_name("a b/ü:%"));
-    ck_assert(!control_path_is_name(""));
-    ck_assert(!control_path_is_name("a\nb"));
-    ck_assert(!control_path_is_name("a\x7f"));
-    ck_assert(!control_path_is_name("\xff"));
-    ck_assert(!control_path_is_name("\xed\xa0\x80")); /* a surrogate */
+    ck_assert(!subscription_is_name(name));
+    ck_assert(subscription_is_name("a b/ü:%"));
+    ck_assert(!subscription_is_name(""));
+    ck_assert(!subscription_is_name("a\nb"));
+    ck_assert(!subscription_is_name("a\x7f"));
+    ck_assert(!subscription_is_name("\xff"));
+    ck_assert(!subscription_is_name("\xed\xa0\x80")); /* a surrogate */
 }
 END_TEST
 

@@ -108,6 +108,7 @@ START_TEST(creations_that_make_no_sense_are_refused)
     for (size_t i = 0; i < COUNT(wrong); i++)
         ck_assert_msg(ds_create(store, "/a", &wrong[i], NULL, &stream) == DS_INVALID, "row %zu", i);
     ck_assert_int_eq(ds_create(store, "/a", &orphan, NULL, &stream), DS_NOT_FOUND);
+    ck_assert_int_eq(ds_create(store, "/v1/stream/__ds/a", NULL, NULL, &stream), DS_FORBIDDEN);
     ck_assert_int_eq(ds_create(store, "/a", &other_type, NULL, &stream), DS_CONFLICT);
     ck_assert_int_eq(ds_fork(store, NULL, "/a", NULL, NULL), DS_INVALID);
     ck_assert_int_eq(ds_get(store, "/a", &stream), DS_NOT_FOUND);
