@@ -1,17 +1,15 @@
 /*
- * The parsers of dsctl: events, lines, JSON values, command lines. However the input is cut into
- * pieces, they must read the same.
+ * The parsers of dsctl: events, lines, command lines. However the input is cut into pieces, they
+ * must read the same.
  */
 #include "fuzz.h"
 
-#include "base/arena.h"
 #include "base/buf.h"
-#include "base/utf8.h"
 #include "cli/cli_args.h"
-#include "cli/cli_json.h"
 #include "cli/cli_lines.h"
 #include "cli/cli_sse.h"
 #include "protocol/json.h"
+#include "protocol/json_string.h"
 
 /* Adds each event with its lengths, so that two such texts are equal only if all events are. */
 static bool note(void *arg, const char *type, const char *data, size_t len)
@@ -70,38 +68,12 @@ static void check_cuts(reader *read, const char *data, size_t size)
     buf_close(&cut);
 }
 
-static void check_json(const char *data, size_t size)
-{
-    static const char *const names[] = {"streamNextOffset", "a", "headers", ""};
-    struct arena *arena = arena_new();
-    const struct cli_json whole = {data, size};
-
-    fuzz_require(arena);
-    if (!json_precheck(data, size) && json_is_valid(data, size))
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-            struct cli_json value = cli_json_get(whole, names[i]);
-            const char *string;
-            int64_t integer;
-            double number;
-
-            if (value.len == 0)
-                continue;
-            fuzz_require(value.at >= data && value.at + value.len <= data + size);
-            fuzz_require(json_is_valid(value.at, value.len));
-            string = cli_json_text(arena, value);
-            fuzz_require(!string || utf8_is_valid(string, strlen(string)));
-            (void)cli_json_is_true(value);
-            fuzz_require(!cli_json_integer(value, &integer) || cli_json_number(value, &number));
-        }
-    arena_free(arena);
-}
-
 /* Any text that is written as a JSON string is a valid one. */
 static void check_string(const char *text)
 {
     struct buf out = {0};
 
-    cli_json_add(&out, text);
+    json_add_text(&out, text);
     fuzz_require(!buf_failed(&out) && json_is_valid(out.data, out.len));
     buf_close(&out);
 }
@@ -136,7 +108,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     check_cuts(read_events, (const char *)data, size);
     check_cuts(read_lines, (const char *)data, size);
-    check_json((const char *)data, size);
     check_string(text);
     check_args(text, size);
     free(text);
