@@ -124,6 +124,7 @@ BEGIN
     DELETE FROM subscription_link WHERE stream_id = NEW.stream_id AND is_explicit = 0;
     UPDATE subscription_link SET stream_id = NULL, is_glob = 0, acked = -1, pending = 0
     WHERE stream_id = NEW.stream_id;
+    UPDATE stream SET subscribed = NULL WHERE id = NEW.stream_id;
     UPDATE subscription SET event_due = 1
     WHERE wake_stream = NEW.path AND wake_id IS NOT NULL AND lease_until IS NULL;
     DELETE FROM subscription_arrival WHERE stream_id = NEW.stream_id;

@@ -206,12 +206,15 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_LINK_COUNT] = "SELECT count(*) FROM subscription_link WHERE subscription_id = ?1",
     [STMT_LINK_HAS_PENDING] = "SELECT EXISTS (SELECT 1 FROM subscription_link "
                               "WHERE subscription_id = ?1 AND pending = 1)",
+    /* a request of the same batch may have acked what has grown */
     [STMT_LINK_LOOK] = "SELECT l.subscription_id, l.pending, s.wake_id IS NULL "
-                       "FROM subscription_link AS l "
+                       "FROM stream AS t CROSS JOIN subscription_link AS l "
+                       "ON l.stream_id = t.id AND l.acked < t.tail "
                        "CROSS JOIN subscription AS s ON s.id = l.subscription_id "
-                       "WHERE l.stream_id = ?1",
-    [STMT_LINK_GROW] = "UPDATE subscription_link SET pending = 1 "
-                       "WHERE stream_id = ?1 AND pending = 0",
+                       "WHERE t.id = ?1 AND t.tail > 0",
+    [STMT_LINK_GROW] =
+        "UPDATE subscription_link SET pending = 1 WHERE stream_id = ?1 "
+        "AND pending = 0 AND max(acked, 0) < (SELECT tail FROM stream WHERE id = ?1)",
     [STMT_LINK_UNGLOB] = "DELETE FROM subscription_link WHERE is_explicit = 0 "
                          "AND stream_id = (SELECT id FROM stream WHERE path = ?1)",
     [STMT_LINK_ONLY_EXPLICIT] = "UPDATE subscription_link SET is_glob = 0 "
