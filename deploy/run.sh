@@ -14,7 +14,7 @@
 # The two communicate over a socket in a private folder, which is deleted at the end. The folder is in
 # $TMPDIR, or in /tmp if the socket's name would get too long. If one of the two ends, the script ends the other
 # and exits with status 1. It ends both when nobody reads its output any longer. The server keeps a registry,
-# unless DS_REGISTRY=off.
+# unless DS_REGISTRY=off. It sends webhooks to this machine too, unless DS_WEBHOOK_LOCAL=0.
 set -u
 unset CDPATH
 # If one of these were closed, the next opened file would get its number and receive printed lines.
@@ -29,7 +29,8 @@ here=$(cd "$(dirname "$0")" && pwd) # has nginx/, in the sources and where it is
 program=$here/durable-streams.fcgi
 [ -e "$program" ] || program=${here%/*}/${B:-build}/durable-streams.fcgi
 DS_REGISTRY=${DS_REGISTRY-/v1/stream/__registry__}
-export DS_REGISTRY
+DS_WEBHOOK_LOCAL=${DS_WEBHOOK_LOCAL-1} # receivers that somebody tries out run on this machine
+export DS_REGISTRY DS_WEBHOOK_LOCAL
 PATH=$PATH:/usr/sbin:/sbin # Debian keeps nginx outside the PATH of ordinary users
 
 run='' app='' web='' workers='' nap='' print_url='' temporary='' name='make run'

@@ -2,6 +2,7 @@
  * durable-streams.fcgi finds out how it was started, and runs as one of these:
  *
  *     --listen ADDRESS                     the supervisor
+ *     --deliver                            another program takes its place
  *     REQUEST_METHOD in the environment    CGI: serves one request
  *     descriptor 0 is a listening socket   FastCGI: started by a web server or by the supervisor
  *     none of these                        prints a help text: a person has started it
@@ -18,6 +19,7 @@
 #include "config/config.h"
 #include "config/config_environment.h"
 #include "durable_streams.h"
+#include "gateway/deliverer.h"
 #include "gateway/gateway_cgi.h"
 #include "gateway/gateway_fcgi.h"
 #include "gateway/supervise.h"
@@ -33,6 +35,8 @@ static void print_help(FILE *out)
         "  durable-streams.fcgi --listen unix:/run/streams.sock   serve on a unix socket\n"
         "  durable-streams.fcgi --listen 127.0.0.1:9000           serve on a TCP port\n"
         "  durable-streams.fcgi --listen systemd                  serve on the socket of systemd\n"
+        "  durable-streams.fcgi --deliver                         deliver webhooks\n"
+        "  durable-streams.fcgi --deliver --once                  deliver what is due, from cron\n"
         "  durable-streams.fcgi --database                        print the database's path\n"
         "  durable-streams.fcgi --help | --version\n"
         "\n"
@@ -150,6 +154,14 @@ static int end_unset(int argc, char **argv, const char *error)
     return heals ? 1 : SUPERVISE_WRONG_SETTING;
 }
 
+/* Returns the exit status if there is no such program. */
+static int deliver(bool once)
+{
+    deliverer_become(once);
+    log_error("durable-streams-deliver is not installed: no webhooks are delivered");
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
@@ -173,6 +185,9 @@ int main(int argc, char **argv)
         config_print_man(stdout);
         return 0;
     }
+    if (argc > 1 && argc < 4 && strcmp(argv[1], "--deliver") == 0 &&
+        (argc == 2 || strcmp(argv[2], "--once") == 0))
+        return deliver(argc == 3);
     if (!config_load(&config, error, sizeof error))
         return end_unset(argc, argv, error);
     log_set_least((enum log_level)config.log_level);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "config/config_environment.h"
+#include "gateway/deliverer.h"
 #include "gateway/listen.h"
 #include "store/store.h"
 
@@ -25,10 +26,14 @@ enum {
     QUICK_DEATHS = 3,  /* after this many in a row, restarts pause, and not every death is logged */
     FAILURES = 5,      /* failed starts in a row, of every responder: then the supervisor ends */
     SERVES_MS = 60000, /* longer than any start takes: a responder of that age has served */
-    KILL_AFTER_MS = 5000, /* added to DS_STOP_TIMEOUT_MS, the time for a graceful end */
+    DELIVERER_PAUSE_MS = 10000, /* between starts of a deliverer that failed FAILURES times */
+    KILL_AFTER_MS = 5000,       /* added to DS_STOP_TIMEOUT_MS, the time for a graceful end */
 };
 
+/* Responders, and at the end of their array the process that delivers webhooks, if there is one.
+   That one may fail without ending the service. */
 struct child {
+    bool delivers;
     pid_t pid;        /* -1: not running, to be started again */
     int64_t started;  /* monotonic ms */
     int quick_deaths; /* deaths in a row, each within QUICK_DEATH_MS of its start */
@@ -40,19 +45,35 @@ static void become_responder(int listening)
 {
     char self[4096]; /* the real path: ps would show /proc/self/exe */
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    sigset_t none;
 
     if (len <= 0)
         _exit(127);
     self[len] = '\0';
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    config_forget_service_manager();
     /* dup2() onto the same number would leave it close-on-exec */
     if (listening == STDIN_FILENO ? fcntl(listening, F_SETFD, 0) == 0
                                   : dup2(listening, STDIN_FILENO) == STDIN_FILENO)
         (void)execl(self, "durable-streams.fcgi", (char *)NULL);
     _exit(127);
+}
+
+static void become_child(const struct child *child, int listening)
+{
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    config_forget_service_manager();
+    if (!child->delivers)
+        become_responder(listening);
+    /* the listening socket may have this number, and is for responders only */
+    (void)close(STDIN_FILENO);
+    deliverer_become(false);
+    _exit(127);
+}
+
+static const char *child_name(const struct child *child)
+{
+    return child->delivers ? "deliverer" : "responder";
 }
 
 static void start_child(struct child *child, int listening)
@@ -62,13 +83,13 @@ static void start_child(struct child *child, int listening)
     child->started = clock_monotonic_ms();
     child->pid = fork();
     if (child->pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* no responder outlives its supervisor */
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* no child outlives its supervisor */
         if (getppid() == parent)
-            become_responder(listening);
+            become_child(child, listening);
         _exit(1);
     }
     if (child->pid < 0)
-        log_error("cannot start a responder: %s", strerror(errno));
+        log_error("cannot start a %s: %s", child_name(child), strerror(errno));
 }
 
 /* True for the 1st, 2nd, 3rd, 4th, 8th, 16th … death in a row of one responder. */
@@ -84,11 +105,11 @@ static void log_death(const struct child *child, int status, int64_t lived)
     if (child->quick_deaths > 1)
         (void)snprintf(again, sizeof again, ", death %d in a row", child->quick_deaths);
     if (WIFSIGNALED(status))
-        log_warn("responder %d was ended by signal %d (%s) after %lld ms%s: starting it again",
-                 (int)child->pid, WTERMSIG(status), strsignal(WTERMSIG(status)), (long long)lived,
-                 again);
+        log_warn("%s %d was ended by signal %d (%s) after %lld ms%s: starting it again",
+                 child_name(child), (int)child->pid, WTERMSIG(status), strsignal(WTERMSIG(status)),
+                 (long long)lived, again);
     else
-        log_warn("responder %d ended with status %d after %lld ms%s: starting it again",
+        log_warn("%s %d ended with status %d after %lld ms%s: starting it again", child_name(child),
                  (int)child->pid, WEXITSTATUS(status), (long long)lived, again);
 }
 
@@ -138,12 +159,19 @@ static int find_failure(const struct child *children, int64_t n)
     return 1;
 }
 
-/* A responder that keeps dying soon after its start is started every PAUSE_MS, others at once. */
+/* A child that keeps dying soon after its start is started every PAUSE_MS, others at once. */
+static int64_t pause_of(const struct child *child)
+{
+    if (child->delivers && child->failures >= FAILURES)
+        return DELIVERER_PAUSE_MS;
+    return child->quick_deaths < QUICK_DEATHS ? 0 : PAUSE_MS;
+}
+
 static void start_missing(struct child *children, int64_t n, int listening)
 {
     for (int64_t i = 0; i < n; i++)
-        if (children[i].pid < 0 && (children[i].quick_deaths < QUICK_DEATHS ||
-                                    clock_monotonic_ms() - children[i].started >= PAUSE_MS))
+        if (children[i].pid < 0 &&
+            clock_monotonic_ms() - children[i].started >= pause_of(&children[i]))
             start_child(&children[i], listening);
 }
 
@@ -175,15 +203,17 @@ static void end_children(struct child *children, int64_t n, const struct config 
     await_ends(children, n, clock_monotonic_ms() + patience);
     for (int64_t i = 0; i < n; i++)
         if (children[i].pid > 0 && waitpid(children[i].pid, NULL, WNOHANG) == 0) {
-            log_error("responder %d hangs: killing it, because it did not stop within %lld ms",
-                      (int)children[i].pid, (long long)patience);
+            log_error("%s %d hangs: killing it, because it did not stop within %lld ms",
+                      child_name(&children[i]), (int)children[i].pid, (long long)patience);
             (void)kill(children[i].pid, SIGKILL);
         }
     await_ends(children, n, clock_monotonic_ms() + KILL_AFTER_MS);
 }
 
-/* Restarts the children until a signal ends the supervisor (0) or no child can start (status). */
-static int watch_children(struct child *children, int64_t n, int listening, const sigset_t *signals)
+/* Restarts the children, of which n are responders, until a signal ends the supervisor (0) or no
+   responder can start (status). */
+static int watch_children(struct child *children, int64_t n, int64_t all, int listening,
+                          const sigset_t *signals)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000};
     int failure = 0;
@@ -193,11 +223,11 @@ static int watch_children(struct child *children, int64_t n, int listening, cons
 
         if (signal > 0 && signal != SIGCHLD)
             return 0;
-        reap_children(children, n);
-        forgive_failures(children, n);
+        reap_children(children, all);
+        forgive_failures(children, all);
         failure = find_failure(children, n);
         if (failure == 0)
-            start_missing(children, n, listening);
+            start_missing(children, all, listening);
     }
     log_error("no responder can start, for the reason in the lines above: exiting with status %d",
               failure);
@@ -213,10 +243,22 @@ void supervise_refuse(const char *address)
         listen_refuse(listening);
 }
 
+/* Does this supervisor keep a process that delivers webhooks? */
+static bool is_deliverer_wanted(const struct config *config)
+{
+    if (config->webhooks == 0)
+        return false;
+    if (!deliverer_is_here()) {
+        log_info("durable-streams-deliver is not installed: no webhooks are delivered");
+        return false;
+    }
+    return true;
+}
+
 int supervise(const struct config *config, const char *address)
 {
-    int64_t n = config->processes;
-    struct child *children = calloc((size_t)n, sizeof *children);
+    int64_t n = config->processes, all = n;
+    struct child *children = calloc((size_t)n + 1, sizeof *children);
     struct store *store = NULL;
     sigset_t signals;
     int listening = -1, result = 1;
@@ -242,17 +284,19 @@ int supervise(const struct config *config, const char *address)
     /* kept open, so that a restarted responder is never the first process to open the database */
     if (store_open(&store, config, true) != DS_OK)
         goto end_listening;
-    for (int64_t i = 0; i < n; i++)
+    if (is_deliverer_wanted(config))
+        children[all++].delivers = true;
+    for (int64_t i = 0; i < all; i++)
         start_child(&children[i], listening);
     log_info("listening on %s with %lld responder%s, database %s", address, (long long)n,
              n == 1 ? "" : "s", config->database);
     listen_notify("READY=1");
-    result = watch_children(children, n, listening, &signals);
+    result = watch_children(children, n, all, listening, &signals);
     listen_notify("STOPPING=1");
 end_listening:
     listen_end(address);
     if (store) /* otherwise no responder was started */
-        end_children(children, n, config);
+        end_children(children, all, config);
     if (result != 0)
         listen_refuse(listening);
     store_close(store, true);

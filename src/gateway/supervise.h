@@ -1,7 +1,8 @@
 /*
  * The supervisor (--listen) holds the listening socket and keeps DS_PROCESSES responders running on
  * it. A responder is this program again, started with the socket as descriptor 0, as a web server
- * would start it. While a responder is restarted, connections wait in the socket's backlog.
+ * would start it. While a responder is restarted, connections wait in the socket's backlog. It also
+ * keeps one process that delivers webhooks, if that is installed (deliverer.h).
  *
  * If no responder can start any more, no process accepts these connections, and the web server
  * would wait for an answer as long as for a live reader: an hour. So the supervisor logs the reason
