@@ -368,6 +368,7 @@ dist:
 HOSTING = durable-streams-hosting-$(VERSION)
 dist-hosting:
 	@sh deploy/packages.sh run
+	@$(MAKE) --no-print-directory STATIC= build/$(DELIVERER)
 	@$(MAKE) --no-print-directory STATIC=1 pack-hosting
 pack-hosting: $B/$(PROGRAM)
 	$(Q)sh deploy/pack-hosting.sh $B/$(PROGRAM) $(HOSTING) build/$(HOSTING).tar.gz

@@ -3,7 +3,7 @@
 #
 #   deploy/install.sh install|uninstall
 #
-# Takes from the environment: program, dsctl (empty: not installed), library (its files without their
+# Takes from the environment: program, deliverer and dsctl (empty: not installed), library (its files without their
 # endings), soname, sofile, version, DESTDIR, prefix, bindir, completiondir, fishdir, zshdir,
 # includedir, libdir, pkgconfigdir, libexecdir, sysconfdir, mandir, docdir, unitdir, as in the Makefile. The
 # files of deploy/ contain the paths of a distribution's package (/usr/lib/durable-streams,
@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.."
 action=$1
 : "${library:?}" "${soname:?}" "${sofile:?}" "${version:?}" "${prefix?}"
 : "${includedir:?}" "${libdir:?}" "${pkgconfigdir:?}"
-: "${dsctl?}" "${bindir:?}" "${completiondir:?}" "${fishdir:?}" "${zshdir:?}"
+: "${deliverer?}" "${dsctl?}" "${bindir:?}" "${completiondir:?}" "${fishdir:?}" "${zshdir:?}"
 : "${program:?}" "${DESTDIR?}" "${libexecdir:?}" "${sysconfdir:?}" "${mandir:?}" "${docdir:?}" "${unitdir:?}"
 # They end up in units, site files and compiler flags, each with other rules of quoting.
 case "$prefix$bindir$libexecdir$sysconfdir$mandir$docdir$unitdir$includedir$libdir" in
@@ -49,7 +49,7 @@ one() {
     fi
     install -d "$(dirname "$target")"
     case $2 in
-    "$program" | "$dsctl" | "$library".*) install -m "$1" "$2" "$target" ;;
+    "$program" | "$deliverer" | "$dsctl" | "$library".*) install -m "$1" "$2" "$target" ;;
     *)
         place "$2"
         install -m "$1" "$scratch" "$target"
@@ -88,6 +88,9 @@ edited() {
 }
 
 one 755 "$program" "$libexecdir/$name"
+if [ -n "$deliverer" ] || [ "$action" = uninstall ]; then
+    one 755 "$deliverer" "$libexecdir/durable-streams-deliver"
+fi
 one 644 "deploy/man/$name.8" "$mandir/man8/$name.8"
 for page in deploy/man/*.7; do
     one 644 "$page" "$mandir/man7/${page##*/}"

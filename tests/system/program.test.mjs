@@ -580,9 +580,9 @@ describe("durable-streams.fcgi(8)", () => {
     const page = words(section.replace(/^\.[A-Z][a-z]\b|\b(?:Ar|No|Ns|Po|Pc)\b/gm, " "))
     const src = path.join(root, "src")
     const formats = ["base", "protocol", "config", "hints", "store", "engine", "http", "exchange"]
-      .concat("live", "server", "gateway")
+      .concat("live", "server", "gateway", "deliver")
       .flatMap((floor) => sources(path.join(src, floor)))
-      .concat(path.join(src, "main.c"))
+      .concat(path.join(src, "main.c"), path.join(src, "deliver.c"))
       .flatMap((file) => messages(fs.readFileSync(file, "utf8")))
     // of each message the longest part between two values, such as "was damaged: it is made anew"
     const parts = formats
