@@ -345,6 +345,7 @@ without_socket() {
     inside systemctl daemon-reload
     inside systemctl restart durable-streams || { inside journalctl -n 20 -u durable-streams && return 1; }
     within 20 answers && door_is_right && runs_as_user && holds /v1/stream/first hello || return 1
+    webhook_arrives four 15 || return 1
     inside rm -r "$drop"
     inside systemctl stop durable-streams
     inside systemctl unmask durable-streams.socket
@@ -363,9 +364,17 @@ acknowledged() { # OFFSET
         grep -q "\"acked_offset\":\"0*_0*$1\"" "$scratch/subscription"
 }
 
+# the stream gets this text, and the receiver learns of it
+webhook_arrives() { # TEXT OFFSET
+    stream /v1/stream/hooked -H 'Content-Type: text/plain' -d "$1" && within 20 acknowledged "$2" || {
+        cat "$scratch/subscription"
+        inside journalctl -q -n 30 -u 'durable-streams*'
+        return 1
+    }
+}
+
 # nginx is the receiver, which says at once that the work is done
 sends_webhooks() {
-    [ "$(inside systemctl show -P PrivateNetwork durable-streams.service)" = yes ] || return 1
     served=$port
     free_port
     receiver=$port
@@ -378,17 +387,14 @@ server {
 END
     echo DS_WEBHOOK_LOCAL=1 >>"$root/etc/default/durable-streams"
     inside systemctl reload nginx && inside systemctl restart durable-streams && within 20 answers || return 1
-    within 20 subscribe "$receiver" && make_stream /v1/stream/hooked hello && within 20 acknowledged 5 || {
-        cat "$scratch/subscription"
-        inside journalctl -q -n 30 -u 'durable-streams*'
-        return 1
-    }
-    # both stop together, and after a crash it goes on
+    within 20 subscribe "$receiver" && make_stream /v1/stream/hooked one && webhook_arrives two 6 || return 1
+    [ "$(inside systemctl show -P PrivateNetwork durable-streams.service)" = yes ] || return 1
+    # the sender is killed, and starts again
     inside sh -c 'kill -9 $(systemctl show -P MainPID durable-streams-deliver.service)'
-    stream /v1/stream/hooked -H 'Content-Type: text/plain' -d ' again' && within 20 acknowledged 11 || return 1
+    webhook_arrives three 11 || return 1
+    # both stop together
     inside systemctl stop durable-streams.socket durable-streams.service
     ! inside systemctl is-active durable-streams-deliver.service || return 1
-    sed -i '/^DS_WEBHOOK_LOCAL=1$/d' "$root/etc/default/durable-streams"
     inside systemctl start durable-streams.socket durable-streams.service && within 20 answers && is_enabled
 }
 
