@@ -140,8 +140,8 @@ enum ds_status store_link_count(struct store_conn *conn, int64_t subscription_id
 enum ds_status store_has_pending(struct store_conn *conn, int64_t subscription_id, bool *has);
 
 /*
- * For a stream that has grown: marks its links as pending, and returns the subscriptions that are
- * idle, in the arena.
+ * For a stream that has grown: marks its links whose cursor is before the tail as pending, and
+ * returns their subscriptions that are idle, in the arena.
  */
 enum ds_status store_links_grow(struct store_conn *conn, struct arena *arena, int64_t stream_id,
                                 int64_t **idle, size_t *n);
