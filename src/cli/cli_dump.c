@@ -17,11 +17,13 @@ enum { BAR_WIDTH = 40, BAR_EVERY_MS = 100 };
 
 const struct cli_option cli_export_options[] = {
     {"output", 'o', "FILE", "write to this file instead of standard output"},
+    {"keys", 0, NULL, "include the private keys that sign webhooks: keep the output secret"},
     {0},
 };
 
 const struct cli_option cli_import_options[] = {
-    {"skip-existing", 0, NULL, "leave out streams whose path exists in the database"},
+    {"skip-existing", 0, NULL, "leave out streams and subscriptions that exist in the database"},
+    {"no-subscriptions", 0, NULL, "leave out all subscriptions, so that nothing sends webhooks"},
     {0},
 };
 
@@ -64,6 +66,17 @@ static void show_progress(const struct cli *cli, struct store_dump *dump, struct
     dump->progress_arg = bar;
 }
 
+static void tell_counts(const struct cli *cli, const struct store_dump *dump)
+{
+    if (dump->subscriptions > 0)
+        cli_note(cli, "%lld streams, %lld rows of messages, %lld producers, %lld subscriptions",
+                 (long long)dump->streams, (long long)dump->rows, (long long)dump->producers,
+                 (long long)dump->subscriptions);
+    else
+        cli_note(cli, "%lld streams, %lld rows of messages, %lld producers",
+                 (long long)dump->streams, (long long)dump->rows, (long long)dump->producers);
+}
+
 static enum cli_exit refuse_dump(const struct cli *cli, const struct store_dump *dump,
                                  enum ds_status status)
 {
@@ -80,10 +93,11 @@ static enum cli_exit refuse_dump(const struct cli *cli, const struct store_dump 
 
 /* Opens a file *new, to be renamed to name when the export is complete. A device or pipe is opened
  * directly, and *new is NULL. */
-static enum cli_exit open_output(const struct cli *cli, const char *name, FILE **file, char **new)
+static enum cli_exit open_output(const struct cli *cli, const char *name, bool secret, FILE **file,
+                                 char **new)
 {
     struct stat there, database;
-    mode_t mode = 0666;
+    mode_t mode = secret ? S_IRUSR | S_IWUSR : 0666;
 
     *new = NULL;
     if (stat(name, &there) != 0 || S_ISREG(there.st_mode)) {
@@ -92,7 +106,7 @@ static enum cli_exit open_output(const struct cli *cli, const char *name, FILE *
             return cli_no_memory(cli);
         if (cli->db && stat(cli->db, &database) ==
                            0) /* users who may not read the database may not read this */
-            mode = database.st_mode & 0666;
+            mode &= database.st_mode;
         *file = cli_file_new(*new, name, mode);
         name = *new;
     } else {
@@ -131,15 +145,31 @@ static enum cli_exit export_to(const struct cli *cli, struct store_dump *dump)
     cli_database_close(&database);
     if (status != DS_OK)
         return refuse_dump(cli, dump, status);
-    cli_note(cli, "%lld streams, %lld rows of messages, %lld producers", (long long)dump->streams,
-             (long long)dump->rows, (long long)dump->producers);
+    tell_counts(cli, dump);
+    return CLI_DONE;
+}
+
+/* Private keys do not belong on a terminal, nor in a file that others can read. */
+static enum cli_exit guard_keys(const struct cli *cli, FILE *file)
+{
+    struct stat info;
+
+    if (isatty(fileno(file)))
+        return cli_fail(cli, CLI_USAGE,
+                        "--keys writes private keys: name a file with --output, or redirect "
+                        "standard output");
+    if (fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode) &&
+        (info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        return cli_fail(cli, CLI_USAGE,
+                        "--keys writes private keys, but other users may open this file: its mode "
+                        "must be 600");
     return CLI_DONE;
 }
 
 enum cli_exit cli_export(struct cli *cli)
 {
     const char *output = cli_value(cli, "output"), *reason;
-    struct store_dump dump = {.file = stdout};
+    struct store_dump dump = {.file = stdout, .keys = cli_has(cli, "keys")};
     char *new = NULL;
     enum cli_exit exit;
 
@@ -152,14 +182,18 @@ enum cli_exit cli_export(struct cli *cli)
         if (!dump.path)
             return cli_fail(cli, CLI_USAGE, "%s: %s", path, reason);
     }
+    if (dump.path && dump.keys)
+        return cli_fail(cli, CLI_USAGE, "--keys is for an export of all streams");
     if (output && (strcmp(output, "-") == 0 || strcmp(output, "/dev/stdout") == 0))
         output = NULL;
     if (output) {
-        exit = open_output(cli, output, &dump.file, &new);
+        exit = open_output(cli, output, dump.keys, &dump.file, &new);
         if (exit != CLI_DONE)
             return exit;
     }
-    exit = export_to(cli, &dump);
+    exit = dump.keys ? guard_keys(cli, dump.file) : CLI_DONE;
+    if (exit == CLI_DONE)
+        exit = export_to(cli, &dump);
     return output ? close_output(cli, exit, dump.file, output, new) : exit;
 }
 
@@ -167,13 +201,14 @@ enum cli_exit cli_export(struct cli *cli)
 
 static void tell_imported(const struct cli *cli, const struct store_dump *dump)
 {
-    cli_note(cli, "%lld streams, %lld rows of messages, %lld producers", (long long)dump->streams,
-             (long long)dump->rows, (long long)dump->producers);
+    tell_counts(cli, dump);
     if (dump->kept_registry)
         cli_note(cli, "the database keeps its own registry; that of the file was left out");
     if (dump->skipped > (dump->kept_registry ? 1 : 0))
         cli_note(cli, "%lld streams existed already",
                  (long long)dump->skipped - dump->kept_registry);
+    if (dump->skipped_subscriptions > 0)
+        cli_note(cli, "%lld subscriptions were left out", (long long)dump->skipped_subscriptions);
 }
 
 static enum cli_exit import_from(const struct cli *cli, struct store_dump *dump)
@@ -204,7 +239,9 @@ enum cli_exit cli_import(struct cli *cli)
 {
     const char *name = cli_operand(cli, 0);
     bool is_stdin = !name || strcmp(name, "-") == 0;
-    struct store_dump dump = {.file = stdin, .skip_existing = cli_has(cli, "skip-existing")};
+    struct store_dump dump = {.file = stdin,
+                              .skip_existing = cli_has(cli, "skip-existing"),
+                              .skip_subscriptions = cli_has(cli, "no-subscriptions")};
     enum cli_exit exit;
 
     if (is_stdin && isatty(STDIN_FILENO))

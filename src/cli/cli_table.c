@@ -96,9 +96,9 @@ const struct cli_command cli_commands[] = {
      "  dsctl --db data/streams.db check --quiet || mail -s 'streams.db is damaged' root\n",
      cli_check_options, CLI_DATABASE, 0, 0, cli_check},
     {"export", "[STREAM]", "write streams of a database file as lines of JSON",
-     "Writes all streams, or one, as they were at one moment, even while servers write. Nothing "
-     "is\n"
-     "lost. A fork that is exported by itself includes what it inherited.\n",
+     "Writes all streams and subscriptions, or one stream, as they were at one moment, even while\n"
+     "servers write. Nothing is lost. A fork that is exported by itself includes what it "
+     "inherited.\n",
      "  dsctl --db data/streams.db export --output streams.ndjson\n"
      "  dsctl --db data/streams.db export | gzip >streams.ndjson.gz\n"
      "  dsctl --db data/streams.db export events | grep -c '^{\"position\"'\n",
@@ -106,7 +106,8 @@ const struct cli_command cli_commands[] = {
     {"import", "[FILE]", "add exported streams to a database file",
      "Reads a file or standard input, and creates the database if it is missing. Each stream is\n"
      "imported completely or not at all. Servers may be running: their readers see the new "
-     "streams.\n",
+     "streams,\n"
+     "and imported subscriptions wake their workers, which includes sending webhooks.\n",
      "  dsctl --db new.db import streams.ndjson\n"
      "  ssh other dsctl --db streams.db export | dsctl --db data/streams.db import\n"
      "  dsctl --db data/streams.db import --skip-existing streams.ndjson   # continues\n",

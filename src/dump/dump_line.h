@@ -7,12 +7,20 @@
  *     {"producer":"p","epoch":0,"seq":3,"updated_at":1700000000000}
  *     {"end_of":"/v1/stream/a","rows":1,"producers":1}
  *     …
- *     {"end":"durable-streams-export","streams":1,"rows":1,"producers":1}
+ *     {"subscription":"s","type":"pull-wake",…,"created_at":…,"generation":7}
+ *     {"link":"/v1/stream/a","created_at":…,"explicit":1,"acked":5}
+ *     {"end_of_subscription":"s","links":1}
+ *     {"tombstone":"gone","generation":3,"deleted_at":…}
+ *     {"webhook_key":"ds_…","x":"…","seed":"…","created_at":…,"signs_from":…}
+ *     {"end":"durable-streams-export","streams":1,"rows":1,"producers":1,"subscriptions":1}
  *
- * Names and meanings are those of the columns in sql/schema.sql. A column that is NULL is left out,
- * and so is a part of 0. A text that JSON cannot contain (it is not UTF-8, or has a NUL) is written
- * in base64, and its name ends in _base64. A fork follows its source, and names it by "source" and
- * "source_created_at".
+ * Names and meanings are those of the columns in sql/schema.sql, sql/subscriptions.sql and
+ * sql/webhook_keys.sql. A column that is NULL is left out, and so are a part of 0, explicit and
+ * glob of 0, and a cursor of -1 (acked). A text that JSON cannot contain (it is not UTF-8, or has a
+ * NUL) is written in base64, and its name ends in _base64. A fork follows its source, and names it
+ * by "source" and "source_created_at". Subscriptions follow all streams; a link names its stream by
+ * path and "created_at", so that a cursor counts only in the same stream. Wakes, leases and tokens
+ * are not exported.
  *
  * The last line of each stream, and that of the file, count the lines before them, so that a reader
  * notices a truncated file. A reader refuses names that it does not know; so a change of the format
@@ -20,7 +28,7 @@
  *
  * To add a field: add it to enum dump_field here, and its name and its kind of line in dump_line.c.
  *
- * Pure: without I/O. Only dump_stream_judge() allocates memory. Thread-safe.
+ * Pure: without I/O. Only the functions with an arena allocate memory. Thread-safe.
  */
 #ifndef DUMP_LINE_H
 #define DUMP_LINE_H
@@ -41,11 +49,16 @@ enum dump_kind {
     DUMP_MESSAGE, /* a row of the table: a message, or a part of one */
     DUMP_PRODUCER,
     DUMP_END_OF, /* the end of a stream */
-    DUMP_END,    /* the end of the file */
+    DUMP_SUBSCRIPTION,
+    DUMP_LINK, /* of the subscription */
+    DUMP_END_OF_SUBSCRIPTION,
+    DUMP_TOMBSTONE, /* a deleted subscription */
+    DUMP_WEBHOOK_KEY,
+    DUMP_END, /* the end of the file */
     DUMP_KINDS
 };
 
-/* In the order in which they are written; the first field of a line tells its kind. */
+/* Nearly in the order in which they are written; the first field of a line tells its kind. */
 enum dump_field {
     DUMP_F_FORMAT,
     DUMP_F_VERSION,
@@ -85,10 +98,39 @@ enum dump_field {
     DUMP_F_UPDATED_AT,
 
     DUMP_F_END_OF,
+
+    DUMP_F_SUBSCRIPTION, /* its name, as in DUMP_F_END_OF_SUBSCRIPTION and DUMP_F_TOMBSTONE */
+    DUMP_F_TYPE,
+    DUMP_F_PATTERN,
+    DUMP_F_URL,
+    DUMP_F_WAKE_STREAM,
+    DUMP_F_LEASE_TTL_MS,
+    DUMP_F_DESCRIPTION,
+    DUMP_F_CONFIG,
+    DUMP_F_BASE_URL,
+
+    DUMP_F_LINK, /* the path of the stream */
+    DUMP_F_EXPLICIT,
+    DUMP_F_GLOB,
+    DUMP_F_ACKED,
+
+    DUMP_F_END_OF_SUBSCRIPTION,
+    DUMP_F_LINKS,
+
+    DUMP_F_TOMBSTONE,
+    DUMP_F_GENERATION,
+
+    DUMP_F_WEBHOOK_KEY, /* its kid */
+    DUMP_F_X,
+    DUMP_F_SEED,
+    DUMP_F_SIGNS_FROM,
+    DUMP_F_SIGNS_UNTIL,
+
     DUMP_F_END,
     DUMP_F_STREAMS,
     DUMP_F_ROWS,
     DUMP_F_PRODUCERS,
+    DUMP_F_SUBSCRIPTIONS,
     DUMP_FIELDS
 };
 
@@ -117,6 +159,12 @@ const char *dump_line_parse(struct dump_line *line, char *text, size_t len);
  * The arena is for a copy of the path.
  */
 const char *dump_stream_judge(const struct dump_line *line, struct arena *arena);
+
+/*
+ * The same for a DUMP_SUBSCRIPTION, DUMP_LINK, DUMP_END_OF_SUBSCRIPTION, DUMP_TOMBSTONE or
+ * DUMP_WEBHOOK_KEY line. A URL is not judged, because whoever delivers does that each time.
+ */
+const char *dump_subscription_judge(const struct dump_line *line, struct arena *arena);
 
 /* Would producer_parse() accept this id? Any bytes except control characters. */
 bool dump_is_producer_id(const struct dump_value *value);

@@ -91,6 +91,9 @@ enum ds_status store_subscription_update(struct store_conn *conn,
 /* Deletes it and its links, and leaves a tombstone. */
 enum ds_status store_subscription_delete(struct store_conn *conn, int64_t id);
 
+/* Says when the deleted subscription of this name was deleted. */
+enum ds_status store_tombstone_date(struct store_conn *conn, const char *name, int64_t deleted_at);
+
 enum ds_status store_subscription_count(struct store_conn *conn, int64_t *count);
 
 /* --- work that is due --- */

@@ -159,6 +159,7 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_SUBSCRIPTION_DELETE] = "DELETE FROM subscription WHERE id = ?1",
     [STMT_SUBSCRIPTION_UNBURY] = "DELETE FROM subscription_tombstone WHERE name = ?1",
     [STMT_SUBSCRIPTION_COUNT] = "SELECT count(*) FROM subscription WHERE name >= ''",
+    [STMT_TOMBSTONE_DATE] = "UPDATE subscription_tombstone SET deleted_at = ?2 WHERE name = ?1",
     /* A webhook whose next attempt is planned is looked at by that attempt. No time is so far away
        (72 s to an attempt, 600 s of a lease) unless the clock was set back. */
     [STMT_SUBSCRIPTION_DUE] =

@@ -275,6 +275,18 @@ enum ds_status store_subscription_delete(struct store_conn *conn, int64_t id)
     return stmt_run_ids(conn, STMT_SUBSCRIPTION_DELETE, id, 0);
 }
 
+enum ds_status store_tombstone_date(struct store_conn *conn, const char *name, int64_t deleted_at)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_TOMBSTONE_DATE, &status);
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(stmt, 2, deleted_at);
+    return stmt_run(conn, stmt);
+}
+
 enum ds_status store_subscription_count(struct store_conn *conn, int64_t *count)
 {
     return stmt_query_int(conn, STMT_SUBSCRIPTION_COUNT, 0, 0, count);

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "dump/dump_line.h"
 #include "store/sqlite/store_private.h"
+#include "store/tools/store_dump_private.h"
 
 enum { PROGRESS_ROWS = 256 }; /* rows between two reports of progress */
 
@@ -40,18 +41,9 @@ struct segment {
     int64_t stream_id, to;
 };
 
-struct export
-{
-    struct store_conn *conn;
-    struct store_dump *dump;
-    int64_t now;
-    int64_t total; /* an estimate of the number of rows */
-    struct buf line;
-};
-
 /* --- lines --- */
 
-static enum ds_status fail_export(struct export *export, enum ds_status status, const char *reason)
+enum ds_status export_fail(struct export *export, enum ds_status status, const char *reason)
 {
     (void)snprintf(export->dump->reason, sizeof export->dump->reason, "%s", reason);
     return status;
@@ -74,57 +66,58 @@ static enum ds_status fail_write(struct export *export)
     return error == ENOSPC || error == EDQUOT ? DS_NO_SPACE : DS_FAILED;
 }
 
-/* Ends the line and writes it. */
-static enum ds_status put_line(struct export *export)
+enum ds_status export_put_line(struct export *export)
 {
     struct buf *line = &export->line;
     enum ds_status status = DS_OK;
 
     dump_end_line(line);
     if (buf_failed(line))
-        status = fail_export(export, DS_NO_MEMORY, "out of memory");
+        status = export_fail(export, DS_NO_MEMORY, "out of memory");
     else if (fwrite(line->data, 1, line->len, export->dump->file) != line->len)
         status = fail_write(export);
     buf_clear(line);
     return status;
 }
 
-static void add_text(struct export *export, enum dump_field field, const char *text)
+void export_add_text(struct export *export, enum dump_field field, const char *text)
 {
     dump_add_text(&export->line, field, text, strlen(text));
 }
 
-static void add_number(struct export *export, enum dump_field field, int64_t value)
+void export_add_number(struct export *export, enum dump_field field, int64_t value)
 {
     dump_add_number(&export->line, field, value);
 }
 
 static enum ds_status put_head(struct export *export)
 {
-    add_text(export, DUMP_F_FORMAT, DUMP_FORMAT);
-    add_number(export, DUMP_F_VERSION, DUMP_VERSION);
-    add_text(export, DUMP_F_PROGRAM, DS_VERSION);
-    add_number(export, DUMP_F_WRITTEN_AT, export->now);
-    return put_line(export);
+    export_add_text(export, DUMP_F_FORMAT, DUMP_FORMAT);
+    export_add_number(export, DUMP_F_VERSION, DUMP_VERSION);
+    export_add_text(export, DUMP_F_PROGRAM, DS_VERSION);
+    export_add_number(export, DUMP_F_WRITTEN_AT, export->now);
+    return export_put_line(export);
 }
 
 static enum ds_status put_end(struct export *export)
 {
-    add_text(export, DUMP_F_END, DUMP_FORMAT);
-    add_number(export, DUMP_F_STREAMS, export->dump->streams);
-    add_number(export, DUMP_F_ROWS, export->dump->rows);
-    add_number(export, DUMP_F_PRODUCERS, export->dump->producers);
-    return put_line(export);
+    export_add_text(export, DUMP_F_END, DUMP_FORMAT);
+    export_add_number(export, DUMP_F_STREAMS, export->dump->streams);
+    export_add_number(export, DUMP_F_ROWS, export->dump->rows);
+    export_add_number(export, DUMP_F_PRODUCERS, export->dump->producers);
+    if (export->dump->subscriptions > 0)
+        export_add_number(export, DUMP_F_SUBSCRIPTIONS, export->dump->subscriptions);
+    return export_put_line(export);
 }
 
 static void add_fork(struct export *export, const struct stream *stream,
                      const struct stream *source)
 {
-    add_text(export, DUMP_F_SOURCE, source->path);
-    add_number(export, DUMP_F_SOURCE_CREATED_AT, source->created_at);
-    add_number(export, DUMP_F_FORK_POSITION, stream->fork_position);
-    add_number(export, DUMP_F_FORK_OFFSET, stream->fork_offset);
-    add_number(export, DUMP_F_FORK_SUB_OFFSET, stream->fork_sub_offset);
+    export_add_text(export, DUMP_F_SOURCE, source->path);
+    export_add_number(export, DUMP_F_SOURCE_CREATED_AT, source->created_at);
+    export_add_number(export, DUMP_F_FORK_POSITION, stream->fork_position);
+    export_add_number(export, DUMP_F_FORK_OFFSET, stream->fork_offset);
+    export_add_number(export, DUMP_F_FORK_SUB_OFFSET, stream->fork_sub_offset);
 }
 
 /* source: NULL if the stream is written as one without a source. */
@@ -133,34 +126,34 @@ static enum ds_status put_stream(struct export *export, const struct stream *str
 {
     struct buf *line = &export->line;
 
-    add_text(export, DUMP_F_STREAM, stream->path);
-    add_text(export, DUMP_F_CONTENT_TYPE, stream->content_type);
-    add_number(export, DUMP_F_TAIL, stream->tail);
-    add_number(export, DUMP_F_MESSAGES, stream->messages);
-    add_number(export, DUMP_F_CREATED_AT, stream->created_at);
+    export_add_text(export, DUMP_F_STREAM, stream->path);
+    export_add_text(export, DUMP_F_CONTENT_TYPE, stream->content_type);
+    export_add_number(export, DUMP_F_TAIL, stream->tail);
+    export_add_number(export, DUMP_F_MESSAGES, stream->messages);
+    export_add_number(export, DUMP_F_CREATED_AT, stream->created_at);
     if (stream->closed_at != 0)
-        add_number(export, DUMP_F_CLOSED_AT, stream->closed_at);
+        export_add_number(export, DUMP_F_CLOSED_AT, stream->closed_at);
     if (stream->closed_producer) {
-        add_text(export, DUMP_F_CLOSED_PRODUCER, stream->closed_producer);
-        add_number(export, DUMP_F_CLOSED_EPOCH, stream->closed_epoch);
-        add_number(export, DUMP_F_CLOSED_SEQ, stream->closed_seq);
+        export_add_text(export, DUMP_F_CLOSED_PRODUCER, stream->closed_producer);
+        export_add_number(export, DUMP_F_CLOSED_EPOCH, stream->closed_epoch);
+        export_add_number(export, DUMP_F_CLOSED_SEQ, stream->closed_seq);
     }
     if (stream->ttl_seconds >= 0)
-        add_number(export, DUMP_F_TTL_SECONDS, stream->ttl_seconds);
+        export_add_number(export, DUMP_F_TTL_SECONDS, stream->ttl_seconds);
     if (stream->expires_at != 0)
-        add_number(export, DUMP_F_EXPIRES_AT, stream->expires_at);
+        export_add_number(export, DUMP_F_EXPIRES_AT, stream->expires_at);
     if (stream->last_seq)
         dump_add_text(line, DUMP_F_LAST_SEQ, stream->last_seq, stream->last_seq_len);
     if (source)
         add_fork(export, stream, source);
     if (stream->deleted_at != 0)
-        add_number(export, DUMP_F_DELETED_AT, stream->deleted_at);
+        export_add_number(export, DUMP_F_DELETED_AT, stream->deleted_at);
     if (forked)
-        add_number(export, DUMP_F_FORKED, 1);
+        export_add_number(export, DUMP_F_FORKED, 1);
     /* a registry that is exported by itself is an ordinary stream */
     if (stream->is_registry && !export->dump->path)
-        add_number(export, DUMP_F_REGISTRY, 1);
-    return put_line(export);
+        export_add_number(export, DUMP_F_REGISTRY, 1);
+    return export_put_line(export);
 }
 
 /* --- rows --- */
@@ -174,16 +167,16 @@ static enum ds_status put_row(struct export *export, sqlite3_stmt *stmt, int64_t
 
     if (position > to - len)
         len = to - position; /* the fork shares only a part of this message */
-    add_number(export, DUMP_F_POSITION, position);
+    export_add_number(export, DUMP_F_POSITION, position);
     if (part != 0)
-        add_number(export, DUMP_F_PART, part);
-    add_number(export, DUMP_F_APPENDED_AT, sqlite3_column_int64(stmt, 2));
-    add_number(export, DUMP_F_BYTES, len);
+        export_add_number(export, DUMP_F_PART, part);
+    export_add_number(export, DUMP_F_APPENDED_AT, sqlite3_column_int64(stmt, 2));
+    export_add_number(export, DUMP_F_BYTES, len);
     dump_add_text(&export->line, DUMP_F_DATA, payload ? payload : "", (size_t)len);
     dump->rows++;
     if (dump->progress && dump->rows % PROGRESS_ROWS == 0)
         dump->progress(dump->progress_arg, dump->rows, export->total);
-    return put_line(export);
+    return export_put_line(export);
 }
 
 /* Writes the rows of a stream before a position. */
@@ -221,11 +214,11 @@ static enum ds_status put_producers(struct export *export, int64_t stream_id, in
 
         dump_add_text(&export->line, DUMP_F_PRODUCER, id ? id : "",
                       (size_t)sqlite3_column_bytes(stmt, 0));
-        add_number(export, DUMP_F_EPOCH, sqlite3_column_int64(stmt, 1));
-        add_number(export, DUMP_F_SEQ, sqlite3_column_int64(stmt, 2));
-        add_number(export, DUMP_F_UPDATED_AT, sqlite3_column_int64(stmt, 3));
+        export_add_number(export, DUMP_F_EPOCH, sqlite3_column_int64(stmt, 1));
+        export_add_number(export, DUMP_F_SEQ, sqlite3_column_int64(stmt, 2));
+        export_add_number(export, DUMP_F_UPDATED_AT, sqlite3_column_int64(stmt, 3));
         ++*count;
-        status = put_line(export);
+        status = export_put_line(export);
         if (status != DS_OK)
             break;
     }
@@ -246,12 +239,12 @@ static enum ds_status put_content(struct export *export, const struct stream *st
         status = put_producers(export, stream->id, &producers);
     if (status != DS_OK)
         return status;
-    add_text(export, DUMP_F_END_OF, stream->path);
-    add_number(export, DUMP_F_ROWS, export->dump->rows - rows);
-    add_number(export, DUMP_F_PRODUCERS, producers);
+    export_add_text(export, DUMP_F_END_OF, stream->path);
+    export_add_number(export, DUMP_F_ROWS, export->dump->rows - rows);
+    export_add_number(export, DUMP_F_PRODUCERS, producers);
     export->dump->producers += producers;
     export->dump->streams++;
-    return put_line(export);
+    return export_put_line(export);
 }
 
 /* --- all streams --- */
@@ -349,7 +342,7 @@ static enum ds_status trace_segments(struct export *export, struct arena *arena,
             to = owner.fork_position;
         status = store_load_id(export->conn, arena, owner.source_id, &owner);
         if (status == DS_NOT_FOUND)
-            return fail_export(export, DS_FAILED,
+            return export_fail(export, DS_FAILED,
                                "the source of this fork is missing: dsctl check says more");
         if (status == DS_OK && owner.damage) /* damaged: a source that is not older, for example */
             return fail_damaged_stream(export, &owner);
@@ -413,6 +406,8 @@ static enum ds_status export_file(struct export *export)
         status = put_head(export);
     if (status == DS_OK)
         status = dump->path ? export_one(export) : export_all(export);
+    if (status == DS_OK && !dump->path)
+        status = export_subscriptions(export);
     if (status == DS_OK)
         status = put_end(export);
     if (status == DS_OK && fflush(dump->file) != 0)
@@ -425,7 +420,7 @@ enum ds_status store_export(struct store_conn *conn, struct store_dump *dump)
     struct export export = {.conn = conn, .dump = dump, .now = clock_wall_ms()};
     enum ds_status status = store_begin_read(conn);
 
-    dump->streams = dump->rows = dump->producers = dump->skipped = 0;
+    dump->streams = dump->rows = dump->producers = dump->subscriptions = dump->skipped = 0;
     dump->reason[0] = '\0';
     if (status == DS_OK) {
         status = export_file(&export);
@@ -433,6 +428,6 @@ enum ds_status store_export(struct store_conn *conn, struct store_dump *dump)
     }
     buf_close(&export.line);
     if (status != DS_OK && !dump->reason[0])
-        (void)fail_export(&export, status, ds_status_text(status));
+        (void)export_fail(&export, status, ds_status_text(status));
     return status;
 }

@@ -19,15 +19,19 @@ typedef void store_dump_progress(void *arg, int64_t done, int64_t total);
 
 struct store_dump {
     FILE *file;
-    const char *path;   /* export: the normalised path of one stream; NULL: all streams */
-    bool skip_existing; /* import: skip streams whose path is taken */
+    const char *path;        /* export: the normalised path of one stream; NULL: all streams */
+    bool keys;               /* export: with the private keys that sign webhooks */
+    bool skip_existing;      /* import: skip streams and subscriptions whose name is taken */
+    bool skip_subscriptions; /* import: leave subscriptions, deleted ones and keys out */
     store_dump_progress *progress; /* may be NULL */
     void *progress_arg;
 
     int64_t streams, rows, producers; /* written to the file, or to the database */
+    int64_t subscriptions;            /* the same */
     int64_t skipped;                  /* import: streams that were skipped */
-    bool kept_registry;               /* import: the database has a registry already, which stays */
-    char reason[300];                 /* one line, when the status is not DS_OK */
+    int64_t skipped_subscriptions;
+    bool kept_registry; /* import: the database has a registry already, which stays */
+    char reason[300];   /* one line, when the status is not DS_OK */
 };
 
 /*
@@ -35,7 +39,7 @@ struct store_dump {
  *
  * All streams: includes deleted ones that forks still read, but not expired ones without forks. One
  * stream: a fork contains what it has inherited, at the same offsets, so that it can be read by
- * itself. DS_NOT_FOUND, DS_GONE: there is no such stream.
+ * itself. Subscriptions are left out. DS_NOT_FOUND, DS_GONE: there is no such stream.
  */
 enum ds_status store_export(struct store_conn *conn, struct store_dump *dump);
 
@@ -49,8 +53,15 @@ enum ds_status store_export(struct store_conn *conn, struct store_dump *dump);
  * If the database has no registry, a registry in the file becomes its registry. Otherwise it keeps
  * its own, which lists every imported stream.
  *
- * DS_INVALID: the file is malformed. DS_CONFLICT: a path is taken, or belongs to another stream
- * than the one that a fork reads. In both cases the reason begins with the number of the line.
+ * A subscription is committed with its links, after all streams. It keeps its cursors where the
+ * stream is the one of the export (path and created_at). A stream that its pattern matches, and
+ * that has no link in the file, begins at its tail if it was in the database before, and else at
+ * its start. A subscription is idle; upkeep wakes it within a second if something is pending. It
+ * goes on counting generations, from the larger one if the database has deleted one of its name.
+ *
+ * DS_INVALID: the file is malformed. DS_CONFLICT: a path or a name is taken, or a path belongs to
+ * another stream than the one that a fork reads. In both cases the reason begins with the number of
+ * the line.
  */
 enum ds_status store_import(struct store_conn *conn, struct store_dump *dump);
 

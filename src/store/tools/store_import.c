@@ -16,11 +16,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "dump/dump_read.h"
 #include "hints/wake.h"
 #include "protocol/json.h"
 #include "store/sqlite/store_private.h"
-#include "store/tools/store_dump.h"
+#include "store/tools/store_import_private.h"
 
 enum {
     PROGRESS_LINES = 256, /* rows between two reports of progress */
@@ -29,52 +28,6 @@ enum {
     BREATH_AFTER_MS = 50, /* ms of writing after which other writers get a turn, */
     BREATH_MS = 2,        /*   of this many ms */
 };
-
-struct import {
-    struct store_conn *conn;
-    struct store_dump *dump;
-    int64_t now;
-
-    struct dump_reader reader;
-    int64_t streams, rows, producers; /* counts of the file so far */
-
-    /* the stream to which the current lines belong */
-    struct arena *arena; /* NULL: outside of a stream */
-    struct stream stream;
-    bool skipping;      /* the stream is skipped */
-    bool waits;         /* its commit waits for a fork */
-    bool is_registry;   /* according to the file */
-    bool first;         /* the stream has no row so far */
-    bool has_gap;       /* before its first row */
-    int64_t next, part; /* the position after the last row, and that row's part */
-    int64_t stream_rows, stream_producers, messages; /* its counts so far */
-
-    /* the transaction */
-    bool open;
-    struct buf changed; /* ids of streams whose readers will be woken */
-    int64_t open_streams, open_rows, open_producers;
-    int64_t breathed_at;
-    int64_t registry_id; /* the stream that will become the registry; 0: none */
-};
-
-/* --- lines --- */
-
-static bool has_field(const struct import *import, enum dump_field field)
-{
-    return import->reader.line.value[field].present;
-}
-
-static int64_t field_number(const struct import *import, enum dump_field field)
-{
-    return import->reader.line.value[field].number;
-}
-
-static bool is_field_text(const struct import *import, enum dump_field field, const char *expected)
-{
-    const struct dump_value *value = &import->reader.line.value[field];
-
-    return strlen(expected) == value->len && memcmp(value->text, expected, value->len) == 0;
-}
 
 static enum ds_status next_line(struct import *import, bool *more)
 {
@@ -88,7 +41,7 @@ static enum ds_status next_line(struct import *import, bool *more)
 
 /* --- the transaction --- */
 
-static enum ds_status begin_write(struct import *import)
+enum ds_status import_begin(struct import *import)
 {
     enum ds_status status = import->open ? DS_OK : store_begin_write(import->conn);
 
@@ -109,7 +62,7 @@ static void breathe(struct import *import)
     import->breathed_at = clock_monotonic_ms();
 }
 
-static enum ds_status commit_streams(struct import *import)
+enum ds_status import_commit(struct import *import)
 {
     const struct config *config = import->conn->store->config;
     struct store_dump *dump = import->dump;
@@ -148,8 +101,7 @@ static enum ds_status note_changed(struct import *import, int64_t id)
 
 /* --- the line of a stream --- */
 
-/* A copy that lives as long as the stream; NULL for NULL, or when out of memory. */
-static const char *keep_text(struct import *import, enum dump_field field, size_t *len)
+const char *import_keep(struct import *import, enum dump_field field, size_t *len)
 {
     const struct dump_value *value = &import->reader.line.value[field];
 
@@ -163,27 +115,27 @@ static enum ds_status take_stream(struct import *import)
     struct stream *stream = &import->stream;
 
     *stream = (struct stream){
-        .path = keep_text(import, DUMP_F_STREAM, NULL),
-        .content_type = keep_text(import, DUMP_F_CONTENT_TYPE, NULL),
-        .tail = field_number(import, DUMP_F_TAIL),
-        .messages = field_number(import, DUMP_F_MESSAGES),
-        .created_at = field_number(import, DUMP_F_CREATED_AT),
-        .closed_at = field_number(import, DUMP_F_CLOSED_AT),
-        .closed_producer = keep_text(import, DUMP_F_CLOSED_PRODUCER, NULL),
-        .closed_epoch = field_number(import, DUMP_F_CLOSED_EPOCH),
-        .closed_seq = field_number(import, DUMP_F_CLOSED_SEQ),
+        .path = import_keep(import, DUMP_F_STREAM, NULL),
+        .content_type = import_keep(import, DUMP_F_CONTENT_TYPE, NULL),
+        .tail = import_number(import, DUMP_F_TAIL),
+        .messages = import_number(import, DUMP_F_MESSAGES),
+        .created_at = import_number(import, DUMP_F_CREATED_AT),
+        .closed_at = import_number(import, DUMP_F_CLOSED_AT),
+        .closed_producer = import_keep(import, DUMP_F_CLOSED_PRODUCER, NULL),
+        .closed_epoch = import_number(import, DUMP_F_CLOSED_EPOCH),
+        .closed_seq = import_number(import, DUMP_F_CLOSED_SEQ),
         .ttl_seconds =
-            has_field(import, DUMP_F_TTL_SECONDS) ? field_number(import, DUMP_F_TTL_SECONDS) : -1,
-        .expires_at = field_number(import, DUMP_F_EXPIRES_AT),
-        .fork_position = field_number(import, DUMP_F_FORK_POSITION),
-        .fork_offset = field_number(import, DUMP_F_FORK_OFFSET),
-        .fork_sub_offset = field_number(import, DUMP_F_FORK_SUB_OFFSET),
-        .deleted_at = field_number(import, DUMP_F_DELETED_AT),
+            import_has(import, DUMP_F_TTL_SECONDS) ? import_number(import, DUMP_F_TTL_SECONDS) : -1,
+        .expires_at = import_number(import, DUMP_F_EXPIRES_AT),
+        .fork_position = import_number(import, DUMP_F_FORK_POSITION),
+        .fork_offset = import_number(import, DUMP_F_FORK_OFFSET),
+        .fork_sub_offset = import_number(import, DUMP_F_FORK_SUB_OFFSET),
+        .deleted_at = import_number(import, DUMP_F_DELETED_AT),
     };
-    stream->last_seq = keep_text(import, DUMP_F_LAST_SEQ, &stream->last_seq_len);
+    stream->last_seq = import_keep(import, DUMP_F_LAST_SEQ, &stream->last_seq_len);
     if (!stream->path || !stream->content_type ||
-        (has_field(import, DUMP_F_CLOSED_PRODUCER) && !stream->closed_producer) ||
-        (has_field(import, DUMP_F_LAST_SEQ) && !stream->last_seq))
+        (import_has(import, DUMP_F_CLOSED_PRODUCER) && !stream->closed_producer) ||
+        (import_has(import, DUMP_F_LAST_SEQ) && !stream->last_seq))
         return DS_NO_MEMORY;
     stream->kind = http_type_kind(stream->content_type);
     return DS_OK;
@@ -217,7 +169,7 @@ static enum ds_status free_path(struct import *import)
 /* Finds the source of a fork, which comes earlier in the file or was imported before. */
 static enum ds_status find_source(struct import *import)
 {
-    const char *path = keep_text(import, DUMP_F_SOURCE, NULL);
+    const char *path = import_keep(import, DUMP_F_SOURCE, NULL);
     struct stream source;
     enum ds_status status;
 
@@ -229,7 +181,7 @@ static enum ds_status find_source(struct import *import)
     if (source.id == 0)
         return dump_reader_refuse(&import->reader, DS_INVALID, "there is no stream %s, its source",
                                   path);
-    if (source.created_at != field_number(import, DUMP_F_SOURCE_CREATED_AT) ||
+    if (source.created_at != import_number(import, DUMP_F_SOURCE_CREATED_AT) ||
         source.tail < import->stream.fork_position ||
         !http_type_matches(source.content_type, import->stream.content_type))
         return dump_reader_refuse(&import->reader, DS_CONFLICT,
@@ -266,7 +218,7 @@ static enum ds_status begin_stream(struct import *import)
     reason = dump_stream_judge(&import->reader.line, import->arena);
     if (reason)
         return dump_reader_refuse(&import->reader, DS_INVALID, "%s", reason);
-    import->is_registry = has_field(import, DUMP_F_REGISTRY);
+    import->is_registry = import_has(import, DUMP_F_REGISTRY);
     import->skipping = false;
     import->first = true;
     import->has_gap = false;
@@ -274,19 +226,19 @@ static enum ds_status begin_stream(struct import *import)
     status = take_stream(import);
     import->next = import->stream.fork_position;
     if (status == DS_OK)
-        status = begin_write(import);
+        status = import_begin(import);
     if (status == DS_OK)
         status = free_path(import);
     if (status == DS_OK && import->skipping) {
         leave_if_empty(import);
         return DS_OK;
     }
-    if (status == DS_OK && has_field(import, DUMP_F_SOURCE))
+    if (status == DS_OK && import_has(import, DUMP_F_SOURCE))
         status = find_source(import);
     if (status == DS_OK)
         status = insert_stream(import);
     import->waits =
-        has_field(import, DUMP_F_FORKED) &&
+        import_has(import, DUMP_F_FORKED) &&
         (import->stream.deleted_at != 0 ||
          (import->stream.expires_at != 0 && import->stream.expires_at < import->now + SOON_MS));
     return status;
@@ -298,11 +250,11 @@ static enum ds_status begin_stream(struct import *import)
 static const char *judge_message(const struct import *import)
 {
     const struct dump_value *data = &import->reader.line.value[DUMP_F_DATA];
-    int64_t position = field_number(import, DUMP_F_POSITION),
-            part = field_number(import, DUMP_F_PART);
+    int64_t position = import_number(import, DUMP_F_POSITION),
+            part = import_number(import, DUMP_F_PART);
     const char *reason;
 
-    if ((int64_t)data->len != field_number(import, DUMP_F_BYTES) || data->len == 0)
+    if ((int64_t)data->len != import_number(import, DUMP_F_BYTES) || data->len == 0)
         return "the length of the data is not the one given";
     if (position < import->next)
         return "this row begins before the previous one ends";
@@ -327,9 +279,9 @@ static enum ds_status insert_message(struct import *import)
 {
     const struct dump_value *data = &import->reader.line.value[DUMP_F_DATA];
 
-    return store_insert_row(import->conn, import->stream.id, field_number(import, DUMP_F_POSITION),
-                            (int)field_number(import, DUMP_F_PART), data->text, data->len,
-                            field_number(import, DUMP_F_APPENDED_AT));
+    return store_insert_row(import->conn, import->stream.id, import_number(import, DUMP_F_POSITION),
+                            (int)import_number(import, DUMP_F_PART), data->text, data->len,
+                            import_number(import, DUMP_F_APPENDED_AT));
 }
 
 static enum ds_status take_message(struct import *import)
@@ -339,9 +291,9 @@ static enum ds_status take_message(struct import *import)
     if (reason)
         return dump_reader_refuse(&import->reader, DS_INVALID, "%s", reason);
     import->first = false;
-    import->has_gap |= field_number(import, DUMP_F_POSITION) > import->next;
-    import->part = field_number(import, DUMP_F_PART);
-    import->next = field_number(import, DUMP_F_POSITION) + field_number(import, DUMP_F_BYTES);
+    import->has_gap |= import_number(import, DUMP_F_POSITION) > import->next;
+    import->part = import_number(import, DUMP_F_PART);
+    import->next = import_number(import, DUMP_F_POSITION) + import_number(import, DUMP_F_BYTES);
     import->stream_rows++;
     if (import->part == 0)
         import->messages++;
@@ -351,8 +303,8 @@ static enum ds_status take_message(struct import *import)
 static enum ds_status take_producer(struct import *import)
 {
     const struct dump_value *id = &import->reader.line.value[DUMP_F_PRODUCER];
-    const struct producer producer = {id->text, id->len, field_number(import, DUMP_F_EPOCH),
-                                      field_number(import, DUMP_F_SEQ)};
+    const struct producer producer = {id->text, id->len, import_number(import, DUMP_F_EPOCH),
+                                      import_number(import, DUMP_F_SEQ)};
     struct producer_state state = {0};
     enum ds_status status = DS_OK;
 
@@ -368,7 +320,7 @@ static enum ds_status take_producer(struct import *import)
                                   "the stream has this producer already");
     if (status == DS_OK)
         status = store_producer_put(import->conn, import->stream.id, &producer,
-                                    field_number(import, DUMP_F_UPDATED_AT));
+                                    import_number(import, DUMP_F_UPDATED_AT));
     return status;
 }
 
@@ -382,10 +334,10 @@ static bool is_pruned(const struct import *import)
 
 static const char *judge_end_of(const struct import *import)
 {
-    if (!is_field_text(import, DUMP_F_END_OF, import->stream.path))
+    if (!import_is_text(import, DUMP_F_END_OF, import->stream.path))
         return "this is the end of another stream";
-    if (field_number(import, DUMP_F_ROWS) != import->stream_rows ||
-        field_number(import, DUMP_F_PRODUCERS) != import->stream_producers)
+    if (import_number(import, DUMP_F_ROWS) != import->stream_rows ||
+        import_number(import, DUMP_F_PRODUCERS) != import->stream_producers)
         return "lines of this stream are missing";
     if (import->stream_rows > 0 && import->next != import->stream.tail)
         return "the last row of this stream does not end at its tail";
@@ -417,7 +369,7 @@ static enum ds_status end_stream(struct import *import)
         if (import->is_registry)
             import->registry_id = import->stream.id;
         if (!import->waits)
-            status = commit_streams(import);
+            status = import_commit(import);
     }
     arena_free(import->arena);
     import->arena = NULL;
@@ -428,26 +380,36 @@ static enum ds_status end_stream(struct import *import)
 
 static enum ds_status take_head(struct import *import)
 {
-    if (import->reader.line.kind != DUMP_HEAD || !is_field_text(import, DUMP_F_FORMAT, DUMP_FORMAT))
+    if (import->reader.line.kind != DUMP_HEAD ||
+        !import_is_text(import, DUMP_F_FORMAT, DUMP_FORMAT))
         return dump_reader_refuse(&import->reader, DS_INVALID, "this is not an export of streams");
-    if (field_number(import, DUMP_F_VERSION) != DUMP_VERSION)
+    if (import_number(import, DUMP_F_VERSION) != DUMP_VERSION)
         return dump_reader_refuse(&import->reader, DS_INVALID,
                                   "the export has version %lld, but this program reads %d",
-                                  (long long)field_number(import, DUMP_F_VERSION), DUMP_VERSION);
+                                  (long long)import_number(import, DUMP_F_VERSION), DUMP_VERSION);
     return DS_OK;
 }
 
 static enum ds_status take_line(struct import *import)
 {
     switch (import->reader.line.kind) {
+    case DUMP_SUBSCRIPTION:
+    case DUMP_LINK:
+    case DUMP_END_OF_SUBSCRIPTION:
+    case DUMP_TOMBSTONE:
+    case DUMP_WEBHOOK_KEY:
+        return import_subscription_line(import);
     case DUMP_STREAM:
+        if (import->after_streams)
+            return dump_reader_refuse(&import->reader, DS_INVALID,
+                                      "a stream follows a subscription");
         return import->arena ? dump_reader_refuse(&import->reader, DS_INVALID,
                                                   "a stream begins before the end of another")
                              : begin_stream(import);
     case DUMP_MESSAGE:
     case DUMP_PRODUCER:
     case DUMP_END_OF:
-        if (!import->arena)
+        if (!import->arena || import->after_streams)
             return dump_reader_refuse(&import->reader, DS_INVALID,
                                       "this line belongs to no stream");
         return import->reader.line.kind == DUMP_MESSAGE    ? take_message(import)
@@ -466,15 +428,18 @@ static enum ds_status take_end(struct import *import)
 
     if (import->arena)
         return dump_reader_refuse(&import->reader, DS_INVALID, "the end of %s is missing",
-                                  import->stream.path);
-    if (field_number(import, DUMP_F_STREAMS) != import->streams ||
-        field_number(import, DUMP_F_ROWS) != import->rows ||
-        field_number(import, DUMP_F_PRODUCERS) != import->producers)
-        return dump_reader_refuse(&import->reader, DS_INVALID, "streams are missing in this file");
+                                  import->after_streams ? import->subscription.name
+                                                        : import->stream.path);
+    if (import_number(import, DUMP_F_STREAMS) != import->streams ||
+        import_number(import, DUMP_F_ROWS) != import->rows ||
+        import_number(import, DUMP_F_PRODUCERS) != import->producers ||
+        import_number(import, DUMP_F_SUBSCRIPTIONS) != import->subscriptions)
+        return dump_reader_refuse(&import->reader, DS_INVALID,
+                                  "streams or subscriptions are missing in this file");
     status = dump_reader_next(&import->reader, &more);
     if (status == DS_OK && more)
         return dump_reader_refuse(&import->reader, DS_INVALID, "there is data after the end");
-    return status == DS_OK ? commit_streams(import) : status;
+    return status == DS_OK ? import_commit(import) : status;
 }
 
 /*
@@ -488,12 +453,12 @@ static enum ds_status appoint_registry(struct import *import)
 
     if (import->registry_id == 0)
         return DS_OK;
-    status = begin_write(import);
+    status = import_begin(import);
     if (status == DS_OK)
         status = stmt_query_int(import->conn, STMT_REGISTRY, 0, 0, &there);
     if (status == DS_OK && there == 0)
         status = store_appoint_registry(import->conn, import->registry_id);
-    return status == DS_OK ? commit_streams(import) : status;
+    return status == DS_OK ? import_commit(import) : status;
 }
 
 static enum ds_status import_lines(struct import *import)
@@ -541,10 +506,13 @@ enum ds_status store_import(struct store_conn *conn, struct store_dump *dump)
     struct import import = {.conn = conn, .dump = dump};
     enum ds_status status;
 
-    dump->streams = dump->rows = dump->producers = dump->skipped = 0;
+    dump->streams = dump->rows = dump->producers = dump->subscriptions = 0;
+    dump->skipped = dump->skipped_subscriptions = 0;
     dump->kept_registry = false;
     import.breathed_at = clock_monotonic_ms();
-    status = import_file(&import);
+    status = stmt_ask_int(conn, "SELECT ifnull(max(id), 0) FROM stream", &import.last_id);
+    if (status == DS_OK)
+        status = import_file(&import);
     if (import.open)
         store_rollback(conn);
     else if (status == DS_OK && conn->store->config->checkpoint)
