@@ -148,11 +148,13 @@ bool control_read_body(struct control *control)
 
 bool control_refuse_body(struct control *control)
 {
+    if (!control->no_memory && !control->reason)
+        return false;
     if (control->no_memory)
         control_refuse_status(control->exchange, DS_NO_MEMORY, NULL);
-    else if (control->reason)
+    else
         control_refuse_status(control->exchange, DS_INVALID, control->reason);
-    return control->no_memory || control->reason;
+    return true;
 }
 
 void control_object(struct control *control, const char *reason)

@@ -405,7 +405,9 @@ END_TEST
 /* Copies a member of the answer, which is a text or a number; false if there is none. */
 static bool copy_member(const struct fcgi_answer *answer, const char *name, char to[static 80])
 {
-    const char *at = memmem(answer->text.data, answer->text.len, name, strlen(name));
+    const char *at = answer->text.len == 0
+                         ? NULL
+                         : memmem(answer->text.data, answer->text.len, name, strlen(name));
     size_t len;
 
     if (!at)
