@@ -15,6 +15,7 @@
  *     cli_lines.c     input as lines              cli_sse.c       events of an SSE answer
  *     cli_input.c     standard input              cli_file.c      files that dsctl writes
  *     cli_database.c  opens a database file       cli_duration.c  durations with units
+ *     cli_print.c     prints what was read
  *
  * A new command is a function, its options, and a row in cli_table.c, from which the help and the
  * shell completions are made. deploy/man/dsctl.1 is written by hand; a test reports what is missing

@@ -17,15 +17,11 @@
 #include <unistd.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/clock.h"
-#include "base/utf8.h"
 #include "cli/cli_backend.h"
 #include "cli/cli_commands.h"
 #include "cli/cli_file.h"
-#include "cli/cli_terminal.h"
-#include "protocol/http_type.h"
-#include "protocol/json.h"
+#include "cli/cli_print.h"
 
 const struct cli_option cli_tail_options[] = {
     {"follow", 'f', NULL, "wait for more, until the stream is closed"},
@@ -42,14 +38,8 @@ const struct cli_option cli_tail_options[] = {
 
 struct tail {
     struct cli *cli;
-    bool is_json; /* and printed one message to a line */
-    bool is_text;
-    bool raw;
+    struct cli_print print;
     bool show_offsets;
-    bool to_terminal;
-    bool is_at_line_start; /* of standard output */
-    char cut[4];           /* the first bytes of a character of text on a terminal */
-    size_t cut_len;
     const char *state;     /* --state, NULL: none */
     const char *state_new; /* written first, then renamed to state */
     int64_t created_at;    /* of the stream; 0: unknown */
@@ -133,76 +123,9 @@ static bool load_state(struct tail *tail, const char **offset, int64_t *created_
     return *offset != NULL;
 }
 
-/* Prints the gathered text, and empties the buffer. */
-static bool print_gathered(const struct tail *tail, struct buf *gathered)
+static bool write_out(void *arg, const char *data, size_t len)
 {
-    bool ok = !buf_failed(gathered);
-
-    if (ok)
-        ok = cli_out(tail->cli, gathered->data, gathered->len);
-    else
-        (void)cli_no_memory(tail->cli);
-    buf_close(gathered);
-    return ok;
-}
-
-static bool print_messages(const struct tail *tail, const char *data, size_t len)
-{
-    struct json_split split;
-    const char *message;
-    size_t message_len;
-    bool ok = true;
-
-    json_split_init(&split, data, len);
-    while (ok && json_split_next(&split, &message, &message_len)) {
-        struct buf line = {0};
-
-        if (tail->to_terminal)
-            cli_terminal_add_json(&line, message, message_len);
-        else
-            buf_add(&line, message, message_len);
-        if (!buf_failed(&line))
-            cli_terminal_unbreak_json(line.data, line.len);
-        buf_addc(&line, '\n');
-        ok = print_gathered(tail, &line);
-    }
-    return ok;
-}
-
-/* Makes control characters visible on a terminal. A character that is cut by the end of a piece is
- * kept until the next piece. */
-static bool print_text(struct tail *tail, const char *data, size_t len)
-{
-    struct buf whole = {0}, shown = {0};
-    size_t cut;
-
-    buf_add(&whole, tail->cut, tail->cut_len);
-    buf_add(&whole, data, len);
-    if (buf_failed(&whole))
-        return print_gathered(tail, &whole);
-    cut = utf8_incomplete_tail(whole.data, whole.len);
-    cli_terminal_add(&shown, whole.data, whole.len - cut, CLI_TERMINAL_TEXT);
-    memcpy(tail->cut, whole.data + whole.len - cut, cut);
-    tail->cut_len = cut;
-    buf_close(&whole);
-    return print_gathered(tail, &shown);
-}
-
-/* Prints the first half of a character whose other half never came. */
-static bool print_cut(struct tail *tail)
-{
-    struct buf shown = {0};
-
-    cli_terminal_add(&shown, tail->cut, tail->cut_len, CLI_TERMINAL_TEXT);
-    tail->cut_len = 0;
-    return print_gathered(tail, &shown);
-}
-
-static bool print_bytes(struct tail *tail, const char *data, size_t len)
-{
-    if (tail->to_terminal && tail->is_text && !tail->raw)
-        return len == 0 || print_text(tail, data, len);
-    return cli_out(tail->cli, data, len);
+    return cli_out(arg, data, len);
 }
 
 /* Prints one piece: see cli_read_fn. */
@@ -210,19 +133,12 @@ static bool take_piece(void *arg, const char *data, size_t len, const char *next
 {
     struct tail *tail = arg;
     bool moved = strcmp(next, tail->last) != 0;
-    bool ok;
+    bool ok = cli_print_piece(&tail->print, data, len);
 
-    if (tail->is_json) {
-        ok = len == 0 || print_messages(tail, data, len);
-    } else {
-        ok = print_bytes(tail, data, len);
-        if (len > 0)
-            tail->is_at_line_start = data[len - 1] == '\n';
-    }
     if (ok && moved && tail->show_offsets) {
-        (void)printf("%s%s# %s%s\n", tail->is_at_line_start ? "" : "\n", cli_dim(tail->cli),
+        (void)printf("%s%s# %s%s\n", tail->print.is_at_line_start ? "" : "\n", cli_dim(tail->cli),
                      cli_shown(tail->cli, next), cli_plain(tail->cli));
-        tail->is_at_line_start = true;
+        tail->print.is_at_line_start = true;
     }
     (void)snprintf(tail->last, sizeof tail->last, "%s", next);
     return ok && cli_flush(tail->cli) && (!tail->state || !moved || save_state(tail, next));
@@ -253,17 +169,19 @@ static enum cli_exit find_offset(struct tail *tail, const struct ds_stream *stat
 enum cli_exit cli_tail(struct cli *cli)
 {
     struct tail tail = {.cli = cli,
-                        .raw = cli_has(cli, "raw"),
+                        .print = {.cli = cli,
+                                  .write = write_out,
+                                  .arg = cli,
+                                  .raw = cli_has(cli, "raw"),
+                                  .to_terminal = isatty(STDOUT_FILENO),
+                                  .is_at_line_start = true},
                         .show_offsets = cli_has(cli, "show-offsets"),
-                        .to_terminal = isatty(STDOUT_FILENO),
-                        .is_at_line_start = true,
                         .state = cli_value(cli, "state")};
     struct cli_reading reading = {.follow = cli_has(cli, "follow"),
                                   .long_poll = cli_has(cli, "long-poll"),
                                   .sse = cli_has(cli, "sse")};
     const char *path = cli_path(cli, cli_operand(cli, 0));
     struct ds_stream state;
-    enum http_type_kind kind;
     enum cli_exit exit;
 
     if (!path)
@@ -276,18 +194,14 @@ enum cli_exit cli_tail(struct cli *cli)
             return cli_no_memory(cli);
     }
     exit = cli->backend->get(cli, path, &state);
+    if (exit == CLI_DONE)
+        exit = cli_print_begin(&tail.print, path, state.content_type);
     if (exit != CLI_DONE)
         return exit;
-    kind = http_type_kind(state.content_type);
-    tail.is_json = kind == HTTP_TYPE_JSON && !tail.raw;
-    tail.is_text = kind == HTTP_TYPE_TEXT;
-    if (kind == HTTP_TYPE_BINARY && tail.to_terminal && !tail.raw)
-        return cli_fail(cli, CLI_USAGE, "%s holds %s; --raw prints it to a terminal anyway", path,
-                        state.content_type);
     tail.created_at = reading.created_at = state.created_at;
     exit = find_offset(&tail, &state, &reading.offset);
     if (exit != CLI_DONE)
         return exit;
     exit = cli->backend->read(cli, &state, &reading, take_piece, &tail);
-    return print_cut(&tail) || exit != CLI_DONE ? exit : CLI_FAILED;
+    return cli_print_end(&tail.print) || exit != CLI_DONE ? exit : CLI_FAILED;
 }
