@@ -15,7 +15,7 @@
  *     cli_lines.c     input as lines              cli_sse.c       events of an SSE answer
  *     cli_input.c     standard input              cli_file.c      files that dsctl writes
  *     cli_database.c  opens a database file       cli_duration.c  durations with units
- *     cli_print.c     prints what was read
+ *     cli_print.c     prints what was read        cli_member.c    members of JSON objects
  *
  * A new command is a function, its options, and a row in cli_table.c, from which the help and the
  * shell completions are made. deploy/man/dsctl.1 is written by hand; a test reports what is missing
@@ -30,6 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "cli/cli_args.h"
 #include "cli/cli_login.h"
 
@@ -127,6 +128,14 @@ bool cli_flush(const struct cli *cli);
 /* Text from a server, a stream or a file, for one line of output: control characters and line
  * breaks are made visible. Returns the text itself if it has none, else a copy in the arena. */
 const char *cli_shown(const struct cli *cli, const char *text);
+
+/* Print one line "name  value" of a description; the name is at most 12 characters long. */
+void cli_row(const struct cli *cli, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void cli_row_time(const struct cli *cli, const char *name, int64_t ms);
+
+/* A time for a column: "2026-01-02T03:04:05Z", or "-" for 0. */
+void cli_format_time(int64_t ms, char text[static CLOCK_TIME_SIZE]);
 
 /* Codes for a terminal, or "" elsewhere: cli_bold(cli), text, cli_plain(cli). */
 const char *cli_bold(const struct cli *cli);

@@ -115,16 +115,6 @@ static bool take_stream(void *arg, const struct ds_stream *state)
     return stream->path && stream->content_type;
 }
 
-static void format_time(int64_t ms, char text[static CLOCK_TIME_SIZE])
-{
-    if (ms)
-        clock_format_time(ms, text);
-    else
-        (void)snprintf(text, CLOCK_TIME_SIZE, "-");
-    if (ms && strlen(text) > 20)
-        (void)snprintf(text + 19, CLOCK_TIME_SIZE - 19, "Z"); /* cut to seconds */
-}
-
 /* The width of the column of types. A type longer than 30 does not widen it. */
 static int type_width(const struct list *list)
 {
@@ -155,7 +145,7 @@ static void print_columns(const struct list *list)
     for (size_t i = 0; i < list->n; i++) {
         const struct ds_stream *stream = &list->streams[i];
 
-        format_time(stream->created_at, created);
+        cli_format_time(stream->created_at, created);
         (void)printf("%-20s  %-*s  ", created, width, cli_shown(cli, stream->content_type));
         if (has_counts)
             (void)printf("%10lld  %12lld  %-6s  ", (long long)stream->messages,

@@ -124,3 +124,32 @@ const char *cli_plain(const struct cli *cli)
 {
     return cli->color ? "\033[0m" : "";
 }
+
+void cli_row(const struct cli *cli, const char *name, const char *format, ...)
+{
+    va_list args;
+
+    (void)printf("%s%-13s%s", cli_dim(cli), name, cli_plain(cli));
+    va_start(args, format);
+    (void)vprintf(format, args);
+    va_end(args);
+    (void)putchar('\n');
+}
+
+void cli_row_time(const struct cli *cli, const char *name, int64_t ms)
+{
+    char text[CLOCK_TIME_SIZE];
+
+    clock_format_time(ms, text);
+    cli_row(cli, name, "%s", text);
+}
+
+void cli_format_time(int64_t ms, char text[static CLOCK_TIME_SIZE])
+{
+    if (ms)
+        clock_format_time(ms, text);
+    else
+        (void)snprintf(text, CLOCK_TIME_SIZE, "-");
+    if (ms && strlen(text) > 20)
+        (void)snprintf(text + 19, CLOCK_TIME_SIZE - 19, "Z"); /* cut to seconds */
+}

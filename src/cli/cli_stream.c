@@ -1,5 +1,4 @@
 /* dsctl create, show, close, rm and fork, each of which is one operation. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +8,7 @@
 #include "cli/cli_backend.h"
 #include "cli/cli_commands.h"
 #include "cli/cli_input.h"
-#include "protocol/json_string.h"
+#include "cli/cli_member.h"
 #include "protocol/producer.h"
 
 #define LIFETIME                                                                                   \
@@ -171,107 +170,63 @@ enum cli_exit cli_rm(struct cli *cli)
 
 /* ----------------------------------------------------------------------------------- show -- */
 
-static void add_member(struct buf *buf, const char *name, const char *text)
-{
-    buf_printf(buf, "%s\"%s\":", buf->len > 1 ? "," : "", name);
-    if (text)
-        json_add_text(buf, text);
-    else
-        buf_adds(buf, "null");
-}
-
-static void add_number(struct buf *buf, const char *name, int64_t value)
-{
-    buf_printf(buf, ",\"%s\":%lld", name, (long long)value);
-}
-
-static void add_time(struct buf *buf, const char *name, int64_t ms)
-{
-    char text[CLOCK_TIME_SIZE];
-
-    clock_format_time(ms, text);
-    add_member(buf, name, text);
-}
-
 bool cli_state_print_json(const struct cli *cli, const struct ds_stream *stream)
 {
     struct buf buf = {0};
     bool ok;
 
     buf_addc(&buf, '{');
-    add_member(&buf, "path", stream->path);
-    add_member(&buf, "contentType", stream->content_type);
+    cli_member_text(&buf, "path", stream->path);
+    cli_member_text(&buf, "contentType", stream->content_type);
     if (stream->tail[0]) {
-        add_member(&buf, "nextOffset", stream->tail);
-        buf_printf(&buf, ",\"closed\":%s", stream->closed ? "true" : "false");
+        cli_member_text(&buf, "nextOffset", stream->tail);
+        cli_member_bool(&buf, "closed", stream->closed);
     }
     if (stream->messages >= 0)
-        add_number(&buf, "messages", stream->messages);
+        cli_member_number(&buf, "messages", stream->messages);
     if (stream->bytes >= 0)
-        add_number(&buf, "bytes", stream->bytes);
+        cli_member_number(&buf, "bytes", stream->bytes);
     if (stream->created_at)
-        add_time(&buf, "createdAt", stream->created_at);
+        cli_member_time(&buf, "createdAt", stream->created_at);
     if (stream->ttl_seconds >= 0)
-        add_number(&buf, "ttlSeconds", stream->ttl_seconds);
+        cli_member_number(&buf, "ttlSeconds", stream->ttl_seconds);
     if (stream->expires_at)
-        add_time(&buf, "expiresAt", stream->expires_at);
+        cli_member_time(&buf, "expiresAt", stream->expires_at);
     if (stream->forked_from)
-        add_member(&buf, "forkedFrom", stream->forked_from);
+        cli_member_text(&buf, "forkedFrom", stream->forked_from);
     buf_adds(&buf, "}\n");
     ok = !buf_failed(&buf) && cli_out(cli, buf.data, buf.len);
     buf_close(&buf);
     return ok;
 }
 
-static void print_row(const struct cli *cli, const char *name, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void print_row(const struct cli *cli, const char *name, const char *format, ...)
-{
-    va_list args;
-
-    (void)printf("%s%-13s%s", cli_dim(cli), name, cli_plain(cli));
-    va_start(args, format);
-    (void)vprintf(format, args);
-    va_end(args);
-    (void)putchar('\n');
-}
-
-static void print_time(const struct cli *cli, const char *name, int64_t ms)
-{
-    char text[CLOCK_TIME_SIZE];
-
-    clock_format_time(ms, text);
-    print_row(cli, name, "%s", text);
-}
-
 /* The protocol does not tell counts; only the database has them. */
 static void print_count(const struct cli *cli, const char *name, int64_t count)
 {
     if (count >= 0)
-        print_row(cli, name, "%lld", (long long)count);
+        cli_row(cli, name, "%lld", (long long)count);
     else
-        print_row(cli, name, "unknown over HTTP: see --db");
+        cli_row(cli, name, "unknown over HTTP: see --db");
 }
 
 static void print_state(const struct cli *cli, const struct ds_stream *stream)
 {
-    print_row(cli, "path", "%s%s%s", cli_bold(cli), cli_shown(cli, stream->path), cli_plain(cli));
-    print_row(cli, "content type", "%s", cli_shown(cli, stream->content_type));
-    print_row(cli, "next offset", "%s", cli_shown(cli, stream->tail));
-    print_row(cli, "closed", "%s", stream->closed ? "yes" : "no");
+    cli_row(cli, "path", "%s%s%s", cli_bold(cli), cli_shown(cli, stream->path), cli_plain(cli));
+    cli_row(cli, "content type", "%s", cli_shown(cli, stream->content_type));
+    cli_row(cli, "next offset", "%s", cli_shown(cli, stream->tail));
+    cli_row(cli, "closed", "%s", stream->closed ? "yes" : "no");
     print_count(cli, "messages", stream->messages);
     print_count(cli, "bytes", stream->bytes);
     if (stream->created_at)
-        print_time(cli, "created", stream->created_at);
+        cli_row_time(cli, "created", stream->created_at);
     else
-        print_row(cli, "created", "unknown: the server does not report it");
+        cli_row(cli, "created", "unknown: the server does not report it");
     if (stream->ttl_seconds >= 0)
-        print_row(cli, "ttl", "%lld s", (long long)stream->ttl_seconds);
+        cli_row(cli, "ttl", "%lld s", (long long)stream->ttl_seconds);
     if (stream->expires_at)
-        print_time(cli, "expires", stream->expires_at);
+        cli_row_time(cli, "expires", stream->expires_at);
     if (stream->forked_from)
-        print_row(cli, "forked from", "%s", cli_shown(cli, stream->forked_from));
+        cli_row(cli, "forked from", "%s", cli_shown(cli, stream->forked_from));
 }
 
 enum cli_exit cli_show(struct cli *cli)
