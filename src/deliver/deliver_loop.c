@@ -97,7 +97,8 @@ static void every_second(struct deliver *deliver, struct span *span)
     const struct config *config = deliver->engine.config;
 
     hints_mend(hints);
-    if (store_find_place(deliver->engine.store) == STORE_REPLACED)
+    /* --once opens the file for a moment, and does not note which one it is */
+    if (!span->once && store_find_place(deliver->engine.store) == STORE_REPLACED)
         deliver->stopping = true; /* the next process opens the file that is there now */
     take_duty(deliver);
     if (deliver->delivers) {
