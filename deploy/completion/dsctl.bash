@@ -11,7 +11,12 @@ _dsctl_options() {
 }
 
 _dsctl_commands() {
-    dsctl help 2>/dev/null | sed -n '/^usage/,/^dsctl help/s/^  \([a-z]*\) .*/\1/p' | sort -u
+    dsctl help 2>/dev/null | sed -n '/^usage/,/^dsctl help/s/^  \([a-z-]*\) .*/\1/p' | sort -u
+}
+
+# The second words of the commands that begin with $1.
+_dsctl_second_words() {
+    dsctl help 2>/dev/null | sed -n "/^usage/,/^dsctl help/s/^  $1 \([a-z]*\) .*/\1/p"
 }
 
 # Offers the words on standard input, one a line, that begin with $1.
@@ -49,6 +54,17 @@ _dsctl_streams() {
     return 0
 }
 
+# Offers the names of subscriptions on standard input that begin with $1, quoted where necessary.
+_dsctl_subscriptions() {
+    local name quoted LC_ALL=C
+    while IFS= read -r name; do
+        [[ -n $name && $name != -* && $name != *[[:cntrl:]]* ]] || continue
+        printf -v quoted %q "$name"
+        [[ $quoted == "$1"* || $name == "$1"* ]] && COMPREPLY+=("$quoted")
+    done
+    return 0
+}
+
 _dsctl_files() {
     compopt -o filenames 2>/dev/null # quoted by bash, too
     mapfile -t COMPREPLY < <(compgen -f -- "$1")
@@ -77,7 +93,7 @@ _dsctl() {
             -*) ;;
             help) if [[ ${#command[@]} -eq 0 ]]; then is_help=yes; else command+=(help); fi ;;
             *)
-                if [[ ${#command[@]} -eq 0 || (${command[*]} == fault && $word == @(add|ls|clear)) ]]; then
+                if [[ ${#command[@]} -eq 0 || ${command[*]} == @(fault|sub) ]]; then
                     command+=("$word")
                 fi
                 ;;
@@ -105,6 +121,10 @@ _dsctl() {
             _dsctl_match "$cur" < <(printf '%s\n' GET POST PUT HEAD DELETE)
             return
             ;;
+        --stream | --wake-stream)
+            _dsctl_streams "$cur" < <(timeout 1 dsctl "${where[@]}" ls --names 2>/dev/null </dev/null)
+            return
+            ;;
         -u | --url | --user | -H | --header | --retry | --timeout) return ;;
     esac
 
@@ -113,13 +133,15 @@ _dsctl() {
         _dsctl_match "$cur" < <(_dsctl_options "${command[@]}")
     elif [[ ${#command[@]} -eq 0 ]]; then
         _dsctl_match "$cur" < <(_dsctl_commands)
-    elif [[ ${command[*]} == fault ]]; then
-        _dsctl_match "$cur" < <(printf '%s\n' add ls clear)
+    elif [[ ${command[*]} == @(fault|sub) ]]; then
+        _dsctl_match "$cur" < <(_dsctl_second_words "${command[0]}")
     elif [[ -n $is_help ]]; then
         return
     elif [[ ${command[*]} == import ]]; then
         _dsctl_files "$cur"
-    elif [[ ${command[*]} != @(serve|fault ls|fault clear|check|vacuum|version) ]]; then
+    elif [[ ${command[*]} == sub\ @(show|rm|wake|claim|ack|release|tail) ]]; then
+        _dsctl_subscriptions "$cur" < <(timeout 1 dsctl "${where[@]}" sub ls --names 2>/dev/null </dev/null)
+    elif [[ ${command[*]} != @(serve|fault ls|fault clear|sub *|check|vacuum|version) ]]; then
         _dsctl_streams "$cur" < <(timeout 1 dsctl "${where[@]}" ls --names 2>/dev/null </dev/null)
     fi
     # readline inserts a word behind the last colon that was typed

@@ -6,8 +6,13 @@
 
 # The lines of `dsctl help` that begin with a command: "tail<TAB>print a stream".
 function __dsctl_commands
-    dsctl help 2>/dev/null | string match -rg '^  ([a-z]+)(?: [a-z]+)?  +(\S.*)$' |
+    dsctl help 2>/dev/null | string match -rg '^  ([a-z][a-z-]*)(?: [a-z]+)?  +(\S.*)$' |
         string match -v 'dsctl*' | __dsctl_pair | sort -u -t \t -k 1,1
+end
+
+# The second words of the commands that begin with a word.
+function __dsctl_second_words
+    dsctl help 2>/dev/null | string match -rg "^  $argv ([a-z]+)  +(\S.*)\$" | __dsctl_pair
 end
 
 # Joins each two lines by a tab: string match prints one line for each group.
@@ -39,6 +44,13 @@ function __dsctl_streams
     end
 end
 
+# Names of subscriptions; first the options that say where.
+function __dsctl_subscriptions
+    timeout 1 dsctl $argv sub ls --names 2>/dev/null </dev/null | while read -l name
+        string match -qr '^[^-[:cntrl:]][^[:cntrl:]]*$' -- $name; and printf '%s\n' $name
+    end
+end
+
 function __dsctl_complete
     set -l words (commandline -opc)
     set -l previous $words[-1]
@@ -62,9 +74,7 @@ function __dsctl_complete
             case help
                 set -q command[1]; and set -a command $word; or set is_help yes
             case '*'
-                if not set -q command[1]; or begin
-                        test "$command" = fault; and contains -- $word add ls clear
-                    end
+                if not set -q command[1]; or contains -- "$command" fault sub
                     set -a command $word
                 end
         end
@@ -86,6 +96,9 @@ function __dsctl_complete
         case --method -m
             printf '%s\n' GET POST PUT HEAD DELETE
             return
+        case --stream --wake-stream
+            __dsctl_streams $where
+            return
         case -u --url --user -H --header --retry --timeout
             return
     end
@@ -95,12 +108,16 @@ function __dsctl_complete
         __dsctl_options $command
     else if not set -q command[1]
         __dsctl_commands
-    else if test "$command" = fault
-        printf '%s\n' add ls clear
+    else if contains -- "$command" fault sub
+        __dsctl_second_words $command
     else if test -n "$is_help"
         return
     else if test "$command" = import
         __fish_complete_path (commandline -ct)
+    else if string match -qr '^sub (show|rm|wake|claim|ack|release|tail)$' -- "$command"
+        __dsctl_subscriptions $where
+    else if string match -qr '^sub ' -- "$command"
+        return
     else if not contains -- "$command" serve 'fault ls' 'fault clear' check vacuum version
         __dsctl_streams $where
     end

@@ -6,6 +6,8 @@
  *     cli_args.c      parses the command line     cli_option.c    values of options, paths
  *     cli_output.c    results and messages        cli_terminal.c  makes control characters visible
  *     cli_stream.c    create show close rm fork   cli_append.c    cli_tail.c   cli_ls.c
+ *     cli_sub.c       sub ls|show|add|rm|wake     cli_sub_work.c  sub claim|ack|release
+ *     cli_sub_tail.c  a worker, with cli_lease.c, cli_exec.c and cli_signal.c
  *     cli_fault.c     fault add|ls|clear          cli_serve.c
  *     cli_check.c     check vacuum                cli_dump.c      export import
  *     cli_remote*.c   operations over HTTP, with cli_http.c (libcurl)
@@ -46,6 +48,7 @@ enum cli_exit {
     CLI_CONFLICT = 4,    /* closed, has other properties, stale producer: 409, a producer's 403 */
     CLI_UNREACHABLE = 5, /* the server does not answer */
     CLI_REPLACED = 6,    /* the stream was deleted, and another one has its name */
+    CLI_IDLE = 7,        /* nothing is pending in the subscription */
 };
 
 struct cli; /* below */

@@ -38,8 +38,49 @@ struct cli_reading {
  */
 typedef bool cli_read_fn(void *arg, const char *data, size_t len, const char *next);
 
+/*
+ * Subscriptions are described by struct ds_subscription, with whole paths. Over HTTP it has what
+ * the protocol reports: generation is -1, which says that nothing is known of the wake, its lease
+ * and the attempts, except that the last attempt failed if failed_at is not 0.
+ */
+
+struct cli_claimed {
+    enum ds_status status; /* DS_OK; DS_IDLE: nothing is pending; DS_CLAIMED: another worker was
+                              faster */
+    struct ds_claim claim; /* with DS_OK */
+    const char *holder;    /* with DS_CLAIMED: the worker that has the lease; NULL: unknown */
+};
+
+struct cli_acked {
+    bool fenced;         /* the wake was over before: nothing was changed */
+    const char *refusal; /* with fenced: why, one line */
+    bool next_wake;
+};
+
 typedef bool cli_list_fn(void *arg, const struct ds_stream *state);
 typedef bool cli_fault_fn(void *arg, const char *path, const struct ds_fault *fault);
+
+/* Operations on subscriptions, which are named by their IDs. */
+struct cli_sub_backend {
+    enum cli_exit (*put)(struct cli *cli, const char *name,
+                         const struct ds_subscription_options *options, bool *created);
+    enum cli_exit (*get)(struct cli *cli, const char *name, struct ds_subscription *subscription);
+    enum cli_exit (*list)(struct cli *cli, ds_subscription_fn *fn, void *arg);
+    enum cli_exit (*remove)(struct cli *cli, const char *name);
+    enum cli_exit (*nudge)(struct cli *cli, const char *name);
+    /* patiently: even if the server cannot be reached for long */
+    enum cli_exit (*claim)(struct cli *cli, const char *name, const char *worker, bool patiently,
+                           struct cli_claimed *claimed);
+    enum cli_exit (*ack)(struct cli *cli, const char *name, const struct ds_claim *claim,
+                         const struct ds_ack *acks, size_t n, bool done, struct cli_acked *acked);
+    enum cli_exit (*release)(struct cli *cli, const char *name, const struct ds_claim *claim,
+                             struct cli_acked *acked);
+    /* finds the tail of a stream, or quietly fails to */
+    bool (*tail)(struct cli *cli, const char *path, char *offset, size_t size);
+    /* waits until the stream has data after the offset, then moves the offset to the tail; or until
+       about ms milliseconds have passed. False: this stream cannot be waited for. */
+    bool (*wait)(struct cli *cli, const char *path, char *offset, size_t size, int64_t ms);
+};
 
 struct cli_backend {
     enum cli_exit (*open)(struct cli *cli);
@@ -60,6 +101,7 @@ struct cli_backend {
     enum cli_exit (*fault_set)(struct cli *cli, const char *path, const struct ds_fault *fault);
     enum cli_exit (*fault_clear)(struct cli *cli, const char *path); /* NULL: all */
     enum cli_exit (*fault_list)(struct cli *cli, cli_fault_fn *fn, void *arg);
+    const struct cli_sub_backend *sub;
 };
 
 /* Reports CLI_REPLACED if both times of creation are known and differ; else returns CLI_DONE. */

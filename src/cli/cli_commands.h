@@ -29,6 +29,20 @@ enum cli_exit cli_fault_ls(struct cli *cli);
 enum cli_exit cli_fault_clear(struct cli *cli);
 extern const struct cli_option cli_fault_add_options[], cli_fault_ls_options[];
 
+enum cli_exit cli_sub_ls(struct cli *cli);
+enum cli_exit cli_sub_show(struct cli *cli);
+enum cli_exit cli_sub_add(struct cli *cli);
+enum cli_exit cli_sub_rm(struct cli *cli);
+enum cli_exit cli_sub_wake(struct cli *cli);
+extern const struct cli_option cli_sub_ls_options[], cli_sub_show_options[], cli_sub_add_options[];
+
+enum cli_exit cli_sub_claim(struct cli *cli);
+enum cli_exit cli_sub_ack(struct cli *cli);
+enum cli_exit cli_sub_release(struct cli *cli);
+enum cli_exit cli_sub_tail(struct cli *cli);
+extern const struct cli_option cli_sub_claim_options[], cli_sub_ack_options[],
+    cli_sub_release_options[], cli_sub_tail_options[];
+
 enum cli_exit cli_serve(struct cli *cli);
 extern const struct cli_option cli_serve_options[];
 

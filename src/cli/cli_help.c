@@ -26,7 +26,7 @@ void cli_help_print(void)
                  "usage: dsctl [OPTION ...] COMMAND [ARGUMENT ...]\n"
                  "\n");
     for (size_t i = 0; i < cli_n_commands; i++)
-        (void)printf("  %-12s %s\n", cli_commands[i].name, cli_commands[i].summary);
+        (void)printf("  %-19s %s\n", cli_commands[i].name, cli_commands[i].summary);
     (void)printf("\ndsctl help COMMAND lists the options of a command and shows examples.\n"
                  "\noptions of every command:\n");
     print_options(cli_globals);
@@ -37,7 +37,8 @@ void cli_help_print(void)
                  "\n"
                  "exit status: 0 success, 1 failure, 2 wrong command line, 3 no such stream,\n"
                  "4 conflict (the stream is closed or has other properties), 5 no answer,\n"
-                 "6 tail: the stream was deleted and another one has its name\n"
+                 "6 tail: the stream was deleted and another one has its name,\n"
+                 "7 nothing is pending in the subscription\n"
                  "\n"
                  "examples:\n"
                  "  dsctl serve &\n"

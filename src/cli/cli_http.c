@@ -197,6 +197,15 @@ static bool add_line(struct curl_slist **list, const char *line)
     return longer != NULL;
 }
 
+/* A worker shows the token of its claim: only one header can be Authorization. */
+static bool is_replaced(const struct cli_request *request, const char *line)
+{
+    static const char name[] = "Authorization:";
+
+    return request->headers[0] && strncasecmp(request->headers[0], name, strlen(name)) == 0 &&
+           strncasecmp(line, name, strlen(name)) == 0;
+}
+
 static bool make_headers(const struct cli_http *http, struct curl_slist **list)
 {
     const struct cli_login *login = &http->cli->login;
@@ -205,7 +214,7 @@ static bool make_headers(const struct cli_http *http, struct curl_slist **list)
     for (size_t i = 0; ok && http->request->headers[i]; i++)
         ok = add_line(list, http->request->headers[i]);
     for (size_t i = 0; ok && i < login->n_headers; i++)
-        ok = add_line(list, login->headers[i]);
+        ok = is_replaced(http->request, login->headers[i]) || add_line(list, login->headers[i]);
     return ok;
 }
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
-#include "cli/cli_backend.h"
+#include "cli/cli_local.h"
 #include "protocol/producer.h"
 
 enum { WAIT_MS = 60000 };
@@ -33,17 +33,18 @@ static void close_store(struct cli *cli)
     ds_store_close(cli->link);
 }
 
-/* Reports an error. Returns the exit status that stands for it. */
-static enum cli_exit refuse_status(const struct cli *cli, const char *path, enum ds_status status,
-                                   const char *reason)
+enum cli_exit cli_local_refuse(const struct cli *cli, const char *path, enum ds_status status,
+                               const char *reason)
 {
     enum cli_exit exit = CLI_FAILED;
 
     if (status == DS_NOT_FOUND || status == DS_GONE || status == DS_PRUNED)
         exit = CLI_NOT_FOUND;
     else if (status == DS_CONFLICT || status == DS_CLOSED || status == DS_FENCED ||
-             status == DS_GAP)
+             status == DS_GAP || status == DS_CLAIMED)
         exit = CLI_CONFLICT;
+    else if (status == DS_IDLE)
+        exit = CLI_IDLE;
     return cli_fail(cli, exit, "%s: %s", path, reason ? reason : ds_status_text(status));
 }
 
@@ -70,9 +71,9 @@ static enum cli_exit local_create(struct cli *cli, const char *path,
     enum ds_status status = ds_create(cli->link, path, options, created, &stream);
 
     if (status == DS_NOT_FOUND)
-        return refuse_status(cli, options->fork_of, status, NULL);
+        return cli_local_refuse(cli, options->fork_of, status, NULL);
     return status == DS_OK ? keep_stream(cli, stream, state)
-                           : refuse_status(cli, path, status, NULL);
+                           : cli_local_refuse(cli, path, status, NULL);
 }
 
 static enum cli_exit local_get(struct cli *cli, const char *path, struct ds_stream *state)
@@ -81,14 +82,14 @@ static enum cli_exit local_get(struct cli *cli, const char *path, struct ds_stre
     enum ds_status status = ds_get(cli->link, path, &stream);
 
     return status == DS_OK ? keep_stream(cli, stream, state)
-                           : refuse_status(cli, path, status, NULL);
+                           : cli_local_refuse(cli, path, status, NULL);
 }
 
 static enum cli_exit local_remove(struct cli *cli, const char *path)
 {
     enum ds_status status = ds_delete(cli->link, path);
 
-    return status == DS_OK ? CLI_DONE : refuse_status(cli, path, status, NULL);
+    return status == DS_OK ? CLI_DONE : cli_local_refuse(cli, path, status, NULL);
 }
 
 static enum cli_exit local_append(struct cli *cli, const char *path, const void *data, size_t len,
@@ -102,7 +103,7 @@ static enum cli_exit local_append(struct cli *cli, const char *path, const void 
         return cli_fail(cli, CLI_CONFLICT, "%s: the producer now writes in epoch %lld", path,
                         (long long)result.producer_epoch);
     if (status != DS_OK)
-        return refuse_status(cli, path, status, result.reason);
+        return cli_local_refuse(cli, path, status, result.reason);
     (void)snprintf(appended->tail, sizeof appended->tail, "%s", result.next_offset);
     appended->closed = result.closed;
     appended->duplicate = result.duplicate;
@@ -132,7 +133,7 @@ static enum cli_exit local_expected(struct cli *cli, const char *path, const cha
         return cli_fail(cli, CLI_CONFLICT, "%s: the producer now writes in epoch %lld", path,
                         (long long)result.producer_epoch);
     default:
-        return refuse_status(cli, path, status, result.reason);
+        return cli_local_refuse(cli, path, status, result.reason);
     }
 }
 
@@ -165,8 +166,9 @@ static enum cli_exit read_once(struct cli *cli, const char *path, const struct c
         return exit;
     }
     if (status != DS_OK)
-        return refuse_status(cli, path, status,
-                             status == DS_INVALID ? "this is not an offset of this stream" : NULL);
+        return cli_local_refuse(cli, path, status,
+                                status == DS_INVALID ? "this is not an offset of this stream"
+                                                     : NULL);
     go_on = fn(arg, result.data, result.len, result.next_offset);
     (void)snprintf(offset, size, "%s", result.next_offset);
     *is_done = result.closed || (!reading->follow && result.up_to_date);
@@ -191,7 +193,7 @@ static enum cli_exit local_read(struct cli *cli, const struct ds_stream *state,
             if (status != DS_OK && status != DS_TIMEOUT)
                 exit = check_still_same(cli, path, reading->created_at);
             if (exit == CLI_DONE && status != DS_OK && status != DS_TIMEOUT)
-                exit = refuse_status(cli, path, status, NULL);
+                exit = cli_local_refuse(cli, path, status, NULL);
         }
     }
     return exit;
@@ -217,7 +219,7 @@ static enum cli_exit local_list(struct cli *cli, cli_list_fn *fn, void *arg)
     enum ds_status status = ds_list(cli->link, NULL, take_listed, &listing);
 
     if (status != DS_OK)
-        return refuse_status(cli, cli->db, status, NULL);
+        return cli_local_refuse(cli, cli->db, status, NULL);
     return listing.go_on ? CLI_DONE : CLI_FAILED;
 }
 
@@ -226,21 +228,21 @@ static enum cli_exit local_fault_set(struct cli *cli, const char *path,
 {
     enum ds_status status = ds_fault_set(cli->link, path, fault);
 
-    return status == DS_OK ? CLI_DONE : refuse_status(cli, path, status, NULL);
+    return status == DS_OK ? CLI_DONE : cli_local_refuse(cli, path, status, NULL);
 }
 
 static enum cli_exit local_fault_clear(struct cli *cli, const char *path)
 {
     enum ds_status status = ds_fault_clear(cli->link, path);
 
-    return status == DS_OK ? CLI_DONE : refuse_status(cli, path ? path : cli->db, status, NULL);
+    return status == DS_OK ? CLI_DONE : cli_local_refuse(cli, path ? path : cli->db, status, NULL);
 }
 
 static enum cli_exit local_fault_list(struct cli *cli, cli_fault_fn *fn, void *arg)
 {
     enum ds_status status = ds_fault_list(cli->link, fn, arg);
 
-    return status == DS_OK ? CLI_DONE : refuse_status(cli, cli->db, status, NULL);
+    return status == DS_OK ? CLI_DONE : cli_local_refuse(cli, cli->db, status, NULL);
 }
 
 const struct cli_backend cli_local = {
@@ -256,4 +258,5 @@ const struct cli_backend cli_local = {
     .fault_set = local_fault_set,
     .fault_clear = local_fault_clear,
     .fault_list = local_fault_list,
+    .sub = &cli_local_sub,
 };

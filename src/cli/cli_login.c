@@ -59,7 +59,8 @@ static bool hide_value(const struct cli *cli, struct cli_given *given)
 {
     char *word = (char *)given->value; /* a part of argv, which is writable */
     const char *name = given->option->name;
-    bool is_secret = (strcmp(name, "user") == 0 || strcmp(name, "header") == 0) && word[0] != '@';
+    bool is_login = strcmp(name, "user") == 0 || strcmp(name, "header") == 0;
+    bool is_secret = (is_login && word[0] != '@') || strcmp(name, "token") == 0;
 
     if (!is_secret && strcmp(name, "url") != 0)
         return true;

@@ -33,6 +33,15 @@ const char *cli_remote_url(const struct cli *cli, const char *path, const char *
     return url;
 }
 
+void cli_remote_add_escaped(struct buf *buf, const char *text)
+{
+    for (; *text; text++)
+        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", *text))
+            buf_addc(buf, *text);
+        else
+            buf_printf(buf, "%%%02X", (unsigned char)*text);
+}
+
 /* The first line of an answer that is plain text. */
 static void first_line(const struct cli_answer *answer, char *line, size_t size)
 {
@@ -378,4 +387,5 @@ const struct cli_backend cli_remote = {
     .fault_set = cli_remote_fault_set,
     .fault_clear = cli_remote_fault_clear,
     .fault_list = cli_remote_fault_list,
+    .sub = &cli_remote_sub,
 };

@@ -8,6 +8,10 @@
 /* The URL of a stream with a query ("" or "?..."), in the arena; NULL after reporting an error. */
 const char *cli_remote_url(const struct cli *cli, const char *path, const char *query);
 
+/* Adds text to a URL: the server or a person chose it, so characters with a meaning there become
+ * %XX. */
+void cli_remote_add_escaped(struct buf *buf, const char *text);
+
 /* When the stream of an answer was created, in milliseconds; 0: the answer does not tell. */
 int64_t cli_remote_created_at(const struct cli_answer *answer);
 
@@ -21,5 +25,6 @@ enum cli_exit cli_remote_list(struct cli *cli, cli_list_fn *fn, void *arg);
 enum cli_exit cli_remote_fault_set(struct cli *cli, const char *path, const struct ds_fault *fault);
 enum cli_exit cli_remote_fault_clear(struct cli *cli, const char *path);
 enum cli_exit cli_remote_fault_list(struct cli *cli, cli_fault_fn *fn, void *arg);
+extern const struct cli_sub_backend cli_remote_sub;
 
 #endif

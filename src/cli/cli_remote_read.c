@@ -104,27 +104,17 @@ static bool deliver(struct reader *reader, const char *data, size_t len, const c
     return !buf_failed(&reader->offset);
 }
 
-/* The server chooses offsets and cursors: characters with a meaning in a query become %XX. */
-static void add_escaped(struct buf *buf, const char *text)
-{
-    for (; *text; text++)
-        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", *text))
-            buf_addc(buf, *text);
-        else
-            buf_printf(buf, "%%%02X", (unsigned char)*text);
-}
-
 /* Writes the URL of the next request to *url. */
 static bool make_url(const struct reader *reader, const char *live, struct buf *url)
 {
     buf_clear(url);
     buf_printf(url, "%s%s?offset=", reader->cli->url, reader->path);
-    add_escaped(url, reader->offset.data);
+    cli_remote_add_escaped(url, reader->offset.data);
     if (live)
         buf_printf(url, "&live=%s", live);
     if (live && reader->cursor.len > 0) {
         buf_adds(url, "&cursor=");
-        add_escaped(url, reader->cursor.data);
+        cli_remote_add_escaped(url, reader->cursor.data);
     }
     buf_addc(url, '\0');
     return !buf_failed(url);

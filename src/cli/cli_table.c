@@ -87,6 +87,58 @@ const struct cli_command cli_commands[] = {
      cli_fault_ls_options, CLI_EITHER, 0, 0, cli_fault_ls},
     {"fault clear", "", "remove all faults", NULL, "  dsctl fault clear\n", NULL, CLI_EITHER, 0, 0,
      cli_fault_clear},
+    {"sub ls", "", "list subscriptions, and what each is doing",
+     "The protocol cannot list subscriptions: this needs --db.\n",
+     "  dsctl --db data/streams.db sub ls\n", cli_sub_ls_options, CLI_EITHER, 0, 0, cli_sub_ls},
+    {"sub show", "NAME", "describe a subscription and its streams",
+     "With --db it includes the wake, its lease, and what is pending, which the protocol does not\n"
+     "report.\n",
+     "  dsctl sub show jobs\n"
+     "  dsctl --db data/streams.db sub show jobs --json | jq .state\n",
+     cli_sub_show_options, CLI_EITHER, 1, 1, cli_sub_show},
+    {"sub add", "NAME", "create a subscription, which wakes workers when its streams get data",
+     "Prints its name. Streams are chosen by a pattern, by name, or both. Data that exists is not\n"
+     "pending: cursors begin at the ends of the streams. If it exists already with the same\n"
+     "properties, that is a success; to change one, delete it first.\n",
+     "  dsctl create wakes --content-type application/json\n"
+     "  dsctl sub add jobs --pattern 'jobs/**' --wake-stream wakes\n"
+     "  dsctl sub add bills --stream orders --webhook https://example.org/hook --lease 1m\n",
+     cli_sub_add_options, CLI_EITHER, 1, 1, cli_sub_add},
+    {"sub rm", "NAME ...", "delete subscriptions with their cursors", NULL, "  dsctl sub rm jobs\n",
+     NULL, CLI_EITHER, 1, -1, cli_sub_rm},
+    {"sub wake", "NAME", "send the wake that nobody has claimed once more",
+     "For workers that missed it. This needs --db.\n",
+     "  dsctl --db data/streams.db sub wake jobs\n", NULL, CLI_EITHER, 1, 1, cli_sub_wake},
+    {"sub claim", "NAME", "take the lease of a subscription, to work on what is pending",
+     "Prints the wake, its generation, a token and the streams that are pending, with the offset "
+     "to\n"
+     "read from and their next offset. The exit status is 7 if nothing is pending, and 4 if "
+     "another\n"
+     "worker has the lease.\n",
+     "  dsctl sub claim jobs --worker w1\n"
+     "  claim=$(dsctl sub claim jobs --json)   # wake_id, generation, token, streams\n",
+     cli_sub_claim_options, CLI_EITHER, 1, 1, cli_sub_claim},
+    {"sub ack", "NAME [STREAM=OFFSET ...]", "move cursors, and keep the lease or end it",
+     "Everything before the offset has been dealt with. Without --done the lease begins anew, "
+     "also\n"
+     "if no stream is named.\n",
+     "  dsctl sub ack jobs -t \"$token\" --wake \"$wake\" -g 7 events=\"$offset\" --done\n"
+     "  dsctl sub ack \"$DS_SUB_NAME\"   # in a command of sub tail --exec: a heartbeat\n",
+     cli_sub_ack_options, CLI_EITHER, 1, -1, cli_sub_ack},
+    {"sub release", "NAME", "give the lease back, for another worker", NULL,
+     "  dsctl sub release jobs -t \"$token\" --wake \"$wake\" -g 7\n", cli_sub_release_options,
+     CLI_EITHER, 1, 1, cli_sub_release},
+    {"sub tail", "NAME", "be a worker: print what is pending, ack it, and wait for more",
+     "Any number may run at once; each message goes to one of them. A message is acked after it "
+     "was\n"
+     "written to standard output, or after the command of --exec has ended with status 0. What is\n"
+     "not acked, one of them prints again. Where there are several streams, a line with # names "
+     "the\n"
+     "stream.\n",
+     "  dsctl sub tail jobs\n"
+     "  dsctl sub tail jobs --exec 'while read -r job; do handle \"$job\" || exit 1; done'\n"
+     "  dsctl sub tail jobs --once --exec 'mail -s \"$DS_SUB_STREAM\" root'   # from cron\n",
+     cli_sub_tail_options, CLI_EITHER, 1, 1, cli_sub_tail},
     {"check", "", "look for damage in a database file",
      "Checks the file itself, its schema, that counters match the rows they count, and that every\n"
      "row belongs to a stream. Only reads the file, and may run beside servers. The exit status "

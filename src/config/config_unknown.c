@@ -28,7 +28,7 @@ static bool is_for_others(const char *name)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0)
             return true;
-    return false;
+    return strncmp(name, "DS_SUB_", 7) == 0; /* set for the commands of dsctl's workers */
 }
 
 /* Fills names with those of the settings, without the prefix that all of them share. */

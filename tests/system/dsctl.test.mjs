@@ -11,7 +11,6 @@ import {
   build,
   cleanEnv,
   cleanUp,
-  expectNoReport,
   freePort,
   processesNaming,
   root,
@@ -19,19 +18,11 @@ import {
   startServer,
   until,
 } from "./harness.mjs"
+import { CONFLICT, DONE, dsctl, dsctlRunner, FAILED, NOT_FOUND, REPLACED, UNREACHABLE, USAGE } from "./dsctl/program.mjs"
 import { client, fresh } from "./http.mjs"
 
-const dsctl = path.join(build, "dsctl")
 const REGISTRY = "/v1/stream/__registry__"
 const { undo, folder } = cleanUp(afterEach)
-
-const DONE = 0
-const FAILED = 1
-const USAGE = 2
-const NOT_FOUND = 3
-const CONFLICT = 4
-const UNREACHABLE = 5
-const REPLACED = 6
 
 let server
 let api
@@ -44,47 +35,7 @@ beforeAll(async () => {
 })
 afterAll(() => server?.stop())
 
-/** Starts dsctl and leaves its standard input open. `done` resolves to code, signal, out (a Buffer), text, err and lines. */
-function start(args, { env = {}, cwd } = {}) {
-  const child = spawn(dsctl, args, {
-    env: cleanEnv({ DS_URL: server.url, ...env }),
-    cwd,
-    stdio: ["pipe", "pipe", "pipe"],
-  })
-  const run = { child, out: Buffer.alloc(0), err: "" }
-  child.stdout.on("data", (data) => (run.out = Buffer.concat([run.out, data])))
-  child.stderr.on("data", (data) => (run.err += data))
-  child.stdin.on("error", () => {}) // dsctl may end before it has read everything
-  run.text = () => run.out.toString()
-  run.lines = () => run.text().split("\n").slice(0, -1)
-  run.said = () => `${args.join(" ")}\n${run.text().slice(-2000)}\n${run.err}`
-  run.done = new Promise((resolve) =>
-    child.once("close", (code, signal) => {
-      expectNoReport(run.err)
-      resolve({ code, signal, out: run.out, text: run.text(), err: run.err, lines: run.lines() })
-    })
-  )
-  undo.push(async () => {
-    child.kill("SIGTERM") // serve has to end its children
-    await Promise.race([run.done, sleep(20_000)])
-    child.kill("SIGKILL")
-  })
-  return run
-}
-
-/** Runs dsctl to its end. */
-function ds(args, { input = "", ...options } = {}) {
-  const run = start(args, options)
-  run.child.stdin.end(input)
-  return run.done
-}
-
-/** Runs dsctl, expects success, and returns standard output without its last line feed. */
-async function ok(args, options) {
-  const { code, text, err } = await ds(args, options)
-  expect(code, `${args.join(" ")}: ${err}`).toBe(DONE)
-  return text.replace(/\n$/, "")
-}
+const { start, ds, ok } = dsctlRunner(undo, () => ({ DS_URL: server.url }))
 
 const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => String(from + i))
 const fault = (path, settings) =>
@@ -94,7 +45,7 @@ const fault = (path, settings) =>
 
 const commands = spawnSync(dsctl, ["--help"], { encoding: "utf8" })
   .stdout.split("\n")
-  .filter((line) => /^ {2}[a-z]+( [a-z]+)? {2,}/.test(line) && !/^ {2}dsctl/.test(line))
+  .filter((line) => /^ {2}[a-z][a-z-]*( [a-z]+)? {2,}/.test(line) && !/^ {2}dsctl/.test(line))
   .map((line) => line.trim().split(/ {2,}/)[0])
 const optionsOf = (help) => [...help.matchAll(/^ {2}(?:-\w,| {3}) (--[a-z-]+)/gm)].map(([, o]) => o)
 
@@ -144,7 +95,8 @@ describe("help", () => {
     const help = await ok(["--help"])
     for (const name of ["serve", "create", "append", "tail", "ls", "show", "close", "rm", "fork"])
       expect(commands).toContain(name)
-    for (const name of ["fault add", "fault ls", "fault clear"]) expect(commands).toContain(name)
+    for (const name of ["fault add", "fault ls", "fault clear", "sub tail"])
+      expect(commands).toContain(name)
     expect(help).toMatch(/examples:\n {2}dsctl /)
     expect(help).toContain("3 no such stream")
   })
@@ -170,7 +122,7 @@ describe("help", () => {
         .slice(manual.indexOf(".Sh COMMANDS"), manual.indexOf(".Ss Repeated requests"))
         .split(/^\.It Ic /m)
         .slice(1)
-        .map((text) => [/^fault \w+|^\w+/.exec(text)[0], text])
+        .map((text) => [/^(fault|sub) \w+|^\w+/.exec(text)[0], text])
     )
     expect([...entries.keys()]).toEqual(commands)
     for (const [name, text] of entries) {
@@ -188,8 +140,11 @@ describe("help", () => {
       expect(complete(shell, "").sort()).toEqual(first)
       expect(complete(shell, "help", "").sort()).toEqual(first)
       expect(complete(shell, "ta")).toEqual(["tail"])
-      for (const words of [["fault"], ["help", "fault"]])
-        expect(complete(shell, ...words, "").sort()).toEqual(["add", "clear", "ls"])
+      for (const group of ["fault", "sub"])
+        for (const words of [[group], ["help", group]])
+          expect(complete(shell, ...words, "").sort()).toEqual(
+            commands.filter((name) => name.startsWith(`${group} `)).map((name) => name.split(" ")[1]).sort()
+          )
       for (const name of ["", ...commands]) {
         const words = name.split(" ").filter(Boolean)
         const options = optionsOf(await ok([...words, "--help"])).sort()

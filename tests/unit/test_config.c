@@ -247,14 +247,10 @@ static char *warnings(char *const *variables, size_t n)
 
 START_TEST(a_misspelt_setting_is_named_once_with_the_one_that_was_meant)
 {
-    char *set[] = {"DS_WORKER=3",    "DS_DATABSE=secret",
-                   "DS_LOG=debug",   "DS_TEST_ENDPOINT=1",
-                   "DS_=x",          "DS_SOMETHING_=x",
-                   "DS_WORKERS=2",   "DS_URL=http://x",
-                   "DS_DB=x",        "DS_USER=x",
-                   "DS_HEADER=x",    "DS_LIBEXECDIR=x",
-                   "DS_TEST_KEEP=1", "DSX=1",
-                   "XDS_WORKER=1"};
+    char *set[] = {"DS_WORKER=3",     "DS_DATABSE=secret", "DS_LOG=debug", "DS_TEST_ENDPOINT=1",
+                   "DS_=x",           "DS_SOMETHING_=x",   "DS_WORKERS=2", "DS_URL=http://x",
+                   "DS_DB=x",         "DS_USER=x",         "DS_HEADER=x",  "DS_LIBEXECDIR=x",
+                   "DS_SUB_STREAM=x", "DS_TEST_KEEP=1",    "DSX=1",        "XDS_WORKER=1"};
     char *text = warnings(set, COUNT(set));
 
     ck_assert_int_eq(count_of(text, "\n"), 6);
