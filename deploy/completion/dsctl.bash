@@ -93,7 +93,7 @@ _dsctl() {
             -*) ;;
             help) if [[ ${#command[@]} -eq 0 ]]; then is_help=yes; else command+=(help); fi ;;
             *)
-                if [[ ${#command[@]} -eq 0 || ${command[*]} == @(fault|sub) ]]; then
+                if [[ ${#command[@]} -eq 0 || ${command[*]} == @(fault|sub|webhook-key) ]]; then
                     command+=("$word")
                 fi
                 ;;
@@ -133,7 +133,7 @@ _dsctl() {
         _dsctl_match "$cur" < <(_dsctl_options "${command[@]}")
     elif [[ ${#command[@]} -eq 0 ]]; then
         _dsctl_match "$cur" < <(_dsctl_commands)
-    elif [[ ${command[*]} == @(fault|sub) ]]; then
+    elif [[ ${command[*]} == @(fault|sub|webhook-key) ]]; then
         _dsctl_match "$cur" < <(_dsctl_second_words "${command[0]}")
     elif [[ -n $is_help ]]; then
         return
@@ -141,7 +141,7 @@ _dsctl() {
         _dsctl_files "$cur"
     elif [[ ${command[*]} == sub\ @(show|rm|wake|claim|ack|release|tail) ]]; then
         _dsctl_subscriptions "$cur" < <(timeout 1 dsctl "${where[@]}" sub ls --names 2>/dev/null </dev/null)
-    elif [[ ${command[*]} != @(serve|fault ls|fault clear|sub *|check|vacuum|version) ]]; then
+    elif [[ ${command[*]} != @(serve|fault ls|fault clear|sub *|webhook-key *|check|vacuum|version) ]]; then
         _dsctl_streams "$cur" < <(timeout 1 dsctl "${where[@]}" ls --names 2>/dev/null </dev/null)
     fi
     # readline inserts a word behind the last colon that was typed

@@ -74,7 +74,7 @@ function __dsctl_complete
             case help
                 set -q command[1]; and set -a command $word; or set is_help yes
             case '*'
-                if not set -q command[1]; or contains -- "$command" fault sub
+                if not set -q command[1]; or contains -- "$command" fault sub webhook-key
                     set -a command $word
                 end
         end
@@ -108,7 +108,7 @@ function __dsctl_complete
         __dsctl_options $command
     else if not set -q command[1]
         __dsctl_commands
-    else if contains -- "$command" fault sub
+    else if contains -- "$command" fault sub webhook-key
         __dsctl_second_words $command
     else if test -n "$is_help"
         return
@@ -116,7 +116,7 @@ function __dsctl_complete
         __fish_complete_path (commandline -ct)
     else if string match -qr '^sub (show|rm|wake|claim|ack|release|tail)$' -- "$command"
         __dsctl_subscriptions $where
-    else if string match -qr '^sub ' -- "$command"
+    else if string match -qr '^(sub|webhook-key) ' -- "$command"
         return
     else if not contains -- "$command" serve 'fault ls' 'fault clear' check vacuum version
         __dsctl_streams $where

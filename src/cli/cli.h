@@ -8,6 +8,7 @@
  *     cli_stream.c    create show close rm fork   cli_append.c    cli_tail.c   cli_ls.c
  *     cli_sub.c       sub ls|show|add|rm|wake     cli_sub_work.c  sub claim|ack|release
  *     cli_sub_tail.c  a worker, with cli_lease.c, cli_exec.c and cli_signal.c
+ *     cli_key.c       webhook-key ls|rotate
  *     cli_fault.c     fault add|ls|clear          cli_serve.c
  *     cli_check.c     check vacuum                cli_dump.c      export import
  *     cli_remote*.c   operations over HTTP, with cli_http.c (libcurl)

@@ -43,6 +43,10 @@ enum cli_exit cli_sub_tail(struct cli *cli);
 extern const struct cli_option cli_sub_claim_options[], cli_sub_ack_options[],
     cli_sub_release_options[], cli_sub_tail_options[];
 
+enum cli_exit cli_key_ls(struct cli *cli);
+enum cli_exit cli_key_rotate(struct cli *cli);
+extern const struct cli_option cli_key_ls_options[];
+
 enum cli_exit cli_serve(struct cli *cli);
 extern const struct cli_option cli_serve_options[];
 

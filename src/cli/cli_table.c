@@ -139,6 +139,13 @@ const struct cli_command cli_commands[] = {
      "  dsctl sub tail jobs --exec 'while read -r job; do handle \"$job\" || exit 1; done'\n"
      "  dsctl sub tail jobs --once --exec 'mail -s \"$DS_SUB_STREAM\" root'   # from cron\n",
      cli_sub_tail_options, CLI_EITHER, 1, 1, cli_sub_tail},
+    {"webhook-key ls", "", "list the keys that sign webhooks", NULL,
+     "  dsctl --db data/streams.db webhook-key ls\n", cli_key_ls_options, CLI_DATABASE, 0, 0,
+     cli_key_ls},
+    {"webhook-key rotate", "", "replace the key that signs webhooks",
+     "The newest key signs for five more minutes, in which its successor is published, so that\n"
+     "receivers know it before it signs.\n",
+     "  dsctl --db data/streams.db webhook-key rotate\n", NULL, CLI_DATABASE, 0, 0, cli_key_rotate},
     {"check", "", "look for damage in a database file",
      "Checks the file itself, its schema, that counters match the rows they count, and that every\n"
      "row belongs to a stream. Only reads the file, and may run beside servers. The exit status "

@@ -95,7 +95,7 @@ describe("help", () => {
     const help = await ok(["--help"])
     for (const name of ["serve", "create", "append", "tail", "ls", "show", "close", "rm", "fork"])
       expect(commands).toContain(name)
-    for (const name of ["fault add", "fault ls", "fault clear", "sub tail"])
+    for (const name of ["fault add", "fault ls", "fault clear", "sub tail", "webhook-key rotate"])
       expect(commands).toContain(name)
     expect(help).toMatch(/examples:\n {2}dsctl /)
     expect(help).toContain("3 no such stream")
@@ -122,7 +122,7 @@ describe("help", () => {
         .slice(manual.indexOf(".Sh COMMANDS"), manual.indexOf(".Ss Repeated requests"))
         .split(/^\.It Ic /m)
         .slice(1)
-        .map((text) => [/^(fault|sub) \w+|^\w+/.exec(text)[0], text])
+        .map((text) => [/^(fault|sub|webhook-key) \w+|^\w+/.exec(text)[0], text])
     )
     expect([...entries.keys()]).toEqual(commands)
     for (const [name, text] of entries) {
@@ -140,7 +140,7 @@ describe("help", () => {
       expect(complete(shell, "").sort()).toEqual(first)
       expect(complete(shell, "help", "").sort()).toEqual(first)
       expect(complete(shell, "ta")).toEqual(["tail"])
-      for (const group of ["fault", "sub"])
+      for (const group of ["fault", "sub", "webhook-key"])
         for (const words of [[group], ["help", group]])
           expect(complete(shell, ...words, "").sort()).toEqual(
             commands.filter((name) => name.startsWith(`${group} `)).map((name) => name.split(" ")[1]).sort()

@@ -1,4 +1,4 @@
-// dsctl sub: subscriptions and workers from the shell, over HTTP and on a
+// dsctl sub and dsctl webhook-key: subscriptions and workers from the shell, over HTTP and on a
 // database file.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
@@ -404,6 +404,7 @@ test("what the protocol cannot do says so over HTTP, with a hint", async () => {
   const { ds } = dsctlRunner(undo, () => overHttp)
   for (const args of [["ls"], ["wake", "x"]])
     expect(await ds(["sub", ...args])).toMatchObject({ code: USAGE, text: "", err: expect.stringContaining("--db FILE") })
+  expect((await ds(["webhook-key", "ls"])).code).toBe(USAGE)
   expect((await ds(["sub", "add", "x", "--pattern", "x", "--webhook", "http://10.0.0.1/hook"])).err).toMatch(/\(400\)/)
   // another server says that it has none
   const elsewhere = dsctlRunner(undo, () => ({ DS_URL: `${server.url}/v1/stream/nowhere` }))
@@ -418,4 +419,30 @@ test("names are taken as they are: slashes, spaces, quotes, other scripts", asyn
     expect((await api.get(`/v1/stream/__ds/subscriptions/${encodeURIComponent(name)}`)).status).toBe(200)
     await ok(["sub", "rm", "--", name])
   }
+})
+
+test("webhook-key: a rotation plans the end of the key that signs", async () => {
+  const database = path.join(folder(), "s.db")
+  const { ds, ok } = dsctlRunner(undo, () => ({ DS_URL: "", DS_DB: database }))
+  await ok(["create", "x"])
+  expect(await ds(["webhook-key", "ls"])).toMatchObject({ code: DONE, text: "", err: expect.stringContaining("no key yet") })
+  expect((await ds(["webhook-key", "rotate"])).code).toBe(NOT_FOUND)
+  expect(deliver(database)).toMatchObject({ status: 0 })
+  const keys = async () => (await ok(["webhook-key", "ls", "--json"])).split("\n").map((line) => JSON.parse(line))
+  const [first] = await keys()
+  expect(first).toMatchObject({ state: "signs", kid: expect.stringMatching(/^ds_/) })
+  expect(first.signsUntil).toBeUndefined()
+  expect(await ok(["webhook-key", "rotate"])).toMatch(new RegExp(`^${first.kid} signs until \\S+Z$`))
+  expect((await keys())[0].signsUntil).toBeDefined()
+  expect(await ok(["webhook-key", "rotate"])).toMatch(new RegExp(`^${first.kid} signs until `)) // the same time
+  expect(deliver(database)).toMatchObject({ status: 0 })
+  const both = await keys()
+  expect(both.map(({ state }) => state)).toEqual(["signs", "next"])
+  expect(Date.parse(both[1].signsFrom)).toBeLessThanOrEqual(Date.parse(both[0].signsUntil))
+  const again = await ds(["webhook-key", "rotate"])
+  expect(again).toMatchObject({ code: DONE, err: expect.stringContaining(both[1].kid) })
+  expect(await keys()).toEqual(both)
+  const rows = await ok(["webhook-key", "ls"])
+  expect(rows).toMatch(/^STATE +SIGNS FROM +SIGNS UNTIL +KEY$/m)
+  expect(rows).toMatch(new RegExp(`^next .* ${both[1].kid}$`, "m"))
 })
