@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "vitest"
 import { spawn, spawnSync } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
-import { childrenOf, cleanEnv, cleanUp, end, full, launch, program, root, sanitized, sleep, startServer, until } from "./harness.mjs"
+import { cleanEnv, cleanUp, end, full, launch, program, respondersOf, root, sanitized, sleep, startServer, until } from "./harness.mjs"
 import { fresh } from "./http.mjs"
 import * as fcgi from "./gateway/fastcgi.mjs"
 
@@ -224,7 +224,7 @@ describe("limits of the host", () => {
     })
     undo.push(() => end(child))
     await until(() => fs.existsSync(socket), () => fs.readFileSync(log, "utf8"))
-    const responders = () => childrenOf(child.pid)
+    const responders = () => respondersOf(child.pid)
     await until(() => responders().length === 1, "its responder")
     const ask = async (params, content = "") => {
       const connection = await fcgi.connect(socket)

@@ -188,6 +188,18 @@ export function childrenOf(pid) {
   return [...processTable()].filter(([, row]) => row.parent === pid).map(([child]) => child)
 }
 
+function isDeliverer(pid) {
+  try {
+    return path.basename(fs.readlinkSync(`/proc/${pid}/exe`)) === "durable-streams-deliver"
+  } catch {
+    return false // it has ended
+  }
+}
+
+/** The responders of a supervisor, and its process that delivers webhooks. */
+export const respondersOf = (pid) => childrenOf(pid).filter((child) => !isDeliverer(child))
+export const delivererOf = (pid) => childrenOf(pid).find(isDeliverer)
+
 /** All processes whose command line names `text`, as "pid command line". */
 export function processesNaming(text) {
   const found = []
@@ -288,12 +300,18 @@ async function answers(url, children, logs) {
 /**
  * options: door, responders, processes, env (DS_* settings for all), envOf(i) (further settings for
  * supervisor i), program, direct (`urls` has a port for each supervisor by itself), database, options
- * (of the web server: names of files in deploy/X/options).
+ * (of the web server: names of files in deploy/X/options), deliver (false: without a supervisor,
+ * nothing delivers webhooks either).
  */
 export async function startServer(options = {}) {
   const { door = "nginx", responders = 1, processes = 1, direct = false } = options
   const { responder, open } = door === "none" ? { responder: "service" } : doors[door]
   const managed = responder === "service" || responder === "activated"
+  const delivers =
+    open &&
+    (managed || options.deliver !== false) &&
+    options.env?.DS_WEBHOOKS !== "off" &&
+    fs.existsSync(path.join(path.dirname(options.program ?? program), "durable-streams-deliver"))
   const executable = options.program ?? program
   if (!fs.existsSync(executable))
     throw new Error(`${executable} is missing: run make test-programs first`)
@@ -315,6 +333,7 @@ export async function startServer(options = {}) {
   const sockets = managed
     ? Array.from({ length: responders }, (_, i) => path.join(folder, `app-${i}.sock`))
     : []
+  let deliverer // where there is no supervisor
   // service managers in "activated"
   const supervisors = []
   const webServers = []
@@ -350,7 +369,7 @@ export async function startServer(options = {}) {
       if (!managed) return programsOf(folder)
       const managers = supervisors.map((child) => child.pid)
       const parents = responder === "activated" ? managers.flatMap(childrenOf) : managers
-      return parents.flatMap(childrenOf)
+      return parents.flatMap(respondersOf)
     },
 
     /**
@@ -405,6 +424,13 @@ export async function startServer(options = {}) {
           () => `all responders run\n${recent()}`
         )
       for (const url of [server.url, ...server.urls]) if (url) await answers(url, children, recent)
+      // new webhooks are refused before that
+      if (delivers)
+        await until(
+          async () =>
+            (await request(server.url, "GET", "/v1/stream/__ds/jwks.json")).text.includes("kid"),
+          () => `a process delivers webhooks\n${recent()}`
+        )
     },
 
     /** Ends everything and removes the folder; throws if a process had to be killed, or on a report. */
@@ -417,6 +443,8 @@ export async function startServer(options = {}) {
         if (how.killed) problems.push("a supervisor did not end on SIGTERM")
       }
       for (const web of webServers) await end(web.child)
+      if (deliverer && (await end(deliverer)).killed)
+        problems.push("the process that delivers webhooks did not end on SIGTERM")
       await until(() => processesNaming(folder).length === 0, "everything has ended", {
         timeout: 5000,
       }).catch(() => {
@@ -442,6 +470,12 @@ export async function startServer(options = {}) {
       webServers.push(...(await open({ ...given, sockets })))
       server.url = webServers[0].url
       server.database = webServers[0].database ?? database
+      if (delivers && !managed)
+        deliverer = launch(executable, ["--deliver"], {
+          log,
+          cwd: folder,
+          env: cleanEnv({ ...env, DS_DATABASE: server.database }),
+        })
       if (direct)
         for (const socket of sockets) {
           const [own] = await open({ ...given, sockets: [socket] })

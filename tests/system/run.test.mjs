@@ -13,6 +13,7 @@ import {
   freePort,
   isAlive,
   processesNaming,
+  respondersOf,
   root,
   sqlite,
   until,
@@ -128,10 +129,10 @@ test(
       const nginx = pid((text) => text.includes("nginx: master"))
       expect(supervisor && nginx, processes.join("\n")).toBeTruthy()
 
-      const [responder] = childrenOf(supervisor)
+      const [responder] = respondersOf(supervisor)
       process.kill(responder, "SIGKILL")
       await until(
-        () => !isAlive(responder) && childrenOf(supervisor).length === 1,
+        () => !isAlive(responder) && respondersOf(supervisor).length === 1,
         "a new responder"
       )
       expect((await client(url).get("/health")).status).toBe(200)
