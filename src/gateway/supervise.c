@@ -248,8 +248,8 @@ static bool is_deliverer_wanted(const struct config *config)
 {
     if (config->webhooks == 0)
         return false;
-    if (!deliverer_is_here()) {
-        log_info("durable-streams-deliver is not installed: no webhooks are delivered");
+    if (!deliverer_is_here()) { /* the systemd unit hides it, for it has a unit of its own */
+        log_info("this supervisor starts no durable-streams-deliver: it cannot be run here");
         return false;
     }
     return true;
