@@ -337,6 +337,11 @@ export async function startServer(options = {}) {
   // service managers in "activated"
   const supervisors = []
   const webServers = []
+  // the supervisors themselves
+  const parents = () => {
+    const managers = supervisors.map((child) => child.pid)
+    return responder === "activated" ? managers.flatMap(childrenOf) : managers
+  }
   const logs = () => fs.readFileSync(log, "utf8")
   const recent = () => logs().slice(-3000)
 
@@ -367,9 +372,7 @@ export async function startServer(options = {}) {
     /** Pids of the processes that answer requests; with plain CGI, of those that are answering one. */
     pids() {
       if (!managed) return programsOf(folder)
-      const managers = supervisors.map((child) => child.pid)
-      const parents = responder === "activated" ? managers.flatMap(childrenOf) : managers
-      return parents.flatMap(respondersOf)
+      return parents().flatMap(respondersOf)
     },
 
     /**
