@@ -190,7 +190,7 @@ export function childrenOf(pid) {
 
 function isDeliverer(pid) {
   try {
-    return path.basename(fs.readlinkSync(`/proc/${pid}/exe`)) === "durable-streams-deliver"
+    return path.basename(fs.readlinkSync(`/proc/${pid}/exe`)).startsWith("durable-streams-deliver")
   } catch {
     return false // it has ended
   }
