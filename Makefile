@@ -403,6 +403,13 @@ callgrind:
 	@sh tests/run.sh modules
 	@B=$B node tests/bench/instructions.mjs $(if $(UPDATE),--update "$$UPDATE")
 
+# Subscriptions under load for as long as you want: see tests/bench/soak.mjs
+soak:
+	@sh deploy/packages.sh test
+	@$(MAKE) --no-print-directory all
+	@sh tests/run.sh modules
+	@B=$B node tests/bench/soak.mjs $(if $(MINUTES),$(MINUTES),60)
+
 # the packages in a clean Debian: built, installed, upgraded, removed, purged
 test-package:
 	@sh deploy/packages.sh package
@@ -471,6 +478,7 @@ Measure it
   make bench-scale      how the cost grows with the data (half an hour)
   make callgrind        count the instructions of each request; UPDATE='why they changed'
                         writes them to tests/bench/instructions.tsv
+  make soak MINUTES=60  1,000 subscriptions under load, for memory that grows and for what is lost
 
   make clean            delete build/
 
@@ -483,7 +491,7 @@ help:
 	$(info $(HELP))
 	@:
 
-.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale callgrind check check-threads clang fuzz fuzzers coverage lint install uninstall dist dist-hosting pack-hosting deb test-package test-walk clean help man html
+.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale callgrind soak check check-threads clang fuzz fuzzers coverage lint install uninstall dist dist-hosting pack-hosting deb test-package test-walk clean help man html
 .DELETE_ON_ERROR:
 .SECONDARY:
 
