@@ -31,6 +31,13 @@ static const struct cli_command *take_command(struct cli *cli)
     return command;
 }
 
+const char *cli_variable(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value && value[0] ? value : NULL;
+}
+
 static bool load_settings(struct cli *cli)
 {
     const char *url = cli_value(cli, "url"), *db = cli_value(cli, "db");

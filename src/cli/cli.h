@@ -105,6 +105,9 @@ const char *cli_operand(const struct cli *cli, int n);
 const char *cli_value(const struct cli *cli, const char *option);
 bool cli_has(const struct cli *cli, const char *option);
 
+/* An environment variable; NULL: it is not set, or empty. */
+const char *cli_variable(const char *name);
+
 /* Reads a whole number from least to most. False after reporting an error. *value stays untouched
  * if the option is not given. */
 bool cli_number(const struct cli *cli, const char *option, int64_t least, int64_t most,

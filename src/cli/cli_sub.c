@@ -103,10 +103,10 @@ static bool read_delivery(const struct cli *cli, struct ds_subscription_options 
         return false;
     }
     options->type = options->url ? DS_WEBHOOK : DS_PULL_WAKE;
-    options->base_url = base_url ? base_url : getenv("DS_BASE_URL");
+    options->base_url = base_url ? base_url : cli_variable("DS_BASE_URL");
     if (wake_stream)
         options->wake_stream = cli_path(cli, wake_stream);
-    if (cli->db && options->url && !(options->base_url && options->base_url[0])) {
+    if (cli->db && options->url && !options->base_url) {
         (void)cli_fail(cli, CLI_USAGE,
                        "by which URL do receivers reach the server? --base-url URL");
         return false;

@@ -1,6 +1,5 @@
 /* dsctl sub claim, ack and release: the steps of a worker, for scripts. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -107,7 +106,7 @@ static const char *read_text(const struct cli *cli, const char *option, const ch
     const char *value = cli_value(cli, option);
 
     if (!value)
-        value = getenv(variable);
+        value = cli_variable(variable);
     if (value && value[0] && !strpbrk(value, "\r\n"))
         return value;
     (void)cli_fail(cli, CLI_USAGE, "--%s is missing: what did dsctl sub claim print?", option);
