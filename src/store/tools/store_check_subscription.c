@@ -103,7 +103,8 @@ static const struct check_rule subscription_rules[] = {
      "SELECT NULL, printf('the deleted subscription %s: id %s, generation %s, deleted at %s', "
      "quote(name), quote(id), quote(generation), quote(deleted_at)) FROM subscription_tombstone "
      "WHERE typeof(name) <> 'text' OR typeof(id) <> 'integer' OR typeof(generation) <> 'integer' "
-     "OR generation NOT BETWEEN 0 AND 9999999999999999 OR typeof(deleted_at) <> 'integer'"},
+     "OR generation NOT BETWEEN 0 AND 9999999999999999 OR typeof(deleted_at) <> 'integer' OR "
+     "deleted_at < 0"},
     {STORE_CHECK_DAMAGE, "SELECT NULL, printf('deleted subscriptions share the id %s', quote(id)) "
                          "FROM subscription_tombstone GROUP BY id HAVING count(*) > 1"},
 
@@ -171,7 +172,8 @@ static const struct check_rule key_rules[] = {
      "FROM webhook_key WHERE typeof(kid) <> 'text' OR length(CAST(kid AS BLOB)) NOT BETWEEN 1 AND "
      "63 OR typeof(x) <> 'text' OR length(CAST(x AS BLOB)) <> 43 OR typeof(seed) <> 'blob' "
      "OR length(seed) <> 32 OR typeof(created_at) <> 'integer' "
-     "OR typeof(signs_from) <> 'integer' OR typeof(signs_until) NOT IN ('null', 'integer')"},
+     "OR typeof(signs_from) <> 'integer' OR typeof(signs_until) NOT IN ('null', 'integer') "
+     "OR min(created_at, signs_from, ifnull(signs_until, 0)) < 0"},
     {STORE_CHECK_DAMAGE,
      "SELECT NULL, printf('there are %d webhook keys: only the first 16 are used', count(*)) "
      "FROM webhook_key HAVING count(*) > 16"},
