@@ -50,6 +50,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_require(wrong ? *wrong != '\0' : *line.value[DUMP_F_STREAM].text == '/');
         arena_free(arena);
     }
+    if (line.kind >= DUMP_SUBSCRIPTION && line.kind <= DUMP_WEBHOOK_KEY) {
+        struct arena *arena = arena_new();
+        const char *wrong = dump_subscription_judge(&line, arena);
+
+        fuzz_require(!wrong || *wrong != '\0');
+        arena_free(arena);
+    }
     write_anew(&buf, &line);
     fuzz_require(!buf_failed(&buf) && buf.len > 1 && buf.data[buf.len - 1] == '\n');
     buf.data[buf.len - 1] = '\0';

@@ -72,14 +72,17 @@ static void change(const uint8_t *data)
                                 "\"%w\" LIMIT 1 OFFSET ?2 %% max(1, (SELECT count(*) FROM "
                                 "\"%w\")))",
                                 table, column, table, table);
+    char *all = sqlite3_mprintf("UPDATE \"%w\" SET \"%w\" = ?1", table, column);
     sqlite3_stmt *stmt = NULL;
 
-    /* fails for a table without rowids, which is not changed */
-    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK) {
+    /* in a table without rowids, which the first statement does not fit, all rows change */
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK ||
+        sqlite3_prepare_v2(db, all, -1, &stmt, NULL) == SQLITE_OK) {
         bind(stmt, data + 3);
         (void)sqlite3_bind_int(stmt, 2, data[2]);
         (void)sqlite3_step(stmt); /* may fail for a constraint */
     }
+    sqlite3_free(all);
     (void)sqlite3_finalize(stmt);
     sqlite3_free(sql);
     free(column);

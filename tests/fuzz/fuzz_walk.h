@@ -13,6 +13,7 @@
 #include "protocol/producer.h"
 #include "store/store.h"
 #include "store/store_list.h"
+#include "store/store_subscription.h"
 #include "store/tools/store_check.h"
 #include "store/tools/store_dump.h"
 
@@ -158,6 +159,32 @@ static inline int64_t walk_check(void)
     return status == DS_OK ? check.damages : -1;
 }
 
+/* All that is read of subscriptions, without their decisions. */
+static inline void walk_subscriptions(const struct walk *walk)
+{
+    struct webhook_key keys[WEBHOOK_KEYS_MOST];
+    struct subscription row = {.name = ""};
+    struct subscription_link *links;
+    int64_t ids[4], *idle;
+    size_t n;
+    bool has = false;
+
+    (void)store_webhook_keys(walk->conn, keys, &n);
+    if (store_has_subscriptions(walk->conn, &has) != DS_OK || !has)
+        return;
+    for (int i = 0; i < WALK_STREAMS; i++) {
+        if (store_subscription_after(walk->conn, walk->arena, row.name, &row) != DS_OK)
+            break;
+        (void)store_links(walk->conn, walk->arena, row.id, STORE_LINKS_ALL, 100, &links, &n);
+    }
+    (void)store_subscriptions_due(walk->conn, WALK_NOW, ids, 4, &n);
+    (void)store_subscriptions_to_attempt(walk->conn, WALK_NOW, ids, 4, &n);
+    if (store_begin_write(walk->conn) != DS_OK)
+        return;
+    (void)store_links_grow(walk->conn, walk->arena, 1, &idle, &n);
+    store_rollback(walk->conn);
+}
+
 static inline void walk(struct store *store)
 {
     struct walk walk = {.arena = arena_new()};
@@ -173,6 +200,7 @@ static inline void walk(struct store *store)
             walk_read(&walk, walk.path[i]);
         (void)fclose(walk_export(walk.conn, &status));
         (void)store_fault_list(walk.conn, &faults);
+        walk_subscriptions(&walk);
         for (int i = 0; i < walk.paths; i++)
             walk_change(&walk, walk.path[i], false);
         for (int i = 0; i < walk.paths; i += 2)
@@ -235,6 +263,51 @@ static inline void walk_fill(struct store_conn *conn)
     fuzz_require(store_fault_set(conn, &fault) == DS_OK);
 }
 
+static inline void walk_link(struct store_conn *conn, int64_t subscription_id,
+                             const struct stream *stream, int64_t acked)
+{
+    const struct subscription_link link = {.path = stream->path,
+                                           .stream_id = stream->id,
+                                           .is_explicit = true,
+                                           .acked = acked,
+                                           .pending = stream->tail > acked};
+
+    fuzz_require(store_link_put(conn, subscription_id, &link) == DS_OK);
+}
+
+/* A webhook that is being delivered, and one that was deleted. */
+static inline void walk_subscribe(struct store_conn *conn)
+{
+    struct subscription hook = {.name = "h",
+                                .is_webhook = true,
+                                .url = "https://h/",
+                                .lease_ttl_ms = 1000,
+                                .config = "{}",
+                                .base_url = ""},
+                        gone = hook;
+    const struct webhook_key key = {
+        .kid = "k", .x = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ", .signs_from = 1};
+    struct arena *arena = arena_new();
+    struct stream a;
+
+    gone.name = "gone";
+    fuzz_require(arena && store_begin_write(conn) == DS_OK);
+    fuzz_require(store_find(conn, arena, "/a", 0, &a) == DS_OK);
+    fuzz_require(store_make_subscriptions(conn) == DS_OK);
+    fuzz_require(store_subscription_insert(conn, &hook) == DS_OK);
+    fuzz_require(store_subscription_insert(conn, &gone) == DS_OK);
+    fuzz_require(store_subscription_delete(conn, gone.id) == DS_OK);
+    walk_link(conn, hook.id, &a, 7);
+    hook.generation = hook.attempts = 1;
+    hook.wake_id = "w_1";
+    hook.token = "secret";
+    hook.next_attempt_at = hook.lease_until = WALK_NOW;
+    fuzz_require(store_subscription_update(conn, &hook) == DS_OK);
+    fuzz_require(store_commit(conn) == DS_OK);
+    fuzz_require(store_webhook_key_put(conn, &key) == DS_OK);
+    arena_free(arena);
+}
+
 /* The bytes of that database. */
 static inline void walk_make(struct buf *bytes)
 {
@@ -245,6 +318,7 @@ static inline void walk_make(struct buf *bytes)
     fuzz_require(store_open(&store, &fuzz_config, false) == DS_OK);
     fuzz_require(store_connect(&conn, store) == DS_OK);
     walk_fill(conn);
+    walk_subscribe(conn);
     fuzz_require(store_checkpoint(conn, true) == DS_OK);
     store_disconnect(conn);
     store_close(store, false);
