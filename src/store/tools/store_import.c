@@ -493,6 +493,9 @@ static enum ds_status import_file(struct import *import)
         dump_reader_open(reader, import->dump->file, import->conn->store->config->database);
 
     if (status == DS_OK)
+        status =
+            stmt_ask_int(import->conn, "SELECT ifnull(max(id), 0) FROM stream", &import->last_id);
+    if (status == DS_OK)
         status = import_lines(import);
     if (status != DS_OK && !reader->reason[0])
         (void)dump_reader_refuse(reader, status, "%s", ds_status_text(status));
@@ -510,9 +513,7 @@ enum ds_status store_import(struct store_conn *conn, struct store_dump *dump)
     dump->skipped = dump->skipped_subscriptions = 0;
     dump->kept_registry = false;
     import.breathed_at = clock_monotonic_ms();
-    status = stmt_ask_int(conn, "SELECT ifnull(max(id), 0) FROM stream", &import.last_id);
-    if (status == DS_OK)
-        status = import_file(&import);
+    status = import_file(&import);
     if (import.open)
         store_rollback(conn);
     else if (status == DS_OK && conn->store->config->checkpoint)
