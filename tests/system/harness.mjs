@@ -357,6 +357,14 @@ export async function startServer(options = {}) {
     })
   }
 
+  const startDeliverer = () => {
+    deliverer = launch(executable, ["--deliver"], {
+      log,
+      cwd: folder,
+      env: cleanEnv({ ...env, DS_DATABASE: server.database }),
+    })
+  }
+
   const server = {
     door,
     responder,
@@ -417,6 +425,28 @@ export async function startServer(options = {}) {
       return how
     },
 
+    /** Pids of the processes that deliver webhooks. */
+    deliverers() {
+      const own = deliverer ? [deliverer.pid] : []
+      return [...parents().map(delivererOf).filter(Boolean), ...own]
+    },
+
+    /** Ends them; supervisors start new ones. */
+    async endDeliverers(signal = "SIGTERM") {
+      const before = server.deliverers()
+      for (const pid of before) tryKill(pid, signal)
+      await until(() => !before.some(isAlive), "the processes that deliver webhooks have ended")
+    },
+
+    /** Starts one where there is no supervisor, and waits until new ones run. */
+    async awaitDeliverers() {
+      if (deliverer) startDeliverer()
+      const all = managed ? supervisors.length : 1
+      await until(() => server.deliverers().length === all, "webhooks are delivered", {
+        timeout: 30_000,
+      })
+    },
+
     async ready() {
       const children = [...supervisors, ...webServers.map((web) => web.child)]
       if (managed)
@@ -473,12 +503,7 @@ export async function startServer(options = {}) {
       webServers.push(...(await open({ ...given, sockets })))
       server.url = webServers[0].url
       server.database = webServers[0].database ?? database
-      if (delivers && !managed)
-        deliverer = launch(executable, ["--deliver"], {
-          log,
-          cwd: folder,
-          env: cleanEnv({ ...env, DS_DATABASE: server.database }),
-        })
+      if (delivers && !managed) startDeliverer()
       if (direct)
         for (const socket of sockets) {
           const [own] = await open({ ...given, sockets: [socket] })
