@@ -8,8 +8,9 @@
 #   tests/run.sh pages              the links and names in the Markdown pages: tests/pages.sh
 #   tests/run.sh proof              the proofs of tests/proof, each for some seconds
 #   tests/run.sh system             the system tests
-#   tests/run.sh doors              the conformance suite and the gateway cases behind every web
-#                                   server (a "door" is one web server and its way to the program)
+#   tests/run.sh doors              the conformance suite, the cases of subscriptions and the gateway
+#                                   cases behind every web server (a "door" is one web server and its
+#                                   way to the program)
 #   tests/run.sh wire conformance:lighttpd-cgi crash     only these system tests
 #
 # A system test is tests/system/NAME.test.mjs; NAME:SETUP runs it in a setup of harness.mjs.
@@ -33,8 +34,9 @@ export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
 # Suites that mostly wait, the longest first: several run at a time. Suites that measure, or need the
 # whole machine, run alone.
-waiting='faults crash conformance:three dsctl hook front front-apache front-subscriptions wire:lighttpd-cgi
-    registry wire:nginx export program run gateway library space replaced damage hosting location client browser'
+waiting='faults crash conformance:three subscriptions:three dsctl hook front front-apache
+    front-subscriptions wire:lighttpd-cgi registry wire:nginx export program run gateway library
+    space replaced damage hosting location client browser'
 measuring='contention parked upkeep scaling instructions'
 # the rows of doors/list.mjs
 doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
@@ -228,9 +230,9 @@ one_system() {
     faults) # what a client's socket saw behind every web server
         [ "$bad" -eq 0 ] && sed 's/^/    /' "$B/faults.md"
         ;;
-    conformance:*) # for the matrix
+    conformance:* | subscriptions:*) # for the matrix
         mkdir -p "$B/doors"
-        echo "$good $bad" >"$B/doors/conformance-$SETUP"
+        echo "$good $bad" >"$B/doors/${1%%:*}-$SETUP"
         ;;
     esac
     count "$1" "$good" "$bad"
@@ -255,6 +257,7 @@ run_together() {
 # The longest first; doors:idle waits for a minute and a half.
 door_suites() {
     printf 'doors:idle'
+    for door in $doors; do printf ' subscriptions:%s' "$door"; done
     for door in $doors; do printf ' conformance:%s' "$door"; done
     for door in $doors; do printf ' doors:%s' "$door"; done
 }
@@ -304,7 +307,7 @@ run_suite() {
         matrix
         ;;
     modules) modules || exit 1; exit 0 ;;
-    conformance) for setup in three $doors; do run_suite conformance:"$setup"; done ;;
+    conformance | subscriptions) for setup in three $doors; do run_suite "$1:$setup"; done ;;
     wire) for setup in nginx lighttpd-cgi; do run_suite wire:$setup; done ;;
     *)
         if modules; then

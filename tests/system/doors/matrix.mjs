@@ -33,12 +33,16 @@ const read = (name) => {
   return fs.existsSync(file) ? fs.readFileSync(file, "utf8") : undefined
 }
 
-for (const door of columns) {
-  const counts = read(`conformance-${door}`)
-  if (!counts) continue
-  const [good, bad] = counts.trim().split(" ").map(Number)
-  put("conformance suite", door, `${good}/${good + bad}`)
-}
+for (const [suite, title] of [
+  ["conformance", "conformance suite"],
+  ["subscriptions", "subscriptions"],
+])
+  for (const door of columns) {
+    const counts = read(`${suite}-${door}`)
+    if (!counts) continue
+    const [good, bad] = counts.trim().split(" ").map(Number)
+    put(title, door, `${good}/${good + bad}`)
+  }
 for (const suite of [...columns, "idle"])
   for (const [door, cases] of Object.entries(JSON.parse(read(`${suite}.json`) ?? "{}")))
     for (const [name, result] of Object.entries(cases)) put(name, door, cell(result))
