@@ -385,14 +385,16 @@ deb:
 	@ls $B/deb/*.deb
 
 # Compares this program, an empty one behind the same nginx, and the npm reference server;
-# bench-scale shows how the cost grows. BENCH= has arguments of bench.mjs, PLOT=file.svg draws.
-bench bench-quick bench-scale:
+# bench-scale shows how the cost grows, bench-subscriptions what subscriptions cost. BENCH= has
+# arguments of bench.mjs, PLOT=file.svg draws.
+bench bench-quick bench-scale bench-subscriptions:
 	@sh deploy/packages.sh bench
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
 	@$(if $(filter bench-scale,$@),$(MAKE) --no-print-directory STATIC=1 $B/static/$(PROGRAM))
 	@sh tests/run.sh modules
 	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) \
-		$(if $(filter bench-scale,$@),--scale 1) $(if $(PLOT),--plot $(PLOT)) $(BENCH)
+		$(if $(filter bench-scale,$@),--scale 1) \
+		$(if $(filter bench-subscriptions,$@),--subscriptions 1) $(if $(PLOT),--plot $(PLOT)) $(BENCH)
 
 # Compares the instructions of each request with the agreed figures in tests/bench/instructions.tsv,
 # and writes where they are spent to build/callgrind/*.txt. UPDATE='why they changed' writes them to
@@ -476,6 +478,8 @@ Measure it
                         BENCH='--rounds 5 HEAD' passes options, PLOT=file.svg draws a plot
   make bench-quick      the same in three minutes
   make bench-scale      how the cost grows with the data (half an hour)
+  make bench-subscriptions
+                        what subscriptions cost, and how fast they wake (five minutes)
   make callgrind        count the instructions of each request; UPDATE='why they changed'
                         writes them to tests/bench/instructions.tsv
   make soak MINUTES=60  1,000 subscriptions under load, for memory that grows and for what is lost
@@ -491,7 +495,7 @@ help:
 	$(info $(HELP))
 	@:
 
-.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale callgrind soak check check-threads clang fuzz fuzzers coverage lint install uninstall dist dist-hosting pack-hosting deb test-package test-walk clean help man html
+.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale bench-subscriptions callgrind soak check check-threads clang fuzz fuzzers coverage lint install uninstall dist dist-hosting pack-hosting deb test-package test-walk clean help man html
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -1,7 +1,7 @@
 // The benchmark: `make bench`, or parts of it:
 //
 //   node tests/bench/bench.mjs [--quick] [--json] [--rounds N] [--seconds S] [--plot FILE]
-//                              [--scale F] [WORKLOAD…]
+//                              [--scale F] [--subscriptions F] [WORKLOAD…]
 //
 // All servers run at once and take turns, round after round, so that a noisy machine slows all of
 // them alike. Figures are medians of the rounds with their spread (least to most). Ratios come
@@ -10,8 +10,8 @@
 // run.
 //
 // --scale takes the rows of scale.mjs instead of those of workloads.mjs. F is their size: 1 is the
-// full size, 0.01 takes a hundred thousand messages instead of ten million, to try them out. A
-// WORKLOAD may be of either file. --plot draws the rows that plot.mjs knows.
+// full size, 0.01 takes a hundred thousand messages instead of ten million, to try them out.
+// --subscriptions does the same with the rows of subscriptions.mjs. A WORKLOAD may be of any file. --plot draws the rows that plot.mjs knows.
 // build/bench/result.json keeps the figures.
 
 import { execFile, execFileSync } from "node:child_process"
@@ -23,6 +23,7 @@ import { goals } from "./goals.mjs"
 import { plot } from "./plot.mjs"
 import { scale } from "./scale.mjs"
 import { servers } from "./servers.mjs"
+import { subscriptions } from "./subscriptions.mjs"
 import { workloads } from "./workloads.mjs"
 
 const argv = process.argv.slice(2)
@@ -37,10 +38,21 @@ const rounds = Number(option("rounds", 3))
 const seconds = Number(option("seconds", quick ? 0.6 : 3))
 const drawing = option("plot")
 const factor = option("scale")
-const preset = factor ? scale(Number(factor)) : workloads
+const subscribed = option("subscriptions")
+const preset = factor
+  ? scale(Number(factor))
+  : subscribed
+    ? subscriptions(Number(subscribed))
+    : workloads
 const named = (row) => argv.some((name) => row.name.startsWith(name))
 const chosen = (
-  argv.length > 0 ? [...workloads, ...scale(Number(factor ?? 1))].filter(named) : preset
+  argv.length > 0
+    ? [
+        ...workloads,
+        ...scale(Number(factor ?? 1)),
+        ...subscriptions(Number(subscribed ?? 1)),
+      ].filter(named)
+    : preset
 ).filter((row) => !quick || row.quick)
 
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "load-"))

@@ -148,6 +148,30 @@ const table = [
     ({ median }) => median(id, "ours"),
     atMost(1.35, plain),
   ]),
+  ...["unclaimed", "claimed"].map((server) => [
+    `append to a stream with a subscription, ${server}, to one without`,
+    ratio("subscribed-append-64", server, "without"),
+    atLeast(0.85, times),
+  ]),
+  ["append to webhook, p50", ({ at }) => at("notice", "webhook").p50_us, atMost(5000, ms)],
+  ["append to webhook, p99", ({ at }) => at("notice", "webhook").p99_us, atMost(20_000, ms)],
+  [
+    "append to worker, p50, beyond that to an SSE reader",
+    ({ at }) => at("notice", "pull-wake").p50_us - at("notice", "sse").p50_us,
+    atMost(150, us),
+  ],
+  [
+    "webhook deliveries",
+    ({ median }) => median("webhook-deliveries", "ours"),
+    atLeast(2000, (value) => `${Math.round(value)}/s`),
+  ],
+  ...[64, 1].flatMap((connections) =>
+    ["glob", "patterns"].map((server) => [
+      `time of a creation, ${connections} connections, ${server}, to that without`,
+      ratio(`creation-${connections}`, "without", server),
+      atMost(1.3, times),
+    ])
+  ),
   // each process reads the schema and the log anew, and waits for a flush of its own
   ...["lighttpd", "apache"].flatMap((server) =>
     [

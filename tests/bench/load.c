@@ -7,6 +7,8 @@
  *                   rate, where the latency of a request counts from the moment it was due
  *   load catch-up   readers that read one stream from its beginning to its tail, again and again
  *   load live       readers that wait on streams, and writers that append at a fixed rate
+ *   load notice     appends, and somebody who hears of each: a webhook, a worker, or a reader
+ *   load work       a worker that claims and acks for a subscription
  *   load verify     reads all streams back, and compares them with the acknowledged messages
  *
  *   --port N --path PREFIX --streams N --type T     the server and the streams
@@ -15,6 +17,9 @@
  *   requests: --method M --query ?Q --header 'H: v\r\n' --body BYTES --batch N (JSON) --producer
  *             --count MESSAGES (then it ends) --pace N (a second)
  *   catch-up: --bytes N (expected in each pass) --pause S (between two passes)
+ *   create:   --first N (the number of the first stream)
+ *   notice:   --pause S (before the next append), --listen PORT, or --wake NAME --heard PATH
+ *   work:     --wake NAME (of the subscription)
  *   live:     --readers N --rate N (a second and stream) --long-poll
  *
  * Prints one line of JSON. The exit status is 1 if a request failed, an answer was not expected, or
@@ -89,10 +94,8 @@ void *allocate(size_t count, size_t size)
 static const struct mode {
     const char *name;
     void (*run)(void);
-} modes[] = {{"create", run_create},
-             {"requests", run_requests},
-             {"catch-up", run_catch_up},
-             {"live", run_live},
+} modes[] = {{"create", run_create}, {"requests", run_requests}, {"catch-up", run_catch_up},
+             {"live", run_live},     {"notice", run_notice},     {"work", run_work},
              {"verify", run_verify}};
 
 static const struct option names[] = {
@@ -103,7 +106,8 @@ static const struct option names[] = {
     {"batch", 1, NULL, 'n'},   {"count", 1, NULL, 'C'},    {"pace", 1, NULL, 'P'},
     {"bytes", 1, NULL, 'B'},   {"pause", 1, NULL, 'z'},    {"readers", 1, NULL, 'r'},
     {"rate", 1, NULL, 'R'},    {"producer", 0, NULL, 'i'}, {"long-poll", 0, NULL, 'L'},
-    {NULL, 0, NULL, 0}};
+    {"listen", 1, NULL, 'W'},  {"wake", 1, NULL, 'k'},     {"heard", 1, NULL, 'h'},
+    {"first", 1, NULL, 'F'},   {NULL, 0, NULL, 0}};
 
 static bool take_option(int option, char *value)
 {
@@ -164,6 +168,18 @@ static bool take_option(int option, char *value)
         break;
     case 'R':
         want.rate = atof(value);
+        break;
+    case 'W':
+        want.listen = atoi(value);
+        break;
+    case 'k':
+        want.wake = value;
+        break;
+    case 'h':
+        want.heard = value;
+        break;
+    case 'F':
+        want.first = atoi(value);
         break;
     case 'i':
         want.producer = true;

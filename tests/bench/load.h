@@ -9,6 +9,7 @@
  *   load_requests.c   load requests, load create
  *   load_read.c       load catch-up, load verify
  *   load_live.c       load live
+ *   load_notice.c     load notice, load work
  */
 #ifndef LOAD_H
 #define LOAD_H
@@ -20,8 +21,8 @@
 /* --- the options, explained in load.c --- */
 
 struct wanted {
-    const char *method, *prefix, *query, *type, *headers, *ledger;
-    int port, connections, streams, body, batch, readers;
+    const char *method, *prefix, *query, *type, *headers, *ledger, *wake, *heard;
+    int port, listen, first, connections, streams, body, batch, readers;
     uint64_t count, bytes;
     bool producer, sse;
     double seconds, warmup, rate, pace, pause;
@@ -121,7 +122,9 @@ struct connection;
 /* The callbacks of a connection. Each may be NULL. */
 struct role {
     void (*data)(struct connection *connection, const char *data, size_t len); /* of a body */
-    void (*whole)(struct connection *connection); /* an answer has ended */
+    void (*whole)(struct connection *connection);    /* an answer has ended */
+    void (*readable)(struct connection *connection); /* it reads by itself: not a client's */
+    int also; /* a status that is expected besides those of success; 0: none */
 };
 
 struct connection {
@@ -152,6 +155,8 @@ struct connection {
 extern int under_way; /* requests whose answer is not complete */
 
 struct connection *connection_add(const struct role *role, int id, size_t in_size);
+/* A socket that this process did not connect, for a role that reads by itself. */
+struct connection *connection_adopt(const struct role *role, int fd, size_t in_size);
 /* Makes room for a request of this size in connection->out. */
 void connection_room(struct connection *connection, size_t size);
 /* Sends the request in connection->out. */
@@ -173,5 +178,7 @@ void run_create(void);
 void run_catch_up(void);
 void run_verify(void);
 void run_live(void);
+void run_notice(void);
+void run_work(void);
 
 #endif

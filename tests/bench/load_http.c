@@ -58,6 +58,20 @@ struct connection *connection_add(const struct role *role, int id, size_t in_siz
     return connection;
 }
 
+struct connection *connection_adopt(const struct role *role, int fd, size_t in_size)
+{
+    struct connection *connection = allocate(1, sizeof *connection);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+
+    connection->role = role;
+    connection->fd = fd;
+    connection->in = allocate(1, in_size);
+    connection->in_size = in_size;
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        die("epoll");
+    return connection;
+}
+
 void connection_room(struct connection *connection, size_t size)
 {
     if (connection->out_size >= size)
@@ -153,7 +167,8 @@ static void take_head(struct connection *connection, const char *head)
 {
     int status = strlen(head) > 12 ? atoi(head + 9) : 0;
 
-    connection->refused = status < 200 || (status > 299 && status != 304);
+    connection->refused =
+        status < 200 || (status > 299 && status != 304 && status != connection->role->also);
     if (connection->refused) {
         tally.unexpected++;
         complain("%.300s", head);
@@ -294,6 +309,10 @@ void turn(int64_t wait_ns)
     for (int i = 0; i < n; i++) {
         struct connection *connection = events[i].data.ptr;
 
+        if (connection->role->readable) {
+            connection->role->readable(connection);
+            continue;
+        }
         if (events[i].events & EPOLLOUT) {
             struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
 

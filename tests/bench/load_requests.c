@@ -186,19 +186,29 @@ static void create_next(struct connection *connection)
     if (next == want.streams)
         return;
     connection_room(connection, 1024 + strlen(want.prefix));
+    connection->began = now_ns();
     connection_ask(connection, (size_t)snprintf(connection->out, connection->out_size,
                                                 "PUT %s-%d HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                                                 "Content-Type: %s\r\nContent-Length: 0\r\n\r\n",
-                                                want.prefix, next++, want.type));
+                                                want.prefix, want.first + next++, want.type));
+}
+
+static void created(struct connection *connection)
+{
+    histogram_note(&latency, now_ns() - connection->began);
+    create_next(connection);
 }
 
 void run_create(void)
 {
-    static const struct role creator = {.whole = create_next};
+    static const struct role creator = {.whole = created};
+    int64_t began = now_ns();
 
     for (int i = 0; i < want.connections && i < want.streams; i++)
         create_next(connection_add(&creator, i, 16 * 1024));
     while (under_way > 0)
         turn(10000000);
-    (void)printf(",\"streams\":%d", want.streams);
+    (void)printf(",\"streams\":%d,\"per_second\":%.1f", want.streams,
+                 want.streams / ((double)(now_ns() - began) / 1e9));
+    histogram_print("latency", &latency);
 }
