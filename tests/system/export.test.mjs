@@ -13,6 +13,7 @@ import {
   cleanUp,
   end,
   launch,
+  root,
   sanitized,
   sleep,
   sqlite,
@@ -480,6 +481,93 @@ describe("beside a running server", () => {
     await sound(server.database) // a mere reader is in nobody's way
     holder.stdin.end("rollback;\n")
     await holder.gone
+  })
+})
+
+describe("subscriptions", () => {
+  const json = { "content-type": JSON_TYPE }
+  const base = at("__ds/subscriptions/pool")
+  const body = (answer) => JSON.parse(answer.body.toString())
+
+  /** A pool with one message read, one claimed and not acked, and one deleted before it. */
+  async function makePool(api) {
+    await api.create(at("wakes"), JSON_TYPE)
+    const put = () =>
+      api.put(base, json, JSON.stringify({ type: "pull-wake", pattern: "e/*", wake_stream: "wakes" }))
+    expect((await put()).status).toBe(201)
+    expect((await api.del(base)).status).toBe(204)
+    expect((await put()).status).toBe(201)
+    await api.create(at("e/a"), JSON_TYPE, "[1]")
+    const claim = body(await api.post(`${base}/claim`, json, '{"worker":"w"}'))
+    const first = claim.streams[0].tail_offset
+    await api.append(at("e/a"), JSON_TYPE, "[2]")
+    const ack = { wake_id: claim.wake_id, generation: claim.generation, acks: [{ stream: "e/a", offset: first }] }
+    const answer = await api.post(
+      `${base}/ack`,
+      { ...json, authorization: `Bearer ${claim.token}` },
+      JSON.stringify(ack)
+    )
+    expect(answer.status).toBe(200)
+    return { first, generation: claim.generation, token: claim.token, wake_id: claim.wake_id }
+  }
+
+  test("go on at their cursors in another server, by a later generation", async () => {
+    const [source, target] = [await startServer(), await startServer()]
+    undo.push(() => source.stop(), () => target.stop())
+    const made = await makePool(client(source.url))
+    const api = client(target.url)
+    const { out } = await ok(source.database, ["export"])
+    expect(out.toString()).not.toContain(made.wake_id)
+    await ok(target.database, ["import"], { input: out })
+    await until(
+      async () => (await api.readAll(at("wakes"))).body.toString().includes(`"generation":${made.generation + 1}`),
+      "the wake after the import",
+      { timeout: 20_000 }
+    )
+    await sound(target.database)
+    const claim = body(await api.post(`${base}/claim`, json, '{"worker":"w"}'))
+    expect(claim.generation).toBe(made.generation + 1)
+    expect(claim.streams).toMatchObject([{ path: "e/a", acked_offset: made.first, has_pending: true }])
+    const stale = await api.post(
+      `${base}/ack`,
+      { ...json, authorization: `Bearer ${made.token}` },
+      JSON.stringify({ wake_id: made.wake_id, generation: made.generation, done: true })
+    )
+    expect([401, 409]).toContain(stale.status)
+    expect((await run(target.database, ["import"], { input: out })).code).toBe(4)
+  })
+
+  test("stay behind if asked, and keys are guarded", async () => {
+    const source = await startServer({ env: { DS_WEBHOOKS: "off" } })
+    undo.push(() => source.stop())
+    await makePool(client(source.url))
+    const target = folder()
+    const copy = path.join(target, "copy.db")
+    const { out } = await ok(source.database, ["export"])
+    const { err } = await ok(copy, ["import", "--no-subscriptions"], { input: out })
+    expect(err).toMatch(/1 subscriptions were left out/)
+    expect(await sqlite(copy, "select count(*) from sqlite_schema where name = 'subscription'")).toBe("0")
+
+    await sqlite(
+      source.database,
+      `begin; ${fs.readFileSync(path.join(root, "sql/webhook_keys.sql"), "utf8")};
+       insert into webhook_key values ('ds_k', '${"x".repeat(43)}', zeroblob(32), 1, 1, null); commit`
+    )
+    const file = path.join(target, "all.ndjson")
+    fs.writeFileSync(file, "", { mode: 0o644 })
+    const open = await run(source.database, ["export", "--keys", "--output", file])
+    expect(open.code).toBe(2)
+    expect(open.err).toMatch(/mode must be 600/)
+    fs.unlinkSync(file)
+    await ok(source.database, ["export", "--keys", "--output", file])
+    expect(fs.statSync(file).mode & 0o777).toBe(0o600)
+    expect(fs.readFileSync(file, "utf8")).toContain('{"webhook_key":"ds_k"')
+    const command = `${dsctl} --db ${source.database} export --keys`
+    const terminal = await new Promise((resolve) =>
+      execFile("script", ["-qec", command, "/dev/null"], { env: cleanEnv() }, (error, shown) => resolve(shown))
+    )
+    expect(terminal).toMatch(/private keys/)
+    expect(terminal).not.toContain("ds_k")
   })
 })
 
