@@ -31,6 +31,13 @@ afterAll(async () => {
   await receiver?.stop()
 })
 
+/** Starts a server for one test, which ends with it: {server} with the ways to talk to it. */
+export async function own(onTestFinished, options = {}) {
+  const server = await startServer({ ...OPTIONS, ...options })
+  onTestFinished(() => server.stop())
+  return { server, ...talk(server) }
+}
+
 export const unique = (name = "t") => `${name}-${randomBytes(6).toString("hex")}`
 export const place = (id) => `${CONTROL}/subscriptions/${encodeURIComponent(id)}`
 export const bearer = (token) => ({ authorization: `Bearer ${token}` })
