@@ -1,5 +1,5 @@
-// The official conformance suite, except for subscriptions, in the setup that SETUP names
-// (harness.mjs): behind one web server, or three responders on one database behind nginx.
+// The official conformance suite in the setup that SETUP names (harness.mjs): behind one web server,
+// or three responders on one database behind nginx.
 
 import { afterAll, beforeAll, beforeEach } from "vitest"
 import { runConformanceTests } from "@durable-streams/server-conformance-tests"
@@ -8,14 +8,15 @@ import { chosenSetup, sleep, startServer } from "./harness.mjs"
 const LONG_POLL_TIMEOUT_MS = 500
 
 // the suite reads its options when tests run, not before: beforeAll may fill them in
-const options = { baseUrl: "", longPollTimeoutMs: LONG_POLL_TIMEOUT_MS, subscriptions: false }
+const options = { baseUrl: "", longPollTimeoutMs: LONG_POLL_TIMEOUT_MS, subscriptions: true }
 let server
 
 beforeAll(async () => {
   const setup = chosenSetup()
   server = await startServer({
     ...setup.options,
-    env: { DS_LONG_POLL_TIMEOUT_MS: String(LONG_POLL_TIMEOUT_MS) },
+    // the suite's receiver of webhooks is on this machine
+    env: { DS_LONG_POLL_TIMEOUT_MS: String(LONG_POLL_TIMEOUT_MS), DS_WEBHOOK_LOCAL: "1" },
   })
   options.baseUrl = server.url
   console.log(`conformance: ${setup.name}, ${server.url}`)
