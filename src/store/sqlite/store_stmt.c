@@ -216,6 +216,10 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_LINK_GROW] =
         "UPDATE subscription_link SET pending = 1 WHERE stream_id = ?1 "
         "AND pending = 0 AND max(acked, 0) < (SELECT tail FROM stream WHERE id = ?1)",
+    [STMT_LINK_UNGLOB_SUBSCRIPTION] =
+        "UPDATE subscription SET unsettled = 1 WHERE id IN "
+        "(SELECT subscription_id FROM subscription_link WHERE is_explicit = 0 AND pending = 1 "
+        "AND stream_id = (SELECT id FROM stream WHERE path = ?1))",
     [STMT_LINK_UNGLOB] = "DELETE FROM subscription_link WHERE is_explicit = 0 "
                          "AND stream_id = (SELECT id FROM stream WHERE path = ?1)",
     [STMT_LINK_ONLY_EXPLICIT] = "UPDATE subscription_link SET is_glob = 0 "

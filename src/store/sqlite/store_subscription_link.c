@@ -232,8 +232,10 @@ static enum ds_status run_with_path(struct store_conn *conn, enum stmt which, co
 
 enum ds_status store_links_unglob(struct store_conn *conn, const char *path)
 {
-    enum ds_status status = run_with_path(conn, STMT_LINK_UNGLOB, path);
+    enum ds_status status = run_with_path(conn, STMT_LINK_UNGLOB_SUBSCRIPTION, path);
 
+    if (status == DS_OK)
+        status = run_with_path(conn, STMT_LINK_UNGLOB, path);
     return status == DS_OK ? run_with_path(conn, STMT_LINK_ONLY_EXPLICIT, path) : status;
 }
 
