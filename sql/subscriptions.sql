@@ -79,11 +79,22 @@ CREATE TABLE subscription_arrival (
     stream_id INTEGER PRIMARY KEY -- stream.id
 );
 
+-- Streams that have ended while a lease was held. Its holder may have read them, so its acks do not
+-- count for the next streams of these paths. Rows of earlier generations mean nothing; the next
+-- stream that ends under a lease takes them away.
+CREATE TABLE subscription_ended (
+    subscription_id INTEGER NOT NULL, -- subscription.id
+    generation      INTEGER NOT NULL, -- of the lease
+    path            TEXT    NOT NULL, -- as in subscription_link
+    PRIMARY KEY (subscription_id, generation, path)
+) WITHOUT ROWID;
+
 CREATE TRIGGER subscription_deleted AFTER DELETE ON subscription
 BEGIN
     INSERT OR REPLACE INTO subscription_tombstone (name, id, generation, deleted_at)
     VALUES (OLD.name, OLD.id, OLD.generation, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER));
     DELETE FROM subscription_link WHERE subscription_id = OLD.id;
+    DELETE FROM subscription_ended WHERE subscription_id = OLD.id;
 END;
 
 -- stream.subscribed says whether an append must look for links.
@@ -121,6 +132,18 @@ BEGIN
     UPDATE subscription SET unsettled = 1
     WHERE id IN (SELECT subscription_id FROM subscription_link
                  WHERE stream_id = NEW.stream_id AND pending = 1);
+    DELETE FROM subscription_ended
+    WHERE (subscription_id, generation) IN
+          (SELECT e.subscription_id, e.generation
+           FROM subscription_link AS l
+           JOIN subscription AS s ON s.id = l.subscription_id
+           JOIN subscription_ended AS e ON e.subscription_id = s.id AND e.generation < s.generation
+           WHERE l.stream_id = NEW.stream_id);
+    INSERT OR IGNORE INTO subscription_ended (subscription_id, generation, path)
+    SELECT s.id, s.generation, l.path
+    FROM subscription_link AS l
+    JOIN subscription AS s ON s.id = l.subscription_id
+    WHERE l.stream_id = NEW.stream_id AND s.lease_until IS NOT NULL;
     DELETE FROM subscription_link WHERE stream_id = NEW.stream_id AND is_explicit = 0;
     UPDATE subscription_link SET stream_id = NULL, is_glob = 0, acked = -1, pending = 0
     WHERE stream_id = NEW.stream_id;

@@ -186,11 +186,19 @@ static enum ds_status judge_acks(struct batch *batch, struct subscription_answer
 {
     for (size_t i = 0; i < answer->acks; i++) {
         enum ds_status status = find_acked(batch, row, &answer->ack[i], &links[i]);
+        bool ended = false;
 
         if (status == DS_NOT_FOUND)
             return refuse_answer(answer, DS_CONFLICT, "an ack names a stream that is not linked");
+        if (status == DS_OK)
+            status =
+                store_link_has_ended(batch->conn, row->id, row->generation, links[i].path, &ended);
         if (status != DS_OK)
             return status;
+        if (ended)
+            return refuse_answer(answer, DS_CONFLICT,
+                                 "the stream of an ack has ended under this lease: another one "
+                                 "has its path");
         if (answer->ack[i].position < 0)
             return refuse_answer(answer, DS_CONFLICT, "an ack has an invalid offset");
         if (answer->ack[i].position < links[i].acked || answer->ack[i].position > links[i].tail)

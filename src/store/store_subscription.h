@@ -130,6 +130,10 @@ enum ds_status store_link_put(struct store_conn *conn, int64_t subscription_id,
 enum ds_status store_link_delete(struct store_conn *conn, int64_t subscription_id,
                                  const char *path);
 
+/* Has a stream of this path ended while the lease of this generation was held? */
+enum ds_status store_link_has_ended(struct store_conn *conn, int64_t subscription_id,
+                                    int64_t generation, const char *path, bool *has);
+
 enum store_links_which { STORE_LINKS_ALL, STORE_LINKS_PENDING, STORE_LINKS_OTHERS };
 
 /* Reads links by path, `most` at most. The array is in the arena. */

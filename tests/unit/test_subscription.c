@@ -143,6 +143,42 @@ START_TEST(follows_the_lives_of_streams)
 }
 END_TEST
 
+/* What a worker has read of a stream says nothing about the next stream of the same path. */
+START_TEST(takes_no_ack_of_an_earlier_life)
+{
+    struct subscription_streams streams = {
+        .name = "s", .stream = (const char *const[]){"/v1/stream/x"}, .streams = 1};
+    struct subscription_claim claim;
+
+    open_all();
+    make(WAKES, "[]");
+    (void)put_pool("s", "e/*");
+    submit_any(run_streams, &streams);
+    make("/v1/stream/e/a", "[1,2]");
+    make("/v1/stream/x", "[1,2]");
+    claim = claim_by("s", "w");
+    end_stream("/v1/stream/e/a");
+    end_stream("/v1/stream/x");
+    make("/v1/stream/e/a", "[3,4,5]");
+    make("/v1/stream/x", "[3,4,5]");
+    make("/v1/stream/e/first", "[1]"); /* made under the lease as well, but for the first time */
+    ck_assert_int_eq(answer_to(&claim, SUBSCRIPTION_ACK, "/v1/stream/e/a", 2, true).verdict,
+                     DS_CONFLICT);
+    ck_assert_int_eq(answer_to(&claim, SUBSCRIPTION_ACK, "/v1/stream/x", 2, false).verdict,
+                     DS_CONFLICT);
+    ck_assert(answer_to(&claim, SUBSCRIPTION_ACK, "/v1/stream/e/first", 1, true).next_wake);
+    claim = claim_by("s", "w"); /* the next lease sees the streams of now */
+    ck_assert_int_eq(claim.view.link[0].acked, -1);
+    ck_assert_int_eq(answer_to(&claim, SUBSCRIPTION_ACK, "/v1/stream/e/a", 2, false).verdict,
+                     DS_OK);
+    end_stream("/v1/stream/e/first");
+    ck_assert_int_eq(ask("SELECT count(*) FROM subscription_ended"), 1);
+    type("DELETE FROM subscription");
+    ck_assert_int_eq(ask("SELECT count(*) FROM subscription_ended"), 0);
+    close_all();
+}
+END_TEST
+
 START_TEST(keeps_an_event_for_a_missing_wake_stream)
 {
     open_all();
@@ -342,6 +378,6 @@ END_TEST
 
 UNIT_MAIN(subscription, wakes_once_and_again_after_done, tells_tokens_apart,
           goes_on_counting_after_a_deletion, follows_the_lives_of_streams,
-          keeps_an_event_for_a_missing_wake_stream, ends_leases,
+          takes_no_ack_of_an_earlier_life, keeps_an_event_for_a_missing_wake_stream, ends_leases,
           attempts_a_webhook_until_it_is_done, renews_a_wake_whose_lease_ended_between_attempts,
           pauses_longer_after_each_attempt, wakes_again_for_a_person, wakes_what_was_left_pending)

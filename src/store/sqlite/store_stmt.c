@@ -204,6 +204,8 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_LINK_OTHERS] =
         LINK_COLUMNS "WHERE subscription_id = ?1 AND pending = 0 ORDER BY l.path LIMIT ?2",
     [STMT_LINK_ALL] = LINK_COLUMNS "WHERE subscription_id = ?1 ORDER BY l.path LIMIT ?2",
+    [STMT_LINK_HAS_ENDED] = "SELECT EXISTS (SELECT 1 FROM subscription_ended "
+                            "WHERE subscription_id = ?1 AND generation = ?2 AND path = ?3)",
     [STMT_LINK_COUNT] = "SELECT count(*) FROM subscription_link WHERE subscription_id = ?1",
     [STMT_LINK_HAS_PENDING] = "SELECT EXISTS (SELECT 1 FROM subscription_link "
                               "WHERE subscription_id = ?1 AND pending = 1)",

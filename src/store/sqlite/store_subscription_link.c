@@ -54,6 +54,24 @@ enum ds_status store_link_get(struct store_conn *conn, struct arena *arena, int6
     return status;
 }
 
+enum ds_status store_link_has_ended(struct store_conn *conn, int64_t subscription_id,
+                                    int64_t generation, const char *path, bool *has)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_LINK_HAS_ENDED, &status);
+    bool row = false;
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, subscription_id);
+    (void)sqlite3_bind_int64(stmt, 2, generation);
+    (void)sqlite3_bind_text(stmt, 3, path, -1, SQLITE_STATIC);
+    status = stmt_step(conn, stmt, &row);
+    *has = status == DS_OK && row && sqlite3_column_int(stmt, 0) != 0;
+    (void)sqlite3_reset(stmt);
+    return status;
+}
+
 /* Makes room for one more element of an array in the arena. */
 static void *grow_array(struct arena *arena, void *array, size_t n, size_t size)
 {

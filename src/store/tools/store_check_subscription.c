@@ -108,6 +108,12 @@ static const struct check_rule subscription_rules[] = {
     {STORE_CHECK_DAMAGE, "SELECT NULL, printf('deleted subscriptions share the id %s', quote(id)) "
                          "FROM subscription_tombstone GROUP BY id HAVING count(*) > 1"},
 
+    {STORE_CHECK_DAMAGE,
+     "SELECT NULL, printf('subscription %s: not valid: the end of %s under generation %s', "
+     "quote(subscription_id), quote(path), quote(generation)) FROM subscription_ended "
+     "WHERE typeof(path) <> 'text' OR subscription_id NOT IN (SELECT id FROM subscription) "
+     "OR typeof(generation) <> 'integer' OR generation NOT BETWEEN 0 AND 9999999999999999"},
+
     {STORE_CHECK_DAMAGE, LINK("'there is no such subscription'") "WHERE s.id IS NULL"},
     {STORE_CHECK_DAMAGE,
      LINK("printf('its columns are not valid: stream %s, explicit %s, glob %s, cursor %s, pending "
