@@ -6,6 +6,7 @@
  *
  *     deliver_loop.c     one thread: what it does when, from its start to its end
  *     deliver_turn.c     its transactions, and the transfers of libcurl
+ *     deliver_choice.c   which of the attempts that are due begin
  *     deliver_bell.c     a second thread, which only wakes the first
  *     deliver_post.c     one POST: request, limits, and what its answer means
  *     deliver_guard.c    which addresses a connection may be opened to

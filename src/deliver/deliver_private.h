@@ -15,7 +15,7 @@
 
 enum {
     POSTS_MOST = 256,         /* under way at a time */
-    POSTS_MOST_FOR_HOST = 32, /* to one host; further ones wait inside libcurl */
+    POSTS_MOST_FOR_HOST = 32, /* to one host */
 };
 
 struct deliver {
@@ -30,10 +30,15 @@ struct deliver {
     struct posts ended;     /* whose end is to be written */
     size_t posts;           /* in both lists */
 
-    bool delivers;   /* has the duty, and may begin attempts */
-    bool stopping;   /* begins no further attempt */
-    int64_t look_at; /* wall clock ms: when the next attempt may be due */
+    bool delivers;          /* has the duty, and may begin attempts */
+    bool stopping;          /* begins no further attempt */
+    int64_t look_at;        /* wall clock ms: when the next attempt may be due */
+    int64_t look_at_all_at; /* monotonic ms: see deliver_choice.c */
 };
+
+/* Ids of subscriptions whose attempt is due at `now` (wall clock) and may begin. */
+enum ds_status deliver_choose(struct deliver *deliver, struct store_conn *conn, int64_t now,
+                              int64_t *ids, size_t most, size_t *n);
 
 /* Writes the ends of POSTs, begins the attempts that are due, and starts their POSTs. */
 void deliver_turn(struct deliver *deliver);

@@ -20,7 +20,6 @@ struct turn {
     struct commit_write write;
     struct deliver *deliver;
     struct posts begun;
-    size_t n_begun;
     bool settles; /* ends leases too */
     bool more;    /* there are further leases to end */
     enum ds_status status;
@@ -36,64 +35,39 @@ static void drop_begun(struct turn *turn)
         TAILQ_REMOVE(&turn->begun, post, link);
         post_free(post);
     }
-    turn->n_begun = 0;
 }
 
-/* Ids of subscriptions with a POST under way; the array is on the heap. */
-static int64_t *list_busy(const struct deliver *deliver, size_t *n)
+/* Begins one attempt, which has an arena of its own, unless it has become needless. */
+static enum ds_status begin_one(struct batch *batch, struct turn *turn, int64_t id)
 {
-    int64_t *busy = calloc(POSTS_MOST, sizeof *busy);
-    const struct post *post;
-
-    *n = 0;
-    TAILQ_FOREACH(post, &deliver->under_way, link)
-        if (busy && *n < POSTS_MOST)
-            busy[(*n)++] = post->attempt.view.row.id;
-    return busy;
-}
-
-static bool is_listed(const int64_t *ids, size_t n, int64_t id)
-{
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] == id)
-            return true;
-    return false;
-}
-
-/* Begins one attempt, which has an arena of its own. DS_NOT_FOUND: none is due. */
-static enum ds_status begin_one(struct batch *batch, struct turn *turn, const int64_t *busy,
-                                size_t n_busy)
-{
-    struct subscription_begin begin = {
-        .arena = arena_new(), .busy = busy, .n_busy = n_busy, .most = 1};
+    struct subscription_begin begin = {.arena = arena_new(), .only = id, .most = 1};
     struct post *post = NULL;
     enum ds_status status = begin.arena ? subscription_begin(batch, &begin) : DS_NO_MEMORY;
 
-    if (status == DS_OK && begin.attempts == 0)
-        status = DS_NOT_FOUND;
-    if (status == DS_OK) {
+    if (status == DS_OK && begin.attempts > 0) {
         post = post_new(begin.arena, &begin.attempt[0], &turn->deliver->rules);
         status = post ? DS_OK : DS_NO_MEMORY;
     }
-    if (status != DS_OK) {
+    if (!post) {
         arena_free(begin.arena);
         return status;
     }
     TAILQ_INSERT_TAIL(&turn->begun, post, link);
-    turn->n_begun++;
     return DS_OK;
 }
 
 static enum ds_status begin_due(struct batch *batch, struct turn *turn, size_t room)
 {
-    size_t n;
-    int64_t *busy = list_busy(turn->deliver, &n);
-    enum ds_status status = busy ? DS_OK : DS_NO_MEMORY;
+    int64_t ids[POSTS_MOST];
+    size_t n = 0;
+    bool has = false;
+    enum ds_status status = store_has_subscriptions(batch->conn, &has);
 
-    while (status == DS_OK && turn->n_begun < room)
-        status = begin_one(batch, turn, busy, n);
-    free(busy);
-    return status == DS_NOT_FOUND ? DS_OK : status;
+    if (status == DS_OK && has && room > 0)
+        status = deliver_choose(turn->deliver, batch->conn, batch->now, ids, room, &n);
+    for (size_t i = 0; status == DS_OK && i < n; i++)
+        status = begin_one(batch, turn, ids[i]);
+    return status;
 }
 
 static size_t room_for_posts(const struct deliver *deliver)
@@ -130,24 +104,18 @@ static void finish_turn(struct commit_write *write, enum ds_status status)
 
 /* --- before and after it --- */
 
-/* Reads when the next attempt is due, leaving out subscriptions with a POST under way. */
-static enum ds_status read_due(const struct deliver *deliver, int64_t now, bool *due, int64_t *next)
+/* Reads whether an attempt may begin, and when the next one is due. */
+static enum ds_status read_due(struct deliver *deliver, int64_t now, bool *due, int64_t *next)
 {
-    static int64_t ids[POSTS_MOST + 1]; /* this process has one thread that uses it */
-    size_t n = 0, n_busy;
-    int64_t *busy = list_busy(deliver, &n_busy);
-    enum ds_status status =
-        busy ? store_subscriptions_to_attempt(deliver->conn, now, ids, n_busy + 1, &n)
-             : DS_NO_MEMORY;
+    int64_t id;
+    size_t n;
+    enum ds_status status = deliver_choose(deliver, deliver->conn, now, &id, 1, &n);
 
-    *due = false;
-    for (size_t i = 0; status == DS_OK && i < n; i++)
-        *due |= !is_listed(busy, n_busy, ids[i]);
-    free(busy);
+    *due = status == DS_OK && n > 0;
     return status == DS_OK ? store_next_attempt(deliver->conn, next) : status;
 }
 
-/* Is an attempt due? If not, sets the time to look again. */
+/* May an attempt begin? If not, sets the time to look again. */
 static bool is_due(struct deliver *deliver)
 {
     int64_t now = clock_wall_ms(), next = INT64_MAX;
@@ -162,8 +130,7 @@ static bool is_due(struct deliver *deliver)
     }
     if (status != DS_OK)
         next = now + RETRY_MS;
-    /* those that are due have a POST under way: its end is what matters, but a later one may become
-       due before that */
+    /* those that are due wait for the end of a POST, but a later one may become due before that */
     deliver->look_at = next > now ? next : now + RETRY_MS / 10;
     return due;
 }

@@ -192,14 +192,12 @@ struct subscription_attempt {
 
 /*
  * Begins attempts that are due: counts them, and writes the time of the next one, so that a crash
- * neither forgets nor repeats it at once. Skips subscriptions whose ids are in `busy`, because
- * their last attempt is still under way.
+ * neither forgets nor repeats it at once.
  */
 struct subscription_begin {
     struct arena *arena;
-    const int64_t *busy;
-    size_t n_busy;
-    size_t most;
+    int64_t only; /* id of a subscription whose attempt is due; 0: the earliest ones, */
+    size_t most;  /*   this many at most */
 
     struct subscription_attempt *attempt;
     size_t attempts;

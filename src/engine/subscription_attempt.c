@@ -84,32 +84,40 @@ static enum ds_status begin_one(struct batch *batch, struct arena *arena, int64_
     return status == DS_OK && !attempt->token ? DS_NO_MEMORY : status;
 }
 
-static bool is_busy(const struct subscription_begin *begin, int64_t id)
+/* Ids of the subscriptions to begin, on the arena. */
+static enum ds_status choose(struct batch *batch, const struct subscription_begin *begin,
+                             int64_t **ids, size_t *n)
 {
-    for (size_t i = 0; i < begin->n_busy; i++)
-        if (begin->busy[i] == id)
-            return true;
-    return false;
+    const struct store_attempt_filter all = {.look = begin->most};
+    bool has = false;
+    enum ds_status status = store_has_subscriptions(batch->conn, &has);
+
+    *n = 0;
+    *ids = arena_alloc(begin->arena, (begin->most + 1) * sizeof **ids);
+    if (!*ids)
+        return DS_NO_MEMORY;
+    if (status != DS_OK || !has)
+        return status;
+    if (begin->only == 0)
+        return store_subscriptions_to_attempt(batch->conn, batch->now, &all, *ids, begin->most, n);
+    (*ids)[(*n)++] = begin->only;
+    return DS_OK;
 }
 
 enum ds_status subscription_begin(struct batch *batch, struct subscription_begin *begin)
 {
-    size_t room = begin->most + begin->n_busy, n = 0;
-    int64_t *ids = arena_alloc(begin->arena, (room + 1) * sizeof *ids);
+    int64_t *ids = NULL;
+    size_t n = 0;
     enum ds_status status = batch_flush(batch);
-    bool has = false, made;
+    bool made;
 
     begin->attempts = 0;
     begin->attempt = arena_zalloc(begin->arena, (begin->most + 1) * sizeof *begin->attempt);
-    if (!ids || !begin->attempt)
+    if (!begin->attempt)
         return DS_NO_MEMORY;
     if (status == DS_OK)
-        status = store_has_subscriptions(batch->conn, &has);
-    if (status == DS_OK && has)
-        status = store_subscriptions_to_attempt(batch->conn, batch->now, ids, room, &n);
+        status = choose(batch, begin, &ids, &n);
     for (size_t i = 0; status == DS_OK && i < n && begin->attempts < begin->most; i++) {
-        if (is_busy(begin, ids[i]))
-            continue;
         status = begin_one(batch, begin->arena, ids[i], &begin->attempt[begin->attempts], &made);
         if (status == DS_OK && made)
             begin->attempts++;

@@ -103,9 +103,15 @@ enum ds_status store_subscription_count(struct store_conn *conn, int64_t *count)
 /* whose lease has ended at `now` and which no attempt will look at; or that are unsettled */
 enum ds_status store_subscriptions_due(struct store_conn *conn, int64_t now, int64_t *ids,
                                        size_t most, size_t *n);
-/* whose next attempt is due at `now`, the earliest first */
-enum ds_status store_subscriptions_to_attempt(struct store_conn *conn, int64_t now, int64_t *ids,
-                                              size_t most, size_t *n);
+/* whose next attempt is due at `now`, the earliest first, as far as the filter lets them pass */
+struct store_attempt_filter {
+    size_t look;                                            /* at so many rows at most */
+    bool (*passes)(void *arg, int64_t id, const char *url); /* NULL: all do. The url may be "" */
+    void *arg;
+};
+enum ds_status store_subscriptions_to_attempt(struct store_conn *conn, int64_t now,
+                                              const struct store_attempt_filter *filter,
+                                              int64_t *ids, size_t most, size_t *n);
 /* whose wake event is due on this wake stream */
 enum ds_status store_subscriptions_with_event(struct store_conn *conn, const char *wake_stream,
                                               int64_t *ids, size_t most, size_t *n);

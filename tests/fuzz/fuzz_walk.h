@@ -165,6 +165,7 @@ static inline void walk_subscriptions(const struct walk *walk)
     struct webhook_key keys[WEBHOOK_KEYS_MOST];
     struct subscription row = {.name = ""};
     struct subscription_link *links;
+    const struct store_attempt_filter all = {.look = 4};
     int64_t ids[4], *idle;
     size_t n;
     bool has = false;
@@ -178,7 +179,7 @@ static inline void walk_subscriptions(const struct walk *walk)
         (void)store_links(walk->conn, walk->arena, row.id, STORE_LINKS_ALL, 100, &links, &n);
     }
     (void)store_subscriptions_due(walk->conn, WALK_NOW, ids, 4, &n);
-    (void)store_subscriptions_to_attempt(walk->conn, WALK_NOW, ids, 4, &n);
+    (void)store_subscriptions_to_attempt(walk->conn, WALK_NOW, &all, ids, 4, &n);
     if (store_begin_write(walk->conn) != DS_OK)
         return;
     (void)store_links_grow(walk->conn, walk->arena, 1, &idle, &n);

@@ -196,6 +196,29 @@ describe("a webhook", () => {
     await one.failed("slow", /did not answer in time/)
   })
 
+  test("waits for a place at its host, and others do not wait for it", async () => {
+    const one = await server()
+    const held = []
+    const slow = await startReceiver(undo, (_, response) => held.push(response))
+    const quick = await startReceiver(undo)
+    const attempts = () => one.sql("select sum(attempts), max(attempts) from subscription")
+    for (let i = 0; i < 300; i++)
+      await one.subscribe(`w${i}`, slow.url, { pattern: "w/*", lease_ttl_ms: 600_000 })
+    await one.subscribe("quick", quick.url)
+    await one.make("w/x")
+    await arrives(slow, 32)
+    await one.make("quick/x")
+    await arrives(quick, 1)
+    expect(slow.got.length).toBe(32)
+    await until(async () => (await one.row("quick")).wake_id === null, "the other one is done")
+    expect(await attempts()).toBe("32|1")
+    slow.answer = done
+    held.forEach((response) => response.end('{"done":true}'))
+    await arrives(slow, 300)
+    await until(async () => (await attempts()) === "0|0", "all are done", PATIENCE)
+    expect(slow.got.length).toBe(300)
+  })
+
   test("ends when its subscription is deleted", async () => {
     const one = await server()
     const receiver = await startReceiver(undo, silent)

@@ -167,8 +167,9 @@ const char *const stmt_sql[STMT_COUNT] = {
         "SELECT id FROM subscription WHERE lease_until <= ?1 AND next_attempt_at IS NULL UNION "
         "SELECT id FROM subscription WHERE lease_until > ?1 + 672000 UNION "
         "SELECT id FROM subscription WHERE next_attempt_at > ?1 + 72000 LIMIT ?2",
-    [STMT_SUBSCRIPTION_TO_ATTEMPT] = "SELECT id FROM subscription WHERE next_attempt_at <= ?1 "
-                                     "ORDER BY next_attempt_at LIMIT ?2",
+    [STMT_SUBSCRIPTION_TO_ATTEMPT] =
+        "SELECT id, CAST(url AS TEXT) FROM subscription WHERE next_attempt_at <= ?1 "
+        "ORDER BY next_attempt_at LIMIT ?2",
     [STMT_SUBSCRIPTION_WITH_EVENT] =
         "SELECT id FROM subscription WHERE wake_stream = ?1 AND event_due = 1 LIMIT ?2",
     [STMT_SUBSCRIPTION_NEXT_ATTEMPT] =

@@ -326,10 +326,33 @@ enum ds_status store_subscriptions_due(struct store_conn *conn, int64_t now, int
     return ids_at(conn, STMT_SUBSCRIPTION_DUE, now, ids, most, n);
 }
 
-enum ds_status store_subscriptions_to_attempt(struct store_conn *conn, int64_t now, int64_t *ids,
-                                              size_t most, size_t *n)
+static bool passes(const struct store_attempt_filter *filter, sqlite3_stmt *stmt)
 {
-    return ids_at(conn, STMT_SUBSCRIPTION_TO_ATTEMPT, now, ids, most, n);
+    const char *url = (const char *)sqlite3_column_text(stmt, 1);
+
+    return !filter->passes ||
+           filter->passes(filter->arg, sqlite3_column_int64(stmt, 0), url ? url : "");
+}
+
+enum ds_status store_subscriptions_to_attempt(struct store_conn *conn, int64_t now,
+                                              const struct store_attempt_filter *filter,
+                                              int64_t *ids, size_t most, size_t *n)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_SUBSCRIPTION_TO_ATTEMPT, &status);
+    bool row = true;
+
+    *n = 0;
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, now);
+    (void)sqlite3_bind_int64(stmt, 2, (int64_t)filter->look);
+    status = DS_OK;
+    while (*n < most && (status = stmt_step(conn, stmt, &row)) == DS_OK && row)
+        if (passes(filter, stmt))
+            ids[(*n)++] = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_reset(stmt);
+    return status;
 }
 
 enum ds_status store_subscriptions_with_event(struct store_conn *conn, const char *wake_stream,

@@ -1,0 +1,99 @@
+/*
+ * Which of the attempts that are due begin: each host has POSTS_MOST_FOR_HOST places. An attempt
+ * for a host without a free one does not begin, because its time would run while it waits, and it
+ * would take a place from other hosts.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "deliver/deliver_private.h"
+#include "store/store.h"
+
+enum {
+    LOOK = 1024,        /* due subscriptions that are looked at, */
+    LOOK_ALL = 1 << 30, /*  except now and then all of them: */
+    ALL_EVERY_MS = 100,
+};
+
+struct host {
+    uint64_t hash;
+    size_t posts;
+};
+
+struct choice {
+    int64_t busy[POSTS_MOST]; /* subscriptions with a POST under way */
+    size_t n_busy;
+    struct host host[POSTS_MOST + 1];
+    size_t hosts;
+    size_t seen; /* rows */
+};
+
+/* Of host and port as they stand in the URL, in lower case. Other spellings of a host have places
+   of their own; libcurl's limit holds for those. */
+static uint64_t hash_host(const char *url)
+{
+    const char *at = strstr(url, "://");
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+
+    for (at = at ? at + 3 : url; *at && !strchr("/?#", *at); at++)
+        hash = (hash ^ (uint64_t)tolower((unsigned char)*at)) * 1099511628211u;
+    return hash;
+}
+
+/* Takes a place at the host; false if there is none. */
+static bool take_place(struct choice *choice, const char *url)
+{
+    uint64_t hash = hash_host(url);
+    size_t i = 0;
+
+    while (i < choice->hosts && choice->host[i].hash != hash)
+        i++;
+    if (i == sizeof choice->host / sizeof choice->host[0])
+        return false;
+    if (i == choice->hosts)
+        choice->host[choice->hosts++] = (struct host){.hash = hash};
+    if (choice->host[i].posts == POSTS_MOST_FOR_HOST)
+        return false;
+    choice->host[i].posts++;
+    return true;
+}
+
+static void count_under_way(const struct deliver *deliver, struct choice *choice)
+{
+    const struct post *post;
+
+    TAILQ_FOREACH(post, &deliver->under_way, link) {
+        if (choice->n_busy == POSTS_MOST)
+            break;
+        choice->busy[choice->n_busy++] = post->attempt.view.row.id;
+        (void)take_place(choice, post->attempt.view.row.url);
+    }
+}
+
+static bool may_begin(void *arg, int64_t id, const char *url)
+{
+    struct choice *choice = arg;
+
+    choice->seen++;
+    for (size_t i = 0; i < choice->n_busy; i++)
+        if (choice->busy[i] == id)
+            return false;
+    return take_place(choice, url);
+}
+
+enum ds_status deliver_choose(struct deliver *deliver, struct store_conn *conn, int64_t now,
+                              int64_t *ids, size_t most, size_t *n)
+{
+    struct choice choice = {.n_busy = 0};
+    bool all = clock_monotonic_ms() >= deliver->look_at_all_at;
+    const struct store_attempt_filter filter = {
+        .look = all ? LOOK_ALL : LOOK, .passes = may_begin, .arg = &choice};
+    enum ds_status status;
+
+    count_under_way(deliver, &choice);
+    status = store_subscriptions_to_attempt(conn, now, &filter, ids, most, n);
+    if (choice.seen > LOOK && *n < most)
+        deliver->look_at_all_at = clock_monotonic_ms() + ALL_EVERY_MS;
+    return status;
+}
