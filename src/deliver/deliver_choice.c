@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "deliver/deliver_private.h"
 #include "store/store.h"
 
@@ -34,10 +35,10 @@ struct choice {
 static uint64_t hash_host(const char *url)
 {
     const char *at = strstr(url, "://");
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    uint64_t hash = HASH_OF_NOTHING;
 
     for (at = at ? at + 3 : url; *at && !strchr("/?#", *at); at++)
-        hash = (hash ^ (uint64_t)tolower((unsigned char)*at)) * 1099511628211u;
+        hash = hash_add_byte(hash, (unsigned char)tolower((unsigned char)*at));
     return hash;
 }
 
