@@ -290,6 +290,15 @@ prove:
 	@$(MAKE) --no-print-directory all $(PROOF)
 	@B=$B sh tests/proof/run.sh $(PROVE)
 
+# the client of subscriptions that Electric's agents use, against this server: ELECTRIC= is a checkout of
+# their repository
+prove-agents:
+	@[ -d "$(ELECTRIC)/packages" ] || { echo 'ELECTRIC= must name a checkout of electric-sql/electric' >&2; exit 2; }
+	@sh deploy/packages.sh test
+	@$(MAKE) --no-print-directory all
+	@sh tests/run.sh modules
+	@B=$B node tests/proof/agents.mjs "$(ELECTRIC)"
+
 # only the unit tests, and the inputs of the fuzzers
 check: $(UNIT) $(FUZZ)
 	$(Q)B=$B sh tests/run.sh unit
@@ -461,6 +470,8 @@ Test it
   make test-walk        the commands of the pages in a clean Debian, as root (ten minutes)
   make prove            power cuts, kills and faults for hours: PROVE_MINUTES=20 for each part,
                         PROVE='power crash' for some parts
+  make prove-agents     the subscriptions of Electric's agents: ELECTRIC=folder, a checkout of
+                        electric-sql/electric
   make fuzz             search for inputs that break a parser: FUZZ_SECONDS=30 for each,
                         FUZZ_NAMES='json fcgi' for some
   make check-threads    threaded code under ThreadSanitizer
@@ -495,7 +506,7 @@ help:
 	$(info $(HELP))
 	@:
 
-.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove bench bench-quick bench-scale bench-subscriptions callgrind soak check check-threads clang fuzz fuzzers coverage lint install uninstall dist dist-hosting pack-hosting deb test-package test-walk clean help man html
+.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove prove-agents bench bench-quick bench-scale bench-subscriptions callgrind soak check check-threads clang fuzz fuzzers coverage lint install uninstall dist dist-hosting pack-hosting deb test-package test-walk clean help man html
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -447,6 +447,17 @@ export async function startServer(options = {}) {
       })
     },
 
+    /**
+     * Kills the supervisors, the responders and the process that delivers, and starts new ones.
+     * Returns how many it has killed.
+     */
+    async crash() {
+      const all = supervisors.flatMap(({ pid }) => [pid, ...childrenOf(pid)])
+      for (const pid of all) tryKill(pid, "SIGKILL")
+      await server.restart("SIGKILL")
+      return all.length
+    },
+
     async ready() {
       const children = [...supervisors, ...webServers.map((web) => web.child)]
       if (managed)
