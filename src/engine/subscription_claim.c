@@ -141,9 +141,10 @@ static enum ds_status judge_token(const char *token, const struct subscription *
     at = at ? read_part(at, &generation) : NULL;
     if (!at || id != row->id || generation > row->generation || generation == 0)
         return DS_DENIED;
-    if (generation < row->generation)
+    /* without a token, the last wake was one of an earlier life */
+    if (generation < row->generation || !row->token)
         return DS_FENCED;
-    return row->token && is_same_secret(at, row->token) ? DS_OK : DS_DENIED;
+    return is_same_secret(at, row->token) ? DS_OK : DS_DENIED;
 }
 
 static enum ds_status judge_answer(struct subscription_answer *answer,

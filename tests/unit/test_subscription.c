@@ -89,6 +89,7 @@ START_TEST(goes_on_counting_after_a_deletion)
     ck_assert_int_eq(ask("SELECT count(*) FROM stream WHERE subscribed = 1"), 0);
     ck_assert_int_eq(answer_to(&claim, SUBSCRIPTION_ACK, NULL, 0, true).verdict, DS_NOT_FOUND);
     (void)put_pool("s", "e/*");
+    ck_assert_int_eq(answer_to(&claim, SUBSCRIPTION_ACK, NULL, 0, true).verdict, DS_FENCED);
     append("/v1/stream/e/a", "2");
     later = claim_by("s", "w");
     ck_assert_int_eq(later.generation, 2);
