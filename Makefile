@@ -102,7 +102,7 @@ UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(wildcard tests/unit/test_*.c))
 # entry points of the fuzzers, which also replay the files of tests/fuzz/corpus
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 # see tests/proof/README.md: programs, and a library that is preloaded into others to watch them
-PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut power crash library record.so)
+PROOF   := $(addprefix $B/proof/,vfs_same vfs_cut power crash claims library record.so)
 
 all: $B/$(PROGRAM) $B/libdurablestreams.a $B/$(SOFILE) $(if $(STATIC),,$B/dsctl $B/$(DELIVERER))
 
@@ -227,6 +227,11 @@ $B/proof/power $B/proof/crash $B/proof/library: $B/proof/%: $B/proof/obj/%.o \
 	$(Q)echo "  LD    $@"
 	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIB_LDLIBS) -lm
 
+# sends requests, and uses nothing of ours
+$B/proof/claims: $B/proof/obj/claims.o
+	$(Q)echo "  LD    $@"
+	$(Q)$(CC) $(DS_LDFLAGS) $(LDFLAGS) -o $@ $^
+
 # without a sanitizer, because it is preloaded into programs that have none
 $B/proof/record.so: $B/proof/obj/record.o $B/proof/obj/trace.o
 	$(Q)echo "  LD    $@"
@@ -287,7 +292,8 @@ test-doors:
 # the proofs that stored data is safe: PROVE_MINUTES= for each part, PROVE= for some parts
 prove:
 	@sh deploy/packages.sh test
-	@$(MAKE) --no-print-directory all $(PROOF)
+	@$(MAKE) --no-print-directory all $B/hooked/$(PROGRAM) \
+		$(if $(STATIC),,$B/hooked/$(DELIVERER)) $(PROOF)
 	@B=$B sh tests/proof/run.sh $(PROVE)
 
 # the client of subscriptions that Electric's agents use, against this server: ELECTRIC= is a checkout of

@@ -26,6 +26,7 @@ wanted=" $* "
 seconds=$((${PROVE_MINUTES-20} * 60))
 seed=${PROVE_SEED-$(date +%s)000}
 [ -n "$short" ] && seed=${PROVE_SEED-1}
+small=$((seed % 1000000000)) # of programs that compute with 32 bits
 passed=0
 failed=0
 
@@ -52,6 +53,10 @@ part vfs_same "$proof/vfs_same --seed $seed --rounds 2" "$proof/vfs_same --seed 
 part vfs_cut "$proof/vfs_cut --seed $seed --rounds 12" "$proof/vfs_cut --seed $seed --seconds $seconds"
 part power "$proof/power --seed $seed --rounds 6" "$proof/power --seed $seed --rounds 20 --seconds $seconds"
 part crash "$proof/crash --seed $seed --rounds 1" "$proof/crash --seed $seed --rounds 8 --seconds $seconds"
+
+part claims "node tests/proof/claims.mjs --rounds 40 --cgi 20" "node tests/proof/claims.mjs --rounds 1000"
+part subscriptions "node tests/proof/subscriptions.mjs --seed $small --kills 90" \
+    "node tests/proof/subscriptions.mjs --seed $small --seconds $seconds"
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

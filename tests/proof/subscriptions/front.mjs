@@ -5,7 +5,7 @@ import { spawn } from "node:child_process"
 import { cleanEnv, hookedProgram, sleep } from "../../system/harness.mjs"
 import { request } from "../../system/http.mjs"
 
-const CGI_EVERY = 25
+const CGI_EVERY = 40
 const MOST_TRIES = 2000
 
 export class Front {

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 import { cleanEnv, end, hookedProgram, launch, sleep } from "../../system/harness.mjs"
 
 const receiver = path.join(path.dirname(fileURLToPath(import.meta.url)), "receiver.mjs")
-const STEPS = [30, 300, 3000]
+const STEPS = [150, 1000, 4000]
 
 /** The direct children of a process, cheaply. */
 function childrenOf(pid) {
@@ -23,6 +23,14 @@ function childrenOf(pid) {
   }
 }
 
+function delivers(pid) {
+  try {
+    return fs.readlinkSync(`/proc/${pid}/exe`).endsWith("durable-streams-deliver")
+  } catch {
+    return false // it has ended
+  }
+}
+
 const isDead = (child) => child.exitCode !== null || child.signalCode !== null
 
 function kill(pid) {
@@ -34,13 +42,15 @@ function kill(pid) {
   }
 }
 
-/** The processes of a round: the supervisor's responders, deliverers, receivers. */
+/**
+ * The processes of a round: the supervisor with its responders and its deliverer; a second deliverer,
+ * which takes over when the first one dies; receivers.
+ */
 export class Processes {
   constructor(round, server) {
     Object.assign(this, { round, server })
     this.ours = new Set() // pids that we have killed
-    this.known = new Set() // responders that were seen
-    this.deliverers = []
+    this.known = new Set() // children of the supervisor that were seen
     this.receivers = []
   }
 
@@ -48,18 +58,19 @@ export class Processes {
     return this.round.calm ? {} : { DS_TEST_KILL_STEPS: String(this.round.chance.pick(STEPS)) }
   }
 
-  startDeliverer(i) {
+  startDeliverer() {
     const child = launch(hookedProgram, ["--deliver"], {
       log: path.join(this.server.folder, "log"),
       cwd: this.server.folder,
       env: cleanEnv({ ...this.round.settings, ...this.steps() }),
     })
-    this.deliverers[i] = child
+    this.deliverer = child
     void child.gone.then(async ({ signal, code }) => {
+      if (this.stopping) return
       if (signal === "SIGKILL") this.round.covered.kills.deliverer++
-      else if (!this.round.over && !this.stopping) this.round.fail(`a deliverer ended: ${signal ?? code}`)
+      else this.round.fail(`a deliverer ended: ${signal ?? code}`)
       await sleep(100)
-      if (!this.round.over) this.startDeliverer(i)
+      if (!this.stopping) this.startDeliverer()
     })
   }
 
@@ -91,19 +102,19 @@ export class Processes {
 
   killSome() {
     const { chance, covered } = this.round
-    const responders = childrenOf(this.server.supervisors[0].pid)
+    const children = childrenOf(this.server.supervisors[0].pid)
+    const deliverers = children.filter(delivers)
+    const responders = children.filter((pid) => !deliverers.includes(pid))
     const turn = chance.below(20)
     let victims = []
-    if (turn < 10 && responders.length > 0) victims = [chance.pick(responders)]
-    else if (turn < 13) victims = responders
+    if (turn < 9 && responders.length > 0) victims = [chance.pick(responders)]
+    else if (turn < 12) victims = responders
+    else if (turn < 14) victims = deliverers
     for (const pid of victims) {
       this.ours.add(pid)
-      if (kill(pid)) covered.kills.responder++
+      if (kill(pid)) covered.kills[turn < 12 ? "responder" : "deliverer"]++
     }
-    if (turn >= 13 && turn < 16) {
-      const child = chance.pick(this.deliverers)
-      if (child && !isDead(child)) kill(child.pid)
-    }
+    if ((turn === 14 || turn === 15) && !isDead(this.deliverer)) kill(this.deliverer.pid)
     if (turn >= 16) {
       const child = chance.pick(this.receivers)
       if (!isDead(child) && child.kill("SIGKILL")) covered.kills.receiver++
@@ -150,16 +161,21 @@ export class Processes {
 
   /** Starts everything anew without the hook. */
   async calm() {
-    this.stopping = true
-    for (const child of this.deliverers) await end(child)
-    this.stopping = false
+    await this.stopDeliverer()
     await this.restart()
+    this.stopping = false
+    this.startDeliverer()
     for (const child of this.receivers) if (child.connected) child.send("calm")
   }
 
-  async stop() {
+  async stopDeliverer() {
     this.stopping = true
-    for (const child of this.deliverers) await end(child)
+    await sleep(150) // one that is about to be started
+    await end(this.deliverer)
+  }
+
+  async stop() {
+    await this.stopDeliverer()
     for (const child of this.receivers) child.kill("SIGKILL")
   }
 }

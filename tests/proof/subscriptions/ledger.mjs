@@ -37,7 +37,8 @@ export class Ledger {
       number: ++this.count.lives,
       path,
       begunAt: Date.now(),
-      endedAt: undefined,
+      ending: false, // somebody is deleting it, or waits for its expiry: nothing is expected of it
+      goneAt: undefined, // when that was over
       made: false,
       inherited,
       ids: [],
@@ -48,8 +49,10 @@ export class Ledger {
     return life
   }
 
+  /** The stream is surely gone. */
   endLife(life) {
-    life.endedAt = Date.now()
+    life.ending = true
+    life.goneAt = Date.now()
     this.count.ended++
   }
 
@@ -68,7 +71,7 @@ export class Ledger {
 
   living(path) {
     const life = this.streams.get(path)?.lives.at(-1)
-    return life && life.made && !life.endedAt ? life : undefined
+    return life && life.made && !life.ending ? life : undefined
   }
 
   /** The life of a stream, by the life that one of its messages names: a fork inherits messages. */
@@ -96,7 +99,7 @@ export class Ledger {
   start(subscription, links, from, to) {
     for (const { path, acked_offset: offset } of links) {
       const lives = (this.streams.get(path)?.lives ?? [])
-        .filter((life) => life.begunAt <= to && !(life.endedAt < from))
+        .filter((life) => life.begunAt <= to && !(life.goneAt < from))
         .map((life) => life.number)
       add(this.starts, `${subscription}|${path}`, { position: at(offset), lives })
     }

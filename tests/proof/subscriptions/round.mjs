@@ -10,7 +10,7 @@ import { Processes } from "./kills.mjs"
 import { Ledger } from "./ledger.mjs"
 import { dsctlCheck, judgeLook, look, messageEnds } from "./look.mjs"
 import { Worker } from "./worker.mjs"
-import { make, remakeWakeStream, writeAnew, writeForks, writeOn, writeUntilExpiry } from "./writer.mjs"
+import { remakeWakeStream, writeAnew, writeForks, writeOn, writeUntilExpiry } from "./writer.mjs"
 
 const WORKERS = 3 // of each pool
 const SLACK_MS = 20_000 // how late a lease or an attempt may be while everything is killed
@@ -39,9 +39,9 @@ export class Round {
     this.looks = 0
     this.late = 0 // ms
     this.events = new Map()
-    this.pause = 250 // ms between two appends of a writer, at most
+    this.pause = 150 // ms between two appends of a writer, at most
     this.forks = 4
-    this.killPause = [60, 500]
+    this.killPause = [40, 300]
   }
 
   fail(text) {
@@ -71,18 +71,18 @@ export class Round {
     this.killsBefore = 0
     this.killsBefore = this.killed()
     this.parts = []
-    await this.begin()
     try {
+      await this.begin()
       await this.work()
       await this.judge()
     } catch (error) {
       this.fail(error.stack)
     } finally {
       this.over = true
-      await this.processes.stop()
+      await this.processes?.stop()
       await Promise.race([Promise.all(this.parts), sleep(10_000)])
       if (this.failed || this.ledger.faults.length > 0) this.keep()
-      await this.server.stop().catch((error) => this.fail(error.message))
+      await this.server?.stop().catch((error) => this.fail(error.message))
     }
     return [...this.ledger.faults, ...(this.failed ? [this.failed] : [])]
   }
@@ -114,7 +114,7 @@ export class Round {
     for (const file of this.notes) fs.writeFileSync(file, "")
     this.processes = new Processes(this, this.server)
     this.ports.forEach((_, i) => this.processes.startReceiver(i))
-    ;[0, 1].forEach((i) => this.processes.startDeliverer(i))
+    this.processes.startDeliverer()
     this.plan()
     for (const name of ["wake/a", "wake/shared", ...this.pools.map((pool) => pool.output)])
       await this.front.insist("PUT", `/v1/stream/${name}`, { headers: JSON_TYPE })
@@ -135,8 +135,10 @@ export class Round {
     }) // prettier-ignore
     this.pools = [
       pull("p-a", 1000, "wake/a", { pattern: "a/*" }),
-      pull("p-b", 2000, "wake/shared", { pattern: "b/**" }),
+      pull("p-b", 1000, "wake/shared", { pattern: "b/**" }),
       pull("p-c", 3000, "wake/shared", { streams: ["a/0", "a/6", "b/7", "b/8"] }),
+      pull("p-d", 1500, "wake/a", { pattern: "a/**" }),
+      pull("p-e", 1000, "wake/shared", { streams: ["a/6", "a/7", "b/6", "b/7"] }),
     ]
     this.hooks = [
       hook("w-a", 1000, 0, { pattern: "a/**" }),
@@ -293,5 +295,3 @@ export class Round {
     }
   }
 }
-
-export { make }

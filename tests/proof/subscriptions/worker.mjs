@@ -60,7 +60,7 @@ export class Worker {
 
   mayDie() {
     const { round } = this
-    if (!round.calm && round.chance.oneIn(40)) throw new Death()
+    if (!round.calm && round.chance.oneIn(30)) throw new Death()
   }
 
   /** Reads on in the wake stream; true if there is an event of this subscription. */
@@ -132,6 +132,7 @@ export class Worker {
       if (ack && round.chance.oneIn(6)) await this.answer(wake, "ack", acks.splice(0), false)
     }
     this.mayDie()
+    if (!round.calm && round.chance.oneIn(6)) await sleep(round.chance.between(50, 800))
     if (!round.calm && round.chance.oneIn(25)) await sleep(pool.leaseMs + 300) // as one who hangs
     if (!round.calm && round.chance.oneIn(12)) {
       await this.answer(wake, "ack", acks, false)
@@ -163,6 +164,7 @@ export class Worker {
           generation: wake.generation,
           ids: fresh.map(({ i }) => i),
         })
+        if (pool.looks === false && !round.calm && round.chance.oneIn(4)) throw new Death()
         if (pool.looks !== false) for (const { i } of fresh) this.seen.add(`${link.path}|${i}`)
       }
       from = next

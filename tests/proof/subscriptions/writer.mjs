@@ -5,7 +5,7 @@ import { sleep } from "../../system/harness.mjs"
 
 const root = "/v1/stream/"
 const JSON_TYPE = { "content-type": "application/json" }
-const LIFE_MESSAGES = [4, 30] // of a stream that is deleted and made again
+const LIFE_APPENDS = [1, 6] // to a stream that is deleted and made again
 const LIFE_MS = [800, 2500] // of one that expires
 
 /** Makes a stream; returns its life. */
@@ -27,9 +27,9 @@ async function make(round, path, headers = {}, life = round.ledger.beginLife(pat
 }
 
 /** Appends some messages; false: the stream is not there any more. */
-async function append(round, life) {
+async function append(round, life, most = 4) {
   const { front, ledger, chance } = round
-  const messages = Array.from({ length: chance.between(1, 4) }, () => ledger.nextMessage(life))
+  const messages = Array.from({ length: chance.between(1, most) }, () => ledger.nextMessage(life))
   const answer = await front.insist("POST", `${root}${life.path}`, {
     headers: {
       ...JSON_TYPE,
@@ -50,11 +50,11 @@ async function append(round, life) {
 }
 
 async function remove(round, life) {
-  // from now on the judge expects nothing of it
-  round.ledger.endLife(life)
+  life.ending = true
   const answer = await round.front.insist("DELETE", `${root}${life.path}`)
   if (answer.status !== 204 && answer.status !== 404)
     throw new Error(`DELETE ${life.path}: ${answer.status} ${answer.text}`)
+  round.ledger.endLife(life)
 }
 
 const pause = (round) => sleep(round.chance.between(20, round.pause))
@@ -72,8 +72,10 @@ export async function writeOn(round, path) {
 export async function writeAnew(round, path) {
   while (!round.quiet) {
     const life = await make(round, path)
-    for (let n = round.chance.between(...LIFE_MESSAGES); n > 0 && !round.quiet; n--) {
-      if (!(await append(round, life))) throw new Error(`${path} is gone`)
+    for (let n = round.chance.between(...LIFE_APPENDS); n > 0 && !round.quiet; n--) {
+      // some begin with more than an earlier one has ever had
+      if (!(await append(round, life, life.ids.length === 0 ? 30 : 4)))
+        throw new Error(`${path} is gone`)
       await pause(round)
     }
     if (round.quiet) return // the last life is judged
@@ -88,11 +90,11 @@ export async function writeUntilExpiry(round, path) {
     const expires = new Date(Date.now() + round.chance.between(...LIFE_MS))
     const life = await make(round, path, { "stream-expires-at": expires.toISOString() })
     if (!life) continue
+    life.ending = true
     while (Date.now() < +expires && !round.quiet) {
       if (!(await append(round, life))) break
       await pause(round)
     }
-    life.mayEnd = true
     while ((await round.front.insist("HEAD", `${root}${path}`)).status === 200) await sleep(100)
     round.ledger.endLife(life)
   }
