@@ -89,17 +89,36 @@ static enum ds_status link_match(struct batch *batch, int64_t id, const struct s
     return store_link_put(batch->conn, id, &link);
 }
 
+/* Finds the patterns that match; the cost does not grow with the number of other patterns. */
+static enum ds_status find_patterns(struct match *match)
+{
+    struct store_conn *conn = match->batch->conn;
+    size_t ranges = glob_ranges(match->path);
+    enum ds_status status = DS_OK;
+
+    for (size_t i = 0; status == DS_OK && i < ranges; i++) {
+        struct glob_range range;
+
+        status = glob_range(match->batch->arena, match->path, i, &range) ? DS_OK : DS_NO_MEMORY;
+        if (status == DS_OK)
+            status = store_patterns(conn, range.first, range.end, match_pattern, match);
+    }
+    return status;
+}
+
 static enum ds_status link_matches(struct batch *batch, const struct stream *stream)
 {
     struct match match = {.path = subscription_path(stream->path), .batch = batch};
-    bool excluded = true;
+    bool excluded = false;
     enum ds_status status = DS_OK;
 
     if (strncmp(stream->path, SUBSCRIPTION_ROOT, strlen(SUBSCRIPTION_ROOT)) == 0 &&
         !stream->is_registry && !store_reserves(batch->conn, stream->path))
+        status = find_patterns(&match);
+    if (status == DS_OK && match.n > 0)
         status = store_is_wake_stream(batch->conn, stream->path, &excluded);
-    if (status == DS_OK && !excluded)
-        status = store_patterns(batch->conn, match_pattern, &match);
+    if (excluded)
+        return status;
     for (size_t i = 0; status == DS_OK && i < match.n; i++)
         status = link_match(batch, match.ids[i], stream);
     return status;

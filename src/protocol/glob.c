@@ -191,3 +191,43 @@ const char *glob_prefix(struct arena *arena, const char *pattern, size_t number)
         len += strcspn(pattern + len, "/") + 1;
     return arena_printf(arena, "%.*s/", (int)len, pattern);
 }
+
+/* --- ranges of patterns --- */
+
+/* Before the first star, a pattern has the same bytes as a path without stars. */
+size_t glob_ranges(const char *path)
+{
+    size_t segments = 0;
+    struct glob_segment segment;
+
+    if (strchr(path, '*'))
+        return 1;
+    while (segments < GLOB_SEGMENTS_MOST && next_segment(&path, &segment))
+        segments++;
+    /* a star after 0, 1, 2 … segments, if there is room for it, and no star */
+    return segments + 1 + (segments < GLOB_SEGMENTS_MOST);
+}
+
+bool glob_range(struct arena *arena, const char *path, size_t number, struct glob_range *range)
+{
+    size_t ranges = glob_ranges(path), len = strlen(path);
+    char *plain = arena_strndup(arena, path, len);
+    const char *at = plain, *slash;
+    struct glob_segment segment;
+
+    *range = (struct glob_range){"", "\x7f"}; /* patterns in their normal form are ASCII */
+    if (!plain || strchr(path, '*'))
+        return plain != NULL;
+    drop_empty_segments(plain);
+    if (number + 1 == ranges) {
+        range->first = plain;
+        range->end = arena_printf(arena, "%s\1", plain);
+        return range->end != NULL;
+    }
+    for (size_t i = 0; i < number; i++)
+        (void)next_segment(&at, &segment);
+    slash = number > 0 ? "/" : "";
+    range->first = arena_printf(arena, "%.*s%s*", (int)(at - plain), plain, slash);
+    range->end = arena_printf(arena, "%.*s%s+", (int)(at - plain), plain, slash);
+    return range->first && range->end;
+}

@@ -54,4 +54,18 @@ const char *glob_prefix(struct arena *arena, const char *pattern, size_t number)
 /* The length of prefix 0. Not enough for a search: paths with empty segments may match too. */
 size_t glob_literal(const char *pattern);
 
+/*
+ * The opposite search, among patterns in the order of their bytes: every pattern that matches this
+ * path is in one of these ranges, number 0 to glob_ranges() - 1, and none is in two of them. For
+ * the path a/b they hold what begins with *, with a/ and a star, with a/b/ and a star, and a/b
+ * itself. A path that has a star in a segment has one range, of all patterns.
+ */
+struct glob_range {
+    const char *first, *end; /* first <= pattern < end; in the arena, or static */
+};
+
+size_t glob_ranges(const char *path);
+/* False when out of memory. */
+bool glob_range(struct arena *arena, const char *path, size_t number, struct glob_range *range);
+
 #endif

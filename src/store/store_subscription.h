@@ -161,9 +161,11 @@ enum ds_status store_links_grow(struct store_conn *conn, struct arena *arena, in
 
 /* --- patterns --- */
 
-/* Called for each pattern, with its subscription. Texts are valid during the call. */
+/* Called for each pattern with first <= pattern < end, and its subscription. Texts are valid during
+   the call. */
 typedef enum ds_status store_pattern_fn(void *arg, int64_t subscription_id, const char *pattern);
-enum ds_status store_patterns(struct store_conn *conn, store_pattern_fn *fn, void *arg);
+enum ds_status store_patterns(struct store_conn *conn, const char *first, const char *end,
+                              store_pattern_fn *fn, void *arg);
 
 /* Is this the wake stream of a subscription? */
 enum ds_status store_is_wake_stream(struct store_conn *conn, const char *path, bool *is);

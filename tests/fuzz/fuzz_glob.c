@@ -1,6 +1,6 @@
 /*
  * A pattern, a line feed and a path. A normal form is its own normal form and obeys the limits; a
- * path that it matches begins with exactly one of its prefixes.
+ * path that it matches begins with exactly one of its prefixes, and has one range that holds it.
  */
 #include "fuzz.h"
 
@@ -19,6 +19,20 @@ static void check_prefixes(struct arena *arena, const char *pattern, const char 
 
         fuzz_require(prefix);
         found += strncmp(path, prefix, strlen(prefix)) == 0;
+    }
+    fuzz_require(found <= 1 && (found == 1 || !glob_matches(pattern, path)));
+}
+
+static void check_ranges(struct arena *arena, const char *pattern, const char *path)
+{
+    size_t ranges = glob_ranges(path), found = 0;
+
+    fuzz_require(ranges >= 1 && ranges <= GLOB_SEGMENTS_MOST + 1);
+    for (size_t i = 0; i < ranges; i++) {
+        struct glob_range range;
+
+        fuzz_require(glob_range(arena, path, i, &range));
+        found += strcmp(pattern, range.first) >= 0 && strcmp(pattern, range.end) < 0;
     }
     fuzz_require(found <= 1 && (found == 1 || !glob_matches(pattern, path)));
 }
@@ -50,8 +64,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (pattern)
         check_normal(arena, pattern);
-    if (pattern && path)
+    if (pattern && path) {
         check_prefixes(arena, pattern, path);
+        check_ranges(arena, pattern, path);
+    }
     free(text);
     arena_free(arena);
     return 0;

@@ -245,6 +245,51 @@ static int count_prefixes(struct arena *arena, const char *pattern, const char *
     return count;
 }
 
+static int count_ranges(struct arena *arena, const char *pattern, const char *subject)
+{
+    int count = 0;
+
+    for (size_t n = 0; n < glob_ranges(subject); n++) {
+        struct glob_range range;
+
+        ck_assert(glob_range(arena, subject, n, &range));
+        ck_assert_str_lt(range.first, range.end);
+        count += strcmp(pattern, range.first) >= 0 && strcmp(pattern, range.end) < 0;
+    }
+    return count;
+}
+
+START_TEST(names_the_ranges_of_patterns)
+{
+    static const char *const cases[][2] = {
+        {"a", "[* +) [a/* a/+) [a a\1)"},
+        {"a//b/", "[* +) [a/* a/+) [a/b/* a/b/+) [a/b a/b\1)"},
+        {"a/x*", "[ \x7f)"},
+    };
+    struct arena *arena = arena_new();
+    char deep[200] = "";
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[100] = "";
+
+        for (size_t n = 0; n < glob_ranges(cases[i][0]); n++) {
+            struct glob_range range;
+
+            ck_assert(glob_range(arena, cases[i][0], n, &range));
+            (void)sprintf(text + strlen(text), "%s[%s %s)", n > 0 ? " " : "", range.first,
+                          range.end);
+        }
+        ck_assert_msg(strcmp(text, cases[i][1]) == 0, "%s: %s", cases[i][0], text);
+    }
+    for (int i = 0; i < 90; i++)
+        (void)strcat(deep, "a/");
+    ck_assert_uint_eq(glob_ranges(deep), GLOB_SEGMENTS_MOST + 1);
+    deep[2 * (GLOB_SEGMENTS_MOST - 1) - 1] = '\0';
+    ck_assert_int_eq(count_ranges(arena, arena_printf(arena, "%s/*", deep), deep), 1);
+    arena_free(arena);
+}
+END_TEST
+
 START_TEST(every_match_begins_with_exactly_one_prefix)
 {
     static const char *const words[] = {"a", "b", "a*b", "a%2Ab", "*", "**", "ab"};
@@ -263,8 +308,11 @@ START_TEST(every_match_begins_with_exactly_one_prefix)
         if (normal) {
             int count = count_prefixes(arena, normal, subject);
 
-            unit_check(count < 2, "%s: %s", normal, subject);
+            int ranges = count_ranges(arena, normal, subject);
+
+            unit_check(count < 2 && ranges < 2, "%s: %s", normal, subject);
             if (glob_matches(normal, subject)) {
+                unit_check(ranges == 1, "%s: %s", normal, subject);
                 unit_check(count == 1, "%s: %s", normal, subject);
                 matches++;
             }
@@ -278,4 +326,5 @@ END_TEST
 UNIT_MAIN(glob, matches_by_segments, brings_patterns_into_their_normal_form,
           refuses_patterns_that_no_stream_can_match, limits_bytes_and_segments,
           agrees_with_matching_by_recursion, matches_many_double_stars_in_no_time,
-          names_the_prefixes_of_a_search, every_match_begins_with_exactly_one_prefix)
+          names_the_prefixes_of_a_search, names_the_ranges_of_patterns,
+          every_match_begins_with_exactly_one_prefix)

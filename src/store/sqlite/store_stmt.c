@@ -183,7 +183,8 @@ const char *const stmt_sql[STMT_COUNT] = {
         "OR EXISTS (SELECT 1 FROM subscription WHERE lease_until <= ?1 AND next_attempt_at IS "
         "NULL) OR EXISTS (SELECT 1 FROM subscription WHERE lease_until > ?1 + 672000) "
         "OR EXISTS (SELECT 1 FROM subscription WHERE next_attempt_at > ?1 + 72000)",
-    [STMT_SUBSCRIPTION_PATTERNS] = "SELECT id, pattern FROM subscription WHERE pattern > ''",
+    [STMT_SUBSCRIPTION_PATTERNS] =
+        "SELECT id, pattern FROM subscription WHERE pattern >= ?1 AND pattern < ?2",
     [STMT_SUBSCRIPTION_IS_WAKE_STREAM] =
         "SELECT EXISTS (SELECT 1 FROM subscription WHERE wake_stream = ?1)",
     [STMT_SUBSCRIPTION_CANDIDATES] =

@@ -201,7 +201,8 @@ enum ds_status store_links_grow(struct store_conn *conn, struct arena *arena, in
 
 /* --- patterns --- */
 
-enum ds_status store_patterns(struct store_conn *conn, store_pattern_fn *fn, void *arg)
+enum ds_status store_patterns(struct store_conn *conn, const char *first, const char *end,
+                              store_pattern_fn *fn, void *arg)
 {
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = stmt_get(conn, STMT_SUBSCRIPTION_PATTERNS, &status);
@@ -209,6 +210,8 @@ enum ds_status store_patterns(struct store_conn *conn, store_pattern_fn *fn, voi
 
     if (!stmt)
         return status;
+    (void)sqlite3_bind_text(stmt, 1, first, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(stmt, 2, end, -1, SQLITE_STATIC);
     while ((status = stmt_step(conn, stmt, &row)) == DS_OK && row) {
         const char *pattern = (const char *)sqlite3_column_text(stmt, 1);
 
