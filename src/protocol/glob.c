@@ -208,11 +208,27 @@ size_t glob_ranges(const char *path)
     return segments + 1 + (segments < GLOB_SEGMENTS_MOST);
 }
 
+/* The beginning of a text, a slash after it unless it is empty, and one more byte. */
+static const char *extend(struct arena *arena, const char *text, size_t len, const char *slash,
+                          char last)
+{
+    size_t more = len > 0 ? strlen(slash) : 0;
+    char *to = arena_alloc(arena, len + more + 2);
+
+    if (!to)
+        return NULL;
+    memcpy(to, text, len);
+    memcpy(to + len, slash, more);
+    to[len + more] = last;
+    to[len + more + 1] = '\0';
+    return to;
+}
+
 bool glob_range(struct arena *arena, const char *path, size_t number, struct glob_range *range)
 {
     size_t ranges = glob_ranges(path), len = strlen(path);
     char *plain = arena_strndup(arena, path, len);
-    const char *at = plain, *slash;
+    const char *at = plain;
     struct glob_segment segment;
 
     *range = (struct glob_range){"", "\x7f"}; /* patterns in their normal form are ASCII */
@@ -221,13 +237,12 @@ bool glob_range(struct arena *arena, const char *path, size_t number, struct glo
     drop_empty_segments(plain);
     if (number + 1 == ranges) {
         range->first = plain;
-        range->end = arena_printf(arena, "%s\1", plain);
+        range->end = extend(arena, plain, strlen(plain), "", '\1');
         return range->end != NULL;
     }
     for (size_t i = 0; i < number; i++)
         (void)next_segment(&at, &segment);
-    slash = number > 0 ? "/" : "";
-    range->first = arena_printf(arena, "%.*s%s*", (int)(at - plain), plain, slash);
-    range->end = arena_printf(arena, "%.*s%s+", (int)(at - plain), plain, slash);
+    range->first = extend(arena, plain, (size_t)(at - plain), "/", '*');
+    range->end = extend(arena, plain, (size_t)(at - plain), "/", '+');
     return range->first && range->end;
 }
