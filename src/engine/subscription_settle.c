@@ -73,22 +73,6 @@ static enum ds_status match_pattern(void *arg, int64_t subscription_id, const ch
     return DS_OK;
 }
 
-static enum ds_status link_match(struct batch *batch, int64_t id, const struct stream *stream)
-{
-    struct subscription_link link;
-    enum ds_status status = store_link_get(batch->conn, batch->arena, id, stream->path, &link);
-
-    if (status == DS_NOT_FOUND)
-        link = (struct subscription_link){.path = stream->path,
-                                          .stream_id = stream->id,
-                                          .acked = -1,
-                                          .pending = stream->tail > 0};
-    else if (status != DS_OK || link.is_glob)
-        return status;
-    link.is_glob = true;
-    return store_link_put(batch->conn, id, &link);
-}
-
 /* Finds the patterns that match; the cost does not grow with the number of other patterns. */
 static enum ds_status find_patterns(struct match *match)
 {
@@ -120,7 +104,7 @@ static enum ds_status link_matches(struct batch *batch, const struct stream *str
     if (excluded)
         return status;
     for (size_t i = 0; status == DS_OK && i < match.n; i++)
-        status = link_match(batch, match.ids[i], stream);
+        status = store_link_match(batch->conn, match.ids[i], stream);
     return status;
 }
 

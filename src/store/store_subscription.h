@@ -133,6 +133,9 @@ enum ds_status store_link_get(struct store_conn *conn, struct arena *arena, int6
 /* Inserts the link, or replaces it; `tail` is not stored. */
 enum ds_status store_link_put(struct store_conn *conn, int64_t subscription_id,
                               const struct subscription_link *link);
+/* Links a new stream that the pattern matches. An explicit link keeps its cursor. */
+enum ds_status store_link_match(struct store_conn *conn, int64_t subscription_id,
+                                const struct stream *stream);
 enum ds_status store_link_delete(struct store_conn *conn, int64_t subscription_id,
                                  const char *path);
 

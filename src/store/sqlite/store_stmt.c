@@ -163,9 +163,9 @@ const char *const stmt_sql[STMT_COUNT] = {
     /* A webhook whose next attempt is planned is looked at by that attempt. No time is so far away
        (72 s to an attempt, 600 s of a lease) unless the clock was set back. */
     [STMT_SUBSCRIPTION_DUE] =
-        "SELECT id FROM subscription WHERE unsettled = 1 UNION "
-        "SELECT id FROM subscription WHERE lease_until <= ?1 AND next_attempt_at IS NULL UNION "
-        "SELECT id FROM subscription WHERE lease_until > ?1 + 672000 UNION "
+        "SELECT id FROM subscription WHERE unsettled = 1 UNION ALL "
+        "SELECT id FROM subscription WHERE lease_until <= ?1 AND next_attempt_at IS NULL UNION ALL "
+        "SELECT id FROM subscription WHERE lease_until > ?1 + 672000 UNION ALL "
         "SELECT id FROM subscription WHERE next_attempt_at > ?1 + 72000 LIMIT ?2",
     [STMT_SUBSCRIPTION_TO_ATTEMPT] =
         "SELECT id, CAST(url AS TEXT) FROM subscription WHERE next_attempt_at <= ?1 "
@@ -200,6 +200,10 @@ const char *const stmt_sql[STMT_COUNT] = {
                       "stream_id = excluded.stream_id, is_explicit = excluded.is_explicit, "
                       "is_glob = excluded.is_glob, acked = excluded.acked, "
                       "pending = excluded.pending",
+    [STMT_LINK_MATCH] =
+        "INSERT INTO subscription_link (subscription_id, path, stream_id, is_glob, acked, pending) "
+        "VALUES (?1, ?2, ?3, 1, -1, ?4) ON CONFLICT (subscription_id, path) DO UPDATE SET "
+        "is_glob = 1 WHERE is_glob = 0",
     [STMT_LINK_DELETE] = "DELETE FROM subscription_link WHERE subscription_id = ?1 AND path = ?2",
     [STMT_LINK_PENDING] =
         LINK_COLUMNS "WHERE subscription_id = ?1 AND pending = 1 ORDER BY l.path LIMIT ?2",

@@ -159,6 +159,21 @@ enum ds_status store_link_put(struct store_conn *conn, int64_t subscription_id,
     return stmt_run(conn, stmt);
 }
 
+enum ds_status store_link_match(struct store_conn *conn, int64_t subscription_id,
+                                const struct stream *stream)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, STMT_LINK_MATCH, &status);
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_int64(stmt, 1, subscription_id);
+    (void)sqlite3_bind_text(stmt, 2, stream->path, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(stmt, 3, stream->id);
+    (void)sqlite3_bind_int(stmt, 4, stream->tail > 0);
+    return stmt_run(conn, stmt);
+}
+
 enum ds_status store_link_delete(struct store_conn *conn, int64_t subscription_id, const char *path)
 {
     enum ds_status status = DS_FAILED;
