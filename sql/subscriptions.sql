@@ -72,7 +72,7 @@ CREATE TABLE subscription_link (
 
 CREATE INDEX subscription_link_by_stream ON subscription_link (stream_id) WHERE stream_id IS NOT NULL;
 CREATE INDEX subscription_link_absent ON subscription_link (path) WHERE stream_id IS NULL;
-CREATE INDEX subscription_link_pending ON subscription_link (subscription_id) WHERE pending = 1;
+CREATE INDEX subscription_link_pending ON subscription_link (subscription_id, pending) WHERE pending = 1;
 
 -- Streams that were made and are still to be compared with patterns and explicit links.
 CREATE TABLE subscription_arrival (

@@ -377,8 +377,33 @@ START_TEST(wakes_what_was_left_pending)
 }
 END_TEST
 
+/* A subscription may have a hundred thousand links, and each wake asks for the pending ones. */
+START_TEST(finds_pending_links_by_their_index)
+{
+    static const enum stmt statements[] = {STMT_LINK_PENDING, STMT_LINK_HAS_PENDING};
+
+    open_all();
+    (void)put_pool("s", "e/*");
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
+        char *sql = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", stmt_sql[statements[i]]);
+        sqlite3_stmt *plan = NULL;
+        bool by_index = false;
+
+        ck_assert_int_eq(sqlite3_prepare_v2(f.conn->db, sql, -1, &plan, NULL), SQLITE_OK);
+        while (sqlite3_step(plan) == SQLITE_ROW)
+            by_index |= strstr((const char *)sqlite3_column_text(plan, 3),
+                               "INDEX subscription_link_pending") != NULL;
+        ck_assert_msg(by_index, "%s", sql);
+        (void)sqlite3_finalize(plan);
+        sqlite3_free(sql);
+    }
+    close_all();
+}
+END_TEST
+
 UNIT_MAIN(subscription, wakes_once_and_again_after_done, tells_tokens_apart,
           goes_on_counting_after_a_deletion, follows_the_lives_of_streams,
           takes_no_ack_of_an_earlier_life, keeps_an_event_for_a_missing_wake_stream, ends_leases,
           attempts_a_webhook_until_it_is_done, renews_a_wake_whose_lease_ended_between_attempts,
-          pauses_longer_after_each_attempt, wakes_again_for_a_person, wakes_what_was_left_pending)
+          pauses_longer_after_each_attempt, wakes_again_for_a_person, wakes_what_was_left_pending,
+          finds_pending_links_by_their_index)

@@ -205,8 +205,10 @@ const char *const stmt_sql[STMT_COUNT] = {
         "VALUES (?1, ?2, ?3, 1, -1, ?4) ON CONFLICT (subscription_id, path) DO UPDATE SET "
         "is_glob = 1 WHERE is_glob = 0",
     [STMT_LINK_DELETE] = "DELETE FROM subscription_link WHERE subscription_id = ?1 AND path = ?2",
-    [STMT_LINK_PENDING] =
-        LINK_COLUMNS "WHERE subscription_id = ?1 AND pending = 1 ORDER BY l.path LIMIT ?2",
+    /* the planner would look at all links of the subscription for the few that are pending */
+    [STMT_LINK_PENDING] = LINK_COLUMNS
+    "WHERE subscription_id = ?1 AND l.path IN (SELECT path FROM subscription_link "
+    "WHERE subscription_id = ?1 AND pending = 1 ORDER BY path LIMIT ?2) ORDER BY l.path",
     [STMT_LINK_OTHERS] =
         LINK_COLUMNS "WHERE subscription_id = ?1 AND pending = 0 ORDER BY l.path LIMIT ?2",
     [STMT_LINK_ALL] = LINK_COLUMNS "WHERE subscription_id = ?1 ORDER BY l.path LIMIT ?2",
