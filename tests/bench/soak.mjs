@@ -4,13 +4,25 @@
 //
 // 1,000 subscriptions (800 webhooks, 200 pull-wakes) on 10,000 streams, 500 appends a second, receivers
 // that fail a third of the time, workers that die, streams and subscriptions that are deleted and made
-// again. Every half minute it prints memory, descriptors and states, and asks the database, in one read
-// transaction, whether its tables agree with each other. At the end receivers stop failing, and all
-// that was acknowledged must have been acked by its subscriptions.
+// again, some at the prompt. Every half minute it prints memory, descriptors and states, and asks the
+// database, in one read transaction, whether its tables agree with each other (soak_laws.mjs). At the
+// end receivers stop failing, and all that was acknowledged must have been acked by its subscriptions.
+// The exit status is 1 if anything was wrong, or if memory or descriptors grow.
 
 import http from "node:http"
-import { sleep, sqlite, startServer, until, usage, delivererOf, respondersOf } from "../system/harness.mjs"
-import { request } from "../system/http.mjs"
+import fs from "node:fs"
+import {
+  childrenOf,
+  delivererOf,
+  respondersOf,
+  sleep,
+  sqlite,
+  startServer,
+  until,
+  usage,
+} from "../system/harness.mjs"
+import { request, sse } from "../system/http.mjs"
+import { lawCount, watchLaws } from "./soak_laws.mjs"
 
 const MINUTES = Number(process.argv[2] ?? 60)
 const GROUPS = 980
@@ -18,42 +30,35 @@ const WIDE = 20
 const STREAMS = 10_000
 const PULL_FROM = 780
 const PER_SECOND = 500
+const HOSTS = 20 // of receivers: 127.0.0.1 and so on
+const WAKE_STREAMS = 4
+const WORKERS = 20 // half of them by SSE
 const SAMPLE_MS = 30_000
 const TYPE = { "Content-Type": "application/json" }
 const ROOT = "/v1/stream/"
 const CONTROL = ROOT + "__ds/subscriptions/"
 
-/** Each must find nothing, at any moment. */
-const laws = {
-  "pending and no wake": `SELECT count(*) FROM subscription AS s WHERE wake_id IS NULL AND EXISTS
-    (SELECT 1 FROM subscription_link WHERE subscription_id = s.id AND pending = 1)`,
-  "pending is wrong": `SELECT count(*) FROM subscription_link AS l LEFT JOIN stream AS s
-    ON s.id = l.stream_id WHERE l.pending <> (s.id IS NOT NULL AND s.tail > max(l.acked, 0))`,
-  "cursor beyond the tail": `SELECT count(*) FROM subscription_link AS l JOIN stream AS s
-    ON s.id = l.stream_id WHERE l.acked > s.tail OR l.path <> s.path`,
-  "holder without a lease": `SELECT count(*) FROM subscription WHERE holder IS NOT NULL
-    AND lease_until IS NULL`,
-  "webhook without a lease": `SELECT count(*) FROM subscription WHERE type = 'webhook'
-    AND wake_id IS NOT NULL AND lease_until IS NULL`,
-  "idle with the rest of a wake": `SELECT count(*) FROM subscription WHERE wake_id IS NULL AND
-    (holder IS NOT NULL OR lease_until IS NOT NULL OR next_attempt_at IS NOT NULL)`,
-  "overdue": `SELECT count(*) FROM subscription WHERE
-    (next_attempt_at IS NULL AND lease_until < (julianday('now') - 2440587.5) * 86400000 - 15000) OR
-    next_attempt_at < (julianday('now') - 2440587.5) * 86400000 - 45000`,
-  "link without a subscription": `SELECT count(*) FROM subscription_link WHERE subscription_id NOT IN
-    (SELECT id FROM subscription)`,
+const counts = {
+  appends: 0,
+  posts: 0,
+  failed: 0,
+  callbacks: 0,
+  claims: 0,
+  acks: 0,
+  fenced: 0,
+  remade: 0,
+  laws: 0,
 }
-
-const counts = { appends: 0, posts: 0, failed: 0, callbacks: 0, claims: 0, acks: 0, fenced: 0, remade: 0 }
 const wakes = new Map() // "subscription generation" → wake_id
 let failing = true
 let running = true
 let url
-let receiver
+let receivers
 
 const random = (n) => Math.floor(Math.random() * n)
 const pathOf = (i) => `soak/${i % GROUPS}/${Math.floor(i / GROUPS)}`
 const acknowledged = new Int32Array(STREAMS) // messages of the stream that lives now
+const underWay = new Int32Array(STREAMS) // appends
 const busy = new Set() // streams that are being made again
 
 function fail(text) {
@@ -101,27 +106,29 @@ async function callBack(wake) {
   if (status !== 200) counts.fenced++
 }
 
-function startReceiver() {
-  const server = http.createServer((incoming, outgoing) => {
-    const parts = []
-    incoming.on("data", (part) => parts.push(part))
-    incoming.on("end", () => {
-      const wake = JSON.parse(Buffer.concat(parts))
-      const chance = failing ? random(9) : 8
-      noteWake(wake)
-      counts.posts++
-      if (chance < 3) counts.failed++
-      if (chance === 0) outgoing.writeHead(500).end()
-      else if (chance === 1) incoming.socket.destroy()
-      else if (chance === 2) setTimeout(() => incoming.socket.destroy(), 8000)
-      else if (chance < 6) {
-        outgoing.end("{}")
-        void callBack(wake)
-      } else outgoing.end('{"done":true}')
-    })
+function receive(incoming, outgoing) {
+  const parts = []
+  incoming.on("data", (part) => parts.push(part))
+  incoming.on("end", () => {
+    const wake = JSON.parse(Buffer.concat(parts))
+    const chance = failing ? random(9) : 8
+    noteWake(wake)
+    counts.posts++
+    if (chance < 3) counts.failed++
+    if (chance === 0) outgoing.writeHead(500).end()
+    else if (chance === 1) incoming.socket.destroy()
+    else if (chance === 2) setTimeout(() => incoming.socket.destroy(), 8000)
+    else if (chance < 6) {
+      outgoing.end("{}")
+      void callBack(wake)
+    } else outgoing.end('{"done":true}')
   })
+}
+
+function startReceiver(i) {
+  const server = http.createServer(receive)
   server.keepAliveTimeout = 60_000
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)))
+  return new Promise((resolve) => server.listen(0, `127.0.0.${i + 1}`, () => resolve(server)))
 }
 
 // ---------------------------------------------------------------------------------- pull-wake
@@ -145,7 +152,9 @@ async function workOn(name) {
   if (status !== 200) counts.fenced++
 }
 
-async function followWakes(stream) {
+const namesIn = (events) => new Set(events.map((event) => event.subscription_id))
+
+async function followByLongPoll(stream) {
   let offset = "-1"
   while (running) {
     const live = offset === "-1" ? "" : "&live=long-poll"
@@ -155,13 +164,37 @@ async function followWakes(stream) {
       continue
     }
     offset = read.headers["stream-next-offset"] ?? offset
-    const names = new Set(
-      read.status === 200 ? JSON.parse(read.text).map((event) => event.subscription_id) : []
-    )
-    await Promise.all([...names].map(workOn))
-    if (live === "" && names.size === 0) await sleep(50)
+    const events = read.status === 200 ? JSON.parse(read.text) : []
+    await Promise.all([...namesIn(events)].map(workOn))
+    if (live === "" && events.length === 0) await sleep(50)
   }
 }
+
+async function followBySse(stream) {
+  let offset = "-1"
+  while (running) {
+    const reader = await sse(url, `${ROOT}${stream}?offset=${offset}&live=sse`).catch(() => null)
+    if (reader?.status !== 200) {
+      await sleep(200)
+      continue
+    }
+    let over = false
+    void reader.ended.then(() => (over = true))
+    while (running && (!over || reader.events.length > 0)) {
+      const events = reader.events.splice(0)
+      offset = events.findLast((event) => event.control)?.control.streamNextOffset ?? offset
+      const wakes = events.filter((event) => event.type === "data")
+      await Promise.all([...namesIn(wakes.flatMap((event) => JSON.parse(event.data)))].map(workOn))
+      if (wakes.length === 0) await sleep(20)
+    }
+    reader.close()
+  }
+}
+
+const startWorkers = () =>
+  Array.from({ length: WORKERS }, (_, i) =>
+    (i % 2 ? followBySse : followByLongPoll)(`wakes/${(i >> 1) % WAKE_STREAMS}`)
+  )
 
 // ------------------------------------------------------------------------------------- streams
 
@@ -172,17 +205,18 @@ async function make(i) {
 
 async function append(i) {
   if (busy.has(i)) return
+  underWay[i]++
   const { status, text } = await ask("POST", ROOT + pathOf(i), { n: counts.appends })
-  if (status === 204) {
-    counts.appends++
-    if (!busy.has(i)) acknowledged[i]++
-  } else if (!(busy.has(i) && status === 404)) fail(`append to ${pathOf(i)}: ${status} ${text}`)
+  underWay[i]--
+  if (status !== 204) return fail(`append to ${pathOf(i)}: ${status} ${text}`)
+  counts.appends++
+  acknowledged[i]++
 }
 
 /** Deletes a stream and makes it again, when no append to it is under way. */
 async function remake(i) {
   busy.add(i)
-  await sleep(1000)
+  while (underWay[i] > 0) await sleep(20)
   await ask("DELETE", ROOT + pathOf(i))
   await make(i)
   acknowledged[i] = 0
@@ -194,9 +228,14 @@ function subscription(k) {
   const pattern = k < GROUPS ? `soak/${k}/*` : `soak/*/${(k - GROUPS) % 10}`
   const lease_ttl_ms = 1000 + (k % 5) * 1000
   if (k >= PULL_FROM && k < GROUPS)
-    return { type: "pull-wake", pattern, wake_stream: `wakes/${k % 4}`, lease_ttl_ms }
-  const port = receiver.address().port
-  return { type: "webhook", pattern, webhook: { url: `http://127.0.0.1:${port}/${k}` }, lease_ttl_ms }
+    return { type: "pull-wake", pattern, wake_stream: `wakes/${k % WAKE_STREAMS}`, lease_ttl_ms }
+  const { address, port } = receivers[k % HOSTS].address()
+  return {
+    type: "webhook",
+    pattern,
+    webhook: { url: `http://${address}:${port}/${k}` },
+    lease_ttl_ms,
+  }
 }
 
 async function subscribe(k) {
@@ -204,12 +243,14 @@ async function subscribe(k) {
   if (status !== 201) fail(`subscribing s${k}: ${status} ${text}`)
 }
 
-async function churn() {
+async function churn(database) {
   for (let turn = 0; running; turn++) {
+    await sleep(1000)
     await remake(random(STREAMS))
     if (turn % 2) continue
     const k = random(GROUPS + WIDE)
-    await ask("DELETE", `${CONTROL}s${k}`)
+    if (turn % 8) await ask("DELETE", `${CONTROL}s${k}`)
+    else await sqlite(database, `DELETE FROM subscription WHERE name = 's${k}'`)
     await subscribe(k)
   }
 }
@@ -227,53 +268,74 @@ async function appendAll(end) {
 
 const samples = []
 
-async function checkLaws(database) {
-  const names = Object.keys(laws)
-  const sql = `BEGIN; ${names.map((name) => laws[name] + ";").join("\n")} COMMIT`
-  const found = (await sqlite(database, sql)).split("\n")
-  names.forEach((name, i) => Number(found[i]) > 0 && fail(`${name}: ${found[i]}`))
+const ROWS = ["stream", "message", "subscription", "subscription_link", "subscription_tombstone"]
+
+async function checkLaws() {
+  const { broken, found } = await lawsHold({
+    states: "SELECT state, count(*) FROM subscription_overview GROUP BY state",
+    ...Object.fromEntries(ROWS.map((table) => [`${table} rows`, `SELECT count(*) FROM ${table}`])),
+  })
+  counts.laws += lawCount
+  broken.forEach(fail)
+  return found
 }
 
-async function sample(server, began) {
+function pidsOf(server) {
   const supervisor = server.supervisors[0].pid
   const pids = { supervisor, deliverer: delivererOf(supervisor) }
-  respondersOf(supervisor).forEach((pid, i) => (pids[`responder${i}`] = pid))
+  respondersOf(supervisor).forEach((pid, i) => (pids[`responder ${i}`] = pid))
+  // the worker of nginx is the child of its master
+  for (const child of childrenOf(process.pid))
+    for (const pid of childrenOf(child)) if (child !== supervisor) pids.nginx = pid
+  return pids
+}
+
+const megabytes = (file) => (fs.statSync(file).size / 2 ** 20).toFixed(0)
+
+async function sample(server, began) {
   const row = { minute: (Date.now() - began) / 60_000, of: {} }
-  for (const [name, pid] of Object.entries(pids)) row.of[name] = { pid, ...usage(pid) }
+  for (const [name, pid] of Object.entries(pidsOf(server))) row.of[name] = usage(pid)
   samples.push(row)
-  await checkLaws(server.database)
-  const states = await sqlite(
-    server.database,
-    "SELECT group_concat(state || ' ' || n, ', ') FROM (SELECT state, count(*) AS n FROM subscription_overview GROUP BY state)"
-  )
+  const found = await checkLaws()
   const memory = Object.entries(row.of)
     .map(([name, use]) => `${name} ${use.rssKiB} KiB ${use.descriptors} fds ${use.threads} threads`)
     .join("; ")
-  console.log(`${row.minute.toFixed(1)} min: ${memory} | ${JSON.stringify(counts)} | ${states}`)
+  const rows = ROWS.map((table) => `${table} ${found[`${table} rows`]}`).join(", ")
+  const sizes = ["", "-wal"].map((end) => `${megabytes(server.database + end)} MiB`).join(" and ")
+  console.log(
+    `${row.minute.toFixed(1)} min: ${memory} | ${JSON.stringify(counts)} | ` +
+      `${found.states.join(", ").replaceAll("|", " ")} | database and log ${sizes} | ${rows}`
+  )
 }
 
-/** Compares the last sixth of the run with the second one. */
+/**
+ * Compares the last sixth of the run with the second one: the mean of resident memory, and the least of
+ * the descriptors, which are connections and so come and go with requests that wait.
+ */
 function compareSamples() {
+  if (samples.length < 12) return console.log("too short to compare memory")
   const sixth = samples.length / 6
-  const mean = (from, to, name, field) => {
-    const rows = samples.slice(Math.floor(from * sixth), Math.floor(to * sixth))
-    return rows.reduce((sum, row) => sum + row.of[name][field], 0) / rows.length
+  const figures = (nth, name, field) =>
+    samples
+      .slice(Math.floor((nth - 1) * sixth), Math.floor(nth * sixth))
+      .map((row) => row.of[name]?.[field] ?? 0)
+  const mean = (list) => list.reduce((sum, figure) => sum + figure, 0) / list.length
+  const compare = (name, what, [early, late], slack) => {
+    console.log(`${name} ${what}: ${early.toFixed(0)} → ${late.toFixed(0)}`)
+    if (late > early * 1.1 + slack) fail(`${name} grows: ${what} ${early} → ${late}`)
   }
-  for (const name of Object.keys(samples[0].of))
-    for (const field of ["rssKiB", "descriptors"]) {
-      const early = mean(1, 2, name, field)
-      const late = mean(5, 6, name, field)
-      console.log(`${name} ${field}: ${early.toFixed(1)} → ${late.toFixed(1)}`)
-      const slack = field === "rssKiB" ? 2048 : 32
-      if (late > early * 1.1 + slack) fail(`${name} grows: ${field} ${early} → ${late}`)
-    }
+  for (const name of Object.keys(samples[0].of)) {
+    const both = (field, of) => [2, 6].map((nth) => of(figures(nth, name, field)))
+    compare(name, "KiB", both("rssKiB", mean), 1024)
+    compare(name, "descriptors at least", both("descriptors", (list) => Math.min(...list)), 8)
+  }
 }
 
 async function checkEnd(database) {
   const idle = async () =>
     (await sqlite(database, "SELECT count(*) FROM subscription WHERE wake_id IS NOT NULL")) === "0"
   await until(idle, "every subscription is idle", { timeout: 300_000, every: 1000 })
-  await checkLaws(database)
+  await checkLaws()
   const found = new Map(
     (await sqlite(database, "SELECT path, messages FROM stream WHERE path GLOB '/v1/stream/soak/*'"))
       .split("\n")
@@ -294,32 +356,34 @@ const server = await startServer({
   processes: 2,
   env: { DS_WEBHOOK_LOCAL: "1", DS_LONG_POLL_TIMEOUT_MS: "20000", DS_MAX_SUBSCRIPTIONS: "2000" },
 })
+const lawsHold = watchLaws(server.database)
 url = server.url
-receiver = await startReceiver()
+receivers = await Promise.all(Array.from({ length: HOSTS }, (_, i) => startReceiver(i)))
 try {
-  for (let i = 0; i < 4; i++) await ask("PUT", `${ROOT}wakes/${i}`)
+  for (let i = 0; i < WAKE_STREAMS; i++) await ask("PUT", `${ROOT}wakes/${i}`)
   for (let k = 0; k < GROUPS + WIDE; k++) await subscribe(k)
   for (let i = 0; i < STREAMS; i += 50)
     await Promise.all(Array.from({ length: 50 }, (_, j) => make(i + j)))
   const began = Date.now()
-  const end = began + MINUTES * 60_000
-  const workers = [0, 1, 2, 3].flatMap((i) => [followWakes(`wakes/${i}`), followWakes(`wakes/${i}`)])
-  const timer = setInterval(() => void sample(server, began).catch((error) => fail(error)), SAMPLE_MS)
-  const churning = churn()
-  await appendAll(end)
-  clearInterval(timer)
+  const workers = startWorkers()
+  const sampling = setInterval(() => void sample(server, began).catch(fail), SAMPLE_MS)
+  const churning = churn(server.database)
+  await appendAll(began + MINUTES * 60_000)
+  clearInterval(sampling)
   failing = false
   running = false
-  await churning
-  running = true // the workers go on until all is idle
-  workers.push(...[0, 1, 2, 3].map((i) => followWakes(`wakes/${i}`)))
+  await Promise.all([churning, ...workers])
+  running = true
+  workers.splice(0, Infinity, ...startWorkers()) // they see every event again
   await checkEnd(server.database)
   running = false
   await Promise.all(workers)
   compareSamples()
   console.log(process.exitCode ? "failed" : `held for ${MINUTES} minutes: ${JSON.stringify(counts)}`)
 } finally {
-  receiver.closeAllConnections()
-  receiver.close()
+  for (const receiver of receivers) {
+    receiver.closeAllConnections()
+    receiver.close()
+  }
   await server.stop()
 }
