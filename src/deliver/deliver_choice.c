@@ -1,7 +1,8 @@
 /*
- * Which of the attempts that are due begin: each host has POSTS_MOST_FOR_HOST places. An attempt
- * for a host without a free one does not begin, because its time would run while it waits, and it
- * would take a place from other hosts.
+ * Which of the attempts that are due begin. A host has POSTS_MOST_FOR_HOST places, but not more
+ * than half of those that other hosts leave, so that a few silent hosts cannot take them all. An
+ * attempt for a host without a free place does not begin, because its time would run while it
+ * waits, and it would take a place from other hosts.
  */
 #include <ctype.h>
 #include <string.h>
@@ -27,7 +28,8 @@ struct choice {
     size_t n_busy;
     struct host host[POSTS_MOST + 1];
     size_t hosts;
-    size_t seen; /* rows */
+    size_t posts; /* places taken */
+    size_t seen;  /* rows */
 };
 
 /* Of host and port as they stand in the URL, in lower case. Other spellings of a host have places
@@ -42,8 +44,8 @@ static uint64_t hash_host(const char *url)
     return hash;
 }
 
-/* Takes a place at the host; false if there is none. */
-static bool take_place(struct choice *choice, const char *url)
+/* NULL: there are POSTS_MOST other hosts. */
+static struct host *find_host(struct choice *choice, const char *url)
 {
     uint64_t hash = hash_host(url);
     size_t i = 0;
@@ -51,13 +53,23 @@ static bool take_place(struct choice *choice, const char *url)
     while (i < choice->hosts && choice->host[i].hash != hash)
         i++;
     if (i == sizeof choice->host / sizeof choice->host[0])
-        return false;
+        return NULL;
     if (i == choice->hosts)
         choice->host[choice->hosts++] = (struct host){.hash = hash};
-    if (choice->host[i].posts == POSTS_MOST_FOR_HOST)
-        return false;
-    choice->host[i].posts++;
-    return true;
+    return &choice->host[i];
+}
+
+static void take_place(struct choice *choice, struct host *host)
+{
+    host->posts++;
+    choice->posts++;
+}
+
+static bool has_place(const struct choice *choice, const struct host *host)
+{
+    size_t free_places = choice->posts < POSTS_MOST ? POSTS_MOST - choice->posts : 0;
+
+    return host->posts < POSTS_MOST_FOR_HOST && 2 * host->posts < host->posts + free_places;
 }
 
 static void count_under_way(const struct deliver *deliver, struct choice *choice)
@@ -65,22 +77,29 @@ static void count_under_way(const struct deliver *deliver, struct choice *choice
     const struct post *post;
 
     TAILQ_FOREACH(post, &deliver->under_way, link) {
+        struct host *host = find_host(choice, post->attempt.view.row.url);
+
         if (choice->n_busy == POSTS_MOST)
             break;
         choice->busy[choice->n_busy++] = post->attempt.view.row.id;
-        (void)take_place(choice, post->attempt.view.row.url);
+        if (host)
+            take_place(choice, host);
     }
 }
 
 static bool may_begin(void *arg, int64_t id, const char *url)
 {
     struct choice *choice = arg;
+    struct host *host = find_host(choice, url);
 
     choice->seen++;
+    if (!host || !has_place(choice, host))
+        return false;
     for (size_t i = 0; i < choice->n_busy; i++)
         if (choice->busy[i] == id)
             return false;
-    return take_place(choice, url);
+    take_place(choice, host);
+    return true;
 }
 
 enum ds_status deliver_choose(struct deliver *deliver, struct store_conn *conn, int64_t now,

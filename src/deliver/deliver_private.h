@@ -15,7 +15,7 @@
 
 enum {
     POSTS_MOST = 256,         /* under way at a time */
-    POSTS_MOST_FOR_HOST = 32, /* to one host */
+    POSTS_MOST_FOR_HOST = 64, /* to one host: see deliver_choice.c */
 };
 
 struct deliver {

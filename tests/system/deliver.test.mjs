@@ -206,17 +206,44 @@ describe("a webhook", () => {
       await one.subscribe(`w${i}`, slow.url, { pattern: "w/*", lease_ttl_ms: 600_000 })
     await one.subscribe("quick", quick.url)
     await one.make("w/x")
-    await arrives(slow, 32)
+    await arrives(slow, 64)
     await one.make("quick/x")
     await arrives(quick, 1)
-    expect(slow.got.length).toBe(32)
+    expect(slow.got.length).toBe(64)
     await until(async () => (await one.row("quick")).wake_id === null, "the other one is done")
-    expect(await attempts()).toBe("32|1")
+    expect(await attempts()).toBe("64|1")
     slow.answer = done
     held.forEach((response) => response.end('{"done":true}'))
     await arrives(slow, 300)
     await until(async () => (await attempts()) === "0|0", "all are done", PATIENCE)
     expect(slow.got.length).toBe(300)
+  })
+
+  test("finds a place although several hosts are silent and have thousands of attempts due", async () => {
+    const one = await server()
+    const slow = []
+    for (let i = 0; i < 5; i++) slow.push(await startReceiver(undo, silent))
+    const quick = await startReceiver(undo)
+    for (const [i, { url }] of slow.entries())
+      await one.subscribe(`w${i}`, url, { pattern: "w/*", lease_ttl_ms: 600_000 })
+    await one.subscribe("quick", quick.url)
+    // requests for so many would take longer than the rest of this test
+    await one.sql(
+      "with n (n) as (values (1) union all select n + 1 from n where n < 1000)" +
+        " insert into subscription (name, type, pattern, url, lease_ttl_ms, config, base_url, created_at)" +
+        " select name || '-' || n, type, pattern, url, lease_ttl_ms, config, base_url, created_at" +
+        " from subscription, n where name <> 'quick'"
+    )
+    await one.make("w/x")
+    await until(() => slow.every(({ got }) => got.length > 0), "all hosts are busy", PATIENCE)
+    await one.make("quick/x")
+    for (let i = 1; i < 5; i++) {
+      await arrives(quick, i)
+      await one.append("quick/x")
+    }
+    await arrives(quick, 5)
+    expect(slow.every(({ got }) => got.every(({ closed }) => !closed))).toBe(true)
+    expect(slow.reduce((sum, { got }) => sum + got.length, 0)).toBeLessThan(256)
   })
 
   test("ends when its subscription is deleted", async () => {
