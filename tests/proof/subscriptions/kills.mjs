@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 import { cleanEnv, end, hookedProgram, launch, sleep } from "../../system/harness.mjs"
 
 const receiver = path.join(path.dirname(fileURLToPath(import.meta.url)), "receiver.mjs")
-const STEPS = [150, 1000, 4000]
+const STEPS = [100, 400, 1500]
 
 /** The direct children of a process, cheaply. */
 function childrenOf(pid) {
