@@ -124,7 +124,9 @@ export function talk(server) {
     return created({ type: "webhook", webhook: { url: hook.url }, ...config }, id)
   }
 
-  async function created(config, id) {
+  // leases are long, so that none ends by itself where nobody waits for that
+  async function created(wanted, id) {
+    const config = { lease_ttl_ms: 600_000, ...wanted }
     expectStatus(await ask("PUT", place(id), config), 201)
     return subscription({ server, api, ask }, id, config)
   }

@@ -69,7 +69,7 @@ describe.concurrent("create, read, delete", () => {
   })
 
   test("absent members take their defaults", async () => {
-    const sub = await pull({ pattern: unique() })
+    const sub = await pull({ pattern: unique(), lease_ttl_ms: undefined })
     const shown = await sub.shown()
     expect(shown.lease_ttl_ms).toBe(30000)
     expect(shown.description ?? null).toBe(null)

@@ -36,14 +36,18 @@ describe.concurrent("no event is lost", () => {
     const root = unique()
     const a = `${root}/a`
     const gates = [gate(), gate()]
-    const hook = receiver.hook(({ number }) => gates[number]?.wait.then(DONE) ?? DONE())
+    const hook = receiver.hook(({ number }) => gates[number > 0 ? 1 : 0].wait.then(DONE))
     const sub = await webhook(hook, { pattern: `${root}/*`, lease_ttl_ms: 1000 })
     await make(a, "first")
     await hook.post(0)
     await append(a, "second")
-    const second = await hook.post(1)
-    expect(second.body).toMatchObject({ streams: [{ acked_offset: "-1", tail_offset: offset(11) }] })
+    const second = await until(
+      () => hook.posts.find(({ body }) => body.streams[0].tail_offset === offset(11)),
+      "a POST that shows both",
+      { timeout: 60_000 }
+    )
     expect(second.body.generation).toBeGreaterThan(1)
+    expect(second.body.streams[0].acked_offset).toBe("-1")
     gates[0].open()
     await sleep(300)
     expect((await sub.link(a)).acked_offset).toBe("-1")
@@ -159,13 +163,17 @@ describe.concurrent("one owner", () => {
     await sub.finish(lease, { [a]: offset(2) })
     const second = await sub.claim()
     await sub.finish(second, { [a]: offset(5) })
-    await append(a, "x", {})
-    for (const old of [lease, second])
-      for (const wake_id of [null, undefined, "", "null"]) {
-        const body = { wake_id, acks: [{ stream: a, offset: offset(6) }], done: true }
-        expectError(await sub.ack(old, body), 409, "FENCED")
-        expectError(await sub.release(old, body), 409, "FENCED")
-      }
+    const tryThem = async (position) => {
+      for (const old of [lease, second])
+        for (const wake_id of [null, undefined, "", "null"]) {
+          const body = { wake_id, acks: [{ stream: a, offset: offset(position) }], done: true }
+          expectError(await sub.ack(old, body), 409, "FENCED")
+          expectError(await sub.release(old, body), 409, "FENCED")
+        }
+    }
+    await tryThem(5) // while no wake is in flight
+    await append(a, "x")
+    await tryThem(6)
     expect((await sub.link(a)).acked_offset).toBe(offset(5))
     expect((await sub.claim()).generation).toBe(3)
   })
@@ -179,6 +187,7 @@ describe.concurrent("one owner", () => {
     expectStatus(await sub.end(), 204)
     expectError(await sub.ack(old, { done: true }), 404, "SUBSCRIPTION_NOT_FOUND")
     expectStatus(await sub.confirm(), 201)
+    expectError(await sub.ack(old, { done: true }), 409, "FENCED")
     await append(a, "again")
     const lease = await sub.claim()
     expect(lease.generation, "generations go on").toBe(2)
@@ -216,7 +225,7 @@ describe.concurrent("receivers are not hammered", () => {
       const a = `${root}/a`
       const held = gate()
       const hook = receiver.hook(({ number }) => (number === 0 ? held.wait.then(() => last) : DONE()))
-      const sub = await webhook(hook, { pattern: `${root}/*`, lease_ttl_ms: 1000 })
+      const sub = await webhook(hook, { pattern: `${root}/*` })
       await make(a, "x")
       const { body } = await hook.post(0)
       await append(a, "y")
@@ -238,7 +247,7 @@ describe.concurrent("receivers are not hammered", () => {
     await sleep(9000)
     // at 0, 1, 3 and 7 s, each pause a fifth shorter or longer
     expect(hook.posts.length).toBeLessThanOrEqual(5)
-    expect(Number(await sub.row("attempts"))).toBe(hook.posts.length)
+    expect(Number(await sub.row("attempts"))).toBeLessThanOrEqual(5)
     expect((await sub.shown()).status).toBe("failed")
     hook.script = DONE
     await sub.set("next_attempt_at = 1")

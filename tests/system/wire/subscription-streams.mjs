@@ -66,7 +66,10 @@ describe.concurrent("a stream that ends", () => {
       await end(a)
       expectStatus(await api.get(ROOT + a), 404)
       await make(a, "new")
-      expectError(await sub.ack(lease, { acks: [{ stream: a, offset: offset(10) }], done: true }), 409, "INVALID_OFFSET")
+      for (const position of [0, 2, 3, 10]) {
+        const acks = [{ stream: a, offset: offset(position) }]
+        expectError(await sub.ack(lease, { acks, done: true }), 409, "INVALID_OFFSET")
+      }
       expect(await sub.finish(lease)).toBe(true)
       const next = await sub.claim()
       expect(next.of[a]).toMatchObject({ acked_offset: "-1", tail_offset: offset(3), has_pending: true })
