@@ -211,7 +211,8 @@ static enum ds_status link_explicit(struct batch *batch, int64_t subscription_id
     return status == DS_OK ? store_link_put(batch->conn, subscription_id, &link) : status;
 }
 
-static enum ds_status link_backfill(struct batch *batch, int64_t subscription_id,
+/* Links what was found; `linked`: streams that a client has named may be linked already. */
+static enum ds_status link_backfill(struct batch *batch, int64_t subscription_id, bool linked,
                                     const struct backfill *fill, const char *wake_stream)
 {
     enum ds_status status = DS_OK;
@@ -221,7 +222,9 @@ static enum ds_status link_backfill(struct batch *batch, int64_t subscription_id
 
         if (wake_stream && strcmp(found->path, wake_stream) == 0)
             continue;
-        status = store_link_get(batch->conn, batch->arena, subscription_id, found->path, &link);
+        status =
+            linked ? store_link_get(batch->conn, batch->arena, subscription_id, found->path, &link)
+                   : DS_NOT_FOUND;
         if (status == DS_OK)
             found->is_explicit = true; /* linked a moment ago, at the same tail */
         if (status == DS_OK || status == DS_NOT_FOUND)
@@ -269,7 +272,7 @@ static enum ds_status create(struct batch *batch, struct subscription_put *put, 
     for (size_t i = 0; status == DS_OK && i < n; i++)
         status = link_explicit(batch, put->view.row.id, streams[i]);
     if (status == DS_OK)
-        status = link_backfill(batch, put->view.row.id, &fill, put->wake_stream);
+        status = link_backfill(batch, put->view.row.id, n > 0, &fill, put->wake_stream);
     if (status == DS_OK && put->wake_stream)
         status = store_links_unglob(batch->conn, put->wake_stream);
     put->created = true;
