@@ -74,7 +74,8 @@ CREATE INDEX subscription_link_by_stream ON subscription_link (stream_id) WHERE 
 CREATE INDEX subscription_link_absent ON subscription_link (path) WHERE stream_id IS NULL;
 CREATE INDEX subscription_link_pending ON subscription_link (subscription_id, pending) WHERE pending = 1;
 
--- Streams that were made and are still to be compared with patterns and explicit links.
+-- Streams that were made and are still to be compared with patterns and explicit links; and the
+-- registry, to which another trigger has appended that.
 CREATE TABLE subscription_arrival (
     stream_id INTEGER PRIMARY KEY -- stream.id
 );
@@ -120,6 +121,8 @@ CREATE TRIGGER subscription_stream_made AFTER INSERT ON stream
 WHEN NEW.registry IS NULL AND NEW.deleted_at IS NULL
 BEGIN
     INSERT INTO subscription_arrival (stream_id) VALUES (NEW.id);
+    INSERT OR IGNORE INTO subscription_arrival (stream_id)
+    SELECT id FROM stream WHERE registry = 1 AND subscribed = 1;
 END;
 
 -- A row inserted into this view ends the links of a stream; the view is always empty.
@@ -151,6 +154,8 @@ BEGIN
     UPDATE subscription SET event_due = 1
     WHERE wake_stream = NEW.path AND wake_id IS NOT NULL AND lease_until IS NULL;
     DELETE FROM subscription_arrival WHERE stream_id = NEW.stream_id;
+    INSERT OR IGNORE INTO subscription_arrival (stream_id)
+    SELECT id FROM stream WHERE registry = 1 AND subscribed = 1;
 END;
 
 CREATE TRIGGER subscription_stream_deleted AFTER DELETE ON stream WHEN OLD.deleted_at IS NULL
@@ -167,11 +172,16 @@ BEGIN
     SELECT NEW.id WHERE NEW.deleted_at IS NULL AND NEW.registry IS NULL;
 END;
 
--- Patterns do not match the registry, which would wake workers by their own subscriptions.
+-- Patterns do not match the registry, which would wake workers by their own subscriptions. A client
+-- may name it.
 CREATE TRIGGER subscription_stream_registered AFTER UPDATE OF registry ON stream WHEN NEW.registry = 1
 BEGIN
+    UPDATE subscription SET unsettled = 1
+    WHERE id IN (SELECT subscription_id FROM subscription_link
+                 WHERE stream_id = NEW.id AND is_explicit = 0 AND pending = 1);
     DELETE FROM subscription_link WHERE stream_id = NEW.id AND is_explicit = 0;
-    DELETE FROM subscription_arrival WHERE stream_id = NEW.id;
+    UPDATE subscription_link SET is_glob = 0 WHERE stream_id = NEW.id;
+    INSERT OR IGNORE INTO subscription_arrival (stream_id) VALUES (NEW.id);
 END;
 
 -- Subscriptions for people: what each is doing, with times in UTC.

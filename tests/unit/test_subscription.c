@@ -401,9 +401,47 @@ START_TEST(finds_pending_links_by_their_index)
 }
 END_TEST
 
+/* The triggers of the database append to the registry, and not a request. */
+START_TEST(wakes_for_the_registry_where_it_is_named)
+{
+    const char *registry = "/v1/stream/registry";
+    struct subscription_streams streams = {.name = "s", .stream = &registry, .streams = 1};
+    struct subscription_claim claim;
+    bool more;
+
+    open_all();
+    make(WAKES, "[]");
+    (void)put_pool("s", "none");
+    (void)put_pool("all", "**");
+    submit_any(run_streams, &streams); /* before there is one */
+    make(registry, "");
+    ck_assert_int_eq(
+        store_appoint_registry(f.conn, ask("SELECT id FROM stream WHERE path LIKE '%/registry'")),
+        DS_OK);
+    make("/v1/stream/a", "");
+    claim = claim_by("s", "w");
+    ck_assert_int_eq(claim.verdict, DS_OK);
+    ck_assert_str_eq(claim.view.link[0].path, registry);
+    ck_assert(
+        !answer_to(&claim, SUBSCRIPTION_ACK, registry, claim.view.link[0].tail, true).next_wake);
+    end_stream("/v1/stream/a");
+    claim = claim_by("s", "w");
+    ck_assert_int_eq(claim.verdict, DS_OK);
+    ck_assert(
+        !answer_to(&claim, SUBSCRIPTION_ACK, registry, claim.view.link[0].tail, true).next_wake);
+    type("INSERT INTO stream (path, content_type, tail, created_at) VALUES "
+         "('/v1/stream/b', 'text/plain', 0, 0)");
+    submit_any(run_upkeep, &more);
+    ck_assert_int_eq(claim_by("s", "w").verdict, DS_OK);
+    ck_assert_int_eq(claim_by("all", "w").verdict, DS_IDLE);
+    ck_assert_int_eq(ask("SELECT count(*) FROM subscription_arrival"), 0);
+    close_all();
+}
+END_TEST
+
 UNIT_MAIN(subscription, wakes_once_and_again_after_done, tells_tokens_apart,
           goes_on_counting_after_a_deletion, follows_the_lives_of_streams,
           takes_no_ack_of_an_earlier_life, keeps_an_event_for_a_missing_wake_stream, ends_leases,
           attempts_a_webhook_until_it_is_done, renews_a_wake_whose_lease_ended_between_attempts,
           pauses_longer_after_each_attempt, wakes_again_for_a_person, wakes_what_was_left_pending,
-          finds_pending_links_by_their_index)
+          finds_pending_links_by_their_index, wakes_for_the_registry_where_it_is_named)
