@@ -14,8 +14,7 @@
 
 enum {
     LOOK = 1024,        /* due subscriptions that are looked at, */
-    LOOK_ALL = 1 << 30, /*  except now and then all of them: */
-    ALL_EVERY_MS = 100,
+    LOOK_ALL = 1 << 30, /*  except now and then all of them */
 };
 
 struct host {
@@ -106,14 +105,16 @@ enum ds_status deliver_choose(struct deliver *deliver, struct store_conn *conn, 
                               int64_t *ids, size_t most, size_t *n)
 {
     struct choice choice = {.n_busy = 0};
-    bool all = clock_monotonic_ms() >= deliver->look_at_all_at;
+    int64_t start = clock_monotonic_ms();
+    bool all = start >= deliver->look_at_all_at;
     const struct store_attempt_filter filter = {
         .look = all ? LOOK_ALL : LOOK, .passes = may_begin, .arg = &choice};
     enum ds_status status;
 
     count_under_way(deliver, &choice);
     status = store_subscriptions_to_attempt(conn, now, &filter, ids, most, n);
+    /* at most half of the time goes into looking at all */
     if (choice.seen > LOOK && *n < most)
-        deliver->look_at_all_at = clock_monotonic_ms() + ALL_EVERY_MS;
+        deliver->look_at_all_at = start + 2 * (clock_monotonic_ms() - start + 1);
     return status;
 }
