@@ -198,9 +198,9 @@ void deliver_turn(struct deliver *deliver)
     /* an attempt that could not be sent has ended, so there may be another turn at once */
     for (bool again = true; again;) {
         struct turn turn = {0};
-        bool due = may_begin && is_due(deliver);
+        bool needed = !TAILQ_EMPTY(&deliver->ended) || (may_begin && is_due(deliver));
 
-        again = (due || !TAILQ_EMPTY(&deliver->ended)) && run_turn(deliver, &turn);
+        again = needed && run_turn(deliver, &turn);
         may_begin = room_for_posts(deliver) > 0;
     }
     if (!may_begin)
