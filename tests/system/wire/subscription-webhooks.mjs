@@ -192,8 +192,8 @@ describe.concurrent("callbacks", () => {
     await make(a, "hello")
     await acked(sub, a, offset(5))
     await idle(sub)
-    await append(a, "x")
     hook.script = DONE
+    await append(a, "x")
     expect((await hook.post(1)).body.generation).toBe(2)
   })
 
@@ -258,11 +258,10 @@ describe.concurrent("failures", () => {
     await until(async () => (await sub.shown()).status === "failed", "failed", { timeout: 30_000 })
     expect(await sub.finish(body, { [a]: offset(5) })).toBe(false)
     expect((await sub.shown()).status).toBe("active")
-    const before = hook.posts.length
-    await append(a, "x")
     hook.script = DONE
-    const next = await hook.post(before)
-    expect(next.body).toMatchObject({ generation: 2, streams: [{ acked_offset: offset(5) }] })
+    await append(a, "x")
+    const next = await until(() => hook.posts.find((post) => post.body.generation === 2), "the next wake", { timeout: 30_000 })
+    expect(next.body.streams).toMatchObject([{ acked_offset: offset(5) }])
     await acked(sub, a, offset(6))
   })
 
