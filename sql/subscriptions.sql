@@ -42,7 +42,9 @@ CREATE TABLE subscription (
     CONSTRAINT "a holder has a lease" CHECK (holder IS NULL OR (wake_id IS NOT NULL AND lease_until IS NOT NULL))
 );
 
-CREATE INDEX subscription_by_lease ON subscription (lease_until) WHERE lease_until IS NOT NULL;
+-- without webhooks that will be tried again, of which there may be many: the attempt looks at their lease
+CREATE INDEX subscription_by_lease ON subscription (lease_until)
+WHERE lease_until IS NOT NULL AND next_attempt_at IS NULL;
 CREATE INDEX subscription_by_attempt ON subscription (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
 CREATE INDEX subscription_by_wake_stream ON subscription (wake_stream) WHERE wake_stream IS NOT NULL;
 CREATE INDEX subscription_by_pattern ON subscription (pattern) WHERE pattern IS NOT NULL;

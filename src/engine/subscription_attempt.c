@@ -9,6 +9,7 @@
 enum {
     FIRST_PAUSE_MS = 1000,
     LAST_PAUSE_MS = 60000,
+    DAMAGED_PAUSE_MS = 60000, /* until a row that is damaged is looked at again, and logged */
     LEAST_LEASE_MS = 500, /* an attempt that has less of the lease left waits for the next lease */
 };
 
@@ -63,6 +64,8 @@ static enum ds_status begin_one(struct batch *batch, struct arena *arena, int64_
     enum ds_status status = store_subscription_load(batch->conn, arena, id, row);
 
     *made = false;
+    if (subscription_is_damaged(status, row))
+        return store_subscription_postpone(batch->conn, id, batch->now + DAMAGED_PAUSE_MS);
     if (status == DS_OK)
         status = store_has_pending(batch->conn, id, &pending);
     if (status != DS_OK)

@@ -21,13 +21,20 @@ enum ds_status subscription_rest(struct batch *batch, struct subscription *row, 
    only in memory. */
 enum ds_status subscription_add_event(struct batch *batch, struct subscription *row);
 
-/* Is the lease over, or does it end later than any lease could, because the clock was set back? */
+/* Is the lease over? */
 bool subscription_is_over(const struct subscription *row, int64_t now);
 
 /* Ends a lease that is over, or a wake that nobody has claimed and that has become needless; makes
    a wake if something is pending although none is in flight, as after an import. Writes the row if
    it has changed. */
 enum ds_status subscription_recheck(struct batch *batch, struct subscription *row);
+
+/* Was a row read that a person or a fault has damaged? It is logged, and must not stop the work for
+   all others. */
+static inline bool subscription_is_damaged(enum ds_status status, const struct subscription *row)
+{
+    return status == DS_FAILED && row->id != 0;
+}
 
 /* Finds a subscription by name. DS_NOT_FOUND also in a database without the tables. */
 enum ds_status subscription_find(struct store_conn *conn, struct arena *arena, const char *name,

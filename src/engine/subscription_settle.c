@@ -29,7 +29,9 @@ static enum ds_status wake_idle(struct batch *batch, const int64_t *ids, size_t 
         struct subscription row;
 
         status = store_subscription_load(batch->conn, batch->arena, ids[i], &row);
-        if (status == DS_OK && !row.wake_id)
+        if (subscription_is_damaged(status, &row))
+            status = DS_OK;
+        else if (status == DS_OK && !row.wake_id)
             status = subscription_wake(batch, batch->arena, &row);
     }
     return status;
@@ -121,6 +123,8 @@ static enum ds_status write_due_events(struct batch *batch, const char *path)
             struct subscription row;
 
             status = store_subscription_load(batch->conn, batch->arena, ids[i], &row);
+            if (subscription_is_damaged(status, &row))
+                return DS_OK;
             if (status == DS_OK)
                 status = subscription_add_event(batch, &row);
             if (row.event_due) /* the stream takes none: they all wait on */
@@ -175,7 +179,9 @@ static enum ds_status settle_due(struct batch *batch, bool *more)
         struct subscription row;
 
         status = store_subscription_load(batch->conn, batch->arena, ids[i], &row);
-        if (status == DS_OK)
+        if (subscription_is_damaged(status, &row))
+            status = DS_OK;
+        else if (status == DS_OK)
             status = subscription_recheck(batch, &row);
     }
     *more = n == SLICE;

@@ -69,7 +69,8 @@ enum ds_status store_make_subscriptions(struct store_conn *conn);
 
 /* --- rows --- */
 
-/* DS_NOT_FOUND: there is none of this name. */
+/* DS_NOT_FOUND: there is none of this name. DS_FAILED with the id set: its row is damaged, which is
+   logged; the id is 0 after every other failure. */
 enum ds_status store_subscription_find(struct store_conn *conn, struct arena *arena,
                                        const char *name, struct subscription *subscription);
 enum ds_status store_subscription_load(struct store_conn *conn, struct arena *arena, int64_t id,
@@ -87,6 +88,9 @@ enum ds_status store_subscription_insert(struct store_conn *conn,
 /* Writes the columns from generation to unsettled. */
 enum ds_status store_subscription_update(struct store_conn *conn,
                                          const struct subscription *subscription);
+
+/* Writes the time of its next attempt, and nothing else, whatever the rest of its row is. */
+enum ds_status store_subscription_postpone(struct store_conn *conn, int64_t id, int64_t until);
 
 /* Deletes it and its links, and leaves a tombstone. */
 enum ds_status store_subscription_delete(struct store_conn *conn, int64_t id);

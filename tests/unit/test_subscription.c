@@ -316,6 +316,27 @@ START_TEST(renews_a_wake_whose_lease_ended_between_attempts)
 }
 END_TEST
 
+START_TEST(a_damaged_row_stops_no_other)
+{
+    bool more;
+
+    open_all();
+    make(WAKES, "[]");
+    (void)put_hook("broken", "e/*");
+    (void)put_hook("h", "e/*");
+    make("/v1/stream/e/a", "[1]");
+    type("UPDATE subscription SET failure = x'00', lease_until = 1, unsettled = 1 "
+         "WHERE name = 'broken'");
+    make("/v1/stream/e/b", "[1]"); /* settles what is due */
+    submit_any(run_upkeep, &more);
+    ck_assert_uint_eq(begin_all().attempts, 1);
+    ck_assert_int_eq(ask("SELECT count(*) FROM subscription WHERE name = 'broken' "
+                         "AND next_attempt_at > created_at + 1000"),
+                     1);
+    close_all();
+}
+END_TEST
+
 START_TEST(pauses_longer_after_each_attempt)
 {
     ck_assert_int_eq(subscription_backoff(0, 0.5), 0);
@@ -439,8 +460,8 @@ START_TEST(wakes_for_the_registry_where_it_is_named)
 }
 END_TEST
 
-UNIT_MAIN(subscription, wakes_once_and_again_after_done, tells_tokens_apart,
-          goes_on_counting_after_a_deletion, follows_the_lives_of_streams,
+UNIT_MAIN(subscription, a_damaged_row_stops_no_other, wakes_once_and_again_after_done,
+          tells_tokens_apart, goes_on_counting_after_a_deletion, follows_the_lives_of_streams,
           takes_no_ack_of_an_earlier_life, keeps_an_event_for_a_missing_wake_stream, ends_leases,
           attempts_a_webhook_until_it_is_done, renews_a_wake_whose_lease_ended_between_attempts,
           pauses_longer_after_each_attempt, wakes_again_for_a_person, wakes_what_was_left_pending,

@@ -156,6 +156,7 @@ const char *const stmt_sql[STMT_COUNT] = {
         "UPDATE subscription SET generation = ?2, wake_id = ?3, token = ?4, woken_at = ?5, "
         "event_due = ?6, holder = ?7, lease_until = ?8, attempts = ?9, next_attempt_at = ?10, "
         "failed_at = ?11, failure = ?12, unsettled = ?13 WHERE id = ?1",
+    [STMT_SUBSCRIPTION_POSTPONE] = "UPDATE subscription SET next_attempt_at = ?2 WHERE id = ?1",
     [STMT_SUBSCRIPTION_DELETE] = "DELETE FROM subscription WHERE id = ?1",
     [STMT_SUBSCRIPTION_UNBURY] = "DELETE FROM subscription_tombstone WHERE name = ?1",
     [STMT_SUBSCRIPTION_COUNT] = "SELECT count(*) FROM subscription WHERE name >= ''",
@@ -165,7 +166,8 @@ const char *const stmt_sql[STMT_COUNT] = {
     [STMT_SUBSCRIPTION_DUE] =
         "SELECT id FROM subscription WHERE unsettled = 1 UNION ALL "
         "SELECT id FROM subscription WHERE lease_until <= ?1 AND next_attempt_at IS NULL UNION ALL "
-        "SELECT id FROM subscription WHERE lease_until > ?1 + 672000 UNION ALL "
+        "SELECT id FROM subscription WHERE lease_until > ?1 + 672000 AND next_attempt_at IS NULL "
+        "UNION ALL "
         "SELECT id FROM subscription WHERE next_attempt_at > ?1 + 72000 LIMIT ?2",
     [STMT_SUBSCRIPTION_TO_ATTEMPT] =
         "SELECT id, CAST(url AS TEXT) FROM subscription WHERE next_attempt_at <= ?1 "
@@ -181,7 +183,8 @@ const char *const stmt_sql[STMT_COUNT] = {
         "SELECT EXISTS (SELECT 1 FROM subscription_arrival WHERE stream_id > 0) "
         "OR EXISTS (SELECT 1 FROM subscription WHERE unsettled = 1) "
         "OR EXISTS (SELECT 1 FROM subscription WHERE lease_until <= ?1 AND next_attempt_at IS "
-        "NULL) OR EXISTS (SELECT 1 FROM subscription WHERE lease_until > ?1 + 672000) "
+        "NULL) OR EXISTS (SELECT 1 FROM subscription WHERE lease_until > ?1 + 672000 "
+        "AND next_attempt_at IS NULL) "
         "OR EXISTS (SELECT 1 FROM subscription WHERE next_attempt_at > ?1 + 72000)",
     [STMT_SUBSCRIPTION_PATTERNS] =
         "SELECT id, pattern FROM subscription WHERE pattern >= ?1 AND pattern < ?2",

@@ -155,6 +155,7 @@ static enum ds_status load_name(struct store_conn *conn, struct arena *arena, en
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = stmt_get(conn, which, &status);
 
+    row->id = 0;
     if (!stmt)
         return status;
     (void)sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
@@ -179,6 +180,7 @@ enum ds_status store_subscription_load(struct store_conn *conn, struct arena *ar
     enum ds_status status = DS_FAILED;
     sqlite3_stmt *stmt = stmt_get(conn, STMT_SUBSCRIPTION_BY_ID, &status);
 
+    subscription->id = 0;
     if (!stmt)
         return status;
     (void)sqlite3_bind_int64(stmt, 1, id);
@@ -268,6 +270,11 @@ enum ds_status store_subscription_update(struct store_conn *conn, const struct s
     (void)sqlite3_bind_text(stmt, 12, row->failure, -1, SQLITE_STATIC);
     bind_if(stmt, 13, row->unsettled);
     return stmt_run(conn, stmt);
+}
+
+enum ds_status store_subscription_postpone(struct store_conn *conn, int64_t id, int64_t until)
+{
+    return stmt_run_ids(conn, STMT_SUBSCRIPTION_POSTPONE, id, until);
 }
 
 enum ds_status store_subscription_delete(struct store_conn *conn, int64_t id)
