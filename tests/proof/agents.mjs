@@ -462,6 +462,7 @@ async function main(checkout) {
     const feeding = (async () => {
       for (let i = 0; i < 60; i++) await feed(inputs[i % 3])
     })()
+    feeding.catch(() => {}) // if this step fails before it waits for that
     await reached
     console.log(`agents: killed ${await server.crash()} processes`)
     await feeding

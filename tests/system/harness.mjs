@@ -448,13 +448,19 @@ export async function startServer(options = {}) {
     },
 
     /**
-     * Kills the supervisors, the responders and the process that delivers, and starts new ones.
-     * Returns how many it has killed.
+     * Kills the supervisors, the responders and the process that delivers, and starts new ones, if
+     * no service manager does. Returns how many it has killed.
      */
     async crash() {
-      const all = supervisors.flatMap(({ pid }) => [pid, ...childrenOf(pid)])
+      const own = parents()
+      const all = [...own, ...own.flatMap(childrenOf)]
       for (const pid of all) tryKill(pid, "SIGKILL")
-      await server.restart("SIGKILL")
+      await until(() => !all.some(isAlive), "all have ended")
+      if (responder !== "activated") {
+        await Promise.all(supervisors.map(({ gone }) => gone))
+        supervisors.forEach((_, i) => startSupervisor(i))
+      }
+      if (door !== "none") await server.ready()
       return all.length
     },
 
