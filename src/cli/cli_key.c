@@ -26,6 +26,9 @@ struct keys {
     size_t n;
 };
 
+typedef enum cli_exit keys_fn(const struct cli *cli, const struct cli_database *database,
+                              struct keys *keys);
+
 static enum cli_exit read_keys(const struct cli *cli, const struct cli_database *database,
                                struct keys *keys)
 {
@@ -82,12 +85,14 @@ static void print_columns(const struct cli *cli, const struct webhook_key *key, 
     (void)printf("%-5s  %-20s  %-20s  %s\n", state, from, until, cli_shown(cli, key->kid));
 }
 
-static enum cli_exit print_keys(const struct cli *cli, const struct keys *keys)
+static enum cli_exit print_keys(const struct cli *cli, const struct cli_database *database,
+                                struct keys *keys)
 {
     int64_t now = clock_wall_ms();
     const struct webhook_key *signs = signing_key(keys, now);
     bool json = cli_has(cli, "json");
 
+    (void)database;
     if (keys->n == 0)
         cli_note(cli, "there is no key yet: the first process that delivers webhooks makes one");
     else if (!json)
@@ -102,21 +107,6 @@ static enum cli_exit print_keys(const struct cli *cli, const struct keys *keys)
             return CLI_FAILED;
     }
     return CLI_DONE;
-}
-
-enum cli_exit cli_key_ls(struct cli *cli)
-{
-    struct cli_database database;
-    struct keys keys = {0};
-    enum cli_exit exit = cli_database_open(cli, false, &database);
-
-    if (exit != CLI_DONE)
-        return exit;
-    exit = read_keys(cli, &database, &keys);
-    if (exit == CLI_DONE)
-        exit = print_keys(cli, &keys);
-    cli_database_close(&database);
-    return exit;
 }
 
 /* Plans the last signature of the newest key, so that its successor is made and published. */
@@ -149,7 +139,8 @@ static enum cli_exit plan_end(const struct cli *cli, const struct cli_database *
     return CLI_DONE;
 }
 
-enum cli_exit cli_key_rotate(struct cli *cli)
+/* Opens the database, reads its keys, and does something with them. */
+static enum cli_exit with_keys(struct cli *cli, keys_fn *fn)
 {
     struct cli_database database;
     struct keys keys = {0};
@@ -159,7 +150,17 @@ enum cli_exit cli_key_rotate(struct cli *cli)
         return exit;
     exit = read_keys(cli, &database, &keys);
     if (exit == CLI_DONE)
-        exit = plan_end(cli, &database, &keys);
+        exit = fn(cli, &database, &keys);
     cli_database_close(&database);
     return exit;
+}
+
+enum cli_exit cli_key_ls(struct cli *cli)
+{
+    return with_keys(cli, print_keys);
+}
+
+enum cli_exit cli_key_rotate(struct cli *cli)
+{
+    return with_keys(cli, plan_end);
 }
