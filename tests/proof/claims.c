@@ -51,7 +51,9 @@ static const char *program;
 static int round_number;
 static pid_t claimers[CLAIMERS];
 
-static _Noreturn void fail(const char *format, ...)
+static _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void fail(const char *format, ...)
 {
     va_list args;
 
