@@ -61,7 +61,7 @@ void control_refuse(struct ds_exchange *exchange, int status, const char *code, 
     control_refuse_end(exchange);
 }
 
-/* The codes of section 6.6, and ours for failures that it does not name. */
+/* The codes of sections 6 and 7, and ours for what they do not name. */
 static const struct {
     int http;
     const char *code;
