@@ -1,7 +1,7 @@
 // Subscriptions over restarts, crashes and several processes: all state is in the database.
 
 import { describe, expect, test } from "vitest"
-import { until } from "../harness.mjs"
+import { isAlive, until } from "../harness.mjs"
 import {
   CONTROL,
   expectError,
@@ -20,7 +20,8 @@ async function restart(server, signal) {
   if (server.responder === "service") await server.restart(signal)
   else if (server.responder === "activated") await server.restart()
   else {
-    server.kill(signal)
+    const before = server.kill(signal)
+    await until(() => !before.some(isAlive), "the responders have ended")
     await server.ready()
   }
   await server.endDeliverers(signal)
