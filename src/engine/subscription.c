@@ -275,6 +275,7 @@ static enum ds_status create(struct batch *batch, struct subscription_put *put, 
         status = link_backfill(batch, put->view.row.id, n > 0, &fill, put->wake_stream);
     if (status == DS_OK && put->wake_stream)
         status = store_links_unglob(batch->conn, put->wake_stream);
+    batch_made(batch); /* settles subscriptions that have lost a link by that */
     put->created = true;
     return status == DS_OK ? batch_reread(batch) : status;
 }
