@@ -418,20 +418,23 @@ describe("messages of the state protocol", () => {
       ])()
     const object = (depth) =>
       `{${space()}${Array.from({ length: randomBytes(1)[0] % 5 }, () => `"${pick(names)}"${space()}:${space()}${value(depth)}${space()}`).join(`,${space()}`)}}`
-    const name = fresh("random")
-    await api.create(name, "application/json")
-    const sent = Array.from({ length: 3000 }, () => object(3))
-    for (let i = 0; i < sent.length; i += 500)
-      await api.append(name, "application/json", `[${sent.slice(i, i + 500).join(",")}]`)
-    const { messages } = await api.readJson(name)
-    let position = 0
     let enriched = 0
-    for (const [i, text] of sent.entries()) {
-      position += Buffer.byteLength(text)
-      const offset = `${"0".repeat(16)}_${String(position).padStart(16, "0")}`
-      const wanted = enrich(JSON.parse(text), offset)
-      expect(messages[i], text).toEqual(wanted)
-      if (wanted.headers?.offset === offset) enriched++
+    // several streams, so that chance makes enough messages that get an offset
+    for (let round = 0; round < 4; round++) {
+      const name = fresh("random")
+      await api.create(name, "application/json")
+      const sent = Array.from({ length: 3000 }, () => object(3))
+      for (let i = 0; i < sent.length; i += 500)
+        await api.append(name, "application/json", `[${sent.slice(i, i + 500).join(",")}]`)
+      const { messages } = await api.readJson(name)
+      let position = 0
+      for (const [i, text] of sent.entries()) {
+        position += Buffer.byteLength(text)
+        const offset = `${"0".repeat(16)}_${String(position).padStart(16, "0")}`
+        const wanted = enrich(JSON.parse(text), offset)
+        expect(messages[i], text).toEqual(wanted)
+        if (wanted.headers?.offset === offset) enriched++
+      }
     }
     expect(enriched).toBeGreaterThan(30)
   })
