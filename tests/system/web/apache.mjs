@@ -173,8 +173,8 @@ export async function startApache({
   const own = path.join(folder, `apache-${port}`)
   const bin = path.join(own, "bin")
   const write = writer(own, edit)
-  fs.mkdirSync(own)
-  fs.mkdirSync(path.join(own, "fcgid"))
+  fs.mkdirSync(own, { recursive: true })
+  fs.mkdirSync(path.join(own, "fcgid"), { recursive: true })
 
   let site, atRoot
   let files = []
@@ -204,7 +204,7 @@ export async function startApache({
       replace["unix:/run/durable-streams/app.sock"] = `unix:${sockets[0]}`
     } else {
       // a copy: pids() finds it by its name, and a rebuild does not change it
-      fs.mkdirSync(bin)
+      fs.mkdirSync(bin, { recursive: true })
       fs.copyFileSync(program, path.join(bin, "durable-streams.fcgi"))
       site = kind === "fcgid" ? fcgidEnv(site, database, env) : cgiEnv(site, database, env)
       replace["/usr/lib/durable-streams"] = bin

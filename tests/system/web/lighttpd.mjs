@@ -50,7 +50,7 @@ export async function startLighttpd({
   const port = await freePort()
   const own = path.join(folder, `lighttpd-${port}`)
   const write = writer(own, edit)
-  fs.mkdirSync(own)
+  fs.mkdirSync(own, { recursive: true })
 
   let site = read(sites[kind])
   for (const option of options) {

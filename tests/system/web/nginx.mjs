@@ -46,7 +46,7 @@ export async function startNginx({ folder, sockets, log, options = [], values = 
   const port = await freePort()
   const own = path.join(folder, `nginx-${port}`)
   const write = writer(own, edit)
-  fs.mkdirSync(own)
+  fs.mkdirSync(own, { recursive: true })
 
   let { site, files } = switchOn(read("site.conf"), options)
   const shards = options.includes("shards")
