@@ -385,6 +385,17 @@ enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a,
     return stmt ? stmt_run(conn, stmt) : status;
 }
 
+enum ds_status stmt_run_text(struct store_conn *conn, enum stmt which, const char *text)
+{
+    enum ds_status status = DS_FAILED;
+    sqlite3_stmt *stmt = stmt_get(conn, which, &status);
+
+    if (!stmt)
+        return status;
+    (void)sqlite3_bind_text(stmt, 1, text, -1, SQLITE_STATIC);
+    return stmt_run(conn, stmt);
+}
+
 enum ds_status stmt_query_int(struct store_conn *conn, enum stmt which, int64_t a, int64_t b,
                               int64_t *value)
 {

@@ -123,7 +123,10 @@ enum ds_status stmt_step(struct store_conn *conn, sqlite3_stmt *stmt, bool *row)
 /* Runs a statement with up to two integers as parameters. */
 enum ds_status stmt_run_ids(struct store_conn *conn, enum stmt which, int64_t a, int64_t b);
 
-/* Likewise, and reads one number: 0 if there is no row, or NULL in it. */
+/* Runs a statement with one text as parameter. */
+enum ds_status stmt_run_text(struct store_conn *conn, enum stmt which, const char *text);
+
+/* As stmt_run_ids(), and reads one number: 0 if there is no row, or NULL in it. */
 enum ds_status stmt_query_int(struct store_conn *conn, enum stmt which, int64_t a, int64_t b,
                               int64_t *value);
 

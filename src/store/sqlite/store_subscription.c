@@ -207,17 +207,6 @@ static enum ds_status load_life(struct store_conn *conn, struct subscription *ro
     return status == DS_OK && !found ? DS_FAILED : status;
 }
 
-static enum ds_status run_named(struct store_conn *conn, enum stmt which, const char *name)
-{
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, which, &status);
-
-    if (!stmt)
-        return status;
-    (void)sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
-    return stmt_run(conn, stmt);
-}
-
 enum ds_status store_subscription_insert(struct store_conn *conn, struct subscription *row)
 {
     enum ds_status status = DS_FAILED;
@@ -238,7 +227,7 @@ enum ds_status store_subscription_insert(struct store_conn *conn, struct subscri
     status = stmt_run(conn, stmt);
     if (status == DS_OK)
         status = load_life(conn, row);
-    return status == DS_OK ? run_named(conn, STMT_SUBSCRIPTION_UNBURY, row->name) : status;
+    return status == DS_OK ? stmt_run_text(conn, STMT_SUBSCRIPTION_UNBURY, row->name) : status;
 }
 
 static void bind_if(sqlite3_stmt *stmt, int index, int64_t value)

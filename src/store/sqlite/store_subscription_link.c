@@ -255,24 +255,13 @@ enum ds_status store_is_wake_stream(struct store_conn *conn, const char *path, b
     return status;
 }
 
-static enum ds_status run_with_path(struct store_conn *conn, enum stmt which, const char *path)
-{
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, which, &status);
-
-    if (!stmt)
-        return status;
-    (void)sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
-    return stmt_run(conn, stmt);
-}
-
 enum ds_status store_links_unglob(struct store_conn *conn, const char *path)
 {
-    enum ds_status status = run_with_path(conn, STMT_LINK_UNGLOB_SUBSCRIPTION, path);
+    enum ds_status status = stmt_run_text(conn, STMT_LINK_UNGLOB_SUBSCRIPTION, path);
 
     if (status == DS_OK)
-        status = run_with_path(conn, STMT_LINK_UNGLOB, path);
-    return status == DS_OK ? run_with_path(conn, STMT_LINK_ONLY_EXPLICIT, path) : status;
+        status = stmt_run_text(conn, STMT_LINK_UNGLOB, path);
+    return status == DS_OK ? stmt_run_text(conn, STMT_LINK_ONLY_EXPLICIT, path) : status;
 }
 
 enum ds_status store_candidates(struct store_conn *conn, struct arena *arena, const char *prefix,

@@ -113,20 +113,10 @@ enum ds_status store_webhook_key_put(struct store_conn *conn, const struct webho
     return status == DS_OK ? end_write(conn, put_key(conn, key)) : status;
 }
 
-static enum ds_status delete_key(struct store_conn *conn, const char *kid)
-{
-    enum ds_status status = DS_FAILED;
-    sqlite3_stmt *stmt = stmt_get(conn, STMT_WEBHOOK_KEY_DELETE, &status);
-
-    if (!stmt)
-        return status;
-    (void)sqlite3_bind_text(stmt, 1, kid, -1, SQLITE_STATIC);
-    return stmt_run(conn, stmt);
-}
-
 enum ds_status store_webhook_key_delete(struct store_conn *conn, const char *kid)
 {
     enum ds_status status = store_begin_write(conn);
 
-    return status == DS_OK ? end_write(conn, delete_key(conn, kid)) : status;
+    return status == DS_OK ? end_write(conn, stmt_run_text(conn, STMT_WEBHOOK_KEY_DELETE, kid))
+                           : status;
 }
