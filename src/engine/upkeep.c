@@ -1,6 +1,7 @@
 /* Upkeep: see upkeep.h. */
 #include "engine/upkeep.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -24,6 +25,7 @@ enum {
     ROUND_MS = 100, /* between checks of the log's size; everything else runs once a second */
     SECOND_MS = 1000,
     ORPHANED_MS = 60000,        /* between searches of all deleted streams */
+    GIVE_BACK_MS = 30000,       /* between returns of free memory to the system */
     RENEWALS = 1024,            /* saved in one transaction */
     CGI_WAL_BYTES = 256 * 1024, /* each CGI process reads the whole log at its start */
 };
@@ -39,6 +41,7 @@ struct upkeep {
     int64_t next_lease_end; /* wall clock ms: when a lease ends within this second; INT64_MAX */
     int64_t next_checkpoint;
     int64_t next_orphaned;
+    int64_t next_return; /* of memory */
 };
 
 /* --- TTL renewals --- */
@@ -282,6 +285,21 @@ static void check_place(const struct engine *engine)
         (void)kill(getpid(), SIGTERM); /* the next process opens the file that is there now */
 }
 
+/*
+ * Returns memory that nobody uses. malloc() keeps for each thread what its busiest moment needed,
+ * and would let a process grow by a few hundred KiB with every hour that has a busier one. Not for
+ * the library: the memory of its program is not ours.
+ */
+static void give_back_memory(struct upkeep *upkeep, int64_t now)
+{
+    if (now < upkeep->next_return || !upkeep->engine->is_restarted)
+        return;
+    upkeep->next_return = now + GIVE_BACK_MS;
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}
+
 static void round_of(struct upkeep *upkeep)
 {
     int64_t now = clock_monotonic_ms();
@@ -294,6 +312,7 @@ static void round_of(struct upkeep *upkeep)
     upkeep->next_second = now + SECOND_MS;
     hints_mend(store_hints(upkeep->engine->store));
     check_place(upkeep->engine);
+    give_back_memory(upkeep, now);
     if (!duty_try_upkeep(store_hints(upkeep->engine->store)))
         return;
     save_renewals(upkeep);
