@@ -8,6 +8,7 @@
 #include "base/digits.h"
 #include "config/config.h"
 #include "http/http_cors.h"
+#include "http/http_head.h"
 #include "protocol/path.h"
 
 /* bounds the search for a prefix: in "/v1//v1//v1/…" every "/v1/" is a candidate */
@@ -88,13 +89,9 @@ static bool is_about_path(int param)
     return param == PARAM_TARGET || param == PARAM_SCRIPT_NAME || param == PARAM_PATH_INFO;
 }
 
-bool http_request_add(struct http_request *request, struct arena *arena,
-                      const struct config *config, const char *name, size_t name_len,
-                      const char *value)
+static bool add_param(struct http_request *request, struct arena *arena,
+                      const struct config *config, int which, const char *value, size_t len)
 {
-    int which = find_param(name, name_len);
-    size_t len;
-
     if (which < 0)
         return true;
     if (request->param[which]) { /* if another header is sent twice, the first one counts */
@@ -102,7 +99,6 @@ bool http_request_add(struct http_request *request, struct arena *arena,
             request->repeated = single[which];
         return true;
     }
-    len = strlen(value);
     if (len == 0 && (which == PARAM_CONTENT_TYPE || which == PARAM_CONTENT_LENGTH))
         return true; /* web servers pass these two empty when the client sent none */
     if (len > (size_t)config->max_header_bytes && !is_about_path(which)) {
@@ -114,6 +110,49 @@ bool http_request_add(struct http_request *request, struct arena *arena,
         request->origin = http_cors_origin(config, value);
     request->param[which] = arena_strndup(arena, value, len);
     return request->param[which] != NULL;
+}
+
+bool http_request_add(struct http_request *request, struct arena *arena,
+                      const struct config *config, const char *name, size_t name_len,
+                      const char *value)
+{
+    int which = find_param(name, name_len);
+
+    return which < 0 || add_param(request, arena, config, which, value, strlen(value));
+}
+
+/* The name of CGI for a header: "Stream-Seq" is HTTP_STREAM_SEQ. No header may pass for another
+   one, so a name with "_" has none. */
+static int find_field(const struct http_field *field)
+{
+    static const char prefix[] = "HTTP_";
+    char name[48];
+    size_t len = sizeof prefix - 1;
+
+    if (field->name_len > sizeof name - sizeof prefix)
+        return -1;
+    memcpy(name, prefix, len);
+    for (size_t i = 0; i < field->name_len; i++) {
+        char c = field->name[i];
+
+        if (c == '_')
+            return -1;
+        name[len++] = c == '-' ? '_' : c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+    }
+    return find_param(name, len);
+}
+
+bool http_request_add_field(struct http_request *request, struct arena *arena,
+                            const struct config *config, const struct http_field *field)
+{
+    int which = find_field(field);
+
+    /* CGI has a name of its own for this one, and HTTP_CONTENT_TYPE for a second one */
+    if (which == PARAM_SENT_TYPE && !request->param[PARAM_CONTENT_TYPE])
+        which = PARAM_CONTENT_TYPE;
+    else if (which == PARAM_SENT_TYPE)
+        request->repeated = single[PARAM_SENT_TYPE];
+    return add_param(request, arena, config, which, field->value, field->value_len);
 }
 
 static enum http_method parse_method(const char *name)

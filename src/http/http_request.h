@@ -12,6 +12,7 @@
 
 struct arena;
 struct config;
+struct http_field;
 
 enum http_method {
     HTTP_GET,
@@ -80,6 +81,10 @@ struct http_request {
 bool http_request_add(struct http_request *request, struct arena *arena,
                       const struct config *config, const char *name, size_t name_len,
                       const char *value);
+
+/* Adds one header line of HTTP, in the same way. */
+bool http_request_add_field(struct http_request *request, struct arena *arena,
+                            const struct config *config, const struct http_field *field);
 
 /* The number of bytes in CONTENT_LENGTH; -1 if it is absent or empty, -2 if it is not a number. */
 int64_t http_request_length(const char *text);
