@@ -20,8 +20,9 @@
 #include "config/config_environment.h"
 #include "durable_streams.h"
 #include "gateway/deliverer.h"
+#include "gateway/gateway.h"
 #include "gateway/gateway_cgi.h"
-#include "gateway/gateway_fcgi.h"
+#include "gateway/listen.h"
 #include "gateway/supervise.h"
 #include "server/server.h"
 #include "store/store.h"
@@ -98,7 +99,8 @@ static void interrupt_nobody(void)
 static int run_fcgi(const struct config *config, const sigset_t *signals)
 {
     struct server server;
-    struct gateway_fcgi *gateway;
+    const struct door_socket socket = {0, DOOR_FCGI};
+    struct gateway *gateway;
     int signal, result = 1;
 
     config_warn_unknown();
@@ -106,8 +108,8 @@ static int run_fcgi(const struct config *config, const sigset_t *signals)
     interrupt_nobody();
     if (server_start(&server, config, true) != DS_OK)
         return 1;
-    gateway = gateway_fcgi_new(&server, 0);
-    if (gateway && gateway_fcgi_start(gateway) == DS_OK) {
+    gateway = gateway_new(&server, &socket, 1);
+    if (gateway && gateway_start(gateway) == DS_OK) {
         log_debug("serving FastCGI");
         log_info("SQLite %s%s", store_sqlite_release(),
                  store_sqlite_has_reset_bug()
@@ -118,13 +120,13 @@ static int run_fcgi(const struct config *config, const sigset_t *signals)
         result = 0;
     }
     if (gateway) {
-        gateway_fcgi_close_listener(gateway);
+        gateway_close_listener(gateway);
         server_drain(&server);
-        gateway_fcgi_stop(gateway);
+        gateway_stop(gateway);
         server_drain(&server); /* for requests that arrived meanwhile on open connections */
     }
     server_close(&server);
-    gateway_fcgi_free(gateway);
+    gateway_free(gateway);
     return result;
 }
 
@@ -200,7 +202,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "durable-streams: unknown arguments, see --help\n");
     else if (gateway_cgi_is_here())
         result = run_cgi(&config);
-    else if (block_signals(&signals), gateway_fcgi_is_here())
+    else if (block_signals(&signals), gateway_is_fcgi())
         result = run_fcgi(&config, &signals);
     else
         print_help(stderr);

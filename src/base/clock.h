@@ -32,4 +32,10 @@ enum { CLOCK_TIME_SIZE = 32 };
    the nearest one inside them. Pure, thread-safe. */
 void clock_format_time(int64_t ms, char text[static CLOCK_TIME_SIZE]);
 
+enum { CLOCK_HTTP_SIZE = 32 };
+
+/* Writes a time in seconds since 1970 as HTTP's Date has it, "Fri, 02 Jan 2026 03:04:05 GMT", and a
+   final NUL. seconds: 0 or more. Pure, thread-safe. */
+void clock_format_http(int64_t seconds, char text[static CLOCK_HTTP_SIZE]);
+
 #endif

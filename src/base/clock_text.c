@@ -9,6 +9,9 @@
  * Must hold: clock_parse_time(clock_format_time(t)) is t for every t of the years 0000 to 9999.
  */
 #include "base/clock.h"
+
+#include <stdio.h>
+
 #include "base/digits.h"
 
 #define MINUTE_MS INT64_C(60000)
@@ -158,4 +161,17 @@ void clock_format_time(int64_t ms, char text[static CLOCK_TIME_SIZE])
     text = put_number(text, 2, clock / 1000 % 60, '.');
     text = put_number(text, 3, clock % 1000, 'Z');
     *text = '\0';
+}
+
+void clock_format_http(int64_t seconds, char text[static CLOCK_HTTP_SIZE])
+{
+    static const char days[] = "ThuFriSatSunMonTueWed"; /* 1970 began on a Thursday */
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    char time[CLOCK_TIME_SIZE];
+    int month;
+
+    clock_format_time(seconds * 1000, time);
+    month = (time[5] - '0') * 10 + time[6] - '1';
+    (void)snprintf(text, CLOCK_HTTP_SIZE, "%.3s, %.2s %.3s %.4s %.8s GMT",
+                   days + 3 * (seconds / 86400 % 7), time + 8, months + 3 * month, time, time + 11);
 }

@@ -1,19 +1,26 @@
 /* Writes answers as FastCGI records or as plain bytes, and never blocks: see peer.h. */
 #include "exchange/peer.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 
 /* An empty STDOUT record and END_REQUEST. */
 enum { END_LEN = 2 * FCGI_HEADER_LEN + FCGI_END_LEN };
 
 /* The limits of one sendmsg(): 32 records, which is 2 MB if they are full. */
 enum { IOVS = 64, HEADERS = 32 };
+
+/* Bytes of the lines that an HTTP head gets besides, and of a chunk's size with its line end. */
+enum { LINES_SIZE = 160, CHUNK_SIZE = 20 };
 
 struct chunk *chunk_take(struct buf *buf)
 {
@@ -71,8 +78,11 @@ struct batch {
     struct iovec iov[IOVS];
     unsigned char header[HEADERS][FCGI_HEADER_LEN];
     unsigned char end[END_LEN];
+    char lines[LINES_SIZE];                 /* HTTP: the last lines of the head */
+    char size[OUTGOING_CHUNKS][CHUNK_SIZE]; /* HTTP: the sizes of chunks */
     int iovs, headers;
     size_t skip; /* bytes that were sent before, and are left out */
+    size_t all;  /* HTTP: bytes that were added, with those that were sent before */
 };
 
 static bool batch_is_full(const struct batch *batch)
@@ -119,29 +129,119 @@ static void batch_add_end(struct batch *batch, const struct peer *peer)
     batch_add(batch, batch->end, END_LEN);
 }
 
+/* --- HTTP --- */
+
+/* The Date line changes once a second, and most answers of a thread have the same one. */
+static const char *format_date(int64_t seconds)
+{
+    static _Thread_local char text[CLOCK_HTTP_SIZE];
+    static _Thread_local int64_t formatted = -1;
+
+    if (formatted != seconds)
+        clock_format_http(seconds, text);
+    formatted = seconds;
+    return text;
+}
+
+/* Date, Connection, Transfer-Encoding, and the end of the head. The same text for the same peer:
+   the answer may continue in the middle of it. */
+static size_t write_lines(const struct peer *peer, char *lines)
+{
+    const char *parts[] = {
+        "Date: ",
+        format_date(peer->date),
+        !peer->keep ? "\r\nConnection: close"
+        : peer->old ? "\r\nConnection: keep-alive"
+                    : "",
+        peer->chunked ? "\r\nTransfer-Encoding: chunked\r\n\r\n" : "\r\n\r\n",
+    };
+    char *to = lines;
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        to = stpcpy(to, parts[i]);
+    return (size_t)(to - lines);
+}
+
+/* Decides how the answer is sent, when its first bytes are. */
+static void begin_http(struct peer *peer, const struct outgoing *out)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    peer->date = now.tv_sec;
+    /* the operations say the length of every body that they send at once */
+    peer->chunked = !out->end && !peer->old;
+    if ((!out->end && peer->old) || atomic_load(peer->stopping))
+        peer->keep = false;
+}
+
+static void batch_add_counted(struct batch *batch, const void *data, size_t len)
+{
+    batch->all += len;
+    batch_add(batch, data, len);
+}
+
+/* A head of CGI (RFC 3875 section 6): its first line begins with the name of the Status line, and
+   its last one is empty. */
+static void batch_add_head(struct batch *batch, const struct peer *peer, const struct chunk *head)
+{
+    static const char status[] = "Status: ", version[] = "HTTP/1.1 ";
+
+    assert(head->len > sizeof status + 3);
+    batch_add_counted(batch, version, sizeof version - 1);
+    batch_add_counted(batch, head->data + sizeof status - 1, head->len - (sizeof status - 1) - 2);
+    batch_add_counted(batch, batch->lines, write_lines(peer, batch->lines));
+}
+
+static void batch_add_http(struct batch *batch, const struct peer *peer, const struct outgoing *out)
+{
+    int i = 0;
+
+    batch->all = 0;
+    if (!peer->begun)
+        batch_add_head(batch, peer, out->chunk[i++]);
+    for (; i < out->chunks; i++) {
+        const struct chunk *chunk = out->chunk[i];
+        char *size = batch->size[i];
+
+        if (peer->chunked)
+            batch_add_counted(batch, size,
+                              (size_t)snprintf(size, CHUNK_SIZE, "%zx\r\n", chunk->len));
+        batch_add_counted(batch, chunk->data, chunk->len);
+        if (peer->chunked)
+            batch_add_counted(batch, "\r\n", 2);
+    }
+    if (out->end && peer->chunked)
+        batch_add_counted(batch, "0\r\n\r\n", 5);
+}
+
 static void batch_fill(struct batch *batch, const struct peer *peer, const struct outgoing *out)
 {
     batch->iovs = batch->headers = 0;
     batch->skip = out->sent;
+    if (peer->kind == PEER_HTTP) {
+        batch_add_http(batch, peer, out);
+        return;
+    }
     for (int i = 0; i < out->chunks && !batch_is_full(batch); i++) {
-        if (peer->framed)
+        if (peer->kind == PEER_FCGI)
             batch_add_records(batch, peer, out->chunk[i]);
         else
             batch_add(batch, out->chunk[i]->data, out->chunk[i]->len);
     }
-    if (out->end && peer->framed && !batch_is_full(batch))
+    if (out->end && peer->kind == PEER_FCGI && !batch_is_full(batch))
         batch_add_end(batch, peer);
 }
 
 static size_t wire_size(const struct peer *peer, const struct outgoing *out)
 {
-    size_t size = out->end && peer->framed ? END_LEN : 0;
+    size_t size = out->end && peer->kind == PEER_FCGI ? END_LEN : 0;
 
     for (int i = 0; i < out->chunks; i++) {
         size_t len = out->chunk[i]->len;
 
         size += len;
-        if (peer->framed)
+        if (peer->kind == PEER_FCGI)
             size += (len + PEER_RECORD - 1) / PEER_RECORD * FCGI_HEADER_LEN;
     }
     return size;
@@ -151,9 +251,36 @@ static ssize_t write_batch(const struct peer *peer, struct batch *batch)
 {
     struct msghdr message = {.msg_iov = batch->iov, .msg_iovlen = (size_t)batch->iovs};
 
-    if (peer->framed) /* FastCGI always has a socket, CGI may have a pipe */
+    if (peer->kind != PEER_CGI) /* which may have a pipe */
         return sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     return writev(peer->fd, batch->iov, batch->iovs);
+}
+
+/* The whole of `out` fits one batch, so its size is known once the batch was filled. */
+static enum peer_sent send_http(struct peer *peer, struct outgoing *out)
+{
+    struct batch batch;
+
+    if (!peer->begun && out->sent == 0)
+        begin_http(peer, out);
+    for (;;) {
+        ssize_t n;
+
+        batch_fill(&batch, peer, out);
+        if (out->sent == batch.all)
+            break;
+        n = write_batch(peer, &batch);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno == EAGAIN || errno == EWOULDBLOCK ? PEER_AGAIN : PEER_GONE;
+        out->sent += (size_t)n;
+        if (out->sent == batch.all)
+            break;
+    }
+    peer->begun = !out->end;
+    outgoing_clear(out);
+    return PEER_SENT;
 }
 
 enum peer_sent peer_send(struct peer *peer, struct outgoing *out)
@@ -161,6 +288,8 @@ enum peer_sent peer_send(struct peer *peer, struct outgoing *out)
     size_t size = wire_size(peer, out);
     struct batch batch;
 
+    if (peer->kind == PEER_HTTP)
+        return send_http(peer, out);
     while (out->sent < size) {
         ssize_t n;
 
@@ -215,6 +344,10 @@ bool peer_is_gone(struct peer *peer)
     unsigned char bytes[512];
     ssize_t n;
 
+    if (peer->kind == PEER_HTTP) {
+        n = recv(peer->fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_PEEK);
+        return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    }
     for (;;) {
         n = recv(peer->fd, bytes, sizeof bytes, MSG_DONTWAIT);
         if (n == 0)

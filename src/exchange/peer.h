@@ -1,12 +1,14 @@
 /*
- * A peer is the web server at the other end of an exchange: its connection, and the answer that is
- * on its way there.
+ * A peer is the web server or the client at the other end of an exchange: its connection, and the
+ * answer that is on its way there.
  *
- * An answer consists of a few chunks of bytes. A FastCGI peer gets each chunk as STDOUT records of
- * at most PEER_RECORD bytes, and after the last chunk the two records that end a request. A CGI
- * peer gets the plain bytes. Sending never blocks: if the socket is full, the rest of the answer
- * stays in memory. `sent` counts the bytes that were sent, including record headers, so that
- * sending can continue at any byte:
+ * An answer consists of a few chunks of bytes; the first one is its head, as in CGI. A FastCGI peer
+ * gets each chunk as STDOUT records of at most PEER_RECORD bytes, and after the last chunk the two
+ * records that end a request. A CGI peer gets the plain bytes. An HTTP peer gets the head with a
+ * status line and the lines that concern the connection; if the head is sent before the end of the
+ * answer is known, the rest follows in chunks of HTTP/1.1. Sending never blocks: if the socket is
+ * full, the rest of the answer stays in memory. `sent` counts the bytes that were sent, including
+ * record headers, so that sending can continue at any byte:
  *
  *     chunk 0        chunk 1                           end
  *     ┌───┬───────┐  ┌───┬──────────────┐ ┌───┬─────┐  ┌───┐┌───┬────────┐
@@ -20,6 +22,7 @@
 #ifndef PEER_H
 #define PEER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +32,8 @@
 struct buf;
 
 enum { PEER_RECORD = FCGI_FULL_CONTENT, OUTGOING_CHUNKS = 3 };
+
+enum peer_kind { PEER_CGI, PEER_FCGI, PEER_HTTP };
 
 struct chunk {
     unsigned refs;
@@ -46,7 +51,7 @@ struct outgoing {
     struct chunk *chunk[OUTGOING_CHUNKS];
     int chunks;
     bool end;    /* these are the last chunks of the answer */
-    size_t sent; /* bytes that were sent, record headers included */
+    size_t sent; /* bytes that were sent, record headers and the like included */
 };
 
 /* Takes over the caller's reference to the chunk. */
@@ -56,9 +61,15 @@ int64_t outgoing_bytes(const struct outgoing *out); /* of all chunks, sent or no
 
 struct peer {
     int fd;
+    enum peer_kind kind;
     uint16_t request_id; /* FastCGI's */
-    bool framed;         /* FastCGI; else CGI */
     bool keep;           /* the connection serves further requests */
+    /* HTTP's: */
+    bool old;                    /* the request is HTTP/1.0 */
+    bool begun;                  /* the head of the answer was sent */
+    bool chunked;                /* what follows the head is sent in chunks */
+    int64_t date;                /* seconds since 1970, of the Date line */
+    const atomic_bool *stopping; /* the process ends: connections are not kept */
     /* Returns the connection to its gateway: for the next request if ok, otherwise to be closed. */
     void (*done)(struct peer *peer, bool ok);
     /* Writes the rest of an answer after the socket was full. Takes over the chunks of `out`, and
@@ -83,8 +94,11 @@ enum peer_sent peer_send(struct peer *peer, struct outgoing *out);
    if not all of it was sent: the connection must be closed. */
 bool peer_send_ready(struct peer *peer, const char *text, size_t len);
 
-/* True if the web server has closed the connection or aborted the request. If it has sent anything
-   else, the connection serves no further request. Does not block. For FastCGI only. */
+/*
+ * True if the other side has closed the connection or aborted the request. If a FastCGI peer has
+ * sent anything else, the connection serves no further request; what an HTTP client sends meanwhile
+ * is its next request, and is left unread. Does not block. Not for CGI.
+ */
 bool peer_is_gone(struct peer *peer);
 
 #endif

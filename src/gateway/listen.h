@@ -11,6 +11,14 @@
 
 enum { LISTEN_BACKLOG = 4096 };
 
+/* What clients speak at a socket. */
+enum door_kind { DOOR_FCGI, DOOR_HTTP };
+
+struct door_socket {
+    int fd;
+    enum door_kind kind;
+};
+
 /*
  * Returns a listening socket, close-on-exec, for "unix:/path", "host:port" or ":port", or for
  * "systemd" the one socket that the service manager has passed. On failure returns -1 and sets

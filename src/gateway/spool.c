@@ -2,7 +2,6 @@
 #include "gateway/spool.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +9,7 @@
 
 #include "base/log.h"
 #include "config/config.h"
-
-enum { BESIDE_BODIES = 1024 * 1024 }; /* bytes for parameters, beyond DS_MAX_QUEUED_BYTES */
-
-static _Atomic int64_t spooled; /* bytes that all spools of the process hold */
+#include "gateway/half_read.h"
 
 /* --- opening and closing --- */
 
@@ -36,9 +32,7 @@ void spool_reset(struct spool *spool)
 
 void spool_close(struct spool *spool)
 {
-    if (spool->held > 0)
-        atomic_fetch_sub(&spooled, spool->held);
-    spool->held = 0;
+    half_read_end(&spool->held);
     buf_close(&spool->params);
     buf_close(&spool->body);
 }
@@ -126,19 +120,12 @@ static void keep_content(struct spool *spool, const char *data, size_t len)
     }
 }
 
-/* Counts what the spool holds. A request that is the only one is always let in, however large. */
 static void count_held(struct spool *spool)
 {
-    static _Atomic int64_t next_line;
     int64_t holds = (int64_t)(spool->params.len + spool->body.len);
-    int64_t all = atomic_fetch_add(&spooled, holds - spool->held) + holds - spool->held;
 
-    spool->held = holds;
-    if (all <= spool->config->max_queued_bytes + BESIDE_BODIES || all == holds ||
-        spool->trouble != SPOOL_FINE)
+    if (half_read_count(spool->config, &spool->held, holds) || spool->trouble != SPOOL_FINE)
         return;
-    if (log_is_due(&next_line))
-        log_warn("incoming requests hold more than DS_MAX_QUEUED_BYTES: some are refused");
     refuse_request(spool, SPOOL_NO_ROOM);
     count_held(spool);
 }

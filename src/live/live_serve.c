@@ -27,12 +27,17 @@ enum { CACHED = 8 }; /* answers kept during one visit */
 
 void live_watch_socket(struct live *live, struct parked *parked, bool writable, int op)
 {
+    /* Never wait for input on the output of a CGI process: epoll reports errors and hang-ups
+       anyway, and input there may be the rest of a request's body, if both are one socket. What an
+       HTTP client sends meanwhile is its next request, for later. */
+    static const uint32_t events_of[] = {
+        [PEER_CGI] = 0,
+        [PEER_FCGI] = EPOLLIN | EPOLLRDHUP,
+        [PEER_HTTP] = EPOLLRDHUP,
+    };
     struct epoll_event event = {.data.ptr = parked};
 
-    /* Never wait for input on the output of a CGI process: epoll reports errors and hang-ups
-       anyway, and input there may be the rest of a request's body, if both are one socket. */
-    event.events = (parked->peer->framed ? EPOLLIN | (uint32_t)EPOLLRDHUP : 0) |
-                   (writable ? (uint32_t)EPOLLOUT : 0);
+    event.events = events_of[parked->peer->kind] | (writable ? (uint32_t)EPOLLOUT : 0);
     /* EPERM: the output of a CGI process is a file, which always takes everything */
     if (epoll_ctl(live->epoll, op, parked->peer->fd, &event) != 0 && errno != EPERM)
         log_error("cannot watch a connection: %s", strerror(errno));

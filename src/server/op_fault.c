@@ -79,7 +79,7 @@ static void cut_connection(struct ds_exchange *exchange)
 {
     const char *server = exchange->request.param[PARAM_SERVER_SOFTWARE];
 
-    if (server && strncmp(server, "nginx", 5) != 0) {
+    if (exchange->peer->kind == PEER_HTTP || (server && strncmp(server, "nginx", 5) != 0)) {
         exchange_drop(exchange);
         return;
     }

@@ -17,7 +17,8 @@
 
 #include "../unit/fcgi_client.h"
 #include "fuzz_store.h"
-#include "gateway/gateway_fcgi.h"
+#include "gateway/gateway.h"
+#include "gateway/listen.h"
 #include "server/server.h"
 
 enum {
@@ -28,7 +29,7 @@ enum {
 };
 
 static struct server server;
-static struct gateway_fcgi *gateway;
+static struct gateway *gateway;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 static void start(void)
@@ -41,18 +42,18 @@ static void start(void)
                  bind(listening, (struct sockaddr *)&address, sizeof address) == 0 &&
                  listen(listening, 64) == 0);
     fuzz_require(server_start(&server, &fuzz_config, true) == DS_OK);
-    gateway = gateway_fcgi_new(&server, listening);
-    fuzz_require(gateway && gateway_fcgi_start(gateway) == DS_OK);
+    gateway = gateway_new(&server, &(struct door_socket){listening, DOOR_FCGI}, 1);
+    fuzz_require(gateway && gateway_start(gateway) == DS_OK);
 }
 
 static void stop(void)
 {
-    gateway_fcgi_close_listener(gateway);
+    gateway_close_listener(gateway);
     server_drain(&server);
     fuzz_require(atomic_load(&server.exchanges.count) == 0);
-    gateway_fcgi_stop(gateway);
+    gateway_stop(gateway);
     server_close(&server);
-    gateway_fcgi_free(gateway);
+    gateway_free(gateway);
 }
 
 /* Runs before the folder is removed. */

@@ -15,7 +15,8 @@
 #include <time.h>
 
 #include "fcgi_client.h"
-#include "gateway/gateway_fcgi.h"
+#include "gateway/gateway.h"
+#include "gateway/listen.h"
 #include "server/server.h"
 #include "store/tools/store_check.h"
 #include "store_unit.h"
@@ -23,7 +24,7 @@
 enum { PATIENCE_MS = 10000, MOST = 100000, TOKEN = 8 };
 
 static struct server server;
-static struct gateway_fcgi *gateway;
+static struct gateway *gateway;
 static struct config config;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static char folder[32];
@@ -80,13 +81,13 @@ static int open_listener(void)
 static void stop(void)
 {
     if (gateway)
-        gateway_fcgi_close_listener(gateway);
+        gateway_close_listener(gateway);
     server_drain(&server);
     ck_assert_int_eq(atomic_load(&server.exchanges.count), 0);
     if (gateway)
-        gateway_fcgi_stop(gateway);
+        gateway_stop(gateway);
     server_close(&server);
-    gateway_fcgi_free(gateway);
+    gateway_free(gateway);
     gateway = NULL;
 }
 
@@ -102,9 +103,9 @@ static bool start(bool spared)
     failing_spared = spared;
     status = server_start(&server, &config, true);
     if (status == DS_OK)
-        gateway = gateway_fcgi_new(&server, fd);
+        gateway = gateway_new(&server, &(struct door_socket){fd, DOOR_FCGI}, 1);
     if (gateway)
-        status = gateway_fcgi_start(gateway);
+        status = gateway_start(gateway);
     failing_spared = true;
     if (gateway && status == DS_OK)
         return true;

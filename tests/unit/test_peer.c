@@ -62,7 +62,7 @@ static bool parse(const struct buf *got, struct buf *body)
 static void send_sizes(size_t first, size_t second, bool framed, uint32_t seed)
 {
     int pair[2], small = 2048;
-    struct peer peer = {.request_id = 0x0102, .framed = framed};
+    struct peer peer = {.request_id = 0x0102, .kind = framed ? PEER_FCGI : PEER_CGI};
     struct outgoing out = {.end = true};
     struct buf got = {0}, body = {0}, expected = {0};
     struct chunk *a = make_chunk(first, 'a'), *b = make_chunk(second, 'A');
@@ -133,7 +133,7 @@ END_TEST
 START_TEST(notices_an_abort_and_a_closed_connection)
 {
     int pair[2];
-    struct peer peer = {.framed = true};
+    struct peer peer = {.kind = PEER_FCGI};
     struct outgoing out = {.end = true};
     const unsigned char abort_record[8] = {1, 2, 1, 2, 0, 0, 0, 0};
 
@@ -154,7 +154,7 @@ END_TEST
 START_TEST(notices_an_abort_that_comes_in_pieces)
 {
     int pair[2];
-    struct peer peer = {.framed = true, .keep = true};
+    struct peer peer = {.kind = PEER_FCGI, .keep = true};
     const unsigned char abort_record[8] = {1, 2, 1, 2, 0, 0, 0, 0};
 
     /* a record of another type, which comes first and is skipped */
@@ -176,7 +176,7 @@ END_TEST
 START_TEST(serves_no_further_request_after_one_that_came_too_early)
 {
     int pair[2];
-    struct peer peer = {.framed = true, .keep = true};
+    struct peer peer = {.kind = PEER_FCGI, .keep = true};
     const unsigned char begin_record[] = {1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0};
 
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -191,6 +191,114 @@ START_TEST(serves_no_further_request_after_one_that_came_too_early)
 }
 END_TEST
 
-UNIT_MAIN(peer, frames_answers_of_every_size_for_a_small_socket, shares_a_chunk_among_answers,
+/* Sends `outs` one after the other, through a socket that takes little at a time. */
+static void send_http(struct peer *peer, struct outgoing *outs, int n, struct buf *got)
+{
+    static const atomic_bool stopping = false;
+    int pair[2], small = 2048;
+    uint32_t seed = 7;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    (void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    peer->fd = pair[0];
+    peer->kind = PEER_HTTP;
+    peer->stopping = &stopping;
+    for (int i = 0; i < n; i++) {
+        enum peer_sent sent;
+
+        do {
+            sent = peer_send(peer, &outs[i]);
+            ck_assert_int_ne(sent, PEER_GONE);
+            drain(pair[1], got, &seed);
+        } while (sent == PEER_AGAIN);
+        ck_assert_int_eq(outs[i].chunks, 0);
+    }
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+
+static struct chunk *text_chunk(const char *text)
+{
+    struct buf buf = {0};
+
+    buf_adds(&buf, text);
+    return chunk_take(&buf);
+}
+
+/* Takes the text off the front of what came, where `*` stands for the value of Date. */
+static void expect(struct buf *got, size_t *at, const char *text)
+{
+    for (; *text; text++) {
+        ck_assert_uint_lt(*at, got->len);
+        if (*text != '*') {
+            ck_assert_msg(got->data[*at] == *text, "at %zu: %.40s", *at, text);
+            ++*at;
+            continue;
+        }
+        ck_assert_uint_le(*at + 29, got->len);
+        ck_assert_int_eq(memcmp(got->data + *at + 25, " GMT", 4), 0);
+        *at += 29;
+    }
+}
+
+START_TEST(sends_an_http_head_and_a_body_of_known_length)
+{
+    struct peer peer = {.keep = true};
+    struct outgoing out = {.end = true};
+    struct buf got = {0};
+    size_t at = 0;
+
+    outgoing_add(&out, text_chunk("Status: 200 OK\r\nContent-Length: 100000\r\n\r\n"));
+    outgoing_add(&out, make_chunk(100000, 'a'));
+    send_http(&peer, &out, 1, &got);
+    expect(&got, &at, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nDate: *\r\n\r\n");
+    ck_assert_uint_eq(got.len - at, 100000);
+    ck_assert(peer.keep && !peer.begun);
+    buf_close(&got);
+}
+END_TEST
+
+START_TEST(sends_an_http_body_of_unknown_length_in_chunks)
+{
+    struct peer peer = {.keep = true};
+    struct outgoing outs[3] = {{.end = false}, {.end = false}, {.end = true}};
+    struct buf got = {0};
+    size_t at = 0;
+
+    outgoing_add(&outs[0], text_chunk("Status: 200 OK\r\n\r\n"));
+    outgoing_add(&outs[1], make_chunk(70000, 'a'));
+    outgoing_add(&outs[2], text_chunk("bye"));
+    send_http(&peer, outs, 3, &got);
+    expect(&got, &at, "HTTP/1.1 200 OK\r\nDate: *\r\nTransfer-Encoding: chunked\r\n\r\n");
+    expect(&got, &at, "11170\r\nabc");
+    at += 70000 - 3;
+    expect(&got, &at, "\r\n3\r\nbye\r\n0\r\n\r\n");
+    ck_assert_uint_eq(at, got.len);
+    ck_assert(peer.keep && !peer.begun);
+    buf_close(&got);
+}
+END_TEST
+
+START_TEST(ends_an_answer_of_unknown_length_to_http_1_0_with_the_connection)
+{
+    struct peer peer = {.keep = true, .old = true};
+    struct outgoing outs[2] = {{.end = false}, {.end = true}};
+    struct buf got = {0};
+    size_t at = 0;
+
+    outgoing_add(&outs[0], text_chunk("Status: 200 OK\r\n\r\n"));
+    outgoing_add(&outs[1], text_chunk("bye"));
+    send_http(&peer, outs, 2, &got);
+    expect(&got, &at, "HTTP/1.1 200 OK\r\nDate: *\r\nConnection: close\r\n\r\nbye");
+    ck_assert_uint_eq(at, got.len);
+    ck_assert(!peer.keep);
+    buf_close(&got);
+}
+END_TEST
+
+UNIT_MAIN(peer, sends_an_http_head_and_a_body_of_known_length,
+          sends_an_http_body_of_unknown_length_in_chunks,
+          ends_an_answer_of_unknown_length_to_http_1_0_with_the_connection,
+          frames_answers_of_every_size_for_a_small_socket, shares_a_chunk_among_answers,
           notices_an_abort_and_a_closed_connection, notices_an_abort_that_comes_in_pieces,
           serves_no_further_request_after_one_that_came_too_early)
