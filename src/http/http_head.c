@@ -76,6 +76,9 @@ enum http_parse http_head_find(struct http_head *head, const char *data, size_t 
         skip += 2;
     if (*seen < skip)
         *seen = skip;
+    /* for example TLS, which would never send a line */
+    if (most > skip && data[skip] != '\r' && !(kinds[(unsigned char)data[skip]] & TOKEN))
+        return refuse(head, 400, "this is no HTTP request");
     /* the last byte may be the LF of an end that began before */
     for (at = data + *seen; at < data + most; at++) {
         at = memchr(at, '\n', (size_t)(data + most - at));
