@@ -1,16 +1,19 @@
 /*
  * durable-streams.fcgi finds out how it was started, and runs as one of these:
  *
- *     --listen ADDRESS                     the supervisor
+ *     --listen ADDRESS …                   the supervisor
+ *     --serve fcgi:N http:N …              started by the supervisor, with listening sockets
  *     --deliver                            another program takes its place
  *     REQUEST_METHOD in the environment    CGI: serves one request
- *     descriptor 0 is a listening socket   FastCGI: started by a web server or by the supervisor
+ *     descriptor 0 is a listening socket   FastCGI: started by a web server
  *     none of these                        prints a help text: a person has started it
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -33,14 +36,16 @@ static void print_help(FILE *out)
         out,
         "durable-streams.fcgi " DS_VERSION ": a Durable Streams server for FastCGI and CGI\n"
         "\n"
-        "  durable-streams.fcgi --listen unix:/run/streams.sock   serve on a unix socket\n"
-        "  durable-streams.fcgi --listen 127.0.0.1:9000           serve on a TCP port\n"
-        "  durable-streams.fcgi --listen systemd                  serve on the socket of systemd\n"
+        "  durable-streams.fcgi --listen http:127.0.0.1:4437      serve HTTP\n"
+        "  durable-streams.fcgi --listen unix:/run/streams.sock   serve FastCGI on a unix socket\n"
+        "  durable-streams.fcgi --listen 127.0.0.1:9000           serve FastCGI on a TCP port\n"
+        "  durable-streams.fcgi --listen systemd                  serve on the sockets of systemd\n"
         "  durable-streams.fcgi --deliver                         deliver webhooks\n"
         "  durable-streams.fcgi --deliver --once                  deliver what is due, from cron\n"
         "  durable-streams.fcgi --database                        print the database's path\n"
         "  durable-streams.fcgi --help | --version\n"
         "\n"
+        "--listen may be repeated, and http:unix:/path and http:[::1]:4437 are addresses too.\n"
         "A web server starts it without arguments, as FastCGI responder (descriptor 0 is a\n"
         "listening socket) or as CGI program. SIGTERM and SIGUSR1 stop it gracefully. The\n"
         "settings are environment variables:\n"
@@ -96,10 +101,10 @@ static void interrupt_nobody(void)
     (void)sched_setscheduler(0, SCHED_BATCH, &ordinary); /* threads inherit it */
 }
 
-static int run_fcgi(const struct config *config, const sigset_t *signals)
+static int run_gateway(const struct config *config, const sigset_t *signals,
+                       const struct door_socket *sockets, int count)
 {
     struct server server;
-    const struct door_socket socket = {0, DOOR_FCGI};
     struct gateway *gateway;
     int signal, result = 1;
 
@@ -108,9 +113,9 @@ static int run_fcgi(const struct config *config, const sigset_t *signals)
     interrupt_nobody();
     if (server_start(&server, config, true) != DS_OK)
         return 1;
-    gateway = gateway_new(&server, &socket, 1);
+    gateway = gateway_new(&server, sockets, count);
     if (gateway && gateway_start(gateway) == DS_OK) {
-        log_debug("serving FastCGI");
+        log_debug("serving requests");
         log_info("SQLite %s%s", store_sqlite_release(),
                  store_sqlite_has_reset_bug()
                      ? ", which has the WAL-reset bug: let nothing else checkpoint this database"
@@ -143,14 +148,51 @@ static int run_cgi(const struct config *config)
     return result;
 }
 
+/* The addresses of `--listen A --listen B`; 0: these are other arguments. */
+static int read_addresses(int argc, char **argv, const char *addresses[static LISTEN_MOST])
+{
+    int count = 0;
+
+    for (int i = 1; i < argc; i += 2) {
+        if (strcmp(argv[i], "--listen") != 0 || i + 1 == argc || count == LISTEN_MOST)
+            return 0;
+        addresses[count++] = argv[i + 1];
+    }
+    return count;
+}
+
+/* The sockets of `--serve fcgi:10 http:11`; 0: these are other arguments. */
+static int read_sockets(int argc, char **argv, struct door_socket sockets[static LISTEN_MOST])
+{
+    int count = 0;
+
+    if (argc < 3 || argc - 2 > LISTEN_MOST || strcmp(argv[1], "--serve") != 0)
+        return 0;
+    for (int i = 2; i < argc; i++) {
+        bool is_http = strncmp(argv[i], "http:", 5) == 0;
+        char *end;
+        long fd;
+
+        if (!is_http && strncmp(argv[i], "fcgi:", 5) != 0)
+            return 0;
+        fd = strtol(argv[i] + 5, &end, 10);
+        if (*end != '\0' || fd < 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+            return 0;
+        sockets[count++] = (struct door_socket){(int)fd, is_http ? DOOR_HTTP : DOOR_FCGI};
+    }
+    return count;
+}
+
 /* Ends without a configuration. Memory may be available later; a wrong setting stays wrong. */
 static int end_unset(int argc, char **argv, const char *error)
 {
+    const char *addresses[LISTEN_MOST];
     bool heals = strcmp(error, "out of memory") == 0;
+    int listens = read_addresses(argc, argv, addresses);
 
     log_error("%s", error);
-    if (argc == 3 && strcmp(argv[1], "--listen") == 0)
-        supervise_refuse(argv[2]);
+    if (listens > 0)
+        supervise_refuse(addresses, listens);
     else if (heals && argc == 1 && gateway_cgi_is_here())
         return gateway_cgi_apologize(NULL);
     return heals ? 1 : SUPERVISE_WRONG_SETTING;
@@ -166,10 +208,13 @@ static int deliver(bool once)
 
 int main(int argc, char **argv)
 {
+    static const struct door_socket passed = {0, DOOR_FCGI};
+    struct door_socket sockets[LISTEN_MOST];
+    const char *addresses[LISTEN_MOST];
     struct config config;
     sigset_t signals;
     char error[160];
-    int result = 2;
+    int result = 2, listens, serves;
 
     log_open(LOG_INFO_);
     log_detect_journal(config_journal_stream());
@@ -194,16 +239,20 @@ int main(int argc, char **argv)
         return end_unset(argc, argv, error);
     log_set_least((enum log_level)config.log_level);
     store_own_process();
-    if (argc == 3 && strcmp(argv[1], "--listen") == 0)
-        result = supervise(&config, argv[2]);
+    listens = read_addresses(argc, argv, addresses);
+    serves = read_sockets(argc, argv, sockets);
+    if (listens > 0)
+        result = supervise(&config, addresses, listens);
     else if (argc == 2 && strcmp(argv[1], "--database") == 0)
         result = puts(config.database) < 0; /* with DS_DURABILITY=memory it is not DS_DATABASE */
+    else if (serves > 0)
+        result = (block_signals(&signals), run_gateway(&config, &signals, sockets, serves));
     else if (argc > 1)
         (void)fprintf(stderr, "durable-streams: unknown arguments, see --help\n");
     else if (gateway_cgi_is_here())
         result = run_cgi(&config);
     else if (block_signals(&signals), gateway_is_fcgi())
-        result = run_fcgi(&config, &signals);
+        result = run_gateway(&config, &signals, &passed, 1);
     else
         print_help(stderr);
     config_close(&config);

@@ -67,10 +67,19 @@ char **config_child_environment(struct arena *arena, const char *const *settings
 int config_passed_sockets(void)
 {
     const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+    long passed;
 
     if (!count || !pid || strtol(pid, NULL, 10) != getpid())
         return 0;
-    return strcmp(count, "1") == 0 ? 1 : 2;
+    passed = strtol(count, NULL, 10);
+    return passed > 0 && passed < 1000 ? (int)passed : 0;
+}
+
+const char *config_passed_names(void)
+{
+    const char *names = getenv("LISTEN_FDNAMES");
+
+    return names ? names : "";
 }
 
 const char *config_notify_socket(void)

@@ -24,11 +24,10 @@ const char *config_libexec_folder(void);
  */
 char **config_child_environment(struct arena *arena, const char *const *settings, size_t n);
 
-/*
- * The number of sockets that the service manager has passed to this very process (LISTEN_FDS and
- * LISTEN_PID, see sd_listen_fds(3)): 0, 1, or 2 for more than one.
- */
+/* How many listening sockets the service manager has passed to this process (sd_listen_fds(3)), and
+   their names, separated by ":"; "" if it gives none. */
 int config_passed_sockets(void);
+const char *config_passed_names(void);
 
 /* NOTIFY_SOCKET: the address to which sd_notify(3) writes; NULL when it is not set. */
 const char *config_notify_socket(void);

@@ -106,7 +106,7 @@ static void serve_connection(struct worker *worker, const struct epoll_event *ev
 static bool is_listener(const struct gateway *gateway, const void *at)
 {
     return at >= (const void *)&gateway->listener[0] &&
-           at < (const void *)&gateway->listener[GATEWAY_SOCKETS];
+           at < (const void *)&gateway->listener[LISTEN_MOST];
 }
 
 static void *run_worker(void *arg)

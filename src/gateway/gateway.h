@@ -6,8 +6,6 @@
 
 #include "protocol/status.h"
 
-enum { GATEWAY_SOCKETS = 16 };
-
 struct door_socket;
 struct gateway;
 struct server;
@@ -15,7 +13,7 @@ struct server;
 /* True if descriptor 0 is a listening socket for FastCGI, passed on by a web server. */
 bool gateway_is_fcgi(void);
 
-/* A gateway for listening sockets, GATEWAY_SOCKETS at most; NULL if there is not enough memory. */
+/* A gateway for listening sockets, LISTEN_MOST at most; NULL if there is not enough memory. */
 struct gateway *gateway_new(struct server *server, const struct door_socket *sockets, int count);
 
 /*

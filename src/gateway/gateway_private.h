@@ -70,7 +70,7 @@ struct gateway {
     int stop;            /* an eventfd that ends the workers */
     int timer;           /* a timerfd: time to look for requests that are late */
     atomic_bool ticking; /* the timer is running */
-    struct listener listener[GATEWAY_SOCKETS];
+    struct listener listener[LISTEN_MOST];
     int listeners;
     uint64_t acceptor_id;    /* the first socket's inode number, the same in every process */
     int64_t acceptor_limit;  /* how many processes are acceptors; 0: all of them */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +15,10 @@
 #include <unistd.h>
 
 #include "base/descriptors.h"
+#include "base/log.h"
 #include "config/config_environment.h"
 
-enum { PASSED_FD = 3, TRIES = 20, PAUSE_MS = 50 };
+enum { PASSED_FD = 3, TRIES = 20, PAUSE_MS = 50, HOST_SIZE = 256 };
 
 static bool set_address(struct sockaddr_un *address, const char *path)
 {
@@ -65,19 +67,35 @@ static int listen_unix(const char *path)
     return fd;
 }
 
+/* Splits host:port; the host may be empty, or an IPv6 address in brackets. */
+static bool split_address(const char *address, char host[static HOST_SIZE], const char **port)
+{
+    const char *colon = strrchr(address, ':');
+    size_t len = colon ? (size_t)(colon - address) : HOST_SIZE;
+
+    if (len >= HOST_SIZE) {
+        errno = EINVAL;
+        return false;
+    }
+    if (len >= 2 && address[0] == '[' && address[len - 1] == ']') {
+        address++;
+        len -= 2;
+    }
+    (void)snprintf(host, HOST_SIZE, "%.*s", (int)len, address);
+    *port = colon + 1;
+    return true;
+}
+
 static int listen_inet(const char *address)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    const char *colon = strrchr(address, ':');
-    char host[256];
+    char host[HOST_SIZE];
+    const char *port;
     int fd = -1, on = 1;
 
-    if (!colon || (size_t)(colon - address) >= sizeof host) {
-        errno = EINVAL;
+    if (!split_address(address, host, &port))
         return -1;
-    }
-    (void)snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
-    if (getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found) != 0) {
+    if (getaddrinfo(host[0] ? host : NULL, port, &hints, &found) != 0) {
         errno = EADDRNOTAVAIL;
         return -1;
     }
@@ -85,51 +103,165 @@ static int listen_inet(const char *address)
     if (fd >= 0 &&
         (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
          bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, LISTEN_BACKLOG) != 0)) {
+        int error = errno;
+
         (void)close(fd);
+        errno = error;
         fd = -1;
     }
     freeaddrinfo(found);
     return fd;
 }
 
-/* The socket that the service manager passed, if it was meant for this process: descriptor 3. */
-static int listen_passed(void)
+static bool is_listening(int fd)
 {
     int listening = 0;
     socklen_t size = sizeof listening;
 
-    if (config_passed_sockets() != 1) {
-        errno = ENOTCONN;
-        return -1;
-    }
-    if (getsockopt(PASSED_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0)
-        return -1;
-    if (!listening) {
-        errno = EINVAL;
-        return -1;
-    }
-    (void)fcntl(PASSED_FD, F_SETFD, FD_CLOEXEC);
-    return PASSED_FD;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
 }
 
-int listen_on(const char *address)
+/* The sockets that the service manager passed, if they were meant for this process. */
+static bool add_passed(struct listening *listening)
+{
+    const char *name = config_passed_names();
+    int count = config_passed_sockets();
+
+    if (count == 0) {
+        log_error("the service manager passed no socket");
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        int fd = PASSED_FD + i;
+
+        if (listening->count == LISTEN_MOST || !is_listening(fd)) {
+            log_error("what the service manager passed as descriptor %d is no listening socket, or "
+                      "one too many",
+                      fd);
+            return false;
+        }
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+        listening->address[listening->count] = NULL;
+        listening->socket[listening->count++] = (struct door_socket){
+            .fd = fd, .kind = strncmp(name, "http", 4) == 0 ? DOOR_HTTP : DOOR_FCGI};
+        name += strcspn(name, ":");
+        name += *name == ':';
+    }
+    return true;
+}
+
+/* The address without the word that says what is spoken there. */
+static const char *skip_kind(const char *address, enum door_kind *kind)
+{
+    static const char http[] = "http:";
+
+    *kind = strncmp(address, http, sizeof http - 1) == 0 ? DOOR_HTTP : DOOR_FCGI;
+    return *kind == DOOR_HTTP ? address + sizeof http - 1 : address;
+}
+
+static const char *unix_path(const char *address)
+{
+    enum door_kind kind;
+
+    address = skip_kind(address, &kind);
+    return strncmp(address, "unix:", 5) == 0 ? address + 5 : NULL;
+}
+
+/* An HTTP socket that other machines reach lets everybody read and write. */
+static void warn_if_open(const struct door_socket *door, const char *address)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_storage room;
+    } name = {0};
+    socklen_t size = sizeof name;
+
+    if (door->kind != DOOR_HTTP || getsockname(door->fd, &name.any, &size) != 0)
+        return;
+    if ((name.any.sa_family == AF_INET && ntohl(name.v4.sin_addr.s_addr) >> 24 != 127) ||
+        (name.any.sa_family == AF_INET6 && !IN6_IS_ADDR_LOOPBACK(&name.v6.sin6_addr)))
+        log_warn("other machines can reach %s, and everybody there can read and write", address);
+}
+
+static bool add_address(struct listening *listening, const char *address)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000};
-    int fd = -1;
+    struct door_socket door = {.fd = -1};
+    const char *path = unix_path(address), *place = skip_kind(address, &door.kind);
 
-    if (strcmp(address, "systemd") == 0)
-        return listen_passed();
     /* after a kill -9 of a supervisor, its responders keep the socket for a moment longer */
     for (int i = 0; i < TRIES; i++) {
-        fd = strncmp(address, "unix:", 5) == 0 ? listen_unix(address + 5) : listen_inet(address);
-        if (fd >= 0 || errno != EADDRINUSE)
+        door.fd = path ? listen_unix(path) : listen_inet(place);
+        if (door.fd >= 0 || errno != EADDRINUSE)
             break;
         (void)nanosleep(&pause, NULL);
     }
-    return fd;
+    if (door.fd < 0) {
+        log_error("cannot listen on %s: %s", address, strerror(errno));
+        return false;
+    }
+    warn_if_open(&door, address);
+    listening->address[listening->count] = address;
+    listening->socket[listening->count++] = door;
+    return true;
 }
 
-void listen_refuse(int listening)
+bool listen_open(struct listening *listening, const char *const *addresses, int count)
+{
+    bool ok = true;
+
+    listening->count = 0;
+    for (int i = 0; ok && i < count; i++) {
+        if (listening->count == LISTEN_MOST) {
+            log_error("more than %d addresses to listen on", LISTEN_MOST);
+            ok = false;
+        } else {
+            ok = strcmp(addresses[i], "systemd") == 0 ? add_passed(listening)
+                                                      : add_address(listening, addresses[i]);
+        }
+    }
+    if (ok)
+        return true;
+    listen_end(listening);
+    listen_close(listening);
+    return false;
+}
+
+/* A URL, if it is an HTTP socket on a port: port 0 was replaced by a real one. */
+static bool describe_url(const struct door_socket *door, char *text, size_t size)
+{
+    struct sockaddr_storage name;
+    socklen_t len = sizeof name;
+    char host[HOST_SIZE], port[16];
+
+    if (door->kind != DOOR_HTTP || getsockname(door->fd, (struct sockaddr *)&name, &len) != 0 ||
+        name.ss_family == AF_UNIX ||
+        getnameinfo((struct sockaddr *)&name, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return false;
+    (void)snprintf(text, size, name.ss_family == AF_INET6 ? "http://[%s]:%s/" : "http://%s:%s/",
+                   host, port);
+    return true;
+}
+
+void listen_describe(const struct listening *listening, char *text, size_t size)
+{
+    text[0] = '\0';
+    for (int i = 0; i < listening->count; i++) {
+        const char *address = listening->address[i];
+        char url[HOST_SIZE + 32];
+        size_t used = strlen(text);
+
+        if (describe_url(&listening->socket[i], url, sizeof url))
+            address = url;
+        (void)snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "",
+                       address ? address : "a socket of the service manager");
+    }
+}
+
+static void refuse_waiting(int listening)
 {
     int flags = fcntl(listening, F_GETFL), fd;
 
@@ -141,10 +273,24 @@ void listen_refuse(int listening)
             (void)close(fd);
 }
 
-void listen_end(const char *address)
+void listen_refuse(const struct listening *listening)
 {
-    if (strncmp(address, "unix:", 5) == 0)
-        (void)unlink(address + 5);
+    for (int i = 0; i < listening->count; i++)
+        refuse_waiting(listening->socket[i].fd);
+}
+
+void listen_end(const struct listening *listening)
+{
+    for (int i = 0; i < listening->count; i++)
+        if (listening->address[i] && unix_path(listening->address[i]))
+            (void)unlink(unix_path(listening->address[i]));
+}
+
+void listen_close(struct listening *listening)
+{
+    for (int i = 0; i < listening->count; i++)
+        (void)close(listening->socket[i].fd);
+    listening->count = 0;
 }
 
 void listen_notify(const char *state)

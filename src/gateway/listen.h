@@ -8,8 +8,9 @@
 #define LISTEN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-enum { LISTEN_BACKLOG = 4096 };
+enum { LISTEN_BACKLOG = 4096, LISTEN_MOST = 16 };
 
 /* What clients speak at a socket. */
 enum door_kind { DOOR_FCGI, DOOR_HTTP };
@@ -19,19 +20,36 @@ struct door_socket {
     enum door_kind kind;
 };
 
+/* Listening sockets, and the addresses that they were opened for. */
+struct listening {
+    struct door_socket socket[LISTEN_MOST];
+    const char *address[LISTEN_MOST]; /* borrowed; NULL: passed by the service manager */
+    int count;
+};
+
 /*
- * Returns a listening socket, close-on-exec, for "unix:/path", "host:port" or ":port", or for
- * "systemd" the one socket that the service manager has passed. On failure returns -1 and sets
- * errno; ENOTCONN: the service manager has passed no socket, or more than one. If the address is in
- * use, tries again for a second, since a predecessor may just be ending.
+ * Opens listening sockets, close-on-exec, for addresses like these:
+ *
+ *     unix:/path   host:port   :port                FastCGI
+ *     http:unix:/path   http:host:port   http:[::1]:port   HTTP; port 0: any free one
+ *     systemd      the sockets that the service manager has passed: those whose name begins with
+ *                  "http" are for HTTP, the others for FastCGI
+ *
+ * On failure logs the reason, closes what was opened and returns false. If an address is in use,
+ * tries again for a second, since a predecessor may just be ending.
  */
-int listen_on(const char *address);
+bool listen_open(struct listening *listening, const char *const *addresses, int count);
 
-/* Closes the connections that wait in the socket's backlog, so that clients do not wait in vain. */
-void listen_refuse(int listening);
+/* Writes the addresses, for people: "http://127.0.0.1:4437/, unix:/run/x.sock". */
+void listen_describe(const struct listening *listening, char *text, size_t size);
 
-/* Removes the socket file that listen_on() has made. */
-void listen_end(const char *address);
+/* Closes the connections that wait in the backlogs, so that clients do not wait in vain. */
+void listen_refuse(const struct listening *listening);
+
+/* Removes the socket files that listen_open() has made. */
+void listen_end(const struct listening *listening);
+
+void listen_close(struct listening *listening);
 
 /* Tells the service manager "READY=1" or "STOPPING=1", if it has asked for it. */
 void listen_notify(const char *state);

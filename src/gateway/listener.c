@@ -40,7 +40,7 @@ void listeners_init(struct gateway *gateway, const struct door_socket *sockets, 
 {
     struct stat info;
 
-    gateway->listeners = count < GATEWAY_SOCKETS ? count : GATEWAY_SOCKETS;
+    gateway->listeners = count < LISTEN_MOST ? count : LISTEN_MOST;
     for (int i = 0; i < gateway->listeners; i++) {
         gateway->listener[i].gateway = gateway;
         gateway->listener[i].fd = sockets[i].fd;

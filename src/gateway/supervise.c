@@ -41,22 +41,52 @@ struct child {
     int status;       /* of the last failure; 0: the last end was not a failure */
 };
 
-static void become_responder(int listening)
+/* The socket of a single FastCGI door becomes descriptor 0, as a web server would pass it. */
+static bool pass_socket(int fd)
+{
+    /* dup2() onto the same number would leave it close-on-exec */
+    return fd == STDIN_FILENO ? fcntl(fd, F_SETFD, 0) == 0 : dup2(fd, STDIN_FILENO) == STDIN_FILENO;
+}
+
+/* Others keep their numbers, and are named: fcgi:10 http:11. */
+static bool name_sockets(const struct listening *listening, char *const *argv, size_t size)
+{
+    for (int i = 0; i < listening->count; i++) {
+        const struct door_socket *door = &listening->socket[i];
+
+        if (fcntl(door->fd, F_SETFD, 0) != 0)
+            return false;
+        (void)snprintf(argv[2 + i], size, "%s:%d", door->kind == DOOR_HTTP ? "http" : "fcgi",
+                       door->fd);
+    }
+    return true;
+}
+
+static void become_responder(const struct listening *listening)
 {
     char self[4096]; /* the real path: ps would show /proc/self/exe */
+    char words[LISTEN_MOST][24];
+    char *argv[LISTEN_MOST + 3] = {"durable-streams.fcgi", NULL};
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    bool ok;
 
     if (len <= 0)
         _exit(127);
     self[len] = '\0';
-    /* dup2() onto the same number would leave it close-on-exec */
-    if (listening == STDIN_FILENO ? fcntl(listening, F_SETFD, 0) == 0
-                                  : dup2(listening, STDIN_FILENO) == STDIN_FILENO)
-        (void)execl(self, "durable-streams.fcgi", (char *)NULL);
+    if (listening->count == 1 && listening->socket[0].kind == DOOR_FCGI) {
+        ok = pass_socket(listening->socket[0].fd);
+    } else {
+        argv[1] = "--serve";
+        for (int i = 0; i < listening->count; i++)
+            argv[2 + i] = words[i];
+        ok = name_sockets(listening, argv, sizeof words[0]);
+    }
+    if (ok)
+        (void)execv(self, argv);
     _exit(127);
 }
 
-static void become_child(const struct child *child, int listening)
+static void become_child(const struct child *child, const struct listening *listening)
 {
     sigset_t none;
 
@@ -65,7 +95,7 @@ static void become_child(const struct child *child, int listening)
     config_forget_service_manager();
     if (!child->delivers)
         become_responder(listening);
-    /* the listening socket may have this number, and is for responders only */
+    /* a listening socket may have this number, and is for responders only */
     (void)close(STDIN_FILENO);
     deliverer_become(false);
     _exit(127);
@@ -76,7 +106,7 @@ static const char *child_name(const struct child *child)
     return child->delivers ? "deliverer" : "responder";
 }
 
-static void start_child(struct child *child, int listening)
+static void start_child(struct child *child, const struct listening *listening)
 {
     pid_t parent = getpid();
 
@@ -167,7 +197,7 @@ static int64_t pause_of(const struct child *child)
     return child->quick_deaths < QUICK_DEATHS ? 0 : PAUSE_MS;
 }
 
-static void start_missing(struct child *children, int64_t n, int listening)
+static void start_missing(struct child *children, int64_t n, const struct listening *listening)
 {
     for (int64_t i = 0; i < n; i++)
         if (children[i].pid < 0 &&
@@ -212,8 +242,8 @@ static void end_children(struct child *children, int64_t n, const struct config 
 
 /* Restarts the children, of which n are responders, until a signal ends the supervisor (0) or no
    responder can start (status). */
-static int watch_children(struct child *children, int64_t n, int64_t all, int listening,
-                          const sigset_t *signals)
+static int watch_children(struct child *children, int64_t n, int64_t all,
+                          const struct listening *listening, const sigset_t *signals)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000};
     int failure = 0;
@@ -234,13 +264,15 @@ static int watch_children(struct child *children, int64_t n, int64_t all, int li
     return failure;
 }
 
-void supervise_refuse(const char *address)
+void supervise_refuse(const char *const *addresses, int count)
 {
-    /* a socket that the program opens itself is not open yet */
-    int listening = strcmp(address, "systemd") == 0 ? listen_on(address) : -1;
+    static const char *const passed[] = {"systemd"};
+    struct listening listening;
 
-    if (listening >= 0)
-        listen_refuse(listening);
+    /* sockets that the program opens itself are not open yet */
+    for (int i = 0; i < count; i++)
+        if (strcmp(addresses[i], passed[0]) == 0 && listen_open(&listening, passed, 1))
+            listen_refuse(&listening);
 }
 
 /* Does this supervisor keep a process that delivers webhooks? */
@@ -255,13 +287,15 @@ static bool is_deliverer_wanted(const struct config *config)
     return true;
 }
 
-int supervise(const struct config *config, const char *address)
+int supervise(const struct config *config, const char *const *addresses, int count)
 {
     int64_t n = config->processes, all = n;
     struct child *children = calloc((size_t)n + 1, sizeof *children);
     struct store *store = NULL;
+    struct listening listening;
     sigset_t signals;
-    int listening = -1, result = 1;
+    char where[1024];
+    int result = 1;
 
     config_warn_unknown();
     (void)sigemptyset(&signals);
@@ -273,34 +307,29 @@ int supervise(const struct config *config, const char *address)
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     if (!children)
         return 1;
-    listening = listen_on(address);
-    if (listening < 0) {
-        if (errno == ENOTCONN)
-            log_error("the service manager passed no socket, or more than one");
-        else
-            log_error("cannot listen on %s: %s", address, strerror(errno));
+    if (!listen_open(&listening, addresses, count))
         goto free_children;
-    }
     /* kept open, so that a restarted responder is never the first process to open the database */
     if (store_open(&store, config, true) != DS_OK)
         goto end_listening;
     if (is_deliverer_wanted(config))
         children[all++].delivers = true;
     for (int64_t i = 0; i < all; i++)
-        start_child(&children[i], listening);
-    log_info("listening on %s with %lld responder%s, database %s", address, (long long)n,
+        start_child(&children[i], &listening);
+    listen_describe(&listening, where, sizeof where);
+    log_info("listening on %s with %lld responder%s, database %s", where, (long long)n,
              n == 1 ? "" : "s", config->database);
     listen_notify("READY=1");
-    result = watch_children(children, n, all, listening, &signals);
+    result = watch_children(children, n, all, &listening, &signals);
     listen_notify("STOPPING=1");
 end_listening:
-    listen_end(address);
+    listen_end(&listening);
     if (store) /* otherwise no responder was started */
         end_children(children, all, config);
     if (result != 0)
-        listen_refuse(listening);
+        listen_refuse(&listening);
     store_close(store, true);
-    (void)close(listening);
+    listen_close(&listening);
 free_children:
     free(children);
     return result;

@@ -1,8 +1,8 @@
 /*
- * The supervisor (--listen) holds the listening socket and keeps DS_PROCESSES responders running on
- * it. A responder is this program again, started with the socket as descriptor 0, as a web server
- * would start it. While a responder is restarted, connections wait in the socket's backlog. It also
- * keeps one process that delivers webhooks, if that is installed (deliverer.h).
+ * The supervisor (--listen) holds the listening sockets and keeps DS_PROCESSES responders running
+ * on them. A responder is this program again, started with the socket as descriptor 0, as a web
+ * server would start it. While a responder is restarted, connections wait in the socket's backlog.
+ * It also keeps one process that delivers webhooks, if that is installed (deliverer.h).
  *
  * If no responder can start any more, no process accepts these connections, and the web server
  * would wait for an answer as long as for a live reader: an hour. So the supervisor logs the reason
@@ -18,11 +18,11 @@ struct config;
    durable-streams.service relies on it. */
 enum { SUPERVISE_WRONG_SETTING = 78 };
 
-/* Runs until a signal ends it or no responder can start. The address is for listen_on(). Returns
-   the exit status of the process. */
-int supervise(const struct config *config, const char *address);
+/* Runs until a signal ends it or no responder can start. The addresses are for listen_open().
+   Returns the exit status of the process. */
+int supervise(const struct config *config, const char *const *addresses, int count);
 
 /* Closes waiting connections if there is no configuration to run with. */
-void supervise_refuse(const char *address);
+void supervise_refuse(const char *const *addresses, int count);
 
 #endif

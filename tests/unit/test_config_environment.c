@@ -65,13 +65,16 @@ END_TEST
 
 START_TEST(sockets_count_only_for_the_process_that_was_meant)
 {
-    char pid[40], *one[] = {"LISTEN_FDS=1", pid}, *two[] = {"LISTEN_FDS=2", pid};
+    char pid[40], *one[] = {"LISTEN_FDS=1", pid}, *two[] = {"LISTEN_FDS=2", pid},
+                  *wrong[] = {"LISTEN_FDS=two", pid};
 
     (void)snprintf(pid, sizeof pid, "LISTEN_PID=%d", (int)getpid());
     set_all(one, COUNT(one));
     ck_assert_int_eq(config_passed_sockets(), 1);
     set_all(two, COUNT(two));
     ck_assert_int_eq(config_passed_sockets(), 2);
+    set_all(wrong, COUNT(wrong));
+    ck_assert_int_eq(config_passed_sockets(), 0);
     set_all(one, 1);
     ck_assert_int_eq(config_passed_sockets(), 0);
     (void)snprintf(pid, sizeof pid, "LISTEN_PID=%d", (int)getppid());
