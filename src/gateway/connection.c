@@ -106,14 +106,23 @@ static bool arm_connection(struct connection *connection, int op, bool at_once)
     return epoll_ctl(epoll, op, fd, &event) == 0;
 }
 
-void connection_wait(struct connection *connection, int64_t ms, bool at_once)
+/* Sets the deadline, and lets the timer run for at least one more round. */
+static void set_due(struct connection *connection, int64_t ms)
 {
     struct gateway *gateway = connection->gateway;
+    unsigned tick;
 
-    if (ms > 0) {
-        atomic_store(&connection->due, clock_monotonic_ms() + ms);
-        gateway_timer_start(gateway);
-    }
+    atomic_store(&connection->due, clock_monotonic_ms() + ms);
+    tick = atomic_load(&gateway->tick);
+    if (atomic_load(&gateway->awaited) != tick) /* all threads read it */
+        atomic_store(&gateway->awaited, tick);
+    gateway_timer_start(gateway);
+}
+
+void connection_wait(struct connection *connection, int64_t ms, bool at_once)
+{
+    if (ms > 0)
+        set_due(connection, ms);
     if (!arm_connection(connection, EPOLL_CTL_MOD, at_once))
         connection_close(connection);
 }
@@ -225,11 +234,8 @@ void connection_admit(struct gateway *gateway, enum door_kind kind, int fd)
     connection->peer.drain = peer_drain;
     connection->peer.yield_slot = worker_yield_slot;
     list_connection(connection);
-    if (kind == DOOR_HTTP) {
-        atomic_store(&connection->due,
-                     clock_monotonic_ms() + gateway->server->engine.config->upload_timeout_ms);
-        gateway_timer_start(gateway);
-    }
+    if (kind == DOOR_HTTP)
+        set_due(connection, gateway->server->engine.config->upload_timeout_ms);
     if (!arm_connection(connection, EPOLL_CTL_ADD, false)) {
         log_error("cannot watch a connection: %s", strerror(errno));
         connection_close(connection);

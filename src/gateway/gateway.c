@@ -76,7 +76,7 @@ void gateway_timer_start(struct gateway *gateway)
     ms = ms < LEAST_TICK_MS ? LEAST_TICK_MS : ms > MOST_TICK_MS ? MOST_TICK_MS : ms;
     after.it_value.tv_sec = ms / 1000;
     after.it_value.tv_nsec = ms % 1000 * 1000000;
-    if (!atomic_exchange(&gateway->ticking, true))
+    if (!atomic_load(&gateway->ticking) && !atomic_exchange(&gateway->ticking, true))
         (void)timerfd_settime(gateway->timer, 0, &after, NULL);
 }
 
