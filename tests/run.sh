@@ -39,7 +39,7 @@ waiting='faults crash conformance:three subscriptions:three dsctl hook front fro
     subscribers space replaced damage hosting location client browser'
 measuring='contention parked upkeep scaling instructions'
 # the rows of doors/list.mjs
-doors='nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
+doors='http nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
     apache-cgi lighttpd-cgi hosting mixed'
 
 passed=0

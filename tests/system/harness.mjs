@@ -84,7 +84,7 @@ export async function freePort() {
   }
 }
 
-/** Does anybody listen on this unix socket? */
+/** Does anybody listen on this unix socket, or at this { host, port }? */
 function listened(socket) {
   return new Promise((resolve) => {
     const probe = net.connect(socket, () => resolve(true))
@@ -305,7 +305,7 @@ async function answers(url, children, logs) {
  */
 export async function startServer(options = {}) {
   const { door = "nginx", responders = 1, processes = 1, direct = false } = options
-  const { responder, open } = door === "none" ? { responder: "service" } : doors[door]
+  const { responder, open, speaks } = door === "none" ? { responder: "service" } : doors[door]
   const managed = responder === "service" || responder === "activated"
   const delivers =
     open &&
@@ -330,9 +330,15 @@ export async function startServer(options = {}) {
     ...options.env,
   }
 
-  const sockets = managed
-    ? Array.from({ length: responders }, (_, i) => path.join(folder, `app-${i}.sock`))
-    : []
+  const sockets = []
+  for (let i = 0; managed && i < responders; i++)
+    sockets.push(
+      open === undefined || speaks !== "http"
+        ? path.join(folder, `app-${i}.sock`)
+        : { host: "127.0.0.1", port: await freePort() }
+    )
+  const address = (socket) =>
+    socket.port ? `http:${socket.host}:${socket.port}` : `unix:${socket}`
   let deliverer // where there is no supervisor
   // service managers in "activated"
   const supervisors = []
@@ -349,7 +355,7 @@ export async function startServer(options = {}) {
     const [command, ...args] =
       responder === "activated"
         ? ["perl", activate, sockets[i], executable, "--listen", "systemd"]
-        : [executable, "--listen", `unix:${sockets[i]}`]
+        : [executable, "--listen", address(sockets[i])]
     supervisors[i] = launch(command, args, {
       log,
       cwd: folder,
@@ -465,7 +471,7 @@ export async function startServer(options = {}) {
     },
 
     async ready() {
-      const children = [...supervisors, ...webServers.map((web) => web.child)]
+      const children = [...supervisors, ...webServers.flatMap((web) => web.child ?? [])]
       if (managed)
         await until(
           () =>
@@ -492,7 +498,7 @@ export async function startServer(options = {}) {
         const how = await end(supervisor)
         if (how.killed) problems.push("a supervisor did not end on SIGTERM")
       }
-      for (const web of webServers) await end(web.child)
+      for (const web of webServers) if (web.child) await end(web.child)
       if (deliverer && (await end(deliverer)).killed)
         problems.push("the process that delivers webhooks did not end on SIGTERM")
       await until(() => processesNaming(folder).length === 0, "everything has ended", {

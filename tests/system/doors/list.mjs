@@ -6,6 +6,7 @@
 //                 "activated"  the same, but the service manager holds the socket
 //                 "spawned"    by the web server
 //                 "request"    by the web server, once for each request (CGI)
+//   speaks      "http": the program speaks HTTP, at a port; otherwise FastCGI, at a unix socket
 //   oneProcess  true if all requests reach the same process; by default if the test starts it
 //   open        starts the web servers, and returns [{ child, url, database }]. Clients connect to the
 //               first one. The argument is { folder, sockets, program, database, env, log };
@@ -28,6 +29,12 @@ const apache = (kind) => async (given) => [
 ]
 
 export const doors = {
+  http: {
+    server: "none: the program speaks HTTP",
+    responder: "service",
+    speaks: "http",
+    open: async ({ sockets }) => sockets.map(({ host, port }) => ({ url: `http://${host}:${port}` })),
+  },
   nginx: {
     server: "nginx, FastCGI to a service",
     responder: "service",
