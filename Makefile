@@ -62,7 +62,7 @@ DS_LDFLAGS = $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now -pthread $(if 
 SO_LDFLAGS = -shared -Wl,-soname,$(SONAME) -Wl,-z,relro,-z,now -pthread $(if $(COVERAGE),$(COUNTING)) \
              $(if $(SANITIZE),-fsanitize=$(SANITIZE),-Wl$(comma)-z$(comma)defs)
 SQLITE_LIB = $(if $(SQLITE),,-lsqlite3)
-DS_LDLIBS = -lfcgi $(SQLITE_LIB) -lm
+DS_LDLIBS = -lfcgi $(SQLITE_LIB) -lz -lm
 # for the library, and for programs that are linked with its objects; libmd has SHA-256
 LIB_LDLIBS = $(SQLITE_LIB) -lmd
 # for dsctl only: the server needs no HTTP client
@@ -171,7 +171,7 @@ $(EMBEDDED): $(SQLITE)/sqlite3.c $(SQLITE)/sqlite3.h Makefile
 
 # the functions that tests/unit/failing.h replaces, to let allocations fail
 FAILING := $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc reallocarray strdup asprintf __asprintf_chk)
-$B/unit/test_failing_% $B/unit/test_lib_memory: LDFLAGS += $(FAILING)
+$B/unit/test_failing_% $B/unit/test_lib_memory $B/unit/test_http_gzip: LDFLAGS += $(FAILING)
 
 # these see only what users of the library have: one header and one archive
 $B/unit/test_lib_%: tests/unit/test_lib_%.c $B/libdurablestreams.a
@@ -186,14 +186,14 @@ $B/unit/test_cli_%: tests/unit/test_cli_%.c $(CLIENT) $(LIBRARY)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
-		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(CLIENT) $(LIBRARY) -lcheck -lsubunit -lrt -lfcgi $(CLI_LDLIBS)
+		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(CLIENT) $(LIBRARY) -lcheck -lsubunit -lrt -lfcgi -lz $(CLI_LDLIBS)
 
 # with what delivers webhooks
 $B/unit/test_deliver_%: tests/unit/test_deliver_%.c $(DELIVER) $(LIBRARY)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
-		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(DELIVER) $(LIBRARY) -lcheck -lsubunit -lrt -lfcgi \
+		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(DELIVER) $(LIBRARY) -lcheck -lsubunit -lrt -lfcgi -lz \
 		-lmd $(DELIVER_LDLIBS)
 
 $B/unit/%: tests/unit/%.c $(LIBRARY)

@@ -17,7 +17,7 @@ set -u
 
 # A word is a Debian package, or package:command where any such command on the PATH suffices. gcc only
 # recommends libc6-dev, and recommendations are not installed, so it is listed.
-build='gcc:cc libc6-dev make:make libfcgi-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev libmd-dev'
+build='gcc:cc libc6-dev make:make libfcgi-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev libmd-dev zlib1g-dev'
 run="$build nginx-light:nginx sqlite3:sqlite3 curl:curl"
 # apache2-bin is Apache without a system service.
 servers='lighttpd:lighttpd apache2-bin:apache2 libapache2-mod-fcgid apache2-utils:htpasswd

@@ -30,6 +30,7 @@ only_in() { # pattern of a header, files that may include it, its name
 }
 only_in '(fcgiapp|fcgi_stdio|fastcgi|fcgi_config)\.h' 'gateway/gateway\.c' 'libfcgi'
 only_in 'sqlite3\.h' 'store/(sqlite|tools)/[a-z_]*\.[ch]' 'SQLite'
+only_in 'zlib\.h' 'http/http_gzip\.c' 'zlib'
 only_in 'curl/curl\.h' '(cli/cli_http\.c|deliver/[a-z_]*\.[ch])' 'libcurl'
 only_in 'openssl/[a-z0-9]*\.h' 'deliver/deliver_sign\.c' 'libcrypto'
 

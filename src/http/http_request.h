@@ -41,6 +41,7 @@ enum http_param {
     PARAM_CONTENT_ENCODING,
     PARAM_HOST,
     PARAM_AUTHORIZATION, /* absent if longer than DS_MAX_HEADER_BYTES: tokens of ours are short */
+    PARAM_ACCEPT_ENCODING,
     PARAM_IF_NONE_MATCH,
     PARAM_ORIGIN,
     PARAM_REQUEST_HEADERS, /* Access-Control-Request-Headers */

@@ -1,10 +1,11 @@
 /*
- * Short values: offsets, cursors, entity tags, content types and producers, all from the same
- * input. An accepted value is safe to send back, and numbers are read correctly.
+ * Short values: offsets, cursors, entity tags, codings, content types and producers, all from the
+ * same input. An accepted value is safe to send back, and numbers are read correctly.
  */
 #include "fuzz.h"
 
 #include "http/http_etag.h"
+#include "http/http_gzip.h"
 #include "protocol/cursor.h"
 #include "protocol/http_type.h"
 #include "protocol/offset.h"
@@ -40,6 +41,12 @@ static void check_etag(const char *text)
         fuzz_require(strstr(text, "\"s1:0:42") || strchr(text, '*'));
 }
 
+static void check_coding(const char *text)
+{
+    if (http_gzip_is_wanted(text))
+        fuzz_require(strcasestr(text, "gzip") || strchr(text, '*'));
+}
+
 static void check_type(const char *text)
 {
     enum http_type_kind kind = http_type_kind(text);
@@ -73,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_offset((const char *)data, size);
     check_cursor((const char *)data, size);
     check_etag(text);
+    check_coding(text);
     check_type(text);
     check_producer(text);
     free(text);
