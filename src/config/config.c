@@ -122,6 +122,9 @@ const struct config_row config_table[] = {
     {"DS_TRUST_FORWARDED", NUMBER, GROUP_WEB_SERVER, FIELD(trust_forwarded), NULL, 0, 0, 1, NULL,
      "1: scheme and host of the request are taken from X-Forwarded-Proto and X-Forwarded-Host, "
      "the first element of a list. Only for a server behind a proxy that sets both headers."},
+    {"DS_GZIP", NUMBER, GROUP_WEB_SERVER, FIELD(gzip), NULL, 1, 0, 1, NULL,
+     "1: clients that connect directly by HTTP and accept gzip get JSON of 1 KiB or more "
+     "compressed. Behind FastCGI, the web server does that. 0: nothing is compressed."},
     {"DS_WORKERS", NUMBER, GROUP_WEB_SERVER, FIELD(workers), NULL, 4, 1, 256, "threads",
      "Threads of one process that read requests. Waiting readers need none."},
     {"DS_PROCESSES", NUMBER, GROUP_WEB_SERVER, FIELD(processes), NULL, 1, 1, 64, "processes",

@@ -48,6 +48,7 @@ struct config {
     int64_t cursor_interval_s;
     int64_t cursor_epoch_s;
     int64_t trust_forwarded;
+    int64_t gzip; /* 1: answers to clients that connect directly are compressed */
     int64_t workers;
     int64_t processes;
     int64_t checkpoint; /* 1: we do it; 0: another program does */

@@ -106,22 +106,52 @@ static void add_position(struct buf *head, const struct stream *stream, int64_t 
     }
 }
 
+static bool is_unchanged(const struct read_view *view, const char *etag)
+{
+    return !view->only_now && view->if_none_match && http_etag_matches(view->if_none_match, etag);
+}
+
+bool read_head_is_unchanged(const struct read_view *view)
+{
+    char etag[ETAG_SIZE];
+
+    format_etag(etag, view);
+    return is_unchanged(view, etag);
+}
+
+/*
+ * A packed body has other bytes, so its tag is weak, as nginx makes it: the same text, but not for
+ * comparisons of bytes. Caches keep the two forms apart (Vary); a 304 has the same lines as its 200
+ * would have (RFC 9110 section 15.4.5).
+ */
+static void add_form(struct buf *head, const struct read_view *view, const char *etag,
+                     bool unchanged)
+{
+    if (view->packed && !unchanged)
+        http_add(head, "Content-Encoding", "gzip");
+    if (view->may_be_packed)
+        http_add(head, "Vary", "Accept-Encoding");
+    if (view->only_now)
+        return;
+    buf_adds(head, view->packed ? "ETag: W/" : "ETag: ");
+    buf_adds(head, etag);
+    buf_adds(head, "\r\n");
+}
+
 bool read_head_write(struct buf *head, const struct config *config, const struct read_view *view)
 {
     char etag[ETAG_SIZE];
     bool unchanged;
 
     format_etag(etag, view);
-    unchanged =
-        !view->only_now && view->if_none_match && http_etag_matches(view->if_none_match, etag);
+    unchanged = is_unchanged(view, etag);
     http_begin(head, config, view->origin, unchanged ? 304 : 200);
     http_add(head, "Content-Type", view->stream->content_type);
     read_head_add_sandbox(head);
     add_position(head, view->stream, view->span.next);
     if (view->cursor >= 0)
         http_add_int(head, "Stream-Cursor", view->cursor);
-    if (!view->only_now)
-        http_add(head, "ETag", etag);
+    add_form(head, view, etag, unchanged);
     add_cache_control(head, config, view);
     http_end(head, unchanged ? -1 : view->body_len);
     return !unchanged;

@@ -17,16 +17,21 @@ struct stream;
 /* What the head must know of an answer to a read. */
 struct read_view {
     const struct stream *stream;
-    int64_t from;              /* the position that was asked for */
-    struct store_span span;    /* what was read */
-    int64_t cursor;            /* Stream-Cursor; -1: none */
-    int64_t body_len;          /* bytes */
-    bool only_now;             /* offset=now: no ETag, and not cached */
-    bool mangled;              /* an injected fault has changed the body: not cached */
+    int64_t from;           /* the position that was asked for */
+    struct store_span span; /* what was read */
+    int64_t cursor;         /* Stream-Cursor; -1: none */
+    int64_t body_len;       /* bytes */
+    bool may_be_packed;     /* clients that want gzip get it here (http_gzip.h) */
+    bool packed;            /* … and this is one of them: body_len is that of the packed form */
+    bool only_now;          /* offset=now: no ETag, and not cached */
+    bool mangled;           /* an injected fault has changed the body: not cached */
     const char *if_none_match; /* the request's, or NULL */
     const char *origin;        /* the request's, see http_cors.h */
     int64_t now;               /* wall clock, ms */
 };
+
+/* Does If-None-Match name the answer? */
+bool read_head_is_unchanged(const struct read_view *view);
 
 /* Writes a whole head: 200, or 304 without a body, for which it returns false. */
 bool read_head_write(struct buf *head, const struct config *config, const struct read_view *view);

@@ -12,6 +12,7 @@
 #include "engine/upkeep.h"
 #include "exchange/answer.h"
 #include "exchange/exchange.h"
+#include "http/http_gzip.h"
 #include "http/http_query.h"
 #include "live/live.h"
 #include "live/live_encode.h"
@@ -24,17 +25,26 @@
 #include "server/server.h"
 #include "store/store.h"
 
-enum { LONG_READ = 64 * 1024 }; /* bytes that are worth yielding the worker slot for */
+/* Bytes that are worth yielding the worker slot for: to read, and to compress. */
+enum { LONG_READ = 64 * 1024, LONG_PACK = 8 * 1024 };
 
 enum mode { CATCH_UP, LONG_POLL, SSE };
 
 /* The parsed query of a GET. */
 struct read_request {
     enum mode mode;
-    enum offset_kind kind; /* of the offset */
-    int64_t from;          /* its position; for OFFSET_NOW the tail, once it is known */
-    int64_t cursor;        /* the client's, or -1 */
-    bool resumed;          /* from is an EventSource's Last-Event-ID, see sse.c */
+    enum offset_kind kind;  /* of the offset */
+    int64_t from;           /* its position; for OFFSET_NOW the tail, once it is known */
+    int64_t cursor;         /* the client's, or -1 */
+    bool resumed;           /* from is an EventSource's Last-Event-ID, see sse.c */
+    struct store_span span; /* of the data, once it is read */
+};
+
+/* What follows the look at the stream. */
+enum outcome {
+    HAS_DATA,  /* an answer with it, which may be empty: 200 or 304 */
+    HAS_ENDED, /* an answer without any: 204 */
+    MUST_WAIT, /* the live desk has the reader */
 };
 
 /*
@@ -125,14 +135,43 @@ static void park_reader(struct ds_exchange *exchange, const struct stream *strea
     exchange_finish(exchange);
 }
 
-/* Makes the answer from the data that is there. */
-static enum ds_status answer_read(struct ds_exchange *exchange, const struct stream *stream,
-                                  const struct read_request *read, int64_t now)
+/* Reads the data that is there. */
+static enum ds_status read_data(struct ds_exchange *exchange, const struct stream *stream,
+                                struct read_request *read)
+{
+    if (stream->tail - read->from > LONG_READ)
+        exchange_yield_slot(exchange);
+    return store_read_span(exchange->conn, stream, read->from,
+                           (size_t)exchange->config->read_chunk_bytes, &exchange->body,
+                           &read->span);
+}
+
+/* Compresses the body for a client without a web server before it, which would do so. The worker
+   is busy meanwhile, and holds no transaction that would keep the log from being cut. */
+static void pack_body(struct ds_exchange *exchange, struct read_view *view)
+{
+    struct buf *body = &exchange->body;
+
+    view->may_be_packed = exchange->config->gzip && exchange->peer->kind == PEER_HTTP &&
+                          http_gzip_suits(view->stream->kind, body->len);
+    view->packed =
+        view->may_be_packed && http_gzip_is_wanted(exchange->request.param[PARAM_ACCEPT_ENCODING]);
+    if (!view->packed || read_head_is_unchanged(view))
+        return;
+    if (body->len > LONG_PACK)
+        exchange_yield_slot(exchange);
+    view->packed = http_gzip_pack(body);
+}
+
+/* Makes the answer of the data that was read. */
+static void answer_read(struct ds_exchange *exchange, const struct stream *stream,
+                        const struct read_request *read, int64_t now)
 {
     const struct config *config = exchange->config;
     struct read_view view = {
         .stream = stream,
         .from = read->from,
+        .span = read->span,
         .cursor = -1,
         .only_now = read->kind == OFFSET_NOW,
         .mangled = exchange->fault && mangle_is_any(&exchange->fault->mangle),
@@ -140,22 +179,15 @@ static enum ds_status answer_read(struct ds_exchange *exchange, const struct str
         .origin = exchange->request.origin,
         .now = now,
     };
-    enum ds_status status;
 
-    if (stream->tail - read->from > LONG_READ)
-        exchange_yield_slot(exchange);
-    status = store_read_span(exchange->conn, stream, read->from, (size_t)config->read_chunk_bytes,
-                             &exchange->body, &view.span);
-    if (status != DS_OK)
-        return status;
     if (read->mode == LONG_POLL)
         view.cursor = live_cursor(config, read->cursor, now);
     if (view.mangled)
         mangle_body(&exchange->fault->mangle, &exchange->body);
+    pack_body(exchange, &view);
     view.body_len = (int64_t)exchange->body.len;
     if (!read_head_write(&exchange->head, config, &view))
         buf_clear(&exchange->body);
-    return DS_OK;
 }
 
 /* Can data be read here? An SSE answer begins with 200, after which no error can be reported. */
@@ -169,12 +201,11 @@ static enum ds_status try_read(struct store_conn *conn, const struct stream *str
     return status;
 }
 
-/* Finds the stream and makes the answer, or sets *park_it for a reader that must wait. The caller
-   must call store_end_read(). */
+/* Finds the stream, and reads its data or tells what else is to be done. The caller must call
+   store_end_read(). */
 static enum ds_status look_at_stream(struct ds_exchange *exchange, struct read_request *read,
-                                     struct stream *stream, bool *park_it)
+                                     int64_t now, struct stream *stream, enum outcome *outcome)
 {
-    int64_t now = clock_wall_ms();
     enum ds_status status =
         store_hold(exchange->conn, exchange->arena, exchange->request.path, now, stream);
 
@@ -193,16 +224,15 @@ static enum ds_status look_at_stream(struct ds_exchange *exchange, struct read_r
     if (stream->ttl_seconds >= 0)
         upkeep_renew(&exchange->server->engine, stream->id,
                      expiry_after_ttl(now, stream->ttl_seconds));
-    *park_it = read->mode == SSE || (read->mode == LONG_POLL && read->from == stream->tail);
-    if (!*park_it)
-        return answer_read(exchange, stream, read, now);
+    if (read->mode == CATCH_UP || (read->mode == LONG_POLL && read->from < stream->tail)) {
+        *outcome = HAS_DATA;
+        return read_data(exchange, stream, read);
+    }
+    *outcome = MUST_WAIT;
     /* an EventSource that has read a closed stream reconnects forever, unless it gets a 204 */
     if (stream->closed_at != 0 && read->from == stream->tail &&
-        (read->mode == LONG_POLL || read->resumed)) {
-        *park_it = false;
-        read_head_write_nothing(&exchange->head, exchange->config, exchange->request.origin, stream,
-                                read->from, -1);
-    }
+        (read->mode == LONG_POLL || read->resumed))
+        *outcome = HAS_ENDED;
     return DS_OK;
 }
 
@@ -210,8 +240,9 @@ void op_read(struct ds_exchange *exchange)
 {
     struct read_request read = {.mode = CATCH_UP};
     const char *reason = parse_query(exchange, &read);
+    int64_t now = clock_wall_ms();
+    enum outcome outcome = HAS_DATA;
     struct stream stream;
-    bool park_it = false;
     enum ds_status status;
 
     if (reason) {
@@ -219,13 +250,18 @@ void op_read(struct ds_exchange *exchange)
         exchange_finish(exchange);
         return;
     }
-    status = look_at_stream(exchange, &read, &stream, &park_it);
+    status = look_at_stream(exchange, &read, now, &stream, &outcome);
     store_end_read(exchange->conn);
-    if (status == DS_OK && park_it) {
+    if (status == DS_OK && outcome == MUST_WAIT) {
         park_reader(exchange, &stream, &read);
         return;
     }
     if (status != DS_OK)
         exchange_refuse_status(exchange, status);
+    else if (outcome == HAS_DATA)
+        answer_read(exchange, &stream, &read, now);
+    else
+        read_head_write_nothing(&exchange->head, exchange->config, exchange->request.origin,
+                                &stream, read.from, -1);
     exchange_finish(exchange);
 }
