@@ -36,7 +36,7 @@ export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 # whole machine, run alone.
 waiting='faults crash conformance:three subscriptions:three dsctl hook front front-apache
     front-subscriptions wire:lighttpd-cgi registry wire:nginx export program run gateway library
-    subscribers space replaced damage hosting location client browser'
+    subscribers space replaced damage hosting location client browser gzip'
 measuring='contention parked upkeep scaling instructions'
 # the rows of doors/list.mjs
 doors='http nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
