@@ -16,6 +16,7 @@
  * was read, and the connection lingers: connection.c.
  */
 #include <errno.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -117,6 +118,27 @@ static bool take_field(void *to, const struct http_field *field)
     return http_request_add_field(&exchange->request, exchange->arena, exchange->config, field);
 }
 
+/* Names the server by the address that the client has reached: for HTTP/1.0 without Host. */
+static bool take_name(struct ds_exchange *exchange, int fd)
+{
+    struct http_request *request = &exchange->request;
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    char host[NI_MAXHOST + 2] = "", port[16];
+
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0 || address.ss_family == AF_UNIX ||
+        getnameinfo((struct sockaddr *)&address, len, host + 1, sizeof host - 2, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return true;
+    if (address.ss_family == AF_INET6) {
+        host[0] = '[';
+        (void)strcat(host, "]");
+    }
+    return http_request_add(request, exchange->arena, exchange->config, "SERVER_NAME", 11,
+                            host[0] == '[' ? host : host + 1) &&
+           http_request_add(request, exchange->arena, exchange->config, "SERVER_PORT", 11, port);
+}
+
 /* Adds what is not a header line of the request. */
 static bool take_line(struct ds_exchange *exchange, const struct http_head *head)
 {
@@ -129,6 +151,8 @@ static bool take_line(struct ds_exchange *exchange, const struct http_head *head
         if (!request->param[PARAM_HOST])
             return false;
     }
+    if (!request->param[PARAM_HOST] && !take_name(exchange, exchange->peer->fd))
+        return false;
     return http_request_add(request, arena, config, "REQUEST_METHOD", 14, head->method) &&
            http_request_add(request, arena, config, "REQUEST_URI", 11, head->target) &&
            http_request_add(request, arena, config, "REQUEST_SCHEME", 14, "http");
