@@ -62,6 +62,14 @@ const struct config_row config_table[] = {
      "Longest path of a stream. A longer one is answered with 414."},
     {"DS_MAX_HEADER_BYTES", NUMBER, GROUP_LIMITS, FIELD(max_header_bytes), NULL, 8192, 256, 65536,
      BYTES, "Longest value of one request header. A longer one is answered with 431."},
+    {"DS_MAX_CONNECTIONS", NUMBER, GROUP_LIMITS, FIELD(max_connections), NULL, 100000, 1, 10000000,
+     "connections",
+     "Largest number of clients that are connected to one process directly by HTTP. A further one "
+     "is answered with 503."},
+    {"DS_MAX_CONNECTIONS_PER_ADDRESS", NUMBER, GROUP_LIMITS, FIELD(max_connections_per_address),
+     NULL, 0, 0, 10000000, "connections",
+     "Largest number of them from one address, where an IPv6 network of 64 bits counts as one. A "
+     "further one is answered with 503. 0: no such limit, as behind a proxy."},
     {"DS_MAX_PARKED", NUMBER, GROUP_LIMITS, FIELD(max_parked), NULL, 50000, 1, 10000000, "readers",
      "Largest number of readers that wait in one process, by long-poll or SSE. A further one is "
      "answered with 503."},
@@ -75,10 +83,14 @@ const struct config_row config_table[] = {
 
     {"DS_IO_TIMEOUT_MS", NUMBER, GROUP_TIMEOUTS, FIELD(io_timeout_ms), NULL, 30000, 100, 3600000,
      MS,
-     "How long the web server may stop accepting bytes in the middle of an answer. Then the "
+     "How long the other side may stop accepting bytes in the middle of an answer. Then the "
      "connection is closed."},
     {"DS_UPLOAD_TIMEOUT_MS", NUMBER, GROUP_TIMEOUTS, FIELD(upload_timeout_ms), NULL, 60000, 100,
-     3600000, MS, "How long an incoming request may pause. Then it is answered with 408."},
+     3600000, MS,
+     "How long an incoming request may pause, and how long the head of an HTTP request may take. "
+     "Then it is answered with 408."},
+    {"DS_KEEPALIVE_TIMEOUT_MS", NUMBER, GROUP_TIMEOUTS, FIELD(keepalive_timeout_ms), NULL, 75000,
+     100, 86400000, MS, "How long an HTTP connection may stay open between two requests."},
     {"DS_STOP_TIMEOUT_MS", NUMBER, GROUP_TIMEOUTS, FIELD(stop_timeout_ms), NULL, 10000, 0, 600000,
      MS, "How long a graceful stop may take."},
 

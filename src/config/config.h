@@ -39,11 +39,14 @@ struct config {
     int64_t max_messages;
     int64_t max_path_bytes;
     int64_t max_header_bytes;
+    int64_t max_connections;             /* of HTTP clients */
+    int64_t max_connections_per_address; /* 0: no limit */
     int64_t max_parked;
     int64_t max_queued;
     int64_t max_queued_bytes;
     int64_t io_timeout_ms;
     int64_t upload_timeout_ms;
+    int64_t keepalive_timeout_ms; /* of HTTP connections */
     int64_t stop_timeout_ms;
     int64_t cursor_interval_s;
     int64_t cursor_epoch_s;

@@ -73,9 +73,12 @@ const char *exchange_reason(enum ds_status status)
 
 void answer_write_no_memory(struct buf *answer, const struct config *config)
 {
-    const char *reason = answers[DS_NO_MEMORY].reason;
+    answer_write_busy(answer, config, answers[DS_NO_MEMORY].reason);
+}
 
-    http_begin(answer, config, http_cors_origin(config, NULL), answers[DS_NO_MEMORY].http);
+void answer_write_busy(struct buf *answer, const struct config *config, const char *reason)
+{
+    http_begin(answer, config, http_cors_origin(config, NULL), 503);
     http_add(answer, "Cache-Control", "no-store");
     http_add(answer, "Content-Type", "text/plain; charset=utf-8");
     http_add(answer, "Retry-After", "1");

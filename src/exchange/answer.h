@@ -36,7 +36,9 @@ void exchange_refuse_status(struct ds_exchange *exchange, enum ds_status status)
 int exchange_http_status(enum ds_status status);
 const char *exchange_reason(enum ds_status status);
 
-/* A whole 503 answer, made in advance, for when there is no memory to make one. */
+/* Whole 503 answers, made in advance: for when there is no memory to make one, and with a reason.
+ */
 void answer_write_no_memory(struct buf *answer, const struct config *config);
+void answer_write_busy(struct buf *answer, const struct config *config, const char *reason);
 
 #endif

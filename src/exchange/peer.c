@@ -307,10 +307,15 @@ enum peer_sent peer_send(struct peer *peer, struct outgoing *out)
 
 bool peer_send_ready(struct peer *peer, const char *text, size_t len)
 {
-    /* the second reference keeps peer_send() from freeing the chunk */
-    struct chunk chunk = {.refs = 2, .len = len, .data = (char *)(uintptr_t)text};
-    struct outgoing out = {.chunk = {&chunk}, .chunks = 1, .end = true};
+    const char *end = memmem(text, len, "\r\n\r\n", 4);
+    size_t head = end ? (size_t)(end - text) + 4 : len;
+    /* the second references keep peer_send() from freeing the chunks */
+    struct chunk first = {.refs = 2, .len = head, .data = (char *)(uintptr_t)text};
+    struct chunk second = {.refs = 2, .len = len - head, .data = first.data + head};
+    struct outgoing out = {.end = true};
 
+    outgoing_add(&out, &first);
+    outgoing_add(&out, &second);
     return peer_send(peer, &out) == PEER_SENT;
 }
 

@@ -57,6 +57,10 @@ void connection_close(struct connection *connection)
     (void)pthread_mutex_lock(&slot->lock);
     LIST_REMOVE(connection, entry);
     (void)pthread_mutex_unlock(&slot->lock);
+    if (connection->address)
+        address_count_leave(&gateway->address, connection->address);
+    if (connection->peer.kind == PEER_HTTP)
+        atomic_fetch_sub(&gateway->clients, 1);
     close_descriptor(connection->peer.fd);
     end_input(connection);
     free(connection);
@@ -216,7 +220,52 @@ static void list_connection(struct connection *connection)
     (void)pthread_mutex_unlock(&slot->lock);
 }
 
-void connection_admit(struct gateway *gateway, enum door_kind kind, int fd)
+/* Counts a client; false if there is one too many. */
+static bool count_client(struct connection *connection, const struct sockaddr *address)
+{
+    struct gateway *gateway = connection->gateway;
+    const struct config *config = gateway->server->engine.config;
+
+    if (atomic_fetch_add(&gateway->clients, 1) >= config->max_connections)
+        return false;
+    if (config->max_connections_per_address == 0 || !address_counts(address))
+        return true;
+    connection->address =
+        address_count_enter(&gateway->address, address, config->max_connections_per_address);
+    return connection->address != NULL;
+}
+
+/* Answers one too many, without reading its request. */
+static void refuse_client(struct connection *connection)
+{
+    static _Atomic int64_t next_line;
+    const struct buf *answer = &connection->gateway->full;
+    char some[512];
+
+    if (log_is_due(&next_line))
+        log_warn("more clients than DS_MAX_CONNECTIONS or DS_MAX_CONNECTIONS_PER_ADDRESS allows: "
+                 "some are refused");
+    connection->peer.keep = false;
+    (void)peer_send_ready(&connection->peer, answer->data, answer->len);
+    /* what was not read would reset the connection, and the answer might be lost */
+    (void)recv(connection->peer.fd, some, sizeof some, MSG_DONTWAIT);
+    connection_close(connection);
+}
+
+static void set_peer(struct connection *connection, enum door_kind kind, int fd)
+{
+    struct peer *peer = &connection->peer;
+
+    peer->fd = fd;
+    peer->kind = kind == DOOR_HTTP ? PEER_HTTP : PEER_FCGI;
+    peer->stopping = &connection->gateway->server->stopping;
+    peer->done = peer_done;
+    peer->drain = peer_drain;
+    peer->yield_slot = worker_yield_slot;
+}
+
+void connection_admit(struct gateway *gateway, enum door_kind kind, int fd,
+                      const struct sockaddr *address)
 {
     struct connection *connection = new_connection();
 
@@ -227,13 +276,12 @@ void connection_admit(struct gateway *gateway, enum door_kind kind, int fd)
     }
     set_options(fd);
     connection->gateway = gateway;
-    connection->peer.fd = fd;
-    connection->peer.kind = kind == DOOR_HTTP ? PEER_HTTP : PEER_FCGI;
-    connection->peer.stopping = &gateway->server->stopping;
-    connection->peer.done = peer_done;
-    connection->peer.drain = peer_drain;
-    connection->peer.yield_slot = worker_yield_slot;
+    set_peer(connection, kind, fd);
     list_connection(connection);
+    if (kind == DOOR_HTTP && !count_client(connection, address)) {
+        refuse_client(connection);
+        return;
+    }
     if (kind == DOOR_HTTP)
         set_due(connection, gateway->server->engine.config->upload_timeout_ms);
     if (!arm_connection(connection, EPOLL_CTL_ADD, false)) {

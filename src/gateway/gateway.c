@@ -31,6 +31,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "exchange/answer.h"
 #include "gateway/gateway_private.h"
 #include "server/server.h"
 #include "store/store.h"
@@ -193,6 +194,9 @@ struct gateway *gateway_new(struct server *server, const struct door_socket *soc
         LIST_INIT(&gateway->connections[i].list);
         (void)pthread_mutex_init(&gateway->connections[i].lock, NULL);
     }
+    address_count_open(&gateway->address);
+    answer_write_busy(&gateway->full, server->engine.config,
+                      "too many connections are open, try again");
     worker_slots_open(&gateway->slots, cpus);
     listeners_init(gateway, sockets, count, cpus);
     return gateway;
@@ -246,6 +250,8 @@ void gateway_free(struct gateway *gateway)
     if (gateway->epoll >= 0)
         (void)close(gateway->epoll);
     worker_slots_close(&gateway->slots);
+    address_count_close(&gateway->address);
+    buf_close(&gateway->full);
     for (int i = 0; i < GATEWAY_SLOTS; i++)
         (void)pthread_mutex_destroy(&gateway->connections[i].lock);
     free(gateway);

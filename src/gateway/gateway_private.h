@@ -16,7 +16,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/buf.h"
 #include "exchange/peer.h"
+#include "gateway/address_count.h"
 #include "gateway/gateway.h"
 #include "gateway/listen.h"
 #include "gateway/spool.h"
@@ -50,6 +52,7 @@ struct connection {
     /* How often the connection was armed. In practice epoll orders the accesses of one owner before
        those of the next; by the rules of C, this counter does. */
     atomic_uint turns;
+    struct address_entry *address; /* HTTP: where the connection is counted, or NULL */
     unsigned slot;
     bool lingers; /* HTTP: the answer is sent, what still arrives is thrown away */
 };
@@ -81,6 +84,9 @@ struct gateway {
     } connections[GATEWAY_SLOTS];
     atomic_uint tick;    /* its slot is the next one */
     atomic_uint awaited; /* the last tick that has found a connection that awaits something */
+    atomic_int clients;  /* connections of HTTP clients */
+    struct address_count address; /* the same by address */
+    struct buf full;              /* the answer to one too many */
     struct worker_slots slots;
     int64_t workers;
     struct worker worker[];
@@ -117,8 +123,9 @@ void listeners_close(struct gateway *gateway);
 
 /* --- connection.c --- */
 
-/* Takes over an accepted socket and arms it for its first request. */
-void connection_admit(struct gateway *gateway, enum door_kind kind, int fd);
+/* Takes over an accepted socket and arms it for its first request, or refuses it. */
+void connection_admit(struct gateway *gateway, enum door_kind kind, int fd,
+                      const struct sockaddr *address);
 
 /* For a worker that has got an event of the connection, and owns it from here on. */
 void connection_ready(struct worker *worker, struct connection *connection, uint32_t events);

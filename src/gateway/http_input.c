@@ -513,6 +513,6 @@ void http_input_next(struct connection *connection)
     bool more = connection->input != NULL; /* the beginning of the next request */
 
     connection_wait(connection,
-                    more ? 0 : connection->gateway->server->engine.config->upload_timeout_ms * 2,
+                    more ? 0 : connection->gateway->server->engine.config->keepalive_timeout_ms,
                     more);
 }

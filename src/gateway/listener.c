@@ -113,10 +113,13 @@ static void listener_accept(struct listener *listener)
     static _Atomic int64_t next_line;
 
     for (int i = 0; i < ACCEPTS; i++) {
-        int fd = descriptor_high(accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC));
+        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+        socklen_t len = sizeof address;
+        int fd =
+            descriptor_high(accept4(listener->fd, (struct sockaddr *)&address, &len, SOCK_CLOEXEC));
 
         if (fd >= 0) {
-            connection_admit(listener->gateway, listener->kind, fd);
+            connection_admit(listener->gateway, listener->kind, fd, (struct sockaddr *)&address);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             if (log_is_due(&next_line))
                 log_warn("cannot accept a connection until another one is closed: %s",
