@@ -34,7 +34,7 @@ export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS-}"
 
 # Suites that mostly wait, the longest first: several run at a time. Suites that measure, or need the
 # whole machine, run alone.
-waiting='faults crash conformance:three subscriptions:three dsctl hook front front-apache
+waiting='faults crash http conformance:three subscriptions:three dsctl hook front front-apache
     front-subscriptions wire:lighttpd-cgi registry wire:nginx export program run gateway library
     subscribers space replaced damage hosting location client browser gzip'
 measuring='contention parked upkeep scaling instructions'
