@@ -34,7 +34,12 @@
 #include "server/route.h"
 #include "server/server.h"
 
-enum { READS = 64 }; /* of one connection in a row */
+enum {
+    READS = 64, /* of one connection in a row */
+    /* Bytes of a body beyond DS_MAX_BODY_BYTES that are read and thrown away: a client, and most of
+       all a proxy, that sends all before it reads gets its answer then. */
+    DISCARD_MOST = 64 * 1024 * 1024,
+};
 
 enum part { IN_HEAD, IN_BODY, IN_END };
 
@@ -50,8 +55,10 @@ struct http_input {
     bool chunked;
     int64_t left; /* bytes of the body that have not arrived; for chunks unknown */
     struct buf body;
-    int64_t held; /* see half_read.h */
-    int status;   /* of a refusal, with its reason; 0: none */
+    int64_t body_len; /* bytes of the body so far, with those that were thrown away */
+    bool cut;         /* the rest of the request will not be read */
+    int64_t held;     /* see half_read.h */
+    int status;       /* of a refusal, with its reason; 0: none */
     const char *reason;
     struct buf rest; /* what follows the request */
 };
@@ -105,6 +112,7 @@ static bool is_empty(const struct http_input *input)
 static void refuse_input(struct http_input *input, int status, const char *reason)
 {
     input->part = IN_END;
+    input->cut = true;
     input->status = status;
     input->reason = reason;
 }
@@ -158,6 +166,14 @@ static bool take_line(struct ds_exchange *exchange, const struct http_head *head
            http_request_add(request, arena, config, "REQUEST_SCHEME", 14, "http");
 }
 
+/* The body is too large to read even its rest. */
+static void cut_body(struct http_input *input)
+{
+    input->exchange->request.body_too_large = true;
+    input->part = IN_END;
+    input->cut = true;
+}
+
 /* Parses a whole head into a new exchange, and decides how its body comes. */
 static void take_head(struct worker *worker, struct connection *connection,
                       struct http_input *input, struct http_head *head, char *data)
@@ -184,10 +200,9 @@ static void take_head(struct worker *worker, struct connection *connection,
     input->chunked = head->chunked;
     input->left = head->length > 0 ? head->length : 0;
     input->part = input->chunked || input->left > 0 ? IN_BODY : IN_END;
-    if (input->left > input->config->max_body_bytes) {
-        exchange->request.body_too_large = true;
-        input->part = IN_END;
-    }
+    /* one that waits to be asked for its body has not sent it */
+    if (input->left > input->config->max_body_bytes + (head->expects ? 0 : DISCARD_MOST))
+        cut_body(input);
 }
 
 /* Tells a client that waits for it to send its body. False if the connection is dead. */
@@ -207,14 +222,19 @@ static bool invite_body(struct connection *connection, struct http_input *input,
 
 static void keep_body(struct http_input *input, const char *data, size_t len)
 {
-    if (input->body.len + len > (size_t)input->config->max_body_bytes) {
+    int64_t most = input->config->max_body_bytes;
+
+    input->body_len += (int64_t)len;
+    if (input->body_len > most + DISCARD_MOST) {
+        cut_body(input);
+    } else if (input->body_len > most) {
         input->exchange->request.body_too_large = true;
-        input->part = IN_END;
-        return;
+        buf_close(&input->body);
+    } else {
+        buf_add(&input->body, data, len);
+        if (buf_failed(&input->body))
+            refuse_input(input, 503, "out of memory, try again");
     }
-    buf_add(&input->body, data, len);
-    if (buf_failed(&input->body))
-        refuse_input(input, 503, "out of memory, try again");
 }
 
 static void take_chunks(struct http_input *input, const char **data, size_t *len)
@@ -255,12 +275,6 @@ static void take_body(struct http_input *input, const char **data, size_t *len)
 }
 
 /* --- bytes --- */
-
-/* Was the request not read to its end? Then nothing after it can be understood. */
-static bool is_cut(const struct http_input *input)
-{
-    return input->status != 0 || (input->exchange && input->exchange->request.body_too_large);
-}
 
 static void count_held(struct http_input *input)
 {
@@ -311,7 +325,7 @@ static bool take_bytes(struct worker *worker, struct connection *connection,
     }
     if (input->part == IN_BODY)
         take_body(input, &at, &len);
-    if (len > 0 && !is_cut(input))
+    if (len > 0 && !input->cut)
         buf_add(&input->rest, at, len);
     buf_close(&input->head); /* the bytes lay there */
     return !buf_failed(&input->rest);
@@ -406,7 +420,7 @@ static void answer_request(struct worker *worker, struct connection *connection,
     int status = input->status;
     const char *reason = input->reason;
 
-    if (is_cut(input)) {
+    if (input->cut) {
         peer->keep = false;
         connection->lingers = true;
         buf_close(&input->rest);

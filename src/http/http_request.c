@@ -14,6 +14,8 @@
 /* bounds the search for a prefix: in "/v1//v1//v1/…" every "/v1/" is a candidate */
 enum { LONGEST_PREFIX = 1024, MOST_PLACES = 16 };
 
+enum { NAME_SIZE = 48 }; /* bytes, enough for every name that we read */
+
 /* The parameters that we read, indexed by the length of their names: most others differ in it. */
 static const struct name {
     const char *text; /* NULL ends the row */
@@ -90,9 +92,13 @@ static bool is_about_path(int param)
     return param == PARAM_TARGET || param == PARAM_SCRIPT_NAME || param == PARAM_PATH_INFO;
 }
 
-static bool add_param(struct http_request *request, struct arena *arena,
-                      const struct config *config, int which, const char *value, size_t len)
+bool http_request_add(struct http_request *request, struct arena *arena,
+                      const struct config *config, const char *name, size_t name_len,
+                      const char *value)
 {
+    int which = find_param(name, name_len);
+    size_t len;
+
     if (which < 0)
         return true;
     if (request->param[which]) { /* if another header is sent twice, the first one counts */
@@ -100,6 +106,7 @@ static bool add_param(struct http_request *request, struct arena *arena,
             request->repeated = single[which];
         return true;
     }
+    len = strlen(value);
     if (len == 0 && (which == PARAM_CONTENT_TYPE || which == PARAM_CONTENT_LENGTH))
         return true; /* web servers pass these two empty when the client sent none */
     if (len > (size_t)config->max_header_bytes && !is_about_path(which)) {
@@ -113,47 +120,43 @@ static bool add_param(struct http_request *request, struct arena *arena,
     return request->param[which] != NULL;
 }
 
-bool http_request_add(struct http_request *request, struct arena *arena,
-                      const struct config *config, const char *name, size_t name_len,
-                      const char *value)
-{
-    int which = find_param(name, name_len);
-
-    return which < 0 || add_param(request, arena, config, which, value, strlen(value));
-}
-
-/* The name of CGI for a header: "Stream-Seq" is HTTP_STREAM_SEQ. No header may pass for another
-   one, so a name with "_" has none. */
-static int find_field(const struct http_field *field)
+/* The name of CGI for a header: "Stream-Seq" is HTTP_STREAM_SEQ. Returns its length; 0: too long
+   for one that we read, or with a "_", by which it could pass for another one. */
+static size_t write_name(const struct http_field *field, char name[static NAME_SIZE])
 {
     static const char prefix[] = "HTTP_";
-    char name[48];
     size_t len = sizeof prefix - 1;
 
-    if (field->name_len > sizeof name - sizeof prefix)
-        return -1;
+    if (field->name_len > NAME_SIZE - sizeof prefix)
+        return 0;
     memcpy(name, prefix, len);
     for (size_t i = 0; i < field->name_len; i++) {
         char c = field->name[i];
 
         if (c == '_')
-            return -1;
+            return 0;
         name[len++] = c == '-' ? '_' : c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
     }
-    return find_param(name, len);
+    return len;
 }
 
 bool http_request_add_field(struct http_request *request, struct arena *arena,
                             const struct config *config, const struct http_field *field)
 {
-    int which = find_field(field);
+    static const char type[] = "HTTP_CONTENT_TYPE";
+    char buffer[NAME_SIZE], *name = buffer;
+    size_t len = write_name(field, buffer);
 
-    /* CGI has a name of its own for this one, and HTTP_CONTENT_TYPE for a second one */
-    if (which == PARAM_SENT_TYPE && !request->param[PARAM_CONTENT_TYPE])
-        which = PARAM_CONTENT_TYPE;
-    else if (which == PARAM_SENT_TYPE)
-        request->repeated = single[PARAM_SENT_TYPE];
-    return add_param(request, arena, config, which, field->value, field->value_len);
+    if (len == 0)
+        return true;
+    /* CGI names this one without HTTP_, which would be a second one */
+    if (len == sizeof type - 1 && memcmp(name, type, len) == 0) {
+        if (request->param[PARAM_CONTENT_TYPE])
+            request->repeated = single[PARAM_SENT_TYPE];
+        name += 5;
+        len -= 5;
+    }
+    return http_request_add(request, arena, config, name, len, field->value);
 }
 
 static enum http_method parse_method(const char *name)
