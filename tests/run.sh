@@ -39,7 +39,7 @@ waiting='faults crash http conformance:three subscriptions:three dsctl hook fron
     subscribers space replaced damage hosting location client browser gzip'
 measuring='contention parked upkeep scaling instructions'
 # the rows of doors/list.mjs
-doors='http nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
+doors='http nginx-http haproxy caddy nginx nginx-activated lighttpd lighttpd-spawn apache-proxy apache-fcgid
     apache-cgi lighttpd-cgi hosting mixed'
 
 passed=0

@@ -305,7 +305,7 @@ async function answers(url, children, logs) {
  */
 export async function startServer(options = {}) {
   const { door = "nginx", responders = 1, processes = 1, direct = false } = options
-  const { responder, open, speaks } = door === "none" ? { responder: "service" } : doors[door]
+  const { responder, open, speaks, bare } = door === "none" ? { responder: "service" } : doors[door]
   const managed = responder === "service" || responder === "activated"
   const delivers =
     open &&
@@ -333,12 +333,11 @@ export async function startServer(options = {}) {
   const sockets = []
   for (let i = 0; managed && i < responders; i++)
     sockets.push(
-      open === undefined || speaks !== "http"
-        ? path.join(folder, `app-${i}.sock`)
-        : { host: "127.0.0.1", port: await freePort() }
+      bare ? { host: "127.0.0.1", port: await freePort() } : path.join(folder, `app-${i}.sock`)
     )
   const address = (socket) =>
-    socket.port ? `http:${socket.host}:${socket.port}` : `unix:${socket}`
+    (speaks === "http" ? "http:" : "") +
+    (bare ? `${socket.host}:${socket.port}` : `unix:${socket}`)
   let deliverer // where there is no supervisor
   // service managers in "activated"
   const supervisors = []

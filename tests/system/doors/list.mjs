@@ -6,7 +6,8 @@
 //                 "activated"  the same, but the service manager holds the socket
 //                 "spawned"    by the web server
 //                 "request"    by the web server, once for each request (CGI)
-//   speaks      "http": the program speaks HTTP, at a port; otherwise FastCGI, at a unix socket
+//   speaks      "http": the program speaks HTTP, not FastCGI
+//   bare        true if clients connect to the program itself, at a port and not at a unix socket
 //   oneProcess  true if all requests reach the same process; by default if the test starts it
 //   open        starts the web servers, and returns [{ child, url, database }]. Clients connect to the
 //               first one. The argument is { folder, sockets, program, database, env, log };
@@ -28,11 +29,14 @@ const apache = (kind) => async (given) => [
   await (await import("../web/apache.mjs")).startApache({ ...given, kind }),
 ]
 
+const proxy = (start) => async (given) => [await (await import("../web/proxy.mjs"))[start](given)]
+
 export const doors = {
   http: {
     server: "none: the program speaks HTTP",
     responder: "service",
     speaks: "http",
+    bare: true,
     open: async ({ sockets }) => sockets.map(({ host, port }) => ({ url: `http://${host}:${port}` })),
   },
   nginx: {
@@ -80,6 +84,24 @@ export const doors = {
     server: "shared hosting: Apache, plain CGI under a path prefix",
     responder: "request",
     open: openHosting,
+  },
+  "nginx-http": {
+    server: "nginx, HTTP to a service",
+    responder: "service",
+    speaks: "http",
+    open: proxy("startNginxHttp"),
+  },
+  haproxy: {
+    server: "HAProxy",
+    responder: "service",
+    speaks: "http",
+    open: proxy("startHaproxy"),
+  },
+  caddy: {
+    server: "Caddy",
+    responder: "service",
+    speaks: "http",
+    open: proxy("startCaddy"),
   },
   mixed: {
     server: "every other request to nginx with FastCGI and to lighttpd with plain CGI",

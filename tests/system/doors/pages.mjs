@@ -107,6 +107,13 @@ export const pages = [
           }
         },
       }),
+      caddy: () => ({
+        why: "Caddy's HTTP library refuses a path with %zz before any configuration counts",
+        async instead(t) {
+          expect((await request(t.url, ...refused[0], { headers: PAGE, fresh: true })).status).toBe(400)
+          expectSeen(await askWithout(t, PROGRAM), "no program")
+        },
+      }),
       hosting: () => ({
         why: "on shared hosting, the host answers paths that Apache refuses; only its answers within the folder can be read",
         async instead(t) {

@@ -50,7 +50,7 @@ async function statusOf(t, method) {
  * Sends the beginning of an upload and cuts the connection in the way of `cut`. Nothing of it may be
  * stored, then or later.
  */
-async function uploadCut(t, head, body) {
+async function uploadCut(t, head, body, least = 400) {
   const path = fresh("cut")
   const created = fresh("never")
   await t.api.create(path, "text/plain", "before")
@@ -66,7 +66,7 @@ async function uploadCut(t, head, body) {
       await sleep(100)
       wire[cut]()
       const answer = cut === "finish" ? await wire.answer(method).catch(() => {}) : undefined
-      if (answer) expect(answer.status, `a cut ${method} is refused`).toBeGreaterThanOrEqual(400)
+      if (answer) expect(answer.status, `a cut ${method} is refused`).toBeGreaterThanOrEqual(least)
       wire.drop()
     }
   await sleep(500)
@@ -223,18 +223,24 @@ export const requests = [
       }
     },
   },
-  {
-    name: "an upload is cut off",
-    run: (t) => uploadCut(t, "Content-Length: 1000", "x".repeat(500)),
-  },
-  {
-    name: "a chunked upload is cut off",
-    run: (t) => uploadCut(t, "Transfer-Encoding: chunked", `1f4\r\n${"x".repeat(500)}\r\n`),
-  },
-  {
-    name: "an upload is cut off after 1 MiB",
-    run: (t) => uploadCut(t, `Content-Length: ${2 * MIB}`, "x".repeat(MIB)),
-  },
+  ...[
+    ["an upload is cut off", "Content-Length: 1000", "x".repeat(500)],
+    [
+      "a chunked upload is cut off",
+      "Transfer-Encoding: chunked",
+      `1f4\r\n${"x".repeat(500)}\r\n`,
+    ],
+    ["an upload is cut off after 1 MiB", `Content-Length: ${2 * MIB}`, "x".repeat(MIB)],
+  ].map(([name, line, part]) => ({
+    name,
+    cannot: {
+      caddy: () => ({
+        why: "Caddy answers 200 to a client that ends its half in the middle of a body; nothing is stored",
+        instead: (t) => uploadCut(t, line, part, 200),
+      }),
+    },
+    run: (t) => uploadCut(t, line, part),
+  })),
   {
     name: "slow uploads delay no other request",
     async run(t) {
@@ -269,7 +275,10 @@ export const requests = [
       )
       expect((await wire.answer("POST")).status).toBe(100)
       wire.send("hello")
-      expect((await wire.answer("POST")).status).toBe(204)
+      let answer = await wire.answer("POST")
+      // a proxy may also pass on the one that it got itself
+      if (answer.status === 100) answer = await wire.answer("POST")
+      expect(answer.status).toBe(204)
       wire.drop()
       expect((await t.api.get(path)).text).toBe("hello")
     },
