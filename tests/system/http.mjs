@@ -26,7 +26,7 @@ export function request(
   path,
   { headers = {}, body, timeout = 30_000, signal, fresh = false } = {}
 ) {
-  const { hostname, port } = new URL(url)
+  const { hostname, port } = hostOf(url)
   const began = performance.now()
   return new Promise((resolve, reject) => {
     const outgoing = http.request(
@@ -138,12 +138,18 @@ export function client(url) {
   }
 }
 
+/** Host and port of a URL; the host of an IPv6 address without its brackets. */
+function hostOf(url) {
+  const { hostname, port } = new URL(url)
+  return { hostname: hostname.replace(/^\[|\]$/g, ""), port }
+}
+
 /**
  * Writes bytes to the server as they are, and collects the answer until the connection ends,
  * `enough(text)` is true, or the time is up. For requests that no HTTP client would send.
  */
 export function raw(url, text, { timeout = 5000, enough = () => false } = {}) {
-  const { hostname, port } = new URL(url)
+  const { hostname, port } = hostOf(url)
   return new Promise((resolve, reject) => {
     let received = ""
     const socket = net.connect(Number(port), hostname, () =>
@@ -183,7 +189,7 @@ export function raw(url, text, { timeout = 5000, enough = () => false } = {}) {
  *   finish()         ends our half; drop() cuts the connection
  */
 export async function connect(url, { timeout = 10_000 } = {}) {
-  const { hostname, port } = new URL(url)
+  const { hostname, port } = hostOf(url)
   const socket = net.connect({ host: hostname, port: Number(port), allowHalfOpen: true })
   let received = Buffer.alloc(0)
   let wake = () => {}
@@ -294,7 +300,7 @@ function split(bytes, method, over) {
  *   text()            the data of all data events, joined
  */
 export function sse(url, path, headers = {}, { timeout = 10_000 } = {}) {
-  const { hostname, port } = new URL(url)
+  const { hostname, port } = hostOf(url)
   return new Promise((resolve, reject) => {
     const options = { hostname, port, path: target(url, path), headers, agent: false }
     const outgoing = http.request(options, (answer) => {
