@@ -1,7 +1,7 @@
 /*
  * durable-streams.fcgi finds out how it was started, and runs as one of these:
  *
- *     --listen ADDRESS …                   the supervisor
+ *     --listen ADDRESS … [--print-url]     the supervisor
  *     --serve fcgi:N http:N …              started by the supervisor, with listening sockets
  *     --deliver                            another program takes its place
  *     REQUEST_METHOD in the environment    CGI: serves one request
@@ -46,6 +46,7 @@ static void print_help(FILE *out)
         "  durable-streams.fcgi --help | --version\n"
         "\n"
         "--listen may be repeated, and http:unix:/path and http:[::1]:4437 are addresses too.\n"
+        "--print-url at the end: print the URL of the first HTTP port, once it answers.\n"
         "A web server starts it without arguments, as FastCGI responder (descriptor 0 is a\n"
         "listening socket) or as CGI program. SIGTERM and SIGUSR1 stop it gracefully. The\n"
         "settings are environment variables:\n"
@@ -148,11 +149,14 @@ static int run_cgi(const struct config *config)
     return result;
 }
 
-/* The addresses of `--listen A --listen B`; 0: these are other arguments. */
-static int read_addresses(int argc, char **argv, const char *addresses[static LISTEN_MOST])
+/* The addresses of `--listen A --listen B [--print-url]`; 0: these are other arguments. */
+static int read_addresses(int argc, char **argv, const char *addresses[static LISTEN_MOST],
+                          bool *announces)
 {
     int count = 0;
 
+    *announces = strcmp(argv[argc > 0 ? argc - 1 : 0], "--print-url") == 0;
+    argc -= *announces;
     for (int i = 1; i < argc; i += 2) {
         if (strcmp(argv[i], "--listen") != 0 || i + 1 == argc || count == LISTEN_MOST)
             return 0;
@@ -187,8 +191,8 @@ static int read_sockets(int argc, char **argv, struct door_socket sockets[static
 static int end_unset(int argc, char **argv, const char *error)
 {
     const char *addresses[LISTEN_MOST];
-    bool heals = strcmp(error, "out of memory") == 0;
-    int listens = read_addresses(argc, argv, addresses);
+    bool heals = strcmp(error, "out of memory") == 0, announces;
+    int listens = read_addresses(argc, argv, addresses, &announces);
 
     log_error("%s", error);
     if (listens > 0)
@@ -215,6 +219,7 @@ int main(int argc, char **argv)
     sigset_t signals;
     char error[160];
     int result = 2, listens, serves;
+    bool announces;
 
     log_open(LOG_INFO_);
     log_detect_journal(config_journal_stream());
@@ -239,10 +244,10 @@ int main(int argc, char **argv)
         return end_unset(argc, argv, error);
     log_set_least((enum log_level)config.log_level);
     store_own_process();
-    listens = read_addresses(argc, argv, addresses);
+    listens = read_addresses(argc, argv, addresses, &announces);
     serves = read_sockets(argc, argv, sockets);
     if (listens > 0)
-        result = supervise(&config, addresses, listens);
+        result = supervise(&config, addresses, listens, announces);
     else if (argc == 2 && strcmp(argv[1], "--database") == 0)
         result = puts(config.database) < 0; /* with DS_DURABILITY=memory it is not DS_DATABASE */
     else if (serves > 0)

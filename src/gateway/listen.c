@@ -167,21 +167,24 @@ static const char *unix_path(const char *address)
     return strncmp(address, "unix:", 5) == 0 ? address + 5 : NULL;
 }
 
+/* False: it is not an HTTP socket on a port. */
+static bool find_name(const struct door_socket *door, struct listen_name *name)
+{
+    name->len = sizeof name->address;
+    return door->kind == DOOR_HTTP && getsockname(door->fd, &name->address.any, &name->len) == 0 &&
+           (name->address.any.sa_family == AF_INET || name->address.any.sa_family == AF_INET6);
+}
+
 /* An HTTP socket that other machines reach lets everybody read and write. */
 static void warn_if_open(const struct door_socket *door, const char *address)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-        struct sockaddr_storage room;
-    } name = {0};
-    socklen_t size = sizeof name;
+    struct listen_name name;
 
-    if (door->kind != DOOR_HTTP || getsockname(door->fd, &name.any, &size) != 0)
+    if (!find_name(door, &name))
         return;
-    if ((name.any.sa_family == AF_INET && ntohl(name.v4.sin_addr.s_addr) >> 24 != 127) ||
-        (name.any.sa_family == AF_INET6 && !IN6_IS_ADDR_LOOPBACK(&name.v6.sin6_addr)))
+    if (name.address.any.sa_family == AF_INET
+            ? ntohl(name.address.v4.sin_addr.s_addr) >> 24 != IN_LOOPBACKNET
+            : !IN6_IS_ADDR_LOOPBACK(&name.address.v6.sin6_addr))
         log_warn("other machines can reach %s, and everybody there can read and write", address);
 }
 
@@ -229,20 +232,17 @@ bool listen_open(struct listening *listening, const char *const *addresses, int 
     return false;
 }
 
-/* A URL, if it is an HTTP socket on a port: port 0 was replaced by a real one. */
-static bool describe_url(const struct door_socket *door, char *text, size_t size)
+/* The address in numbers: port 0 was replaced by a real one. */
+static bool write_url(struct listen_name *name)
 {
-    struct sockaddr_storage name;
-    socklen_t len = sizeof name;
+    bool is_v6 = name->address.any.sa_family == AF_INET6;
     char host[HOST_SIZE], port[16];
 
-    if (door->kind != DOOR_HTTP || getsockname(door->fd, (struct sockaddr *)&name, &len) != 0 ||
-        name.ss_family == AF_UNIX ||
-        getnameinfo((struct sockaddr *)&name, len, host, sizeof host, port, sizeof port,
+    if (getnameinfo(&name->address.any, name->len, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return false;
-    (void)snprintf(text, size, name.ss_family == AF_INET6 ? "http://[%s]:%s/" : "http://%s:%s/",
-                   host, port);
+    (void)snprintf(name->url, sizeof name->url, is_v6 ? "http://[%s]:%s" : "http://%s:%s", host,
+                   port);
     return true;
 }
 
@@ -250,15 +250,33 @@ void listen_describe(const struct listening *listening, char *text, size_t size)
 {
     text[0] = '\0';
     for (int i = 0; i < listening->count; i++) {
-        const char *address = listening->address[i];
-        char url[HOST_SIZE + 32];
+        const char *address = listening->address[i], *slash = "";
+        struct listen_name name;
         size_t used = strlen(text);
 
-        if (describe_url(&listening->socket[i], url, sizeof url))
-            address = url;
-        (void)snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "",
-                       address ? address : "a socket of the service manager");
+        if (find_name(&listening->socket[i], &name) && write_url(&name)) {
+            address = name.url;
+            slash = "/";
+        }
+        (void)snprintf(text + used, size - used, "%s%s%s", i > 0 ? ", " : "",
+                       address ? address : "a socket of the service manager", slash);
     }
+}
+
+bool listen_find_url(const struct listening *listening, struct listen_name *name)
+{
+    for (int i = 0; i < listening->count; i++) {
+        if (!find_name(&listening->socket[i], name))
+            continue;
+        if (name->address.any.sa_family == AF_INET &&
+            name->address.v4.sin_addr.s_addr == htonl(INADDR_ANY))
+            name->address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        if (name->address.any.sa_family == AF_INET6 &&
+            IN6_IS_ADDR_UNSPECIFIED(&name->address.v6.sin6_addr))
+            name->address.v6.sin6_addr = in6addr_loopback;
+        return write_url(name);
+    }
+    return false;
 }
 
 static void refuse_waiting(int listening)

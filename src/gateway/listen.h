@@ -7,10 +7,12 @@
 #ifndef LISTEN_H
 #define LISTEN_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
-enum { LISTEN_BACKLOG = 4096, LISTEN_MOST = 16 };
+enum { LISTEN_BACKLOG = 4096, LISTEN_MOST = 16, LISTEN_URL_SIZE = 300 };
 
 /* What clients speak at a socket. */
 enum door_kind { DOOR_FCGI, DOOR_HTTP };
@@ -25,6 +27,18 @@ struct listening {
     struct door_socket socket[LISTEN_MOST];
     const char *address[LISTEN_MOST]; /* borrowed; NULL: passed by the service manager */
     int count;
+};
+
+/* Where a client reaches an HTTP socket. */
+struct listen_name {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_storage room;
+    } address;
+    socklen_t len;
+    char url[LISTEN_URL_SIZE]; /* without a slash at its end */
 };
 
 /*
@@ -42,6 +56,9 @@ bool listen_open(struct listening *listening, const char *const *addresses, int 
 
 /* Writes the addresses, for people: "http://127.0.0.1:4437/, unix:/run/x.sock". */
 void listen_describe(const struct listening *listening, char *text, size_t size);
+
+/* How this machine reaches the first HTTP socket on a port; false: there is none. */
+bool listen_find_url(const struct listening *listening, struct listen_name *name);
 
 /* Closes the connections that wait in the backlogs, so that clients do not wait in vain. */
 void listen_refuse(const struct listening *listening);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "config/config_environment.h"
+#include "gateway/announce.h"
 #include "gateway/deliverer.h"
 #include "gateway/listen.h"
 #include "store/store.h"
@@ -287,7 +288,7 @@ static bool is_deliverer_wanted(const struct config *config)
     return true;
 }
 
-int supervise(const struct config *config, const char *const *addresses, int count)
+int supervise(const struct config *config, const char *const *addresses, int count, bool announces)
 {
     int64_t n = config->processes, all = n;
     struct child *children = calloc((size_t)n + 1, sizeof *children);
@@ -295,7 +296,7 @@ int supervise(const struct config *config, const char *const *addresses, int cou
     struct listening listening;
     sigset_t signals;
     char where[1024];
-    int result = 1;
+    int result = 1, output = -1;
 
     config_warn_unknown();
     (void)sigemptyset(&signals);
@@ -307,6 +308,8 @@ int supervise(const struct config *config, const char *const *addresses, int cou
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     if (!children)
         return 1;
+    if (announces && (output = announce_open()) < 0)
+        goto free_children;
     if (!listen_open(&listening, addresses, count))
         goto free_children;
     /* kept open, so that a restarted responder is never the first process to open the database */
@@ -316,6 +319,8 @@ int supervise(const struct config *config, const char *const *addresses, int cou
         children[all++].delivers = true;
     for (int64_t i = 0; i < all; i++)
         start_child(&children[i], &listening);
+    if (announces)
+        announce_start(output, &listening);
     listen_describe(&listening, where, sizeof where);
     log_info("listening on %s with %lld responder%s, database %s", where, (long long)n,
              n == 1 ? "" : "s", config->database);

@@ -12,15 +12,17 @@
 #ifndef SUPERVISE_H
 #define SUPERVISE_H
 
+#include <stdbool.h>
+
 struct config;
 
 /* The exit status for a wrong setting, which a restart cannot mend: EX_CONFIG of <sysexits.h>.
    durable-streams.service relies on it. */
 enum { SUPERVISE_WRONG_SETTING = 78 };
 
-/* Runs until a signal ends it or no responder can start. The addresses are for listen_open().
-   Returns the exit status of the process. */
-int supervise(const struct config *config, const char *const *addresses, int count);
+/* Runs until a signal ends it or no responder can start. The addresses are for listen_open();
+   announces: see announce.h. Returns the exit status of the process. */
+int supervise(const struct config *config, const char *const *addresses, int count, bool announces);
 
 /* Closes waiting connections if there is no configuration to run with. */
 void supervise_refuse(const char *const *addresses, int count);

@@ -264,6 +264,30 @@ describe("supervisor", () => {
     expect(status).toBe(code)
   })
 
+  test("--print-url prints the URL of the first HTTP port once it answers, and closes the output", async () => {
+    const dir = folder()
+    const env = cleanEnv({ DS_DATABASE: path.join(dir, "streams.db") })
+    const listen = (...addresses) => addresses.flatMap((address) => ["--listen", address])
+    const addresses = listen(`unix:${dir}/x.sock`, `http:unix:${dir}/y.sock`, "http:0.0.0.0:0")
+    // with the output of $(...), which would otherwise last as long as the server
+    const { stdout } = spawnSync("sh", ["-c", '"$@" & echo $!', "sh", program, ...addresses, "--print-url"], {
+      env,
+      encoding: "utf8",
+      timeout: 30_000,
+      stdio: ["ignore", "pipe", "ignore"],
+    })
+    const [pid, url] = stdout.trim().split("\n")
+    undo.push(() => process.kill(Number(pid), "SIGKILL"))
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+    expect((await client(url).get("/health")).status).toBe(200)
+
+    const log = path.join(dir, "log")
+    const said = () => fs.readFileSync(log, "utf8")
+    const more = launch(program, [...listen(`unix:${dir}/z.sock`), "--print-url"], { env, log })
+    await until(() => /--print-url needs an HTTP address/.test(said()), said)
+    expect(await end(more)).toMatchObject({ code: 0, killed: false })
+  })
+
   test("the children of a killed supervisor end with it", async () => {
     const one = await server({ processes: 3 })
     const children = one.pids()
