@@ -273,7 +273,7 @@ BENCH_PROGRAMS := $(addprefix $B/bench/,empty.fcgi empty.cgi load fill)
 test-programs: all $B/hooked/$(PROGRAM) $(if $(STATIC),,$B/hooked/$(DELIVERER)) $(UNIT) $(FUZZ) $(PROOF) $(BENCH_PROGRAMS)
 
 run:
-	@sh deploy/packages.sh run
+	@sh deploy/packages.sh $(if $(filter nginx,$(WEB)),nginx,run)
 	@$(MAKE) --no-print-directory all
 	@B=$B exec sh deploy/run.sh
 
@@ -457,6 +457,7 @@ Use it
   make                  build the server, dsctl and the C library into build/
   make run              install missing packages, build, serve on http://127.0.0.1:4437
                         PORT=4500 (0: a free port), HOST=, DATA=folder, every setting DS_...
+                        WEB=nginx: behind nginx; otherwise it speaks HTTP itself
   make install          DESTDIR= and prefix= as usual; make uninstall removes it
   make deb              Debian packages into build/deb/
   make dist             a tarball of the sources into build/

@@ -2,6 +2,7 @@
 # Installs the Debian packages that a make target needs, and only those that are missing.
 #
 #   deploy/packages.sh run     what building and `make run` need
+#   deploy/packages.sh nginx   that, and what `make run WEB=nginx` needs
 #   deploy/packages.sh test    that, and what the tests need
 #   deploy/packages.sh bench   that, and what `make bench` needs
 #   deploy/packages.sh lint    what `make lint` needs
@@ -18,11 +19,12 @@ set -u
 # A word is a Debian package, or package:command where any such command on the PATH suffices. gcc only
 # recommends libc6-dev, and recommendations are not installed, so it is listed.
 build='gcc:cc libc6-dev make:make libfcgi-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev libmd-dev zlib1g-dev'
-run="$build nginx-light:nginx sqlite3:sqlite3 curl:curl"
+run="$build sqlite3:sqlite3 curl:curl"
+nginx="$run nginx-light:nginx"
 # apache2-bin is Apache without a system service.
 servers='lighttpd:lighttpd apache2-bin:apache2 libapache2-mod-fcgid apache2-utils:htpasswd
     lighttpd-mod-deflate lighttpd-mod-openssl libapache2-mod-qos openssl:openssl'
-test="$run check libsubunit-dev g++:c++ pkg-config:pkg-config valgrind:valgrind procps:ps ca-certificates chromium:chromium fish:fish zsh:zsh $servers"
+test="$nginx check libsubunit-dev g++:c++ pkg-config:pkg-config valgrind:valgrind procps:ps ca-certificates chromium:chromium fish:fish zsh:zsh $servers"
 # dpkg-buildpackage asks for build-essential, whatever the package says; the unit tests run sqlite3
 deb="$build build-essential dpkg-dev:dpkg-buildpackage debhelper:dh check libsubunit-dev
     sqlite3:sqlite3"
@@ -34,6 +36,7 @@ lint="$build clang-format:clang-format clang-tidy:clang-tidy cppcheck:cppcheck s
 
 case ${1-} in
 run) wanted=$run ;;
+nginx) wanted=$nginx ;;
 test | bench)
     wanted=$test
     [ "$1" = bench ] && wanted="$wanted wrk:wrk"
@@ -50,7 +53,7 @@ html) wanted=mandoc:mandoc ;;
 package) wanted="$deb debootstrap:debootstrap systemd-container:systemd-nspawn
         lintian:lintian curl:curl" ;;
 *)
-    echo "usage: $0 run|test|bench|lint|clang|fuzz|deb|html|package" >&2
+    echo "usage: $0 run|nginx|test|bench|lint|clang|fuzz|deb|html|package" >&2
     exit 2
     ;;
 esac

@@ -1,37 +1,39 @@
 #!/bin/sh
-# Runs nginx and the responder in the foreground; Ctrl-C ends both. `make run` uses this script, and it is
-# installed as `serve` for `dsctl serve` and the test server of the C library.
+# Runs a server in the foreground; Ctrl-C ends it. `make run` uses this script, and it is installed as
+# `serve` for `dsctl serve` and the test server of the C library.
 #
 #   HOST=127.0.0.1 PORT=4437   where to listen; PORT=0: on a free port
 #   DATA=data                  folder of the database; DS_DATABASE names the file itself
-#   DS_...                     every setting of the responder passes through
+#   WEB=nginx                  serve through nginx and FastCGI; otherwise the program itself speaks HTTP
+#   DS_...                     every setting of the program passes through
 #
 #   --print-url                print only the URL, once the server answers
 #   --temporary                use an empty database and delete it at the end
-#   --program FILE             the responder (default: the one beside this script, or in build/)
+#   --program FILE             the program (default: the one beside this script, or in build/)
 #   --name NAME                the name of this command in messages
 #
-# The two communicate over a socket in a private folder, which is deleted at the end. The folder is in
-# $TMPDIR, or in /tmp if the socket's name would get too long. If one of the two ends, the script ends the other
-# and exits with status 1. It ends both when nobody reads its output any longer. The server keeps a registry,
-# unless DS_REGISTRY=off. It sends webhooks to this machine too, unless DS_WEBHOOK_LOCAL=0.
+# Temporary files are in a private folder in $TMPDIR, which is deleted at the end. If the server or nginx ends,
+# the script ends the other and exits with status 1. It ends both when nobody reads its output any longer. The
+# server keeps a registry, unless DS_REGISTRY=off. It sends webhooks to this machine too, unless
+# DS_WEBHOOK_LOCAL=0.
 set -u
 unset CDPATH
 # If one of these were closed, the next opened file would get its number and receive printed lines.
-(: 3<&0) 2>&- || exec </dev/null
-(: 3>&1) 2>&- || exec >/dev/null
-(: 3>&2) || exec 2>/dev/null
+{ true 3<&0; } 2>&- || exec </dev/null
+{ true 3>&1; } 2>&- || exec >/dev/null
+true 3>&2 || exec 2>/dev/null
 
 HOST=${HOST:-127.0.0.1}
 PORT=${PORT:-4437}
 DATA=${DATA:-data}
-here=$(cd "$(dirname "$0")" && pwd) # has nginx/, in the sources and where it is installed
+WEB=${WEB-}
+case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
+here=$(cd "$here/" && pwd) # has nginx/, in the sources and where it is installed
 program=$here/durable-streams.fcgi
 [ -e "$program" ] || program=${here%/*}/${B:-build}/durable-streams.fcgi
 DS_REGISTRY=${DS_REGISTRY-/v1/stream/__registry__}
 DS_WEBHOOK_LOCAL=${DS_WEBHOOK_LOCAL-1} # receivers that somebody tries out run on this machine
 export DS_REGISTRY DS_WEBHOOK_LOCAL
-PATH=$PATH:/usr/sbin:/sbin # Debian keeps nginx outside the PATH of ordinary users
 
 run='' app='' web='' workers='' nap='' print_url='' temporary='' name='make run'
 
@@ -51,10 +53,10 @@ alive() {
 
 # gone PID SECONDS: waits so long for the process to end
 gone() {
-    tries=$(($2 * 10))
+    tries=$(($2 * 20))
     while alive "$1"; do
         [ $tries -gt 0 ] || return 1
-        sleep 0.1
+        sleep 0.05
         tries=$((tries - 1))
     done
 }
@@ -70,7 +72,7 @@ end_one() {
     done
 }
 
-# Ends the responder first: it still answers accepted requests and releases waiting readers through nginx.
+# Ends the server first: it still answers accepted requests and releases waiting readers through nginx.
 finish() {
     trap '' HUP INT QUIT PIPE TERM
     [ -n "$nap" ] && kill "$nap" 2>/dev/null
@@ -82,6 +84,16 @@ finish() {
     wait
     [ -n "$run" ] && rm -rf "$run"
     exit "$1"
+}
+
+# The program speaks HTTP itself, and prints its URL as soon as it answers.
+start_alone() {
+    mkfifo -m 600 "$run/url" || die "cannot make a file in $run"
+    "$program" --listen "http:$HOST:$PORT" --print-url >"$run/url" &
+    app=$!
+    read -r url <"$run/url" && return
+    gone $app 2 && finish 1 # it has logged the reason
+    die 'the server does not answer'
 }
 
 # port_taken: true if a process listens on the port. This reads the kernel's table, because nginx would try
@@ -106,84 +118,28 @@ port_taken() {
         END { exit !taken }'
 }
 
-while [ $# -gt 0 ]; do
-    case $1 in
-    --print-url) print_url=1 ;;
-    --temporary) temporary=1 ;;
-    --program | --name)
-        [ $# -gt 1 ] || die "$1 needs a value"
-        if [ "$1" = --name ]; then name=$2; else program=$2; fi
-        shift
-        ;;
-    *) die "unknown argument $1" ;;
-    esac
-    shift
-done
-
-case $PORT in '' | *[!0-9]*) die "PORT=$PORT is not a number" ;; esac
-if [ "$PORT" -gt 65535 ]; then
-    die "PORT=$PORT is not between 1 and 65535, nor 0"
-fi
-case $HOST in
-*[!]A-Za-z0-9.:_[-]*) die "HOST=$HOST is not a host name or address" ;;
-[!\[]*:*) HOST="[$HOST]" ;; # an IPv6 address, as a URL has it
-esac
-[ -x "$program" ] || die "$program is missing: run make first"
-for command in nginx curl; do
-    command -v $command >/dev/null || die "$command is missing: install it (in the sources: deploy/packages.sh run)"
-done
-
-trap 'finish 0' HUP INT QUIT TERM
-trap 'finish 141' PIPE # as if SIGPIPE had ended this shell
-place=${TMPDIR:-/tmp}
-case $place in /*) ;; *) place=$(pwd)/$place ;; esac
-[ "$(printf %s "$place" | wc -c)" -le 75 ] || place=/tmp # a socket's name may have 107 bytes
-run=$(mktemp -d "$place/durable-streams.XXXXXX") || die "cannot make a temporary folder"
-
-if [ -n "$temporary" ]; then
-    DS_DATABASE=$run/streams.db
-elif [ -z "${DS_DATABASE-}" ]; then
-    DS_DATABASE=${DATA%/}/streams.db
-fi
-export DS_DATABASE
-folder=$(dirname -- "$DS_DATABASE")
-mkdir -p -- "$folder" 2>/dev/null
-if [ ! -d "$folder" ] || [ ! -w "$folder" ]; then
-    die "cannot write to the folder $folder"
-fi
-free=''
-[ "$PORT" = 0 ] && free=10 # number of attempts
-[ -z "$free" ] && port_taken && die "port $PORT on $HOST is taken: choose another"
-
 # A waiting reader costs nginx two descriptors and the responder one, so use all that are allowed.
 # shellcheck disable=SC3045 # every current sh has ulimit -n
-{
+raise_limit() {
     files=$(ulimit -H -n)
     if [ "$files" = unlimited ] || [ "$files" -gt 1048576 ]; then
         files=1048576
     fi
     ulimit -n "$files" 2>/dev/null || files=$(ulimit -n)
+    connections=$((files > 33000 ? 32768 : files - 100))
+    [ "$files" -lt 4096 ] &&
+        say "only $files descriptors (ulimit -n): $((connections / 2)) waiting readers at most"
 }
-connections=$((files > 33000 ? 32768 : files - 100))
-[ "$files" -lt 4096 ] &&
-    say "only $files descriptors (ulimit -n): $((connections / 2)) waiting readers at most"
 
-# nginx runs in the folder with relative file names, so that no character of $TMPDIR gets into a
-# configuration, where it might have a meaning.
-user=
-[ "$(id -u)" = 0 ] && user='user root;'
-sed -e "s|@USER@|$user|" -e "s|@FILES@|$files|" -e "s|@CONNECTIONS@|$connections|" \
-    -e "s|@RUN@|.|g" -e "/^ *#/!s|@SITE@|site.conf|" \
-    "$here/nginx/main.conf" >"$run/nginx.conf"
-"$program" --listen "unix:$run/app.sock" &
-app=$!
-tries=300
-until [ -S "$run/app.sock" ]; do
-    alive $app || finish 1 # it has logged the reason
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || die 'the responder does not listen'
-    sleep 0.1
-done
+configure_nginx() {
+    # nginx runs in the folder with relative file names, so that no character of $TMPDIR gets into a
+    # configuration, where it might have a meaning.
+    user=
+    [ "$(id -u)" = 0 ] && user='user root;'
+    sed -e "s|@USER@|$user|" -e "s|@FILES@|$files|" -e "s|@CONNECTIONS@|$connections|" \
+        -e "s|@RUN@|.|g" -e "/^ *#/!s|@SITE@|site.conf|" \
+        "$here/nginx/main.conf" >"$run/nginx.conf"
+}
 
 # Below the ports that the kernel gives to clients, which might be taken a moment later.
 choose_port() {
@@ -221,13 +177,92 @@ answers() {
     alive $web # otherwise another server answered there
 }
 
-[ -n "$free" ] && choose_port
-start_nginx
-until answers; do
-    [ -n "$free" ] && [ $((free -= 1)) -gt 0 ] || die 'nginx did not start'
-    choose_port
+# The site that users copy, on a unix socket in the private folder.
+start_behind_nginx() {
+    PATH=$PATH:/usr/sbin:/sbin # Debian keeps nginx outside the PATH of ordinary users
+    for command in nginx curl; do
+        command -v $command >/dev/null ||
+            die "$command is missing: install it (in the sources: deploy/packages.sh nginx)"
+    done
+    free=
+    [ "$PORT" = 0 ] && free=10 # number of attempts
+    [ -z "$free" ] && port_taken && die "port $PORT on $HOST is taken: choose another"
+    raise_limit
+    configure_nginx
+    "$program" --listen "unix:$run/app.sock" &
+    app=$!
+    tries=300
+    until [ -S "$run/app.sock" ]; do
+        alive $app || finish 1 # it has logged the reason
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || die 'the responder does not listen'
+        sleep 0.1
+    done
+    [ -n "$free" ] && choose_port
     start_nginx
+    until answers; do
+        [ -n "$free" ] && [ $((free -= 1)) -gt 0 ] || die 'nginx did not start'
+        choose_port
+        start_nginx
+    done
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --print-url) print_url=1 ;;
+    --temporary) temporary=1 ;;
+    --program | --name)
+        [ $# -gt 1 ] || die "$1 needs a value"
+        if [ "$1" = --name ]; then name=$2; else program=$2; fi
+        shift
+        ;;
+    *) die "unknown argument $1" ;;
+    esac
+    shift
 done
+
+case $PORT in '' | *[!0-9]*) die "PORT=$PORT is not a number" ;; esac
+if [ "$PORT" -gt 65535 ]; then
+    die "PORT=$PORT is not between 1 and 65535, nor 0"
+fi
+case $HOST in
+*[!]A-Za-z0-9.:_[-]*) die "HOST=$HOST is not a host name or address" ;;
+[!\[]*:*) HOST="[$HOST]" ;; # an IPv6 address, as a URL has it
+esac
+[ -x "$program" ] || die "$program is missing: run make first"
+case $WEB in
+'' | nginx) ;;
+*)
+    [ "$name" != 'make run' ] || die "WEB=$WEB is neither nginx nor empty"
+    WEB= # another program's variable
+    ;;
+esac
+
+trap 'finish 0' HUP INT QUIT TERM
+trap 'finish 141' PIPE # as if SIGPIPE had ended this shell
+place=${TMPDIR:-/tmp}
+case $place in /*) ;; *) place=$(pwd)/$place ;; esac
+if [ "$WEB" = nginx ] && [ "$(printf %s "$place" | wc -c)" -gt 75 ]; then
+    place=/tmp # a socket's name may have 107 bytes
+fi
+run=$(mktemp -d "$place/durable-streams.XXXXXX") || die "cannot make a temporary folder"
+
+if [ -n "$temporary" ]; then
+    DS_DATABASE=$run/streams.db
+elif [ -z "${DS_DATABASE-}" ]; then
+    DS_DATABASE=${DATA%/}/streams.db
+fi
+export DS_DATABASE
+case $DS_DATABASE in */*) folder=${DS_DATABASE%/*}/ ;; *) folder=. ;; esac
+[ -d "$folder" ] || mkdir -p -- "$folder" 2>/dev/null
+if [ ! -d "$folder" ] || [ ! -w "$folder" ]; then
+    die "cannot write to the folder $folder"
+fi
+if [ "$WEB" = nginx ]; then
+    start_behind_nginx
+else
+    start_alone
+fi
 
 # word TEXT: quoted so that a shell reads one word
 word() {
@@ -264,14 +299,18 @@ look     sqlite3 $(word "$database") 'select * from stream_overview'
 TEXT
 }
 
-database=$("$program" --database)
 if [ -n "$print_url" ]; then
     echo "$url" || finish 1
 else
+    database=$("$program" --database)
     introduce || finish $? # SIGPIPE, which only cat received
 fi
 
 # The shell runs a trap at once only during `wait`.
+if [ -z "$web" ]; then
+    wait $app
+    die 'the server ended'
+fi
 while alive $app && alive $web; do
     read -r workers 2>/dev/null <"/proc/$web/task/$web/children"
     sleep 1 &

@@ -687,10 +687,9 @@ DS_API char *ds_path_decode(const char *encoded);
 /* ----------------------------------------------------------------------------- test server -- */
 
 /*
- * A real server for tests: a web server (nginx must be installed) and a responder as child
- * processes, with a port, a folder and a temporary database of their own, and with
- * DS_TEST_ENDPOINTS=1. They end with the program that started them, however it ends. One thread at
- * a time may use a handle.
+ * A real server for tests: child processes that speak HTTP, with a port, a folder and a temporary
+ * database of their own, and with DS_TEST_ENDPOINTS=1. They end with the program that started them,
+ * however it ends. One thread at a time may use a handle.
  */
 struct ds_test_server;
 

@@ -473,7 +473,7 @@ uses_library() {
     done
     cp tests/system/library/user.c "$root/var/cache/user.c"
     inside apt-get install -y -q --no-install-recommends /var/cache/libdurablestreams0.deb \
-        /var/cache/libdurablestreams-dev.deb gcc libc6-dev pkg-config curl || return 1
+        /var/cache/libdurablestreams-dev.deb gcc libc6-dev pkg-config || return 1
     inside sh -ec 'cd /var/cache
         cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -o user user.c \
             $(pkg-config --cflags --libs durable-streams)

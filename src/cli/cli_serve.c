@@ -1,7 +1,8 @@
 /*
  * dsctl serve: runs a server in the foreground, with the script that `make run` uses too. The
- * script is found from the folder of this program: ../lib/durable-streams/serve in an installation,
- * deploy/run.sh in the sources.
+ * script starts durable-streams.fcgi, which speaks HTTP itself, unless WEB=nginx. It is found from
+ * the folder of this program: ../lib/durable-streams/serve in an installation, deploy/run.sh in the
+ * sources.
  */
 #include <errno.h>
 #include <libgen.h>

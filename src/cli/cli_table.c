@@ -10,7 +10,7 @@
 
 const struct cli_command cli_commands[] = {
     {"serve", "", "start a server, until Ctrl-C",
-     "Starts nginx and the responder, and keeps a registry for dsctl ls. The database is\n"
+     "Starts a server that speaks HTTP, and keeps a registry for dsctl ls. The database is\n"
      "data/streams.db in the current folder unless --database or --memory is given. Settings in\n"
      "the environment (DS_...) apply.\n",
      "  dsctl serve\n"

@@ -1,7 +1,7 @@
 /*
  * The test server: the script that `make run` and `dsctl serve` use too, as a child process.
  *
- *     caller ──▶ keeper (sh) ──▶ serve (sh) ──▶ nginx, durable-streams.fcgi
+ *     caller ──▶ keeper (sh) ──▶ serve (sh) ──▶ durable-streams.fcgi
  *            ══ socket ══▶ │                     a line or the end of the file stops all
  *            ◀══════════════════ URL ══ pipe
  *

@@ -12,7 +12,7 @@ import {
   cleanEnv,
   cleanUp,
   freePort,
-  processesNaming,
+  processesKnowing,
   root,
   sleep,
   startServer,
@@ -1178,8 +1178,8 @@ test("serve: prints only its URL, forgets what is in memory, ends on SIGTERM", a
   expect((await serve.done).code).toBe(DONE)
   expect((await tail.done).code).toBe(UNREACHABLE)
   await until(
-    () => processesNaming(dir).length === 0,
-    () => processesNaming(dir).join("\n")
+    () => processesKnowing(dir).length === 0,
+    () => processesKnowing(dir).join("\n")
   )
   expect(fs.readdirSync(dir)).toEqual([])
 })
@@ -1268,7 +1268,7 @@ test("a first half hour with dsctl", async () => {
   expect(normalised(stdout), stderr).toBe(fs.readFileSync(expected, "utf8"))
   expect(status).toBe(0)
   await until(
-    () => processesNaming(dir).length === 0,
-    () => processesNaming(dir).join("\n")
+    () => processesKnowing(dir).length === 0,
+    () => processesKnowing(dir).join("\n")
   )
 })

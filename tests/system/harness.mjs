@@ -200,20 +200,26 @@ function isDeliverer(pid) {
 export const respondersOf = (pid) => childrenOf(pid).filter((child) => !isDeliverer(child))
 export const delivererOf = (pid) => childrenOf(pid).find(isDeliverer)
 
-/** All processes whose command line names `text`, as "pid command line". */
-export function processesNaming(text) {
+/** All processes, as "pid command line", of which one of these files below /proc/PID/ has the text. */
+function processesWith(text, files) {
   const found = []
   for (const pid of processTable().keys()) {
     if (pid === process.pid) continue
     try {
-      const line = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")
-      if (line.includes(text)) found.push(`${pid} ${line}`)
+      const read = (file) => fs.readFileSync(`/proc/${pid}/${file}`, "utf8").replaceAll("\0", " ")
+      if (files.some((file) => read(file).includes(text))) found.push(`${pid} ${read("cmdline")}`)
     } catch {
-      // it ended meanwhile
+      // it ended meanwhile, or another user has it
     }
   }
   return found
 }
+
+/** All processes whose command line names `text`, as "pid command line". */
+export const processesNaming = (text) => processesWith(text, ["cmdline"])
+
+/** The same, and those that were started with a variable that names it. */
+export const processesKnowing = (text) => processesWith(text, ["cmdline", "environ"])
 
 export const isAlive = (pid) => processTable().has(pid)
 

@@ -12,7 +12,7 @@ import {
   cleanUp,
   freePort,
   isAlive,
-  processesNaming,
+  processesKnowing,
   respondersOf,
   root,
   sqlite,
@@ -54,9 +54,12 @@ function makeRun(env) {
   return make
 }
 
-async function started() {
+/** The values of WEB: the program speaks HTTP itself, or FastCGI behind nginx. */
+const webs = ["", "nginx"]
+
+async function started(WEB) {
   const dir = folder()
-  const env = { PORT: String(await freePort()), DATA: path.join(dir, "data"), TMPDIR: dir }
+  const env = { WEB, PORT: String(await freePort()), DATA: path.join(dir, "data"), TMPDIR: dir }
   const make = makeRun({ ...env, DS_LONG_POLL_TIMEOUT_MS: "500", DS_LOG_LEVEL: "warn" })
   await until(() => make.out.includes("sqlite3 ") || make.child.exitCode !== null, make.said, {
     timeout: 60_000,
@@ -67,8 +70,8 @@ async function started() {
 /** Waits until no process of it runs, and its temporary files are gone. */
 async function nothingLeft(dir) {
   await until(
-    () => processesNaming(dir).length === 0,
-    () => processesNaming(dir).join("\n"),
+    () => processesKnowing(dir).length === 0,
+    () => processesKnowing(dir).join("\n"),
     { timeout: 5000 }
   )
   expect(fs.readdirSync(dir).filter((name) => name !== "data")).toEqual([])
@@ -80,8 +83,8 @@ const line = (out, name) => out.match(new RegExp(`^${name} +(.*)$`, "m"))[1]
 const shell = (command) =>
   spawnSync("sh", ["-c", command], { encoding: "utf8", timeout: 20_000, cwd: root })
 
-test("serves, and every command that it prints works", { timeout: 120_000 }, async () => {
-  const { make, dir, env, url } = await started()
+test.each(webs)("WEB=%s serves, and every command that it prints works", { timeout: 120_000 }, async (web) => {
+  const { make, dir, env, url } = await started(web)
   expect(make.out, make.said()).toContain(url)
   expect(make.out).toContain(path.join(env.DATA, "streams.db"))
   expect(make.err).toBe("")
@@ -104,8 +107,8 @@ test("serves, and every command that it prints works", { timeout: 120_000 }, asy
   expect(await sqlite(path.join(env.DATA, "streams.db"), "PRAGMA integrity_check")).toBe("ok")
 })
 
-test("SIGTERM to make ends server and readers cleanly", { timeout: 120_000 }, async () => {
-  const { make, dir, url } = await started()
+test.each(webs)("WEB=%s: SIGTERM to make ends server and readers cleanly", { timeout: 120_000 }, async (web) => {
+  const { make, dir, url } = await started(web)
   const api = client(url)
   const name = fresh()
   await api.create(name)
@@ -121,13 +124,18 @@ test(
   "a killed responder is started again; without nginx or supervisor everything ends",
   { timeout: 120_000 },
   async () => {
-    for (const victim of ["supervisor", "nginx"]) {
-      const { make, dir, url } = await started()
-      const processes = processesNaming(dir)
+    for (const [web, victim] of [
+      ["", "supervisor"],
+      ["nginx", "supervisor"],
+      ["nginx", "nginx"],
+    ]) {
+      const { make, dir, url } = await started(web)
+      const processes = processesKnowing(dir)
       const pid = (test) => Number(processes.find(test)?.split(" ")[0])
       const supervisor = pid((text) => text.includes("--listen"))
       const nginx = pid((text) => text.includes("nginx: master"))
-      expect(supervisor && nginx, processes.join("\n")).toBeTruthy()
+      expect(supervisor, processes.join("\n")).toBeTruthy()
+      expect(Boolean(nginx), processes.join("\n")).toBe(web === "nginx")
 
       const [responder] = respondersOf(supervisor)
       process.kill(responder, "SIGKILL")
@@ -154,7 +162,7 @@ const refusals = [
       undo.push(() => new Promise((resolve) => holder.close(resolve)))
       return { PORT: String(holder.address().port) }
     },
-    /taken/,
+    /: port \d+ on 127\.0\.0\.1 is taken|: cannot listen on http:127\.0\.0\.1:\d+: Address already in use/,
   ],
   [
     "a folder that cannot be written",
@@ -166,15 +174,17 @@ const refusals = [
   ],
   ["a port that is no number", async () => ({ PORT: "http" }), /not a number/],
   ["a port that is none", async () => ({ PORT: "70000" }), /between 1 and 65535/],
+  ["a web server that is none", async () => ({ WEB: "caddy" }), /WEB=caddy is neither nginx nor empty/],
   ["a setting that is wrong", async () => ({ DS_WORKERS: "many" }), /DS_WORKERS/],
 ]
 
-test.each(refusals)(
-  "%s: status 1 and one clear line",
+test.each(webs.flatMap((web) => refusals.map((refusal) => [web, ...refusal])))(
+  "WEB=%s, %s: status 1 and one clear line",
   { timeout: 60_000 },
-  async (_, prepare, reason) => {
+  async (WEB, _, prepare, reason) => {
     const dir = folder()
     const env = {
+      WEB,
       PORT: String(await freePort()),
       DATA: path.join(dir, "data"),
       TMPDIR: dir,
@@ -224,18 +234,22 @@ function runScript(shell, { TMPDIR, ...env }) {
   run.said = () => `${run.out}\n${run.err}`
   run.ended = new Promise((resolve) => child.once("close", (code) => resolve(code)))
   undo.push(() => {
-    for (const line of processesNaming(TMPDIR)) process.kill(Number(line.split(" ")[0]), "SIGKILL")
+    for (const line of processesKnowing(TMPDIR)) process.kill(Number(line.split(" ")[0]), "SIGKILL")
   })
   return run
 }
 
+const odd = "R&D a|b \"c\" \\d $e; {f} 'g' #h"
+const long = "deep".repeat(40)
 test.each([
-  ["odd characters", "R&D a|b \"c\" \\d $e; {f} 'g' #h", true],
-  ["a name too long for a socket", "deep".repeat(40), false],
-])("a TMPDIR with %s", { timeout: 60_000 }, async (_, name, isUsed) => {
+  ["odd characters", "", odd, true],
+  ["odd characters", "nginx", odd, true],
+  ["a name too long for a socket", "", long, true],
+  ["a name too long for a socket", "nginx", long, false],
+])("a TMPDIR with %s, WEB=%s", { timeout: 60_000 }, async (_, WEB, name, isUsed) => {
   const dir = path.join(folder(), name)
   fs.mkdirSync(dir)
-  const run = runScript('exec sh "$1" --print-url --temporary', { TMPDIR: dir })
+  const run = runScript('exec sh "$1" --print-url --temporary', { WEB, TMPDIR: dir })
   await until(() => run.out.includes("\n") || run.child.exitCode !== null, run.said, { timeout: 30_000 })
   const api = client(run.out.trim())
   expect((await api.create(fresh())).status, run.said()).toBe(201)
@@ -246,20 +260,36 @@ test.each([
 })
 
 test("everything ends when the reader of its output goes away", { timeout: 60_000 }, async () => {
-  for (const shell of ['sh "$1" 2>&1 | head -n 1', 'sh "$1" --print-url 2>&1 | true']) {
-    const dir = folder()
-    const run = runScript(shell, { TMPDIR: dir, DS_LOG_LEVEL: "info" })
-    await run.ended
-    await nothingLeft(dir)
-  }
+  for (const WEB of webs)
+    for (const shell of ['sh "$1" 2>&1 | head -n 1', 'sh "$1" --print-url 2>&1 | true']) {
+      const dir = folder()
+      const run = runScript(shell, { WEB, TMPDIR: dir, DS_LOG_LEVEL: "info" })
+      await run.ended
+      await nothingLeft(dir)
+    }
 })
 
-test("closed standard descriptors: no file is opened under their numbers", { timeout: 60_000 }, async () => {
+test("needs no web server, and nothing that a small system lacks", { timeout: 60_000 }, async () => {
   const dir = folder()
-  const run = runScript('exec sh "$1" --print-url <&- 2>&-', { TMPDIR: dir })
+  const bin = path.join(dir, "data") // which nothingLeft() expects
+  fs.mkdirSync(bin)
+  for (const name of ["cat", "mkdir", "mkfifo", "mktemp", "rm", "sed", "sh", "sleep"])
+    fs.symlinkSync(shell(`command -v ${name}`).stdout.trim(), path.join(bin, name))
+  const run = runScript('exec sh "$1" --temporary', { TMPDIR: dir, PATH: bin })
+  await until(() => run.out.includes("sqlite3 ") || run.child.exitCode !== null, run.said, { timeout: 30_000 })
+  const [url] = run.out.match(/http:\S+/) ?? []
+  expect((await client(url).get("/health")).status, run.said()).toBe(200)
+  run.child.kill("SIGTERM")
+  expect(await run.ended, run.said()).toBe(0)
+  await nothingLeft(dir)
+})
+
+test.each(webs)("WEB=%s, closed standard descriptors: no file is opened under their numbers", { timeout: 60_000 }, async (WEB) => {
+  const dir = folder()
+  const run = runScript('exec sh "$1" --print-url <&- 2>&-', { WEB, TMPDIR: dir })
   await until(() => run.out.includes("\n") || run.child.exitCode !== null, run.said, { timeout: 30_000 })
   expect((await client(run.out.trim()).create(fresh())).status, run.said()).toBe(201)
-  const pids = processesNaming(dir).map((line) => Number(line.split(" ")[0]))
+  const pids = processesKnowing(dir).map((line) => Number(line.split(" ")[0]))
   const workers = pids.flatMap(childrenOf).filter((pid) => !pids.includes(pid))
   for (const pid of [...pids, ...workers])
     for (const fd of [0, 1, 2])
@@ -271,10 +301,10 @@ test("closed standard descriptors: no file is opened under their numbers", { tim
   await nothingLeft(dir)
 })
 
-test("packages.sh says nothing when nothing is missing", () => {
+test.each(["run", "nginx"])("packages.sh %s says nothing when nothing is missing", (target) => {
   const { status, stdout, stderr } = spawnSync(
     "sh",
-    [path.join(root, "deploy/packages.sh"), "run"],
+    [path.join(root, "deploy/packages.sh"), target],
     {
       encoding: "utf8",
     }
