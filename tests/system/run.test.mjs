@@ -15,6 +15,7 @@ import {
   processesKnowing,
   respondersOf,
   root,
+  sleep,
   sqlite,
   until,
 } from "./harness.mjs"
@@ -267,6 +268,17 @@ test("everything ends when the reader of its output goes away", { timeout: 60_00
       await run.ended
       await nothingLeft(dir)
     }
+})
+
+test("SIGTERM at any moment of the start ends everything soon", { timeout: 30_000 }, async () => {
+  for (const delay of [1, 4, 7, 10, 13, 16, 20, 30, 50]) {
+    const dir = folder()
+    const run = runScript('exec sh "$1" --print-url --temporary', { TMPDIR: dir })
+    await sleep(delay)
+    run.child.kill("SIGTERM")
+    await run.ended
+    await nothingLeft(dir)
+  }
 })
 
 test("needs no web server, and nothing that a small system lacks", { timeout: 60_000 }, async () => {
