@@ -134,7 +134,7 @@ fi
 front_page
 one 644 "$scratch.page" "$docdir/README.md"
 # main.conf files are for `make run` and the tests: with words in them that those fill in
-find deploy/nginx deploy/lighttpd deploy/apache deploy/shared-hosting deploy/systemd deploy/*.md \
+find deploy/nginx deploy/lighttpd deploy/apache deploy/haproxy deploy/caddy deploy/traefik deploy/envoy deploy/shared-hosting deploy/systemd deploy/*.md \
     deploy/litestream.yml -type f ! -name main.conf ! -name '*.service' ! -name '*.socket' \
     ! -name '*.default' 2>/dev/null | sort | while read -r file; do
     case $file in

@@ -23,7 +23,7 @@ run="$build sqlite3:sqlite3 curl:curl"
 nginx="$run nginx-light:nginx"
 # apache2-bin is Apache without a system service.
 servers='lighttpd:lighttpd apache2-bin:apache2 libapache2-mod-fcgid apache2-utils:htpasswd
-    lighttpd-mod-deflate lighttpd-mod-openssl libapache2-mod-qos openssl:openssl'
+    lighttpd-mod-deflate lighttpd-mod-openssl libapache2-mod-qos openssl:openssl haproxy:haproxy caddy:caddy'
 test="$nginx check libsubunit-dev g++:c++ pkg-config:pkg-config valgrind:valgrind procps:ps ca-certificates chromium:chromium fish:fish zsh:zsh $servers"
 # dpkg-buildpackage asks for build-essential, whatever the package says; the unit tests run sqlite3
 deb="$build build-essential dpkg-dev:dpkg-buildpackage debhelper:dh check libsubunit-dev

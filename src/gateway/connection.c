@@ -144,17 +144,14 @@ static void linger(struct connection *connection)
         connection_wait(connection, LINGER_MS, false);
 }
 
-static void linger_on(struct worker *worker, struct connection *connection)
+static void linger_on(struct worker *worker, struct connection *connection, bool late)
 {
-    ssize_t n = 0;
+    ssize_t n = 1;
 
-    for (int i = 0; i < LINGER_READS; i++) {
+    for (int i = 0; !late && n > 0 && i < LINGER_READS; i++)
         n = recv(connection->peer.fd, worker->room, GATEWAY_ROOM, MSG_DONTWAIT);
-        if (n <= 0)
-            break;
-    }
-    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)))
-        connection_wait(connection, 0, false); /* the deadline stays: see connection_ready() */
+    if (!late && (n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))))
+        connection_wait(connection, 0, false); /* the deadline stays: take_over_connection() */
     else
         connection_close(connection);
 }
@@ -166,11 +163,9 @@ static void peer_done(struct peer *peer, bool ok)
     struct server *server = connection->gateway->server;
 
     peer->begun = false;
-    if (!ok)
-        connection_close(connection);
-    else if (connection->lingers)
+    if (ok && connection->lingers)
         linger(connection);
-    else if (!peer->keep || (peer->kind == PEER_FCGI && atomic_load(&server->stopping)))
+    else if (!ok || !peer->keep || (peer->kind == PEER_FCGI && atomic_load(&server->stopping)))
         connection_close(connection);
     else if (peer->kind == PEER_HTTP)
         http_input_next(connection);
@@ -345,10 +340,8 @@ void connection_ready(struct worker *worker, struct connection *connection, uint
 {
     bool late = take_over_connection(connection);
 
-    if (connection->lingers && late)
-        connection_close(connection);
-    else if (connection->lingers)
-        linger_on(worker, connection);
+    if (connection->lingers)
+        linger_on(worker, connection, late);
     else if (connection->peer.kind == PEER_HTTP)
         http_input_ready(worker, connection, late);
     else if (!late && has_hung_up(connection, events))

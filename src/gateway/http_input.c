@@ -130,7 +130,7 @@ static bool take_field(void *to, const struct http_field *field)
 static bool take_name(struct ds_exchange *exchange, int fd)
 {
     struct http_request *request = &exchange->request;
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof address;
     char host[NI_MAXHOST + 2] = "", port[16];
 
