@@ -402,14 +402,14 @@ deb:
 # Compares this program, an empty one behind the same nginx, and the npm reference server;
 # bench-scale shows how the cost grows, bench-subscriptions what subscriptions cost. BENCH= has
 # arguments of bench.mjs, PLOT=file.svg draws.
-bench bench-quick bench-scale bench-subscriptions:
+bench bench-quick bench-scale bench-subscriptions bench-doors:
 	@sh deploy/packages.sh bench
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
 	@$(if $(filter bench-scale,$@),$(MAKE) --no-print-directory STATIC=1 $B/static/$(PROGRAM))
 	@sh tests/run.sh modules
 	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) \
 		$(if $(filter bench-scale,$@),--scale 1) \
-		$(if $(filter bench-subscriptions,$@),--subscriptions 1) $(if $(PLOT),--plot $(PLOT)) $(BENCH)
+		$(if $(filter bench-subscriptions,$@),--subscriptions 1) $(if $(filter bench-doors,$@),--doors) $(if $(PLOT),--plot $(PLOT)) $(BENCH)
 
 # Compares the instructions of each request with the agreed figures in tests/bench/instructions.tsv,
 # and writes where they are spent to build/callgrind/*.txt. UPDATE='why they changed' writes them to
@@ -513,7 +513,7 @@ help:
 	$(info $(HELP))
 	@:
 
-.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove prove-agents bench bench-quick bench-scale bench-subscriptions callgrind soak check check-threads clang fuzz fuzzers coverage lint install uninstall dist dist-hosting pack-hosting deb test-package test-walk clean help man html
+.PHONY: always man-settings check-sqlite store-tests all run test test-doors test-programs prove prove-agents bench bench-quick bench-scale bench-subscriptions bench-doors callgrind soak check check-threads clang fuzz fuzzers coverage lint install uninstall dist dist-hosting pack-hosting deb test-package test-walk clean help man html
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -1,7 +1,7 @@
 // The benchmark: `make bench`, or parts of it:
 //
 //   node tests/bench/bench.mjs [--quick] [--json] [--rounds N] [--seconds S] [--plot FILE]
-//                              [--scale F] [--subscriptions F] [WORKLOAD…]
+//                              [--scale F] [--subscriptions F] [--doors] [WORKLOAD…]
 //
 // All servers run at once and take turns, round after round, so that a noisy machine slows all of
 // them alike. Figures are medians of the rounds with their spread (least to most). Ratios come
@@ -11,7 +11,8 @@
 //
 // --scale takes the rows of scale.mjs instead of those of workloads.mjs. F is their size: 1 is the
 // full size, 0.01 takes a hundred thousand messages instead of ten million, to try them out.
-// --subscriptions does the same with the rows of subscriptions.mjs. A WORKLOAD may be of any file. --plot draws the rows that plot.mjs knows.
+// --subscriptions does the same with the rows of subscriptions.mjs, and --doors takes those of doors.mjs. A
+// WORKLOAD may be of any file. --plot draws the rows that plot.mjs knows.
 // build/bench/result.json keeps the figures.
 
 import { execFile, execFileSync } from "node:child_process"
@@ -19,6 +20,7 @@ import fs from "node:fs"
 import os from "node:os"
 import path from "node:path"
 import { build, root, usage } from "../system/harness.mjs"
+import { doors } from "./doors.mjs"
 import { goals } from "./goals.mjs"
 import { plot } from "./plot.mjs"
 import { scale } from "./scale.mjs"
@@ -36,6 +38,7 @@ const quick = Boolean(flag("quick"))
 const json = Boolean(flag("json"))
 const rounds = Number(option("rounds", 3))
 const seconds = Number(option("seconds", quick ? 0.6 : 3))
+const byDoor = Boolean(flag("doors"))
 const drawing = option("plot")
 const factor = option("scale")
 const subscribed = option("subscriptions")
@@ -43,7 +46,9 @@ const preset = factor
   ? scale(Number(factor))
   : subscribed
     ? subscriptions(Number(subscribed))
-    : workloads
+    : byDoor
+      ? doors
+      : workloads
 const named = (row) => argv.some((name) => row.name.startsWith(name))
 const chosen = (
   argv.length > 0
@@ -51,6 +56,7 @@ const chosen = (
         ...workloads,
         ...scale(Number(factor ?? 1)),
         ...subscriptions(Number(subscribed ?? 1)),
+        ...doors,
       ].filter(named)
     : preset
 ).filter((row) => !quick || row.quick)

@@ -22,6 +22,25 @@ const ratio =
   ({ median }) =>
     median(id, one) / median(id, other)
 
+/** The program that speaks HTTP, to another server (PEER), each bare or each behind the same nginx. */
+const besidePeer = (what, id, least, nginx = true) => [
+  [`${what}, by HTTP, to the peer, both bare`, ratio(id, "ours-http", "peer"), atLeast(least, times)],
+  ...(nginx
+    ? [
+        [
+          `${what}, by HTTP, to the peer, both behind nginx`,
+          ratio(id, "ours-http-nginx", "peer-nginx"),
+          atLeast(nginx === true ? least : nginx, times),
+        ],
+        [
+          `${what}, by FastCGI, to the peer, both behind nginx`,
+          ratio(id, "ours", "peer-nginx"),
+          atLeast(nginx === true ? least : nginx, times),
+        ],
+      ]
+    : []),
+]
+
 const table = [
   [
     "append, 64 connections, to the empty responder",
@@ -172,6 +191,16 @@ const table = [
       atMost(1.3, times),
     ])
   ),
+  ...[1, 16, 64, 256].flatMap((connections) =>
+    besidePeer(`append, ${connections} connections`, `doors-append-${connections}`, 1.2)
+  ),
+  ...besidePeer("HEAD, 64 connections", "doors-head", 0.9, 1),
+  ...besidePeer("304, 64 connections", "doors-unchanged", 0.9, 1),
+  ...besidePeer("catch-up, 16 connections", "doors-catch-up", 0.7, 1),
+  ["SSE by HTTP, 1,000 readers, p50", ({ at }) => at("doors-sse-1000", "ours-http").p50_us, atMost(6000, ms)],
+  ["SSE by HTTP, 1,000 readers, p99", ({ at }) => at("doors-sse-1000", "ours-http").p99_us, atMost(15_000, ms)],
+  ["SSE by HTTP, 5,000 readers, p50", ({ at }) => at("doors-sse-5000", "ours-http").p50_us, atMost(30_000, ms)],
+  ["long-poll by HTTP, 1,000 readers, p50", ({ at }) => at("doors-long-poll", "ours-http").p50_us, atMost(20_000, ms)],
   // each process reads the schema and the log anew, and waits for a flush of its own
   ...["lighttpd", "apache"].flatMap((server) =>
     [

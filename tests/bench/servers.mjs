@@ -4,7 +4,10 @@
 //   ours, front cache        the same with the cache of deploy/nginx/options
 //   empty                    its gateway with nothing behind it, behind the same nginx: the most
 //                            that is possible
+//   ours, HTTP …             the program that speaks HTTP, by itself or behind nginx, HAProxy, Caddy
 //   reference …              the npm reference server, bare or behind the same nginx
+//   peers                    servers that somebody has started: PEER='name=URL name=URL', bare and
+//                            behind the same nginx; `peers` has their names here
 //
 // To add one: a row of `servers`.
 //
@@ -98,8 +101,8 @@ const reference =
   }
 
 /** The same behind an nginx that keeps its connections to it open, as in front of our program. */
-const referenceBehindNginx = (options) => async () => {
-  const bare = await reference(options)()
+const behindNginx = (start) => async () => {
+  const bare = await start()
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ds-bench-"))
   const port = await freePort()
   fs.writeFileSync(
@@ -121,7 +124,7 @@ const referenceBehindNginx = (options) => async () => {
   const url = `http://127.0.0.1:${port}`
   await until(
     async () => (await request(url, "GET", "/health").catch(() => null)) !== null,
-    "nginx in front of the reference server answers"
+    "nginx in front of another server answers"
   )
   return {
     ...bare,
@@ -134,6 +137,14 @@ const referenceBehindNginx = (options) => async () => {
     },
   }
 }
+
+/** A server that somebody has started, and will stop. */
+const peer = (url) => async () => ({
+  url,
+  port: Number(new URL(url).port),
+  pids: () => [],
+  stop: async () => {},
+})
 
 export const servers = {
   ours: { title: "ours", start: serve() },
@@ -149,7 +160,21 @@ export const servers = {
   "reference-memory": { title: "reference, memory, bare", start: reference({ files: false }) },
   "reference-memory-nginx": {
     title: "reference, memory, nginx",
-    start: referenceBehindNginx({ files: false }),
+    start: behindNginx(reference({ files: false })),
   },
   "reference-files": { title: "reference, files, bare", start: reference({ files: true }) },
+  "ours-http": { title: "ours, HTTP", start: serve({ door: "http" }) },
+  "ours-http-nginx": { title: "ours, HTTP behind nginx", start: serve({ door: "nginx-http" }) },
+  "ours-http-haproxy": { title: "ours, HTTP behind HAProxy", start: serve({ door: "haproxy" }) },
+  "ours-http-caddy": { title: "ours, HTTP behind Caddy", start: serve({ door: "caddy" }) },
+}
+
+export const peers = []
+for (const [i, word] of (process.env.PEER ?? "").split(/\s+/).filter(Boolean).entries()) {
+  const [title, url] = word.split(/=(.*)/)
+  if (!url) throw new Error(`PEER: ${word} is not name=URL`)
+  const name = i === 0 ? "peer" : `peer-${i + 1}`
+  peers.push(name)
+  servers[name] = { title: `${title}, bare`, start: peer(url) }
+  servers[`${name}-nginx`] = { title: `${title}, nginx`, start: behindNginx(peer(url)) }
 }

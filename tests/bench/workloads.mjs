@@ -61,12 +61,23 @@ export const words = (mode, options) => [
   ),
 ]
 
+// a peer keeps the streams of earlier runs
+const run = Date.now().toString(36)
 let unique = 0
-const fresh = (name) => `/v1/stream/${name}-${unique++}`
+const fresh = (name) => `/v1/stream/${name}-${run}-${unique++}`
+
+/** Where a server has this stream: a peer and the peer behind nginx are one server. */
+const pathAt = (prefix, name) => (name.startsWith("peer") ? `${prefix}-${name}` : prefix)
 
 /** The streams of a row, which are checked at its end; the empty responder has none. */
 function streamsOf(prefix, { streams = 1, type = BINARY, body = 256 }) {
-  const common = ({ server }) => ({ port: server.port, path: prefix, streams, type, body })
+  const common = ({ server, name }) => ({
+    port: server.port,
+    path: pathAt(prefix, name),
+    streams,
+    type,
+    body,
+  })
   return {
     async create(context) {
       if (context.name === "empty") return
@@ -147,7 +158,7 @@ function spread({ connections, streams, id }) {
 }
 
 /** HEAD of a stream with a message. */
-function heads({ connections, servers = ours, ...row }) {
+export function heads({ connections, servers = ours, ...row }) {
   const prefix = fresh("head")
   const at = streamsOf(prefix, {})
   return {
@@ -159,11 +170,11 @@ function heads({ connections, servers = ours, ...row }) {
       await at.create(context)
       await at.write(context, "requests", { count: 1 })
     },
-    async run({ server, load, seconds }) {
+    async run({ server, name, load, seconds }) {
       const result = await load(
         words("requests", {
           port: server.port,
-          path: prefix,
+          path: pathAt(prefix, name),
           method: "HEAD",
           connections,
           seconds,
@@ -176,12 +187,12 @@ function heads({ connections, servers = ours, ...row }) {
 }
 
 /** A client that has everything asks again: GET at the tail with If-None-Match. */
-function unchanged({ connections, servers = ours, ...row }) {
+export function unchanged({ connections, servers = ours, ...row }) {
   const prefix = fresh("unchanged")
   const at = streamsOf(prefix, {})
   const asked = {}
-  const ask = ({ server }, offset, tag) =>
-    request(server.url, "GET", `${prefix}-0?offset=${offset}`, {
+  const ask = ({ server, name }, offset, tag) =>
+    request(server.url, "GET", `${pathAt(prefix, name)}-0?offset=${offset}`, {
       headers: tag ? { "If-None-Match": tag } : {},
     })
   const expect304 = async (context) => {
@@ -193,7 +204,7 @@ function unchanged({ connections, servers = ours, ...row }) {
     const { offset, tag } = asked[name]
     const result = await wrk([
       ...["-t1", `-c${connections}`, `-d${seconds}s`, "-H", `If-None-Match: ${tag}`],
-      `${server.url}${prefix}-0?offset=${offset}`,
+      `${server.url}${pathAt(prefix, name)}-0?offset=${offset}`,
     ])
     return rate(result)
   }
@@ -231,13 +242,13 @@ function readable(name) {
       await at.write(context, "requests", { count: MESSAGES, connections: 16 })
     },
     /** Arguments for readers of the whole stream, each of which must get all bytes. */
-    reading: ({ server }, options) =>
-      words("catch-up", { port: server.port, path: prefix, bytes: MESSAGES * KIB, ...options }),
+    reading: ({ server, name }, options) =>
+      words("catch-up", { port: server.port, path: pathAt(prefix, name), bytes: MESSAGES * KIB, ...options }),
     check: at.verify,
   }
 }
 
-function catchUps({ connections, servers, ...row }) {
+export function catchUps({ connections, servers, ...row }) {
   const stream = readable("catch-up")
   return {
     name: `catch-up of ${MESSAGES} × 1 KB, ${connections} connections`,
