@@ -76,8 +76,9 @@ enum http_parse http_head_find(struct http_head *head, const char *data, size_t 
         skip += 2;
     if (*seen < skip)
         *seen = skip;
-    /* for example TLS, which would never send a line */
-    if (most > skip && data[skip] != '\r' && !(kinds[(unsigned char)data[skip]] & TOKEN))
+    /* for example TLS, which would never send a line; a CR may yet become one more empty line */
+    if (most > skip && !(kinds[(unsigned char)data[skip]] & TOKEN) &&
+        (data[skip] != '\r' || (most - skip > 1 && data[skip + 1] != '\n')))
         return refuse(head, 400, "this is no HTTP request");
     /* the last byte may be the LF of an end that began before */
     for (at = data + *seen; at < data + most; at++) {
@@ -92,8 +93,8 @@ enum http_parse http_head_find(struct http_head *head, const char *data, size_t 
         }
         if (at - data == (ptrdiff_t)skip + 1)
             return refuse(head, 400, "the request line is missing");
-        *seen = (size_t)(at - data) + 1;
     }
+    *seen = most;
     if (len >= HTTP_HEAD_MOST)
         return refuse(head, 431, "the request headers are too large");
     return HTTP_PARSE_MORE;
