@@ -11,12 +11,13 @@ enum {
     IN_DATA_CR,
     IN_DATA_LF,
     IN_TRAILER,
+    IN_NAME,
     IN_FIELD,
     IN_FIELD_END,
     IN_LAST_LF
 };
 
-enum { MOST_DIGITS = 15 };
+enum { MOST_DIGITS = 16 };
 
 static int hex_digit(char c)
 {
@@ -29,6 +30,13 @@ static int hex_digit(char c)
 static bool is_text(char c)
 {
     return (unsigned char)c >= 0x20 ? c != 0x7f : c == '\t';
+}
+
+/* May the name of a header contain it? */
+static bool is_token(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 /* One byte outside of data. NULL, or why it is wrong. */
@@ -84,8 +92,14 @@ static const char *take_byte(struct http_chunked *chunked, char c)
             chunked->state = IN_LAST_LF;
             return NULL;
         }
-        chunked->state = IN_FIELD;
-        return is_text(c) ? NULL : "a trailer holds a control character";
+        chunked->state = IN_NAME;
+        return is_token(c) ? NULL : "a trailer is malformed";
+    case IN_NAME:
+        if (c == ':')
+            chunked->state = IN_FIELD;
+        else if (!is_token(c))
+            return "a trailer is malformed";
+        return NULL;
     case IN_FIELD:
         if (c == '\r')
             chunked->state = IN_FIELD_END;
@@ -115,9 +129,10 @@ enum http_parse http_chunked_take(struct http_chunked *chunked, const char **dat
                 chunked->state = IN_DATA_CR;
             return HTTP_PARSE_MORE;
         }
-        chunked->reason = take_byte(chunked, c);
-        if (!chunked->reason && ++chunked->line > most)
+        if (++chunked->line > most)
             chunked->reason = "a line of a chunk is too long";
+        else
+            chunked->reason = take_byte(chunked, c); /* which counts anew in a new line */
         if (chunked->reason)
             return HTTP_PARSE_BAD;
         ++*data;

@@ -2,7 +2,7 @@
  * A body in chunks (RFC 9112 section 7.1), wherever the bytes happen to be cut. Pure.
  *
  * As strict as http_head.h: sizes are hexadecimal digits, 16 at most, and lines end with CR LF.
- * Extensions and trailers are read and ignored, within limits.
+ * Extensions and trailers are read and ignored, within limits; trailers must be header lines.
  */
 #ifndef HTTP_CHUNKED_H
 #define HTTP_CHUNKED_H
