@@ -140,15 +140,40 @@ static size_t write_name(const struct http_field *field, char name[static NAME_S
     return len;
 }
 
+/* Lists, which a client may also send as several lines (RFC 9110 section 5.3). */
+static bool is_list(int param)
+{
+    return param == PARAM_ACCEPT_ENCODING || param == PARAM_IF_NONE_MATCH ||
+           param == PARAM_REQUEST_HEADERS || param == PARAM_FORWARDED_HOST ||
+           param == PARAM_FORWARDED_PROTO;
+}
+
+/* Adds one more line of a list to those before it, as web servers do for their programs. */
+static bool join(struct http_request *request, struct arena *arena, const struct config *config,
+                 int which, const struct http_field *field)
+{
+    const char *first = request->param[which];
+
+    if (strlen(first) + 2 + field->value_len > (size_t)config->max_header_bytes) {
+        request->too_long = true;
+        return true;
+    }
+    request->param[which] = arena_printf(arena, "%s, %s", first, field->value);
+    return request->param[which] != NULL;
+}
+
 bool http_request_add_field(struct http_request *request, struct arena *arena,
                             const struct config *config, const struct http_field *field)
 {
     static const char type[] = "HTTP_CONTENT_TYPE";
     char buffer[NAME_SIZE], *name = buffer;
     size_t len = write_name(field, buffer);
+    int which = len > 0 ? find_param(name, len) : -1;
 
-    if (len == 0)
+    if (which < 0)
         return true;
+    if (is_list(which) && request->param[which])
+        return join(request, arena, config, which, field);
     /* CGI names this one without HTTP_, which would be a second one */
     if (len == sizeof type - 1 && memcmp(name, type, len) == 0) {
         if (request->param[PARAM_CONTENT_TYPE])

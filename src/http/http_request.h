@@ -83,7 +83,8 @@ bool http_request_add(struct http_request *request, struct arena *arena,
                       const struct config *config, const char *name, size_t name_len,
                       const char *value);
 
-/* Adds one header line of HTTP, in the same way. */
+/* Adds one header line of HTTP, in the same way; several lines of a list become one. Names with a
+   "_" are ignored: in CGI's names it stands for a "-". */
 bool http_request_add_field(struct http_request *request, struct arena *arena,
                             const struct config *config, const struct http_field *field);
 
