@@ -191,10 +191,11 @@ static bool lists(const char *value, const char *word)
 
     for (;; value += element) {
         value += strspn(value, ", \t");
-        element = strcspn(value, ", \t");
+        element = strcspn(value, ",");
         if (element == 0)
             return false;
-        if (element == len && strncasecmp(value, word, len) == 0)
+        if (element >= len && strncasecmp(value, word, len) == 0 &&
+            strspn(value + len, " \t") == element - len)
             return true;
     }
 }

@@ -101,6 +101,7 @@ static const struct good good[] = {
     {GET "Connection: x, ,CLOSE ,y\r\n\r\n", "GET / 1.1|Host=h"},
     {GET "Connection: x\r\nConnection: close\r\n\r\n", "GET / 1.1|Host=h"},
     {GET "Connection: closed, not-close\r\n\r\n", "GET / 1.1 keeps|Host=h"},
+    {GET "Connection: close close, x close\r\n\r\n", "GET / 1.1 keeps|Host=h"},
     {GET "Connection:\r\n\r\n", "GET / 1.1 keeps|Host=h"},
     {GET "Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", "GET / 1.1 keeps|Host=h"},
     {GET "TE: trailers\r\nTrailer: x\r\nKeep-Alive: 5\r\nProxy-Connection: close\r\n\r\n",
