@@ -196,11 +196,14 @@ $B/unit/test_deliver_%: tests/unit/test_deliver_%.c $(DELIVER) $(LIBRARY)
 		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(DELIVER) $(LIBRARY) -lcheck -lsubunit -lrt -lfcgi -lz \
 		-lmd $(DELIVER_LDLIBS)
 
+# with another parser of HTTP
+$B/unit/test_http_oracle: LDLIBS += -lhttp_parser
+
 $B/unit/%: tests/unit/%.c $(LIBRARY)
 	$(Q)echo "  CC    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DS_CFLAGS) -Wno-missing-prototypes -Wno-sign-conversion $(CFLAGS) \
-		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) -lcheck -lsubunit -lm -lrt $(DS_LDLIBS) -lmd
+		$(DS_LDFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) -lcheck -lsubunit -lm -lrt $(LDLIBS) $(DS_LDLIBS) -lmd
 
 # with FUZZER=1 the program searches, otherwise it replays its corpus
 FUZZ_MAIN = $(if $(FUZZER),-fsanitize=fuzzer,tests/fuzz/replay.c)

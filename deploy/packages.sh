@@ -24,11 +24,11 @@ nginx="$run nginx-light:nginx"
 # apache2-bin is Apache without a system service.
 servers='lighttpd:lighttpd apache2-bin:apache2 libapache2-mod-fcgid apache2-utils:htpasswd
     lighttpd-mod-deflate lighttpd-mod-openssl libapache2-mod-qos openssl:openssl haproxy:haproxy caddy:caddy'
-test="$nginx check libsubunit-dev g++:c++ pkg-config:pkg-config valgrind:valgrind procps:ps ca-certificates chromium:chromium fish:fish zsh:zsh $servers"
+test="$nginx check libsubunit-dev libhttp-parser-dev g++:c++ pkg-config:pkg-config valgrind:valgrind procps:ps ca-certificates chromium:chromium fish:fish zsh:zsh $servers"
 # dpkg-buildpackage asks for build-essential, whatever the package says; the unit tests run sqlite3
 deb="$build build-essential dpkg-dev:dpkg-buildpackage debhelper:dh check libsubunit-dev
-    sqlite3:sqlite3"
-clang="$build clang:clang check libsubunit-dev"
+    libhttp-parser-dev sqlite3:sqlite3"
+clang="$build clang:clang check libsubunit-dev libhttp-parser-dev"
 # The run-time package of sanitizers and libFuzzer has clang's version in its name; Debian 12 has 14.
 version=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
 fuzz="$clang llvm:llvm-cov libclang-rt-${version:-14}-dev"
