@@ -56,6 +56,39 @@ describe("malformed requests", () => {
   })
 })
 
+// A proxy may mend such a request, and go on with the second one. It must never take the second one for a
+// part of the first, or find one where there is none.
+describe.each(["nginx-http", "haproxy", "caddy"])("malformed requests through %s", (door) => {
+  let server
+  beforeAll(async () => (server = await startServer({ door })))
+  afterAll(() => server?.stop())
+
+  /** True if the request was refused. */
+  async function send(what, text) {
+    const api = client(server.url)
+    const path = fresh("bad")
+    await api.create(path)
+    const wire = await connect(server.url, { timeout: 1500 })
+    wire.send(text.replaceAll("PATH", path) + put(`${path}-second`))
+    const first = await wire.answer(text.startsWith("POST") ? "POST" : "GET").catch(() => {})
+    const second = first && (await wire.answer("PUT").catch(() => {}))
+    const third = second && (await wire.answer().catch(() => {}))
+    wire.drop()
+    expect(third, `${what}: a third answer`).toBe(undefined)
+    expect(["", "hello"], `${what}: stored`).toContain((await api.get(path)).text)
+    if ((await api.get(`${path}-second`)).status === 200) {
+      expect(first?.status, `${what}: the second was carried out after`).toBeLessThan(500)
+      expect(second?.status, `${what}: the second was carried out`).toBe(201)
+    }
+    return !first || first.status >= 400
+  }
+
+  test("are refused, or mended so that nothing is smuggled", { timeout: 120_000 }, async () => {
+    const refused = await Promise.all(malformed.map(([what, text]) => send(what, text)))
+    expect(refused.filter(Boolean).length, "refused").toBeGreaterThan(malformed.length / 2)
+  })
+})
+
 describe("requests", () => {
   let server
   beforeAll(async () => (server = await startServer({ door: "http" })))
