@@ -403,8 +403,8 @@ deb:
 	@ls $B/deb/*.deb
 
 # Compares this program, an empty one behind the same nginx, and the npm reference server;
-# bench-scale shows how the cost grows, bench-subscriptions what subscriptions cost. BENCH= has
-# arguments of bench.mjs, PLOT=file.svg draws.
+# bench-scale shows how the cost grows, bench-subscriptions what subscriptions cost, bench-doors what
+# HTTP costs by itself and behind proxies. BENCH= has arguments of bench.mjs, PLOT=file.svg draws.
 bench bench-quick bench-scale bench-subscriptions bench-doors:
 	@sh deploy/packages.sh bench
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
@@ -412,7 +412,8 @@ bench bench-quick bench-scale bench-subscriptions bench-doors:
 	@sh tests/run.sh modules
 	@B=$B node tests/bench/bench.mjs $(if $(filter bench-quick,$@),--quick) \
 		$(if $(filter bench-scale,$@),--scale 1) \
-		$(if $(filter bench-subscriptions,$@),--subscriptions 1) $(if $(filter bench-doors,$@),--doors) $(if $(PLOT),--plot $(PLOT)) $(BENCH)
+		$(if $(filter bench-subscriptions,$@),--subscriptions 1) \
+		$(if $(filter bench-doors,$@),--doors) $(if $(PLOT),--plot $(PLOT)) $(BENCH)
 
 # Compares the instructions of each request with the agreed figures in tests/bench/instructions.tsv,
 # and writes where they are spent to build/callgrind/*.txt. UPDATE='why they changed' writes them to
@@ -501,6 +502,8 @@ Measure it
   make bench-scale      how the cost grows with the data (half an hour)
   make bench-subscriptions
                         what subscriptions cost, and how fast they wake (five minutes)
+  make bench-doors      HTTP beside FastCGI and proxies; PEER='name=URL' adds a server that you
+                        have started (ten minutes)
   make callgrind        count the instructions of each request; UPDATE='why they changed'
                         writes them to tests/bench/instructions.tsv
   make soak MINUTES=60  1,000 subscriptions under load, for memory that grows and for what is lost
