@@ -119,7 +119,7 @@ fi
 rm -f "$log"
 
 # A server that was installed only for this project must not take port 80 at the next boot either.
-for service in nginx lighttpd; do
+for service in nginx lighttpd haproxy caddy; do
     case $missing in
     *" $service"*) $as_root systemctl disable "$service" >/dev/null 2>&1 ;;
     esac
