@@ -5,13 +5,10 @@
  * another. So the URL is parsed strictly (RFC 3986), and what could be read in two ways is refused:
  * user names, backslashes, and numeric hosts such as 127.1 that are not four decimal numbers.
  *
- * Every address is judged as 16 bytes. An IPv4 address is ::ffff:a.b.c.d there (RFC 4291 section
- * 2.5.5.2), so the same code compares both families. A network of IPv6 never contains an IPv4
- * address.
+ * Every address is judged as 16 bytes (network.h).
  */
 #include "protocol/webhook_url.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,22 +17,12 @@
 #include <sys/socket.h>
 
 #include "base/digits.h"
+#include "protocol/network.h"
 
 enum {
     HOST_MOST = 253, /* bytes, without the full stop at the end (RFC 1035 section 2.3.4) */
     LABEL_MOST = 63,
-    ADDRESS_BITS = 128,
-    V4_BITS = 96, /* before the IPv4 address in ::ffff:0:0/96 */
     PORT_MOST = 65535,
-};
-
-struct address {
-    unsigned char byte[ADDRESS_BITS / 8];
-};
-
-struct network {
-    struct address address;
-    int64_t bits; /* that are the same in all its addresses */
 };
 
 struct host {
@@ -70,87 +57,16 @@ static const char not_public[] = "0.0.0.0/8\0"
                                  "4000::/2\0"
                                  "8000::/1\0";
 
-/* --- addresses and networks --- */
-
-static bool has_prefix(const struct address *address, const struct address *prefix, int64_t bits)
-{
-    size_t bytes = (size_t)bits / 8, rest = (size_t)bits % 8;
-
-    return memcmp(address->byte, prefix->byte, bytes) == 0 &&
-           (rest == 0 || (address->byte[bytes] ^ prefix->byte[bytes]) >> (8 - rest) == 0);
-}
-
-static struct address from_v4(const unsigned char *bytes)
-{
-    struct address address = {{[10] = 0xFF, [11] = 0xFF}};
-
-    memcpy(address.byte + V4_BITS / 8, bytes, 4);
-    return address;
-}
-
-static bool is_v4(const struct address *address)
-{
-    static const struct address prefix = {{[10] = 0xFF, [11] = 0xFF}};
-
-    return has_prefix(address, &prefix, V4_BITS);
-}
-
 /* The IPv4 address to which a translator or tunnel passes packets on; otherwise the same. */
 static struct address inner_address(const struct address *address)
 {
     static const struct address nat64 = {{0x00, 0x64, 0xFF, 0x9B}}, six_to_four = {{0x20, 0x02}};
 
-    if (has_prefix(address, &nat64, 96)) /* RFC 6052 */
-        return from_v4(address->byte + 12);
-    if (has_prefix(address, &six_to_four, 16)) /* RFC 3056 */
-        return from_v4(address->byte + 2);
+    if (address_has_prefix(address, &nat64, 96)) /* RFC 6052 */
+        return address_from_v4(address->byte + 12);
+    if (address_has_prefix(address, &six_to_four, 16)) /* RFC 3056 */
+        return address_from_v4(address->byte + 2);
     return *address;
-}
-
-/* Four decimal numbers, or IPv6 without a zone. */
-static bool parse_address(const char *text, size_t len, struct address *address)
-{
-    char copy[INET6_ADDRSTRLEN];
-    unsigned char v4[4];
-
-    if (len >= sizeof copy)
-        return false;
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    if (inet_pton(AF_INET, copy, v4) != 1)
-        return inet_pton(AF_INET6, copy, address->byte) == 1;
-    *address = from_v4(v4);
-    return true;
-}
-
-/* "10.0.0.0/8", or an address. */
-static bool parse_network(const char *word, struct network *network)
-{
-    size_t len = strcspn(word, "/");
-    int64_t before;
-
-    if (!parse_address(word, len, &network->address))
-        return false;
-    network->bits = ADDRESS_BITS;
-    if (word[len] == '\0')
-        return true;
-    before = memchr(word, ':', len) ? 0 : V4_BITS;
-    if (!digits_parse(word + len + 1, strlen(word + len + 1), ADDRESS_BITS - before,
-                      &network->bits))
-        return false;
-    network->bits += before;
-    return true;
-}
-
-static bool has_address(const char *list, const struct address *address)
-{
-    struct network network;
-
-    for (; *list; list += strlen(list) + 1)
-        if (parse_network(list, &network) && has_prefix(address, &network.address, network.bits) &&
-            (network.bits >= V4_BITS || !is_v4(address)))
-            return true;
-    return false;
 }
 
 /* --- hosts --- */
@@ -183,10 +99,10 @@ static bool is_host_name(const char *name)
 static bool parse_host(const char *text, size_t len, struct host *host)
 {
     host->name[0] = '\0';
-    host->is_address = parse_address(text, len, &host->address);
+    host->is_address = address_parse(text, len, &host->address);
     if (len > 2 && text[0] == '[' && text[len - 1] == ']')
         host->is_address =
-            memchr(text, ':', len) && parse_address(text + 1, len - 2, &host->address);
+            memchr(text, ':', len) && address_parse(text + 1, len - 2, &host->address);
     if (host->is_address)
         return true;
     len -= len > 0 && text[len - 1] == '.'; /* "localhost." is localhost */
@@ -233,12 +149,10 @@ const char *webhook_rule_check(const char *word)
     struct host host;
     size_t len = strlen(word);
 
-    if (parse_network(word, &network)) {
-        for (int64_t bit = network.bits; bit < ADDRESS_BITS; bit++)
-            if (network.address.byte[bit / 8] & 0x80 >> bit % 8)
-                return "the address of a network must be its first one, as in 10.0.0.0/8";
-        return NULL;
-    }
+    if (network_parse(word, &network))
+        return network_is_whole(&network)
+                   ? NULL
+                   : "the address of a network must be its first one, as in 10.0.0.0/8";
     if (strncmp(word, "*.", 2) == 0) {
         word += 2;
         len -= 2;
@@ -256,16 +170,16 @@ static bool is_allowed(const struct address *address, const struct host *host,
 {
     struct address inner = inner_address(address);
 
-    if (has_name(rules->deny, host) || has_address(rules->deny, address) ||
-        has_address(rules->deny, &inner))
+    if (has_name(rules->deny, host) || network_list_has(rules->deny, address) ||
+        network_list_has(rules->deny, &inner))
         return false;
-    if (has_name(rules->allow, host) || has_address(rules->allow, address) ||
-        has_address(rules->allow, &inner))
+    if (has_name(rules->allow, host) || network_list_has(rules->allow, address) ||
+        network_list_has(rules->allow, &inner))
         return true;
-    if (rules->local && has_address(loopback, address))
+    if (rules->local && network_list_has(loopback, address))
         return true;
     /* a local name is allowed without https, so it must not lead elsewhere */
-    return !is_local_name(host) && !has_address(not_public, &inner);
+    return !is_local_name(host) && !network_list_has(not_public, &inner);
 }
 
 bool webhook_address_allowed(const struct sockaddr *address, const char *host,
@@ -276,21 +190,8 @@ bool webhook_address_allowed(const struct sockaddr *address, const char *host,
 
     if (!parse_host(host, strlen(host), &parsed))
         return false;
-    if (address->sa_family == AF_INET) {
-        struct sockaddr_in v4;
-        unsigned char four[4];
-
-        memcpy(&v4, address, sizeof v4); /* it may not be aligned */
-        memcpy(four, &v4.sin_addr, sizeof four);
-        bytes = from_v4(four);
-    } else if (address->sa_family == AF_INET6) {
-        struct sockaddr_in6 v6;
-
-        memcpy(&v6, address, sizeof v6);
-        memcpy(bytes.byte, &v6.sin6_addr, sizeof bytes.byte);
-    } else {
+    if (!address_from(address, &bytes))
         return false;
-    }
     if (parsed.is_address && memcmp(&parsed.address, &bytes, sizeof bytes) != 0)
         return false;
     return is_allowed(&bytes, &parsed, rules);
@@ -300,12 +201,13 @@ bool webhook_address_allowed(const struct sockaddr *address, const char *host,
 static const char *check_host(const struct host *host, bool secure,
                               const struct webhook_rules *rules)
 {
-    bool is_local = host->is_address ? has_address(loopback, &host->address) : is_local_name(host);
+    bool is_local =
+        host->is_address ? network_list_has(loopback, &host->address) : is_local_name(host);
     bool is_listed = has_name(rules->allow, host) ||
-                     (host->is_address && has_address(rules->allow, &host->address));
+                     (host->is_address && network_list_has(rules->allow, &host->address));
 
     if (has_name(rules->deny, host) ||
-        (host->is_address && has_address(rules->deny, &host->address)))
+        (host->is_address && network_list_has(rules->deny, &host->address)))
         return "this server does not send webhooks to the host of the URL";
     if (is_local && !rules->local && !is_listed)
         return "this server does not send webhooks to its own machine";
