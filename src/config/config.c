@@ -18,6 +18,7 @@
 #include "base/place.h"
 #include "config/config_private.h"
 #include "protocol/cursor.h"
+#include "protocol/network.h"
 #include "protocol/path.h"
 #include "protocol/webhook_url.h"
 
@@ -131,9 +132,12 @@ const struct config_row config_table[] = {
      "scheme://host[:port][/prefix] as clients see it, for absolute URLs such as Location. The "
      "server removes the prefix from the path of each request. Empty: scheme and host are those "
      "of the request."},
-    {"DS_TRUST_FORWARDED", NUMBER, GROUP_WEB_SERVER, FIELD(trust_forwarded), NULL, 0, 0, 1, NULL,
+    {"DS_TRUST_FORWARDED", LIST, GROUP_WEB_SERVER, FIELD(trusted_proxies), "0", 0, 0, 0, NULL,
      "1: scheme and host of the request are taken from X-Forwarded-Proto and X-Forwarded-Host, "
-     "the first element of a list. Only for a server behind a proxy that sets both headers."},
+     "the first element of a list. Only for a server behind a proxy that sets both headers. "
+     "Networks and addresses of proxies, such as 10.1.0.0/16 or ::1, with spaces or commas between "
+     "them: the same, but only for requests from there. Behind FastCGI, the web server must pass "
+     "REMOTE_ADDR; a client of a unix socket has no address. 0: never."},
     {"DS_GZIP", NUMBER, GROUP_WEB_SERVER, FIELD(gzip), NULL, 1, 0, 1, NULL,
      "1: clients that connect directly by HTTP and accept gzip get JSON of 1 KiB or more "
      "compressed. Behind FastCGI, the web server does that. 0: nothing is compressed."},
@@ -337,10 +341,15 @@ static bool is_origin(const char *origin)
            host[3 + strspn(host + 3, "abcdefghijklmnopqrstuvwxyz0123456789-._~:[]")] == '\0';
 }
 
-/* Is "*" the only word of the list? */
+/* Is it the only word of the list? */
+static bool is_only(const char *list, const char *word)
+{
+    return strcmp(list, word) == 0 && list[strlen(word) + 1] == '\0';
+}
+
 static bool is_star(const char *list)
 {
-    return strcmp(list, "*") == 0 && list[2] == '\0';
+    return is_only(list, "*");
 }
 
 /* Returns a message when the settings of CORS are wrong, else NULL. */
@@ -375,9 +384,24 @@ static bool is_path(const char *path)
     return same;
 }
 
+/* Returns a message when the list of proxies is wrong, else NULL. */
+static const char *check_proxies(const char *list)
+{
+    struct network network;
+
+    if (is_only(list, "0") || is_only(list, "1"))
+        return NULL;
+    for (; *list; list += strlen(list) + 1)
+        if (!network_parse(list, &network) || !network_is_whole(&network))
+            return "DS_TRUST_FORWARDED must be 0, 1, or networks such as 10.0.0.0/8 and addresses";
+    return NULL;
+}
+
 /* Settles the texts that need more than a copy. Returns a message when one is wrong, else NULL. */
 static const char *check_texts(struct config *config)
 {
+    const char *wrong;
+
     if (!is_header_safe(config->base_url))
         return "DS_BASE_URL must be printable ASCII without spaces";
     for (size_t len = strlen(config->base_url); len > 0 && config->base_url[len - 1] == '/'; len--)
@@ -388,7 +412,8 @@ static const char *check_texts(struct config *config)
         return "DS_REGISTRY must be off or the path of a stream in its normal form";
     if (config->hook[0] && config->hook[0] != '/')
         return "DS_HOOK must be the absolute path of a program";
-    return check_cors(config);
+    wrong = check_proxies(config->trusted_proxies);
+    return wrong ? wrong : check_cors(config);
 }
 
 static bool check_webhook_list(const char *name, const char *list, char *error, size_t size)

@@ -28,6 +28,7 @@ struct config {
     char *cors_headers;    /* list: further request headers that pages may send, or "*" */
     char *webhook_allow;   /* list: hosts and networks that webhooks may reach (webhook_url.h) */
     char *webhook_deny;    /* list: those that they may not reach; counts before webhook_allow */
+    char *trusted_proxies; /* list: networks whose X-Forwarded-* counts; "1": all, "0": none */
     int64_t durability;
     int64_t cache;
     int64_t busy_timeout_ms;
@@ -50,7 +51,6 @@ struct config {
     int64_t stop_timeout_ms;
     int64_t cursor_interval_s;
     int64_t cursor_epoch_s;
-    int64_t trust_forwarded;
     int64_t gzip; /* 1: answers to clients that connect directly are compressed */
     int64_t workers;
     int64_t processes;

@@ -147,6 +147,22 @@ static bool take_name(struct ds_exchange *exchange, int fd)
            http_request_add(request, exchange->arena, exchange->config, "SERVER_PORT", 11, port);
 }
 
+/* Says from which address the client comes. */
+static bool take_peer(struct ds_exchange *exchange, int fd)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof address;
+    char host[NI_MAXHOST];
+
+    if (getpeername(fd, (struct sockaddr *)&address, &len) != 0 || address.ss_family == AF_UNIX ||
+        getnameinfo((struct sockaddr *)&address, len, host, sizeof host, NULL, 0, NI_NUMERICHOST) !=
+            0)
+        return true;
+    host[strcspn(host, "%")] = '\0'; /* the zone of a link-local address */
+    return http_request_add(&exchange->request, exchange->arena, exchange->config, "REMOTE_ADDR",
+                            11, host);
+}
+
 /* Adds what is not a header line of the request. */
 static bool take_line(struct ds_exchange *exchange, const struct http_head *head)
 {
@@ -160,6 +176,8 @@ static bool take_line(struct ds_exchange *exchange, const struct http_head *head
             return false;
     }
     if (!request->param[PARAM_HOST] && !take_name(exchange, exchange->peer->fd))
+        return false;
+    if (http_request_needs_address(request, config) && !take_peer(exchange, exchange->peer->fd))
         return false;
     return http_request_add(request, arena, config, "REQUEST_METHOD", 14, head->method) &&
            http_request_add(request, arena, config, "REQUEST_URI", 11, head->target) &&

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "http/http_cors.h"
 #include "http/http_head.h"
+#include "protocol/network.h"
 #include "protocol/path.h"
 
 /* bounds the search for a prefix: in "/v1//v1//v1/…" every "/v1/" is a candidate */
@@ -20,10 +21,12 @@ enum { NAME_SIZE = 48 }; /* bytes, enough for every name that we read */
 static const struct name {
     const char *text; /* NULL ends the row */
     enum http_param param;
-} names[][6] = {
+} names[][7] = {
+    /* the last one of a length is empty */
     [5] = {{"HTTPS", PARAM_HTTPS}},
     [9] = {{"HTTP_HOST", PARAM_HOST}, {"PATH_INFO", PARAM_PATH_INFO}},
     [11] = {{"HTTP_ORIGIN", PARAM_ORIGIN},
+            {"REMOTE_ADDR", PARAM_REMOTE_ADDR},
             {"REQUEST_URI", PARAM_TARGET},
             {"SCRIPT_NAME", PARAM_SCRIPT_NAME},
             {"SERVER_NAME", PARAM_SERVER_NAME},
@@ -484,6 +487,23 @@ static void take_forwarded(const struct http_request *request, struct span *sche
         *host = name;
 }
 
+bool http_request_needs_address(const struct http_request *request, const struct config *config)
+{
+    return (request->param[PARAM_FORWARDED_PROTO] || request->param[PARAM_FORWARDED_HOST]) &&
+           strcmp(config->trusted_proxies, "0") != 0 && strcmp(config->trusted_proxies, "1") != 0;
+}
+
+/* Does the request come from a proxy that we believe (DS_TRUST_FORWARDED)? */
+static bool is_trusted(const struct http_request *request, const struct config *config)
+{
+    const char *from = request->param[PARAM_REMOTE_ADDR];
+    struct address address;
+
+    return strcmp(config->trusted_proxies, "1") == 0 ||
+           (from && address_parse(from, strlen(from), &address) &&
+            network_list_has(config->trusted_proxies, &address));
+}
+
 static struct span span_of(const char *text)
 {
     return text ? (struct span){text, strlen(text)} : (struct span){"", 0};
@@ -499,7 +519,7 @@ static const char *find_origin(const struct http_request *request, struct arena 
 
     if (param[PARAM_HTTPS] && strcasecmp(param[PARAM_HTTPS], "on") == 0)
         scheme = span_of("https");
-    if (config->trust_forwarded)
+    if (is_trusted(request, config))
         take_forwarded(request, &scheme, &host);
     if (is_host(host)) {
         port = NULL; /* Host includes it */

@@ -34,6 +34,7 @@ enum http_param {
     PARAM_HTTPS,
     PARAM_SERVER_NAME,
     PARAM_SERVER_PORT,
+    PARAM_REMOTE_ADDR,     /* of the client of a web server, or of our own HTTP door */
     PARAM_SERVER_SOFTWARE, /* absent under nginx, whose shipped site does not pass it */
     PARAM_CONTENT_TYPE,
     PARAM_SENT_TYPE, /* HTTP_CONTENT_TYPE of nginx, which shows a second Content-Type */
@@ -109,6 +110,10 @@ int http_request_parse(struct http_request *request, struct arena *arena,
 const char *http_request_sibling(const struct http_request *request, struct arena *arena,
                                  const struct config *config, const char *url_path,
                                  const char **reason);
+
+/* Does the request say what scheme or host a client of a proxy used, and does it depend on its
+   PARAM_REMOTE_ADDR whether that counts? */
+bool http_request_needs_address(const struct http_request *request, const struct config *config);
 
 /*
  * The URL of the request's stream as the client would write it: absolute if the host is known, else

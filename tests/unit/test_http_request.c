@@ -33,6 +33,7 @@ static struct config make_config(const char *base_url, const char *base_path)
     return (struct config){.base_url = (char *)(uintptr_t)base_url,
                            .base_path = base_path,
                            .cors_origin = (char *)(uintptr_t) "\0",
+                           .trusted_proxies = (char *)(uintptr_t) "0\0",
                            .max_path_bytes = 2048,
                            .max_header_bytes = 8192};
 }
@@ -42,6 +43,7 @@ START_TEST(parameters_are_found_by_their_names)
     static const char *const names[HTTP_PARAMS] = {
         [PARAM_METHOD] = "REQUEST_METHOD",
         [PARAM_TARGET] = "REQUEST_URI",
+        [PARAM_REMOTE_ADDR] = "REMOTE_ADDR",
         [PARAM_SCRIPT_NAME] = "SCRIPT_NAME",
         [PARAM_PATH_INFO] = "PATH_INFO",
         [PARAM_SCHEME] = "REQUEST_SCHEME",
@@ -250,7 +252,7 @@ START_TEST(location_is_what_the_first_proxy_saw)
     struct config config = make_config("", "");
 
     arena = arena_new();
-    config.trust_forwarded = 1;
+    config.trusted_proxies = (char *)(uintptr_t) "1\0";
     for (size_t i = 0; i < COUNT(cases); i++) {
         ck_assert_int_eq(parse(&config, "/v1/a", NULL, NULL), 0);
         add(&config, "HTTP_X_FORWARDED_PROTO", cases[i].proto);
@@ -259,6 +261,43 @@ START_TEST(location_is_what_the_first_proxy_saw)
         add(&config, "HTTP_X_FORWARDED_PROTO", "http");
         add(&config, "HTTP_X_FORWARDED_HOST", "later.example");
         ck_assert_str_eq(http_request_url(&request, arena, &config), cases[i].url);
+    }
+    arena_free(arena);
+}
+END_TEST
+
+START_TEST(a_list_of_proxies_says_who_is_believed)
+{
+    static const struct {
+        const char *list, *from;
+        bool believed;
+    } cases[] = {
+        {"0\0", "10.1.2.3", false},
+        {"1\0", "192.0.2.1", true},
+        {"1\0", NULL, true},
+        {"10.0.0.0/8\0::1\0", "10.1.2.3", true},
+        {"10.0.0.0/8\0::1\0", "::1", true},
+        {"10.0.0.0/8\0::1\0", "::ffff:10.1.2.3", true},
+        {"10.0.0.0/8\0::1\0", "11.1.2.3", false},
+        {"10.0.0.0/8\0::1\0", "10.1.2.3, 11.1.2.3", false},
+        {"10.0.0.0/8\0::1\0", "", false},
+        {"10.0.0.0/8\0::1\0", NULL, false},
+        {"", "10.1.2.3", false},
+    };
+    struct config config = make_config("", "");
+
+    arena = arena_new();
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        config.trusted_proxies = (char *)(uintptr_t)cases[i].list;
+        ck_assert_int_eq(parse(&config, "/v1/a", NULL, NULL), 0);
+        if (cases[i].from)
+            add(&config, "REMOTE_ADDR", cases[i].from);
+        /* a client's own header lines of such names change nothing */
+        add(&config, "HTTP_REMOTE_ADDR", "10.1.2.3");
+        add(&config, "HTTP_X_FORWARDED_PROTO", "https");
+        add(&config, "HTTP_X_FORWARDED_HOST", "a.example");
+        ck_assert_str_eq(http_request_url(&request, arena, &config),
+                         cases[i].believed ? "https://a.example/v1/a" : "http://h.example/v1/a");
     }
     arena_free(arena);
 }
@@ -523,5 +562,6 @@ UNIT_MAIN(http_request, header_lines_are_found_by_their_names, header_lines_are_
           other_parameters_are_passed_over, prefix_is_what_stands_before_path_info,
           base_url_says_the_prefix_itself, base_url_without_a_prefix_changes_no_names,
           location_and_fork_sources_are_urls_of_the_client, location_is_what_the_first_proxy_saw,
-          a_header_of_the_protocol_comes_once, long_credentials_are_for_somebody_else,
-          knows_a_body_that_is_coded, many_places_for_a_prefix_cost_little)
+          a_list_of_proxies_says_who_is_believed, a_header_of_the_protocol_comes_once,
+          long_credentials_are_for_somebody_else, knows_a_body_that_is_coded,
+          many_places_for_a_prefix_cost_little)
