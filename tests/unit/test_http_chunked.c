@@ -165,6 +165,8 @@ static const struct bad {
     TEXT("5\r\nhello\r0\r\n\r\n"),
     TEXT("5\r\nhello\r\r\n"),
     TEXT("5\r\nhello\r\n\r\n0\r\n\r\n"),
+    TEXT("5\r\nhello\r\n\r\n\r\n"), /* no size is not 0 */
+    TEXT("5\r\nhello\r\n;a\r\n\r\n"),
     TEXT("5\r\nhello\r\n 0\r\n\r\n"),
     TEXT("0\n\n"),
     TEXT("0\r\n\n"),

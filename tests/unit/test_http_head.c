@@ -119,6 +119,8 @@ static const struct good good[] = {
     {"GET // HTTP/1.1\r\n" HOST "\r\n", "GET // 1.1 keeps|Host=h"},
     {"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "OPTIONS * 1.1 keeps|Host=h"},
     {"CONNECT h:443 HTTP/1.1\r\n" HOST "\r\n", "CONNECT h:443 1.1 keeps|Host=h"},
+    {"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF / HTTP/1.1\r\n" HOST "\r\n",
+     "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF / 1.1 keeps|Host=h"},
     {"M-SEARCH!#$%&'*+-.^_`|~09 / HTTP/1.1\r\n" HOST "\r\n",
      "M-SEARCH!#$%&'*+-.^_`|~09 / 1.1 keeps|Host=h"},
     {"get / HTTP/1.1\r\n" HOST "\r\n", "get / 1.1 keeps|Host=h"},
