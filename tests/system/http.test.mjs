@@ -338,6 +338,21 @@ test("a stop answers those who wait, and says that the connection ends", async (
   expect(await wire.answer()).toBe(undefined)
 })
 
+test.each([
+  ["10.0.0.0/8 127.0.0.0/8", "https://a.example/"],
+  ["10.0.0.0/8, ::1", "http://x/"],
+])("X-Forwarded lines count only if DS_TRUST_FORWARDED has the proxy: %s", async (list, origin) => {
+  const { server } = await start({ DS_TRUST_FORWARDED: list })
+  const lines = "Host: x\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\n"
+  const path = fresh("forwarded")
+  const wire = await connect(server.url)
+  wire.send(put(path).replace("Host: x\r\n", lines))
+  const answer = await wire.answer("PUT")
+  expect(answer.status).toBe(201)
+  expect(answer.headers.location).toBe(new URL(path, origin).href)
+  wire.drop()
+})
+
 test("several processes serve one socket", async () => {
   const { server, api } = await start({}, { processes: 3 })
   const path = fresh("three")
