@@ -349,10 +349,6 @@ bool peer_is_gone(struct peer *peer)
     unsigned char bytes[512];
     ssize_t n;
 
-    if (peer->kind == PEER_HTTP) {
-        n = recv(peer->fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_PEEK);
-        return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-    }
     for (;;) {
         n = recv(peer->fd, bytes, sizeof bytes, MSG_DONTWAIT);
         if (n == 0)

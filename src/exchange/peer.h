@@ -94,11 +94,8 @@ enum peer_sent peer_send(struct peer *peer, struct outgoing *out);
    if not all of it was sent: the connection must be closed. */
 bool peer_send_ready(struct peer *peer, const char *text, size_t len);
 
-/*
- * True if the other side has closed the connection or aborted the request. If a FastCGI peer has
- * sent anything else, the connection serves no further request; what an HTTP client sends meanwhile
- * is its next request, and is left unread. Does not block. Not for CGI.
- */
+/* True if the web server has closed the connection or aborted the request. If it has sent anything
+   else, the connection serves no further request. Does not block. For FastCGI only. */
 bool peer_is_gone(struct peer *peer);
 
 #endif

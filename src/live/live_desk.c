@@ -103,7 +103,7 @@ static void handle_event(struct live *live, const struct epoll_event *event)
         return;
     }
     if (event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) &&
-        (parked->peer->kind == PEER_CGI || peer_is_gone(parked->peer))) {
+        (parked->peer->kind != PEER_FCGI || peer_is_gone(parked->peer))) {
         live_leave(live, parked, false);
         return;
     }

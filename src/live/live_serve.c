@@ -38,6 +38,9 @@ void live_watch_socket(struct live *live, struct parked *parked, bool writable, 
     struct epoll_event event = {.data.ptr = parked};
 
     event.events = events_of[parked->peer->kind] | (writable ? (uint32_t)EPOLLOUT : 0);
+    /* an HTTP client may end its half and read on; a reader that waits has left if it does so */
+    if (parked->peer->kind == PEER_HTTP && parked->state == PARKED_DRAINING)
+        event.events &= (uint32_t)EPOLLOUT;
     /* EPERM: the output of a CGI process is a file, which always takes everything */
     if (epoll_ctl(live->epoll, op, parked->peer->fd, &event) != 0 && errno != EPERM)
         log_error("cannot watch a connection: %s", strerror(errno));

@@ -169,6 +169,37 @@ describe("requests", () => {
     expect(await wire.answer()).toBe(undefined)
   })
 
+  test("of a client that has closed its half get a long answer too, however slowly it reads", async () => {
+    const path = fresh("half-large")
+    const body = "x".repeat(900_000)
+    await client(server.url).create(path, "text/plain", body)
+    const { hostname, port } = new URL(server.url)
+    const got = await new Promise((resolve, reject) => {
+      let received = 0
+      const socket = net.connect({ port: Number(port), host: hostname, allowHalfOpen: true }, () => {
+        socket.pause()
+        socket.end(get(path, "Connection: close\r\n"))
+        setTimeout(() => socket.resume(), 500)
+      })
+      socket.on("data", (data) => (received += data.length))
+      socket.on("end", () => resolve(received))
+      socket.on("error", reject)
+    })
+    expect(got).toBeGreaterThan(body.length)
+  })
+
+  test("behind a reader that has left end with it, and keep no thread busy", async () => {
+    const path = fresh("left")
+    const api = client(server.url)
+    await api.create(path)
+    const wire = await connect(server.url)
+    wire.send(get(`${path}?offset=now&live=sse`) + get(path))
+    await until(() => wire.received().includes("event: control"), "the reader waits")
+    wire.finish()
+    await until(() => wire.over, "the connection ends")
+    expect((await api.get(path)).status).toBe(200)
+  })
+
   test("with Expect: 100-continue are asked for their body, unless it is too large", async () => {
     const path = fresh("expect")
     await client(server.url).create(path)
