@@ -73,7 +73,7 @@ static struct connection *find_half_read(struct connections *slot)
 
     (void)pthread_mutex_lock(&slot->lock);
     LIST_FOREACH(connection, &slot->list, entry)
-        if (connection->spool || connection->input)
+        if (connection->spool || http_input_is_half_read(connection))
             break;
     (void)pthread_mutex_unlock(&slot->lock);
     return connection;

@@ -162,6 +162,9 @@ void fcgi_input_end(struct connection *connection);
 void http_input_ready(struct worker *worker, struct connection *connection, bool late);
 void http_input_end(struct connection *connection);
 
+/* Does the connection wait for the rest of a request? */
+bool http_input_is_half_read(const struct connection *connection);
+
 /* The answer is sent, and the connection serves a further request. */
 void http_input_next(struct connection *connection);
 

@@ -61,6 +61,7 @@ struct http_input {
     int status;       /* of a refusal, with its reason; 0: none */
     const char *reason;
     struct buf rest; /* what follows the request */
+    bool awaited; /* the connection waits for the rest of the request, which counts as under way */
 };
 
 /* --- an input --- */
@@ -79,13 +80,14 @@ static void reset_input(struct http_input *input)
 {
     struct buf rest = input->rest;
     const struct config *config = input->config;
+    bool awaited = input->awaited;
 
     half_read_end(&input->held);
     if (input->exchange)
         exchange_free(input->exchange);
     buf_close(&input->head);
     buf_close(&input->body);
-    *input = (struct http_input){.config = config, .rest = rest};
+    *input = (struct http_input){.config = config, .rest = rest, .awaited = awaited};
 }
 
 void http_input_free(struct http_input *input)
@@ -97,11 +99,26 @@ void http_input_free(struct http_input *input)
     free(input);
 }
 
+/* server_drain() waits for incomplete requests too. */
+static void set_awaited(struct connection *connection, bool awaited)
+{
+    struct http_input *input = connection->input;
+
+    if (awaited != input->awaited)
+        atomic_fetch_add(&connection->gateway->server->exchanges.count, awaited ? 1 : -1);
+    input->awaited = awaited;
+}
+
 void http_input_end(struct connection *connection)
 {
+    set_awaited(connection, false);
     http_input_free(connection->input);
     connection->input = NULL;
-    atomic_fetch_sub(&connection->gateway->server->exchanges.count, 1);
+}
+
+bool http_input_is_half_read(const struct connection *connection)
+{
+    return connection->input && connection->input->awaited;
 }
 
 static bool is_empty(const struct http_input *input)
@@ -389,36 +406,42 @@ static bool take_rest(struct worker *worker, struct connection *connection,
 
 /* --- the connection --- */
 
+/* Counts what follows a request. Too much of it is given up: the connection then ends with the
+   answer, and the client sends it again. */
+static bool count_rest(struct http_input *input)
+{
+    if (half_read_count(input->config, &input->held, (int64_t)input->rest.len))
+        return true;
+    buf_close(&input->rest);
+    half_read_end(&input->held);
+    return false;
+}
+
 /* Moves what follows the request to the connection, where it waits for the end of the answer.
    False, and it is lost, when out of memory. */
-static bool keep_rest(struct worker *worker, struct connection *connection,
-                      struct http_input *input)
+static bool keep_rest(struct connection *connection, struct http_input *input)
 {
-    struct http_input *kept;
+    struct http_input *kept = connection->input; /* it may be that one */
 
-    if (connection->input) { /* it is that one */
-        if (input->rest.len == 0)
-            http_input_end(connection);
-        else
-            reset_input(input);
-        return true;
-    }
-    if (input->rest.len == 0) {
-        reset_input(input);
-        return true;
-    }
-    kept = http_input_new(input->config);
-    if (!kept) {
-        buf_close(&input->rest);
-        reset_input(input);
-        return false;
-    }
-    kept->rest = input->rest;
-    input->rest = (struct buf){0};
+    if (kept)
+        set_awaited(connection, false);
     reset_input(input);
-    connection->input = kept;
-    atomic_fetch_add(&worker->gateway->server->exchanges.count, 1);
-    return true;
+    if (input->rest.len == 0) {
+        if (kept)
+            http_input_end(connection);
+        return true;
+    }
+    if (!kept) {
+        kept = http_input_new(input->config);
+        if (!kept) {
+            buf_close(&input->rest);
+            return false;
+        }
+        kept->rest = input->rest;
+        input->rest = (struct buf){0};
+        connection->input = kept;
+    }
+    return count_rest(kept);
 }
 
 static void answer_no_memory(struct worker *worker, struct connection *connection)
@@ -448,7 +471,7 @@ static void answer_request(struct worker *worker, struct connection *connection,
     input->exchange = NULL;
     if (exchange && status == 0 && input->body.len > 0)
         exchange->request.body = buf_take(&input->body, &exchange->request.body_len);
-    if (!keep_rest(worker, connection, input))
+    if (!keep_rest(connection, input))
         peer->keep = false;
     if (!exchange || (status != 0 && !reason)) {
         if (exchange)
@@ -474,8 +497,6 @@ static bool keep_input(struct worker *worker, struct connection *connection)
         return false;
     connection->input = worker->input;
     worker->input = fresh;
-    /* server_drain() waits for incomplete requests too */
-    atomic_fetch_add(&worker->gateway->server->exchanges.count, 1);
     return true;
 }
 
@@ -503,6 +524,7 @@ static void wait_for_more(struct worker *worker, struct connection *connection)
         answer_request(worker, connection, worker->input);
         return;
     }
+    set_awaited(connection, true);
     connection_wait(connection, patience(connection->input), false);
 }
 
@@ -542,7 +564,8 @@ void http_input_ready(struct worker *worker, struct connection *connection, bool
 
 void http_input_next(struct connection *connection)
 {
-    bool more = connection->input != NULL; /* the beginning of the next request */
+    /* the beginning of the next request */
+    bool more = connection->input && connection->input->rest.len > 0;
 
     connection_wait(connection,
                     more ? 0 : connection->gateway->server->engine.config->keepalive_timeout_ms,
