@@ -132,12 +132,18 @@ void connection_wait(struct connection *connection, int64_t ms, bool at_once)
 }
 
 /*
- * Closes a connection whose client may still be sending. A plain close() would answer the bytes
- * that nobody has read with a reset, and the client might lose the answer.
+ * Closes a connection whose client may still be sending: the rest of a request that was refused, or
+ * further requests. A plain close() would answer the bytes that nobody has read with a reset, and
+ * the client might lose the answer.
  */
 static void linger(struct connection *connection)
 {
+    struct connections *slot = &connection->gateway->connections[connection->slot];
+
+    connection->lingers = true;
+    (void)pthread_mutex_lock(&slot->lock); /* find_half_read() may look at it */
     end_input(connection);
+    (void)pthread_mutex_unlock(&slot->lock);
     if (shutdown(connection->peer.fd, SHUT_WR) != 0)
         connection_close(connection);
     else
@@ -163,7 +169,7 @@ static void peer_done(struct peer *peer, bool ok)
     struct server *server = connection->gateway->server;
 
     peer->begun = false;
-    if (ok && connection->lingers)
+    if (ok && peer->kind == PEER_HTTP && !peer->keep)
         linger(connection);
     else if (!ok || !peer->keep || (peer->kind == PEER_FCGI && atomic_load(&server->stopping)))
         connection_close(connection);

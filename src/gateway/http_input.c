@@ -463,7 +463,6 @@ static void answer_request(struct worker *worker, struct connection *connection,
 
     if (input->cut) {
         peer->keep = false;
-        connection->lingers = true;
         buf_close(&input->rest);
     }
     if (!exchange && status != 0 && reason) /* there is no head to answer to */

@@ -188,6 +188,29 @@ describe("requests", () => {
     expect(got).toBeGreaterThan(body.length)
   })
 
+  test("after the last one do not cut its answer", async () => {
+    const path = fresh("last")
+    const body = "x".repeat(900_000)
+    await client(server.url).create(path, "text/plain", body)
+    const { hostname, port } = new URL(server.url)
+    const socket = net.connect(Number(port), hostname)
+    undo.push(() => socket.destroy())
+    let received = 0
+    socket.on("data", (data) => {
+      if (received === 0) {
+        socket.write(get(path)) // nobody answers it
+        socket.pause()
+        setTimeout(() => socket.resume(), 300)
+      }
+      received += data.length
+    })
+    socket.on("error", () => {})
+    const over = new Promise((resolve) => socket.on("close", resolve))
+    socket.write(get(path, "Connection: close\r\n"))
+    await over
+    expect(received).toBeGreaterThan(body.length)
+  })
+
   test("behind a reader that has left end with it, and keep no thread busy", async () => {
     const path = fresh("left")
     const api = client(server.url)
