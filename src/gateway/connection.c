@@ -104,7 +104,7 @@ static bool arm_connection(struct connection *connection, int op, bool at_once)
                                 .data.ptr = connection};
     int epoll = connection->gateway->epoll, fd = connection->peer.fd;
 
-    if (at_once) /* an idle socket can always be written to */
+    if (at_once) /* soon, unless it is full of answers that nobody reads */
         event.events |= EPOLLOUT;
     atomic_fetch_add(&connection->turns, 1);
     return epoll_ctl(epoll, op, fd, &event) == 0;

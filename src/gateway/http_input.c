@@ -531,7 +531,8 @@ void http_input_ready(struct worker *worker, struct connection *connection, bool
 {
     struct http_input *input = connection->input ? connection->input : worker->input;
 
-    if (late && is_empty(input)) {
+    /* idle; or it has sent the next request, and does not read the answers before */
+    if (late && (is_empty(input) || input->rest.len > 0)) {
         connection_close(connection);
         return;
     }
@@ -565,8 +566,7 @@ void http_input_next(struct connection *connection)
 {
     /* the beginning of the next request */
     bool more = connection->input && connection->input->rest.len > 0;
+    const struct config *config = connection->gateway->server->engine.config;
 
-    connection_wait(connection,
-                    more ? 0 : connection->gateway->server->engine.config->keepalive_timeout_ms,
-                    more);
+    connection_wait(connection, more ? config->io_timeout_ms : config->keepalive_timeout_ms, more);
 }

@@ -361,6 +361,26 @@ describe("crowds", () => {
     }, "there is room again")
   })
 
+  test("end clients that send many requests and read no answer", async () => {
+    const { server } = await start({ DS_MAX_CONNECTIONS: "1", DS_IO_TIMEOUT_MS: "500" })
+    const path = fresh("deaf")
+    const headers = { "content-type": "text/plain" }
+    const body = "x".repeat(60_000)
+    const send = (method, path, options) =>
+      request(server.url, method, path, { ...options, fresh: true }).then(
+        (answer) => answer.status,
+        () => undefined
+      )
+    const status = () => send("GET", "/health")
+    // the one that has waited for the server's start may still be there
+    await until(async () => (await send("PUT", path, { headers, body })) === 201, "a stream")
+    await until(async () => {
+      await crowd(server.url, 1, get(path).repeat(400))
+      return (await status()) === 503
+    }, "a deaf client takes the only place")
+    await until(async () => (await status()) === 200, "room again")
+  })
+
   test("from one address beyond DS_MAX_CONNECTIONS_PER_ADDRESS get 503, others are served", async () => {
     const { server } = await start({ DS_MAX_CONNECTIONS_PER_ADDRESS: "10" })
     await crowd(server.url, 10)
