@@ -219,10 +219,6 @@ static void batch_fill(struct batch *batch, const struct peer *peer, const struc
 {
     batch->iovs = batch->headers = 0;
     batch->skip = out->sent;
-    if (peer->kind == PEER_HTTP) {
-        batch_add_http(batch, peer, out);
-        return;
-    }
     for (int i = 0; i < out->chunks && !batch_is_full(batch); i++) {
         if (peer->kind == PEER_FCGI)
             batch_add_records(batch, peer, out->chunk[i]);
@@ -266,7 +262,9 @@ static enum peer_sent send_http(struct peer *peer, struct outgoing *out)
     for (;;) {
         ssize_t n;
 
-        batch_fill(&batch, peer, out);
+        batch.iovs = batch.headers = 0;
+        batch.skip = out->sent;
+        batch_add_http(&batch, peer, out);
         if (out->sent == batch.all)
             break;
         n = write_batch(peer, &batch);

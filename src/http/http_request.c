@@ -78,7 +78,9 @@ static const char *const single[HTTP_PARAMS] = {
     [PARAM_STREAM_TTL] = "Stream-TTL",
 };
 
-static int find_param(const char *name, size_t len)
+/* Inline: most parameters of a web server are none of ours, and a call would cost more than the
+ * look. */
+static inline int find_param(const char *name, size_t len)
 {
     if (len >= sizeof names / sizeof *names)
         return -1;
