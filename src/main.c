@@ -149,8 +149,11 @@ static int run_cgi(const struct config *config)
     return result;
 }
 
+/* One more than listen_check() accepts, so that it can say so. */
+enum { ADDRESSES_MOST = LISTEN_MOST + 1 };
+
 /* The addresses of `--listen A --listen B [--print-url]`; 0: these are other arguments. */
-static int read_addresses(int argc, char **argv, const char *addresses[static LISTEN_MOST],
+static int read_addresses(int argc, char **argv, const char *addresses[static ADDRESSES_MOST],
                           bool *announces)
 {
     int count = 0;
@@ -158,9 +161,10 @@ static int read_addresses(int argc, char **argv, const char *addresses[static LI
     *announces = strcmp(argv[argc > 0 ? argc - 1 : 0], "--print-url") == 0;
     argc -= *announces;
     for (int i = 1; i < argc; i += 2) {
-        if (strcmp(argv[i], "--listen") != 0 || i + 1 == argc || count == LISTEN_MOST)
+        if (strcmp(argv[i], "--listen") != 0 || i + 1 == argc)
             return 0;
-        addresses[count++] = argv[i + 1];
+        if (count < ADDRESSES_MOST)
+            addresses[count++] = argv[i + 1];
     }
     return count;
 }
@@ -190,7 +194,7 @@ static int read_sockets(int argc, char **argv, struct door_socket sockets[static
 /* Ends without a configuration. Memory may be available later; a wrong setting stays wrong. */
 static int end_unset(int argc, char **argv, const char *error)
 {
-    const char *addresses[LISTEN_MOST];
+    const char *addresses[ADDRESSES_MOST];
     bool heals = strcmp(error, "out of memory") == 0, announces;
     int listens = read_addresses(argc, argv, addresses, &announces);
 
@@ -214,7 +218,7 @@ int main(int argc, char **argv)
 {
     static const struct door_socket passed = {0, DOOR_FCGI};
     struct door_socket sockets[LISTEN_MOST];
-    const char *addresses[LISTEN_MOST];
+    const char *addresses[ADDRESSES_MOST];
     struct config config;
     sigset_t signals;
     char error[160];

@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "config/config_environment.h"
 
-enum { PASSED_FD = 3, TRIES = 20, PAUSE_MS = 50, HOST_SIZE = 256 };
+enum { PASSED_FD = 3, TRIES = 20, PAUSE_MS = 50 };
 
 static bool set_address(struct sockaddr_un *address, const char *path)
 {
@@ -67,44 +67,23 @@ static int listen_unix(const char *path)
     return fd;
 }
 
-/* Splits host:port; the host may be empty, or an IPv6 address in brackets. */
-static bool split_address(const char *address, char host[static HOST_SIZE], const char **port)
+/* If the host has no address, *reason says why. */
+static int listen_inet(const struct listen_address *address, const char **reason)
 {
-    const char *colon = strrchr(address, ':');
-    size_t len = colon ? (size_t)(colon - address) : HOST_SIZE;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    const char *host = address->host[0] ? address->host : NULL;
+    int fd = -1, on = 1, error = getaddrinfo(host, address->port, &hints, &found);
 
-    if (len >= HOST_SIZE) {
-        errno = EINVAL;
-        return false;
-    }
-    if (len >= 2 && address[0] == '[' && address[len - 1] == ']') {
-        address++;
-        len -= 2;
-    }
-    (void)snprintf(host, HOST_SIZE, "%.*s", (int)len, address);
-    *port = colon + 1;
-    return true;
-}
-
-static int listen_inet(const char *address)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    char host[HOST_SIZE];
-    const char *port;
-    int fd = -1, on = 1;
-
-    if (!split_address(address, host, &port))
-        return -1;
-    if (getaddrinfo(host[0] ? host : NULL, port, &hints, &found) != 0) {
-        errno = EADDRNOTAVAIL;
+    if (error != 0) {
+        *reason = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
         return -1;
     }
     fd = descriptor_high(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (fd >= 0 &&
         (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
          bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, LISTEN_BACKLOG) != 0)) {
-        int error = errno;
-
+        error = errno;
         (void)close(fd);
         errno = error;
         fd = -1;
@@ -150,23 +129,6 @@ static bool add_passed(struct listening *listening)
     return true;
 }
 
-/* The address without the word that says what is spoken there. */
-static const char *skip_kind(const char *address, enum door_kind *kind)
-{
-    static const char http[] = "http:";
-
-    *kind = strncmp(address, http, sizeof http - 1) == 0 ? DOOR_HTTP : DOOR_FCGI;
-    return *kind == DOOR_HTTP ? address + sizeof http - 1 : address;
-}
-
-static const char *unix_path(const char *address)
-{
-    enum door_kind kind;
-
-    address = skip_kind(address, &kind);
-    return strncmp(address, "unix:", 5) == 0 ? address + 5 : NULL;
-}
-
 /* False: it is not an HTTP socket on a port. */
 static bool find_name(const struct door_socket *door, struct listen_name *name)
 {
@@ -175,58 +137,60 @@ static bool find_name(const struct door_socket *door, struct listen_name *name)
            (name->address.any.sa_family == AF_INET || name->address.any.sa_family == AF_INET6);
 }
 
-/* An HTTP socket that other machines reach lets everybody read and write. */
-static void warn_if_open(const struct door_socket *door, const char *address)
-{
-    struct listen_name name;
-
-    if (!find_name(door, &name))
-        return;
-    if (name.address.any.sa_family == AF_INET
-            ? ntohl(name.address.v4.sin_addr.s_addr) >> 24 != IN_LOOPBACKNET
-            : !IN6_IS_ADDR_LOOPBACK(&name.address.v6.sin6_addr))
-        log_warn("other machines can reach %s, and everybody there can read and write", address);
-}
-
-static bool add_address(struct listening *listening, const char *address)
+static bool add_address(struct listening *listening, const char *text,
+                        const struct listen_address *address)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000};
-    struct door_socket door = {.fd = -1};
-    const char *path = unix_path(address), *place = skip_kind(address, &door.kind);
+    const char *reason = NULL;
+    int fd = -1;
 
     /* after a kill -9 of a supervisor, its responders keep the socket for a moment longer */
     for (int i = 0; i < TRIES; i++) {
-        door.fd = path ? listen_unix(path) : listen_inet(place);
-        if (door.fd >= 0 || errno != EADDRINUSE)
+        fd = address->form == LISTEN_UNIX ? listen_unix(address->path)
+                                          : listen_inet(address, &reason);
+        if (fd >= 0 || reason || errno != EADDRINUSE)
             break;
         (void)nanosleep(&pause, NULL);
     }
-    if (door.fd < 0) {
-        log_error("cannot listen on %s: %s", address, strerror(errno));
+    if (fd < 0) {
+        log_error("cannot listen on %s: %s", text, reason ? reason : strerror(errno));
         return false;
     }
-    warn_if_open(&door, address);
-    listening->address[listening->count] = address;
-    listening->socket[listening->count++] = door;
+    listening->address[listening->count] = text;
+    listening->socket[listening->count++] = (struct door_socket){fd, address->kind};
     return true;
+}
+
+/* Opens the addresses that stand for passed sockets, or all others. */
+static bool add_addresses(struct listening *listening, const char *const *addresses, int count,
+                          bool passed)
+{
+    struct listen_address address;
+    bool ok = true;
+
+    for (int i = 0; ok && i < count; i++) {
+        if (listen_parse(addresses[i], &address) != NULL ||
+            (address.form == LISTEN_PASSED) != passed)
+            continue;
+        if (passed) {
+            ok = add_passed(listening);
+        } else if (listening->count == LISTEN_MOST) {
+            log_error("more than %d sockets to listen on", LISTEN_MOST);
+            ok = false;
+        } else {
+            ok = add_address(listening, addresses[i], &address);
+        }
+    }
+    return ok;
 }
 
 bool listen_open(struct listening *listening, const char *const *addresses, int count)
 {
-    bool ok = true;
-
     listening->count = 0;
-    for (int i = 0; ok && i < count; i++) {
-        if (listening->count == LISTEN_MOST) {
-            log_error("more than %d addresses to listen on", LISTEN_MOST);
-            ok = false;
-        } else {
-            ok = strcmp(addresses[i], "systemd") == 0 ? add_passed(listening)
-                                                      : add_address(listening, addresses[i]);
-        }
-    }
-    if (ok)
+    if (add_addresses(listening, addresses, count, true) &&
+        add_addresses(listening, addresses, count, false))
         return true;
+    listen_refuse(listening);
     listen_end(listening);
     listen_close(listening);
     return false;
@@ -236,7 +200,7 @@ bool listen_open(struct listening *listening, const char *const *addresses, int 
 static bool write_url(struct listen_name *name)
 {
     bool is_v6 = name->address.any.sa_family == AF_INET6;
-    char host[HOST_SIZE], port[16];
+    char host[LISTEN_HOST_SIZE], port[16];
 
     if (getnameinfo(&name->address.any, name->len, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
@@ -244,6 +208,25 @@ static bool write_url(struct listen_name *name)
     (void)snprintf(name->url, sizeof name->url, is_v6 ? "http://[%s]:%s" : "http://%s:%s", host,
                    port);
     return true;
+}
+
+static bool is_loopback(const struct listen_name *name)
+{
+    return name->address.any.sa_family == AF_INET
+               ? ntohl(name->address.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
+               : IN6_IS_ADDR_LOOPBACK(&name->address.v6.sin6_addr);
+}
+
+void listen_warn(const struct listening *listening)
+{
+    for (int i = 0; i < listening->count; i++) {
+        const char *address = listening->address[i];
+        struct listen_name name;
+
+        if (find_name(&listening->socket[i], &name) && !is_loopback(&name) && write_url(&name))
+            log_warn("other machines can reach %s, and everybody there can read and write",
+                     address ? address : name.url);
+    }
 }
 
 void listen_describe(const struct listening *listening, char *text, size_t size)
@@ -299,9 +282,12 @@ void listen_refuse(const struct listening *listening)
 
 void listen_end(const struct listening *listening)
 {
+    struct listen_address address;
+
     for (int i = 0; i < listening->count; i++)
-        if (listening->address[i] && unix_path(listening->address[i]))
-            (void)unlink(unix_path(listening->address[i]));
+        if (listening->address[i] && listen_parse(listening->address[i], &address) == NULL &&
+            address.form == LISTEN_UNIX)
+            (void)unlink(address.path);
 }
 
 void listen_close(struct listening *listening)

@@ -12,7 +12,12 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-enum { LISTEN_BACKLOG = 4096, LISTEN_MOST = 16, LISTEN_URL_SIZE = 300 };
+enum {
+    LISTEN_BACKLOG = 4096,
+    LISTEN_MOST = 16, /* sockets */
+    LISTEN_HOST_SIZE = 256,
+    LISTEN_URL_SIZE = 300,
+};
 
 /* What clients speak at a socket. */
 enum door_kind { DOOR_FCGI, DOOR_HTTP };
@@ -20,6 +25,17 @@ enum door_kind { DOOR_FCGI, DOOR_HTTP };
 struct door_socket {
     int fd;
     enum door_kind kind;
+};
+
+enum listen_form { LISTEN_UNIX, LISTEN_INET, LISTEN_PASSED };
+
+/* An address of --listen, in its parts. */
+struct listen_address {
+    enum listen_form form;
+    enum door_kind kind;         /* of LISTEN_UNIX and LISTEN_INET; passed sockets have names */
+    const char *path;            /* of LISTEN_UNIX; a part of the text */
+    char host[LISTEN_HOST_SIZE]; /* of LISTEN_INET, without brackets; empty: all IPv4 addresses */
+    char port[6];                /* of LISTEN_INET: 0 to 65535 */
 };
 
 /* Listening sockets, and the addresses that they were opened for. */
@@ -42,17 +58,31 @@ struct listen_name {
 };
 
 /*
- * Opens listening sockets, close-on-exec, for addresses like these:
+ * Takes an address apart:
  *
- *     unix:/path   host:port   :port                FastCGI
- *     http:unix:/path   http:host:port   http:[::1]:port   HTTP; port 0: any free one
+ *     unix:/path   host:port   :port   [::1]:port   FastCGI
+ *     http:unix:/path   http:host:port   …          HTTP
  *     systemd      the sockets that the service manager has passed: those whose name begins with
  *                  "http" are for HTTP, the others for FastCGI
  *
- * On failure logs the reason, closes what was opened and returns false. If an address is in use,
- * tries again for a second, since a predecessor may just be ending.
+ * Port 0 is any free one. Returns NULL, or what is wrong with the address.
+ */
+const char *listen_parse(const char *text, struct listen_address *address);
+
+/* False, with a line in the log: there are more than LISTEN_MOST addresses, one of them is
+   malformed, or "systemd" comes twice. */
+bool listen_check(const char *const *addresses, int count);
+
+/*
+ * Opens listening sockets, close-on-exec, for addresses that listen_check() accepts; those of the
+ * service manager come first. On failure logs the reason, refuses whoever waits there, closes what
+ * was opened and returns false. If an address is in use, tries again for a second, since a
+ * predecessor may just be ending.
  */
 bool listen_open(struct listening *listening, const char *const *addresses, int count);
+
+/* Warns of each HTTP socket that other machines can reach. */
+void listen_warn(const struct listening *listening);
 
 /* Writes the addresses, for people: "http://127.0.0.1:4437/, unix:/run/x.sock". */
 void listen_describe(const struct listening *listening, char *text, size_t size);

@@ -271,9 +271,11 @@ void supervise_refuse(const char *const *addresses, int count)
     struct listening listening;
 
     /* sockets that the program opens itself are not open yet */
-    for (int i = 0; i < count; i++)
-        if (strcmp(addresses[i], passed[0]) == 0 && listen_open(&listening, passed, 1))
+    for (int i = 0; i < count && config_passed_sockets() > 0; i++)
+        if (strcmp(addresses[i], passed[0]) == 0 && listen_open(&listening, passed, 1)) {
             listen_refuse(&listening);
+            return;
+        }
 }
 
 /* Does this supervisor keep a process that delivers webhooks? */
@@ -298,6 +300,11 @@ int supervise(const struct config *config, const char *const *addresses, int cou
     char where[1024];
     int result = 1, output = -1;
 
+    if (!listen_check(addresses, count)) {
+        supervise_refuse(addresses, count);
+        result = SUPERVISE_WRONG_SETTING;
+        goto free_children;
+    }
     config_warn_unknown();
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGCHLD);
@@ -312,6 +319,7 @@ int supervise(const struct config *config, const char *const *addresses, int cou
         goto free_children;
     if (!listen_open(&listening, addresses, count))
         goto free_children;
+    listen_warn(&listening);
     /* kept open, so that a restarted responder is never the first process to open the database */
     if (store_open(&store, config, true) != DS_OK)
         goto end_listening;

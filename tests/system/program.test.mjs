@@ -91,6 +91,7 @@ describe("command line", () => {
       ["a header with its value", { DS_CORS_HEADERS: "x-a: b" }],
     ].map(([name, env]) => [name, ["--listen", "unix:x.sock"], env]),
     ["a folder that does not exist", ["--listen", "unix:/no/such/folder/x.sock"], {}],
+    ["an address of another machine", ["--listen", "http:192.0.2.1:4437"], {}],
   ])("%s: one clear line on stderr, and a status that is not 0", (_, args, env) => {
     const dir = folder()
     const { status, stderr } = spawnSync(program, args, {
@@ -101,6 +102,28 @@ describe("command line", () => {
     })
     expect(stderr).toMatch(oneLine)
     expect(status).toBeGreaterThan(0)
+    expect(fs.readdirSync(dir), "no file was left behind").toEqual([])
+  })
+
+  test.each([
+    ["no address", ["nonsense"], /unix:\/path or host:port/],
+    ["a URL", ["http://127.0.0.1:4437"], /unix:\/path or host:port/],
+    ["a port that is no number", ["http:127.0.0.1:443x"], /port/],
+    ["an IPv6 address without brackets", ["http:::1:4437"], /brackets/],
+    ["systemd twice", ["systemd", "systemd"], /once/],
+    ["too many", Array(20).fill("http:127.0.0.1:0"), /more than 16/],
+    ["one of several", ["unix:x.sock", "nonsense"], /nonsense/],
+  ])("a mistyped address, %s: one line and status 78, which no restart follows", (_, addresses, line) => {
+    const dir = folder()
+    const { status, stderr } = spawnSync(program, addresses.flatMap((address) => ["--listen", address]), {
+      env: cleanEnv({ DS_DATABASE: path.join(dir, "streams.db") }),
+      encoding: "utf8",
+      timeout: 20_000,
+      cwd: dir,
+    })
+    expect(stderr).toMatch(oneLine)
+    expect(stderr).toMatch(line)
+    expect(status).toBe(78)
     expect(fs.readdirSync(dir), "no file was left behind").toEqual([])
   })
 
