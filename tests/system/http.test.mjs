@@ -11,6 +11,7 @@ import {
   end,
   launch,
   program,
+  root,
   sleep,
   startServer,
   until,
@@ -469,4 +470,31 @@ test("one server listens at several addresses: IPv4, IPv6, unix sockets, FastCGI
   expect(fs.statSync(at("http.sock")).mode & 0o777).toBe(0o660)
   await end(child)
   expect(fs.readdirSync(own).filter((file) => file.endsWith(".sock"))).toEqual([])
+})
+
+test("a socket of the service manager speaks HTTP if its name begins with http", async () => {
+  const own = folder()
+  const at = (name) => path.join(own, name)
+  const activate = path.join(root, "tests/system/doors/activate.pl")
+  const sockets = `${at("fcgi.sock")},http-local=${at("http.sock")}`
+  const manager = launch("perl", [activate, sockets, program, "--listen", "systemd"], {
+    log: at("log"),
+    env: cleanEnv({ DS_DATABASE: at("streams.db") }),
+  })
+  undo.push(() => end(manager))
+  await until(() => fs.existsSync(at("log")) && /listening on/.test(fs.readFileSync(at("log"))), "it listens")
+  const get = (options) =>
+    new Promise((resolve) => {
+      http
+        .get({ socketPath: at("http.sock"), path: "/health", timeout: 20_000, ...options }, (answer) => {
+          answer.resume().on("end", () => resolve(answer.statusCode))
+        })
+        .on("error", (error) => resolve(error.code))
+    })
+  expect(await get()).toBe(200)
+  expect(await get({ socketPath: at("fcgi.sock") }), "FastCGI, not HTTP").not.toBe(200)
+  // restarted, it has the same sockets
+  manager.kill("SIGHUP")
+  await until(() => fs.readFileSync(at("log"), "utf8").match(/listening on/g).length === 2, "it is restarted")
+  expect(await get()).toBe(200)
 })
