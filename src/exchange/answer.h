@@ -36,8 +36,7 @@ void exchange_refuse_status(struct ds_exchange *exchange, enum ds_status status)
 int exchange_http_status(enum ds_status status);
 const char *exchange_reason(enum ds_status status);
 
-/* Whole 503 answers, made in advance: for when there is no memory to make one, and with a reason.
- */
+/* Whole 503 answers, made in advance: for when there is no memory, and with a reason. */
 void answer_write_no_memory(struct buf *answer, const struct config *config);
 void answer_write_busy(struct buf *answer, const struct config *config, const char *reason);
 

@@ -61,13 +61,18 @@ bool exchange_reserve(struct ds_exchange *exchange, size_t more)
     return buf_reserve(&exchange->head, ANSWER_SIZE + strlen(exchange->request.path) + more);
 }
 
+bool exchanges_send_no_memory(const struct exchanges *all, struct peer *peer)
+{
+    return peer_send_ready(peer, all->no_memory.data, all->no_memory.len);
+}
+
 void exchange_answer_no_memory(struct ds_exchange *exchange)
 {
-    const struct buf *answer = &exchange->all->no_memory;
+    const struct exchanges *all = exchange->all;
     struct peer *peer = exchange->peer;
 
     exchange_free(exchange);
-    peer->done(peer, peer_send_ready(peer, answer->data, answer->len));
+    peer->done(peer, exchanges_send_no_memory(all, peer));
 }
 
 void exchange_drop(struct ds_exchange *exchange)

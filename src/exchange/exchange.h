@@ -71,7 +71,11 @@ void exchange_yield_slot(struct ds_exchange *exchange);
  */
 bool exchange_reserve(struct ds_exchange *exchange, size_t more);
 
-/* Ends the exchange with the 503 answer that was made in advance. Needs no memory. */
+/* Sends the 503 answer that was made in advance, to a request for which there is no memory. False
+   if not all of it was sent: the connection must be closed. */
+bool exchanges_send_no_memory(const struct exchanges *all, struct peer *peer);
+
+/* Ends the exchange with this answer. Needs no memory. */
 void exchange_answer_no_memory(struct ds_exchange *exchange);
 
 /* Ends the exchange without an answer, and closes its connection. */

@@ -102,8 +102,7 @@ static void answer_request(struct worker *worker, struct connection *connection,
     drop_spool(worker, connection);
     if (!exchange) {
         log_error("out of memory for a request");
-        peer->done(peer, peer_send_ready(peer, server->exchanges.no_memory.data,
-                                         server->exchanges.no_memory.len));
+        peer->done(peer, exchanges_send_no_memory(&server->exchanges, peer));
     } else if (status != 0) {
         exchange_refuse(exchange, status, reason);
         exchange_finish(exchange);

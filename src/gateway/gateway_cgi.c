@@ -193,8 +193,7 @@ static bool answer_cgi(struct server *server, struct store_conn *conn, struct pe
     else
         throw_away_body();
     if (!exchange)
-        return peer_send_ready(peer, server->exchanges.no_memory.data,
-                               server->exchanges.no_memory.len);
+        return exchanges_send_no_memory(&server->exchanges, peer);
     if (status != 0) {
         exchange_refuse(exchange, status, reason);
         exchange_finish(exchange);

@@ -444,18 +444,10 @@ static bool keep_rest(struct connection *connection, struct http_input *input)
     return count_rest(kept);
 }
 
-static void answer_no_memory(struct worker *worker, struct connection *connection)
-{
-    const struct buf *answer = &worker->gateway->server->exchanges.no_memory;
-    struct peer *peer = &connection->peer;
-
-    log_error("out of memory for a request");
-    peer->done(peer, peer_send_ready(peer, answer->data, answer->len));
-}
-
 static void answer_request(struct worker *worker, struct connection *connection,
                            struct http_input *input)
 {
+    struct server *server = worker->gateway->server;
     struct peer *peer = &connection->peer;
     struct ds_exchange *exchange = input->exchange;
     int status = input->status;
@@ -466,7 +458,7 @@ static void answer_request(struct worker *worker, struct connection *connection,
         buf_close(&input->rest);
     }
     if (!exchange && status != 0 && reason) /* there is no head to answer to */
-        exchange = exchange_new(&worker->gateway->server->exchanges, peer, worker->conn);
+        exchange = exchange_new(&server->exchanges, peer, worker->conn);
     input->exchange = NULL;
     if (exchange && status == 0 && input->body.len > 0)
         exchange->request.body = buf_take(&input->body, &exchange->request.body_len);
@@ -475,7 +467,8 @@ static void answer_request(struct worker *worker, struct connection *connection,
     if (!exchange || (status != 0 && !reason)) {
         if (exchange)
             exchange_free(exchange);
-        answer_no_memory(worker, connection);
+        log_error("out of memory for a request");
+        peer->done(peer, exchanges_send_no_memory(&server->exchanges, peer));
         return;
     }
     exchange->conn = worker->conn;
