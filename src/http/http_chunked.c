@@ -1,7 +1,8 @@
 /* Bodies in chunks: see http_chunked.h. */
 #include "http/http_chunked.h"
 
-#include <string.h>
+#include "base/digits.h"
+#include "protocol/http_type.h"
 
 enum {
     IN_SIZE,
@@ -19,24 +20,9 @@ enum {
 
 enum { MOST_DIGITS = 16 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool is_text(char c)
 {
     return (unsigned char)c >= 0x20 ? c != 0x7f : c == '\t';
-}
-
-/* May the name of a header contain it? */
-static bool is_token(char c)
-{
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 /* One byte outside of data. NULL, or why it is wrong. */
@@ -46,7 +32,7 @@ static const char *take_byte(struct http_chunked *chunked, char c)
 
     switch (chunked->state) {
     case IN_SIZE:
-        digit = hex_digit(c);
+        digit = digits_hex(c);
         if (digit >= 0) {
             if (chunked->line > MOST_DIGITS)
                 return "a chunk's size is too long";
@@ -93,11 +79,11 @@ static const char *take_byte(struct http_chunked *chunked, char c)
             return NULL;
         }
         chunked->state = IN_NAME;
-        return is_token(c) ? NULL : "a trailer is malformed";
+        return http_type_is_token_char(c) ? NULL : "a trailer is malformed";
     case IN_NAME:
         if (c == ':')
             chunked->state = IN_FIELD;
-        else if (!is_token(c))
+        else if (!http_type_is_token_char(c))
             return "a trailer is malformed";
         return NULL;
     case IN_FIELD:

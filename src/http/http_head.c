@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "http/http_request.h"
+
 enum { MOST_EMPTY_LINES = 2, LONGEST_METHOD = 32 };
 
 /* What a byte may be part of. */
@@ -171,15 +173,10 @@ static bool is_name(const struct http_field *field, const char *name, size_t len
 
 static bool read_length(struct http_head *head, const char *value)
 {
-    int64_t length = 0;
+    int64_t length = http_request_length(value);
 
-    if (*value == '\0' || head->length >= 0)
+    if (length < 0 || head->length >= 0)
         return false;
-    for (; *value; value++) {
-        if (*value < '0' || *value > '9' || length > INT64_MAX / 10 - 10)
-            return false;
-        length = length * 10 + (*value - '0');
-    }
     head->length = length;
     return true;
 }

@@ -16,8 +16,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* tchar (RFC 9110 section 5.6.2). Faster than strspn(), which builds a table for each call. */
-static bool is_token_char(char c)
+/* Faster than strspn(), which builds a table for each call. */
+bool http_type_is_token_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
@@ -29,7 +29,7 @@ static const char *read_token(const char *at)
 {
     const char *start = at;
 
-    while (is_token_char(*at))
+    while (http_type_is_token_char(*at))
         at++;
     return at > start ? at : NULL;
 }

@@ -10,6 +10,9 @@ enum http_type_kind {
     HTTP_TYPE_BINARY, /* any other type */
 };
 
+/* tchar (RFC 9110 section 5.6.2): may a token, such as the name of a header, contain it? */
+bool http_type_is_token_char(char c);
+
 /*
  * Is it token "/" token, with optional parameters and without control characters? Such a type is
  * safe to send back as a header.
