@@ -243,64 +243,66 @@ static size_t wire_size(const struct peer *peer, const struct outgoing *out)
     return size;
 }
 
-static ssize_t write_batch(const struct peer *peer, struct batch *batch)
+/* Writes what the socket takes of the batch, and counts it. PEER_SENT: go on with the rest. */
+static enum peer_sent write_batch(const struct peer *peer, struct batch *batch,
+                                  struct outgoing *out)
 {
     struct msghdr message = {.msg_iov = batch->iov, .msg_iovlen = (size_t)batch->iovs};
+    ssize_t n;
 
     if (peer->kind != PEER_CGI) /* which may have a pipe */
-        return sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return writev(peer->fd, batch->iov, batch->iovs);
+        n = sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    else
+        n = writev(peer->fd, batch->iov, batch->iovs);
+    if (n >= 0)
+        out->sent += (size_t)n;
+    else if (errno != EINTR)
+        return errno == EAGAIN || errno == EWOULDBLOCK ? PEER_AGAIN : PEER_GONE;
+    return PEER_SENT;
 }
 
 /* The whole of `out` fits one batch, so its size is known once the batch was filled. */
-static enum peer_sent send_http(struct peer *peer, struct outgoing *out)
+static enum peer_sent write_http(struct peer *peer, struct outgoing *out)
 {
+    enum peer_sent result = PEER_SENT;
     struct batch batch;
 
     if (!peer->begun && out->sent == 0)
         begin_http(peer, out);
-    for (;;) {
-        ssize_t n;
-
-        batch.iovs = batch.headers = 0;
+    do {
+        batch.iovs = 0;
         batch.skip = out->sent;
         batch_add_http(&batch, peer, out);
-        if (out->sent == batch.all)
-            break;
-        n = write_batch(peer, &batch);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno == EAGAIN || errno == EWOULDBLOCK ? PEER_AGAIN : PEER_GONE;
-        out->sent += (size_t)n;
-        if (out->sent == batch.all)
-            break;
+        if (batch.iovs > 0)
+            result = write_batch(peer, &batch, out);
+    } while (result == PEER_SENT && out->sent < batch.all);
+    if (result == PEER_SENT)
+        peer->begun = !out->end;
+    return result;
+}
+
+/* FastCGI records, or the plain bytes of CGI. */
+static enum peer_sent write_records(struct peer *peer, struct outgoing *out)
+{
+    size_t size = wire_size(peer, out);
+    enum peer_sent result = PEER_SENT;
+    struct batch batch;
+
+    while (result == PEER_SENT && out->sent < size) {
+        batch_fill(&batch, peer, out);
+        result = write_batch(peer, &batch, out);
     }
-    peer->begun = !out->end;
-    outgoing_clear(out);
-    return PEER_SENT;
+    return result;
 }
 
 enum peer_sent peer_send(struct peer *peer, struct outgoing *out)
 {
-    size_t size = wire_size(peer, out);
-    struct batch batch;
+    enum peer_sent result =
+        peer->kind == PEER_HTTP ? write_http(peer, out) : write_records(peer, out);
 
-    if (peer->kind == PEER_HTTP)
-        return send_http(peer, out);
-    while (out->sent < size) {
-        ssize_t n;
-
-        batch_fill(&batch, peer, out);
-        n = write_batch(peer, &batch);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno == EAGAIN || errno == EWOULDBLOCK ? PEER_AGAIN : PEER_GONE;
-        out->sent += (size_t)n;
-    }
-    outgoing_clear(out);
-    return PEER_SENT;
+    if (result == PEER_SENT)
+        outgoing_clear(out);
+    return result;
 }
 
 bool peer_send_ready(struct peer *peer, const char *text, size_t len)
