@@ -97,15 +97,11 @@ static bool is_about_path(int param)
     return param == PARAM_TARGET || param == PARAM_SCRIPT_NAME || param == PARAM_PATH_INFO;
 }
 
-bool http_request_add(struct http_request *request, struct arena *arena,
-                      const struct config *config, const char *name, size_t name_len,
-                      const char *value)
+static inline bool add_param(struct http_request *request, struct arena *arena,
+                             const struct config *config, int which, const char *value)
 {
-    int which = find_param(name, name_len);
     size_t len;
 
-    if (which < 0)
-        return true;
     if (request->param[which]) { /* if another header is sent twice, the first one counts */
         if (single[which])
             request->repeated = single[which];
@@ -123,6 +119,15 @@ bool http_request_add(struct http_request *request, struct arena *arena,
         request->origin = http_cors_origin(config, value);
     request->param[which] = arena_strndup(arena, value, len);
     return request->param[which] != NULL;
+}
+
+bool http_request_add(struct http_request *request, struct arena *arena,
+                      const struct config *config, const char *name, size_t name_len,
+                      const char *value)
+{
+    int which = find_param(name, name_len);
+
+    return which < 0 || add_param(request, arena, config, which, value);
 }
 
 /* The name of CGI for a header: "Stream-Seq" is HTTP_STREAM_SEQ. Returns its length; 0: too long
@@ -170,23 +175,20 @@ static bool join(struct http_request *request, struct arena *arena, const struct
 bool http_request_add_field(struct http_request *request, struct arena *arena,
                             const struct config *config, const struct http_field *field)
 {
-    static const char type[] = "HTTP_CONTENT_TYPE";
-    char buffer[NAME_SIZE], *name = buffer;
-    size_t len = write_name(field, buffer);
+    char name[NAME_SIZE];
+    size_t len = write_name(field, name);
     int which = len > 0 ? find_param(name, len) : -1;
 
     if (which < 0)
         return true;
     if (is_list(which) && request->param[which])
         return join(request, arena, config, which, field);
-    /* CGI names this one without HTTP_, which would be a second one */
-    if (len == sizeof type - 1 && memcmp(name, type, len) == 0) {
-        if (request->param[PARAM_CONTENT_TYPE])
+    if (which == PARAM_SENT_TYPE) { /* CGI names it CONTENT_TYPE, and only a second one so */
+        which = PARAM_CONTENT_TYPE;
+        if (request->param[which])
             request->repeated = single[PARAM_SENT_TYPE];
-        name += 5;
-        len -= 5;
     }
-    return http_request_add(request, arena, config, name, len, field->value);
+    return add_param(request, arena, config, which, field->value);
 }
 
 static enum http_method parse_method(const char *name)
