@@ -9,10 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
 
 enum { ADDRESS_BUCKETS = 1024 };
 
+struct address;
 struct address_entry;
 
 struct address_count {
@@ -28,10 +28,7 @@ void address_count_close(struct address_count *count);
  * NULL: there are too many, or memory ran out.
  */
 struct address_entry *address_count_enter(struct address_count *count,
-                                          const struct sockaddr *address, int64_t most);
+                                          const struct address *address, int64_t most);
 void address_count_leave(struct address_count *count, struct address_entry *entry);
-
-/* Does the address belong to a client, which a limit is for? A unix socket has none. */
-bool address_counts(const struct sockaddr *address);
 
 #endif

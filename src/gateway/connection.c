@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "live/live.h"
+#include "protocol/network.h"
 #include "server/server.h"
 
 enum {
@@ -226,13 +227,14 @@ static bool count_client(struct connection *connection, const struct sockaddr *a
 {
     struct gateway *gateway = connection->gateway;
     const struct config *config = gateway->server->engine.config;
+    struct address client; /* of a unix socket there is none */
 
     if (atomic_fetch_add(&gateway->clients, 1) >= config->max_connections)
         return false;
-    if (config->max_connections_per_address == 0 || !address_counts(address))
+    if (config->max_connections_per_address == 0 || !address_from(address, &client))
         return true;
     connection->address =
-        address_count_enter(&gateway->address, address, config->max_connections_per_address);
+        address_count_enter(&gateway->address, &client, config->max_connections_per_address);
     return connection->address != NULL;
 }
 

@@ -28,7 +28,7 @@ struct address address_from_v4(const unsigned char *bytes)
     return address;
 }
 
-static bool is_v4(const struct address *address)
+bool address_is_v4(const struct address *address)
 {
     static const struct address prefix = {{[10] = 0xFF, [11] = 0xFF}};
 
@@ -75,7 +75,7 @@ bool network_list_has(const char *list, const struct address *address)
     for (; *list; list += strlen(list) + 1)
         if (network_parse(list, &network) &&
             address_has_prefix(address, &network.address, network.bits) &&
-            (network.bits >= V4_BITS || !is_v4(address)))
+            (network.bits >= V4_BITS || !address_is_v4(address)))
             return true;
     return false;
 }

@@ -33,6 +33,8 @@ struct address address_from_v4(const unsigned char *bytes);
 /* False if it is neither AF_INET nor AF_INET6. */
 bool address_from(const struct sockaddr *from, struct address *address);
 
+bool address_is_v4(const struct address *address);
+
 bool address_has_prefix(const struct address *address, const struct address *prefix, int64_t bits);
 
 /* "10.0.0.0/8", or an address. */

@@ -1,39 +1,28 @@
 /* Counting connections by address: each client has its own limit, and nothing is left behind. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include "gateway/address_count.h"
+#include "protocol/network.h"
 #include "unit.h"
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-static union address address_of(const char *text)
+static struct address address_of(const char *text)
 {
-    union address address = {.v4.sin_family = AF_INET};
+    struct address address;
 
-    if (inet_pton(AF_INET, text, &address.v4.sin_addr) == 1)
-        return address;
-    address.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
-    ck_assert_int_eq(inet_pton(AF_INET6, text, &address.v6.sin6_addr), 1);
+    ck_assert(address_parse(text, strlen(text), &address));
     return address;
 }
 
 /* Do the two share one limit? */
 static bool are_one(const char *one, const char *other)
 {
-    union address a = address_of(one), b = address_of(other);
+    struct address a = address_of(one), b = address_of(other);
     struct address_count count;
     struct address_entry *first, *second;
     bool shared;
 
     address_count_open(&count);
-    first = address_count_enter(&count, &a.any, 1);
+    first = address_count_enter(&count, &a, 1);
     ck_assert_ptr_nonnull(first);
-    second = address_count_enter(&count, &b.any, 1);
+    second = address_count_enter(&count, &b, 1);
     shared = second == NULL;
     address_count_leave(&count, first);
     if (second)
@@ -57,17 +46,17 @@ END_TEST
 
 START_TEST(a_client_has_as_many_as_the_limit_says)
 {
-    union address a = address_of("192.0.2.1");
+    struct address a = address_of("192.0.2.1");
     struct address_entry *entry = NULL;
     struct address_count count;
 
     address_count_open(&count);
     for (int i = 0; i < 5; i++)
-        ck_assert_ptr_nonnull(entry = address_count_enter(&count, &a.any, 5));
-    ck_assert_ptr_null(address_count_enter(&count, &a.any, 5));
+        ck_assert_ptr_nonnull(entry = address_count_enter(&count, &a, 5));
+    ck_assert_ptr_null(address_count_enter(&count, &a, 5));
     address_count_leave(&count, entry);
-    ck_assert_ptr_nonnull(address_count_enter(&count, &a.any, 5));
-    ck_assert_ptr_null(address_count_enter(&count, &a.any, 5));
+    ck_assert_ptr_nonnull(address_count_enter(&count, &a, 5));
+    ck_assert_ptr_null(address_count_enter(&count, &a, 5));
     address_count_close(&count);
 }
 END_TEST
@@ -81,11 +70,11 @@ START_TEST(many_clients_are_counted_apart)
     address_count_open(&count);
     for (int turn = 0; turn < 2; turn++) {
         for (uint32_t i = 0; i < CLIENTS; i++) {
-            union address a = {.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(i + 1)}};
+            struct address a = address_from_v4((const unsigned char *)&i);
 
-            entries[i] = address_count_enter(&count, &a.any, 1);
+            entries[i] = address_count_enter(&count, &a, 1);
             ck_assert_ptr_nonnull(entries[i]);
-            ck_assert_ptr_null(address_count_enter(&count, &a.any, 1));
+            ck_assert_ptr_null(address_count_enter(&count, &a, 1));
         }
         for (int i = 0; i < CLIENTS; i++)
             address_count_leave(&count, entries[i]);
