@@ -9,15 +9,16 @@
  *     none of these                        prints a help text: a person has started it
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "base/descriptors.h"
+#include "base/digits.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "config/config_environment.h"
@@ -178,13 +179,13 @@ static int read_sockets(int argc, char **argv, struct door_socket sockets[static
         return 0;
     for (int i = 2; i < argc; i++) {
         bool is_http = strncmp(argv[i], "http:", 5) == 0;
-        char *end;
-        long fd;
+        const char *number = argv[i] + sizeof "http:" - 1;
+        int64_t fd;
 
         if (!is_http && strncmp(argv[i], "fcgi:", 5) != 0)
             return 0;
-        fd = strtol(argv[i] + 5, &end, 10);
-        if (*end != '\0' || fd < 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+        if (!digits_parse(number, strlen(number), INT_MAX, &fd) ||
+            fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
             return 0;
         sockets[count++] = (struct door_socket){(int)fd, is_http ? DOOR_HTTP : DOOR_FCGI};
     }
