@@ -17,6 +17,7 @@
  */
 #include <errno.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -143,37 +144,42 @@ static bool take_field(void *to, const struct http_field *field)
     return http_request_add_field(&exchange->request, exchange->arena, exchange->config, field);
 }
 
+/* An end of the connection in numbers, by getsockname() or getpeername(). Returns its family, or
+   AF_UNSPEC if it has no address, as a unix socket. */
+static int read_end(int (*get)(int, struct sockaddr *, socklen_t *), int fd,
+                    char host[static NI_MAXHOST], char port[static NI_MAXSERV])
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof address;
+
+    if (get(fd, (struct sockaddr *)&address, &len) != 0 || address.ss_family == AF_UNIX ||
+        getnameinfo((struct sockaddr *)&address, len, host, NI_MAXHOST, port, NI_MAXSERV,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return AF_UNSPEC;
+    return address.ss_family;
+}
+
 /* Names the server by the address that the client has reached: for HTTP/1.0 without Host. */
 static bool take_name(struct ds_exchange *exchange, int fd)
 {
     struct http_request *request = &exchange->request;
-    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-    socklen_t len = sizeof address;
-    char host[NI_MAXHOST + 2] = "", port[16];
+    char host[NI_MAXHOST], port[NI_MAXSERV], in_brackets[NI_MAXHOST + 2];
+    int family = read_end(getsockname, fd, host, port);
 
-    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0 || address.ss_family == AF_UNIX ||
-        getnameinfo((struct sockaddr *)&address, len, host + 1, sizeof host - 2, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    if (family == AF_UNSPEC)
         return true;
-    if (address.ss_family == AF_INET6) {
-        host[0] = '[';
-        (void)strcat(host, "]");
-    }
+    (void)snprintf(in_brackets, sizeof in_brackets, "[%s]", host);
     return http_request_add(request, exchange->arena, exchange->config, "SERVER_NAME", 11,
-                            host[0] == '[' ? host : host + 1) &&
+                            family == AF_INET6 ? in_brackets : host) &&
            http_request_add(request, exchange->arena, exchange->config, "SERVER_PORT", 11, port);
 }
 
 /* Says from which address the client comes. */
 static bool take_peer(struct ds_exchange *exchange, int fd)
 {
-    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-    socklen_t len = sizeof address;
-    char host[NI_MAXHOST];
+    char host[NI_MAXHOST], port[NI_MAXSERV];
 
-    if (getpeername(fd, (struct sockaddr *)&address, &len) != 0 || address.ss_family == AF_UNIX ||
-        getnameinfo((struct sockaddr *)&address, len, host, sizeof host, NULL, 0, NI_NUMERICHOST) !=
-            0)
+    if (read_end(getpeername, fd, host, port) == AF_UNSPEC)
         return true;
     host[strcspn(host, "%")] = '\0'; /* the zone of a link-local address */
     return http_request_add(&exchange->request, exchange->arena, exchange->config, "REMOTE_ADDR",
@@ -320,44 +326,54 @@ static void count_held(struct http_input *input)
     refuse_input(input, 503, "too many requests are coming in, try again");
 }
 
+/*
+ * Looks for the end of the head in *data, behind what had arrived before, and takes the head. Moves
+ * *data and *len to what follows it, which lies where the head lies. False if there is nothing to
+ * go on with: more must arrive, or the request was refused.
+ */
+static bool take_until_body(struct worker *worker, struct connection *connection,
+                            struct http_input *input, struct http_head *head, char **data,
+                            size_t *len)
+{
+    bool kept = input->head.len > 0;
+    enum http_parse found;
+
+    if (kept) {
+        buf_add(&input->head, *data, *len);
+        if (buf_failed(&input->head)) {
+            refuse_input(input, 503, NULL);
+            return false;
+        }
+        *data = input->head.data;
+        *len = input->head.len;
+    }
+    found = http_head_find(head, *data, *len, &input->seen);
+    if (found == HTTP_PARSE_MORE && !kept)
+        buf_add(&input->head, *data, *len);
+    if (buf_failed(&input->head))
+        refuse_input(input, 503, NULL);
+    else if (found == HTTP_PARSE_BAD)
+        refuse_input(input, head->status, head->reason);
+    if (found != HTTP_PARSE_WHOLE)
+        return false;
+    take_head(worker, connection, input, head, *data);
+    *data += head->len;
+    *len -= head->len;
+    return true;
+}
+
 /* Takes bytes of the connection, which it may change. False if the connection is dead. */
 static bool take_bytes(struct worker *worker, struct connection *connection,
                        struct http_input *input, char *data, size_t len)
 {
-    const char *at = data;
+    struct http_head head = {0};
+    const char *at;
 
-    if (input->part == IN_HEAD) {
-        struct http_head head = {0};
-        bool kept = input->head.len > 0;
-        enum http_parse found;
-
-        if (kept) {
-            buf_add(&input->head, data, len);
-            data = input->head.data;
-            len = input->head.len;
-            if (buf_failed(&input->head)) {
-                refuse_input(input, 503, NULL);
-                return true;
-            }
-        }
-        found = http_head_find(&head, data, len, &input->seen);
-        if (found == HTTP_PARSE_MORE) {
-            if (!kept)
-                buf_add(&input->head, data, len);
-            if (buf_failed(&input->head))
-                refuse_input(input, 503, NULL);
-            return true;
-        }
-        if (found == HTTP_PARSE_BAD) {
-            refuse_input(input, head.status, head.reason);
-            return true;
-        }
-        take_head(worker, connection, input, &head, data);
-        at = data + head.len;
-        len -= head.len;
-        if (len == 0 && !invite_body(connection, input, &head))
-            return false;
-    }
+    if (input->part == IN_HEAD && !take_until_body(worker, connection, input, &head, &data, &len))
+        return true;
+    if (len == 0 && !invite_body(connection, input, &head))
+        return false;
+    at = data;
     if (input->part == IN_BODY)
         take_body(input, &at, &len);
     if (len > 0 && !input->cut)
