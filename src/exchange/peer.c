@@ -308,12 +308,13 @@ enum peer_sent peer_send(struct peer *peer, struct outgoing *out)
 bool peer_send_ready(struct peer *peer, const char *text, size_t len)
 {
     const char *end = memmem(text, len, "\r\n\r\n", 4);
-    size_t head = end ? (size_t)(end - text) + 4 : len;
+    size_t head = end ? (size_t)(end - text) + 4 : 0;
     /* the second references keep peer_send() from freeing the chunks */
     struct chunk first = {.refs = 2, .len = head, .data = (char *)(uintptr_t)text};
     struct chunk second = {.refs = 2, .len = len - head, .data = first.data + head};
     struct outgoing out = {.end = true};
 
+    assert(head > 0); /* the answer begins with a whole one */
     outgoing_add(&out, &first);
     outgoing_add(&out, &second);
     return peer_send(peer, &out) == PEER_SENT;
