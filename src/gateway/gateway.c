@@ -199,6 +199,10 @@ struct gateway *gateway_new(struct server *server, const struct door_socket *soc
                       "too many connections are open, try again");
     worker_slots_open(&gateway->slots, cpus);
     listeners_init(gateway, sockets, count, cpus);
+    if (buf_failed(&gateway->full)) {
+        gateway_free(gateway);
+        return NULL;
+    }
     return gateway;
 }
 
